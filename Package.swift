@@ -1,0 +1,76 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What every target is compiled with; continuous integration also turns warnings into errors.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+] + (Context.environment["CI"] == nil ? [] : [.treatAllWarnings(as: .error)])
+
+func system(_ name: String, _ pkgConfig: String, _ debianPackage: String) -> Target {
+    .systemLibrary(
+        name: name, path: "Sources/System/\(name)", pkgConfig: pkgConfig, providers: [.apt([debianPackage])])
+}
+
+func module(_ name: String, _ dependencies: Target.Dependency...) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Sources/\(name)", swiftSettings: settings)
+}
+
+func process(
+    _ name: String, _ path: String, resources: [Resource] = [], _ dependencies: Target.Dependency...
+) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: path, resources: resources, swiftSettings: settings)
+}
+
+func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Dependency...) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "Drawbridge",
+    targets: [
+        // C libraries, each imported by exactly one module below.
+        system("CLibUV", "libuv", "libuv1-dev"),
+        system("COpenSSL", "openssl", "libssl-dev"),
+        system("CLibPQ", "libpq", "libpq-dev"),
+        system("CLibJWT", "libjwt", "libjwt-dev"),
+        system("CLibYAML", "yaml-0.1", "libyaml-dev"),
+
+        // The ground both processes stand on.
+        module("Loop", "CLibUV"),
+        module("Telemetry", "Loop"),
+        module("Cryptography", "COpenSSL"),
+        module("HTTP"),
+        module("TLS", "Loop", "COpenSSL"),
+        module("Server", "Loop", "HTTP", "TLS", "Telemetry"),
+        module("Client", "Loop", "HTTP", "Telemetry"),
+        module("Policy", "CLibYAML", "HTTP"),
+        module("Authentication", "CLibJWT", "Cryptography"),
+        module("Postgres", "Loop", "CLibPQ", "Telemetry"),
+
+        // The hotel's domain.
+        module("Stay"),
+        module("Availability", "Stay"),
+        module("Booking", "Stay"),
+        module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
+
+        // The installation on one machine: its directory, secrets, private database, demo hotels.
+        .target(
+            name: "Installation", dependencies: ["Loop", "Postgres", "Policy", "Cryptography", "Telemetry"],
+            path: "Sources/Installation", resources: [.embedInCode("Demo/demo-pms.sql")], swiftSettings: settings),
+
+        // The processes.
+        process("drawbridge", "Sources/Drawbridge", "Loop", "Installation", "Postgres", "Policy", "Telemetry"),
+        process(
+            "drawbridge-gateway", "Gateway",
+            "Loop", "HTTP", "TLS", "Server", "Client", "Policy", "Authentication", "Telemetry"),
+        process(
+            "drawbridge-bridge", "Bridge",
+            "Loop", "HTTP", "Server", "Policy", "Authentication", "Postgres", "Telemetry", "Stay", "Availability",
+            "Booking", "PMS"),
+    ]
+)

@@ -1,0 +1,1 @@
+// Cryptography: to be written.

@@ -1,0 +1,1 @@
+// Loop: to be written.

@@ -1,0 +1,1 @@
+// PMS: to be written.

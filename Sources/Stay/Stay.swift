@@ -1,0 +1,1 @@
+// Stay: to be written.

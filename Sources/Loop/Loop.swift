@@ -1,1 +1,122 @@
-// Loop: to be written.
+internal import CLibUV
+internal import Glibc
+internal import Synchronization
+
+/// Starting the process's loop, its clocks, and work beside it.
+public enum Loop {
+    /// Runs `body` on the loop, on the calling thread, and returns when it has ended.
+    ///
+    /// To be called once, from a process's `main`.
+    public static func run(_ body: @escaping @Sendable @OnLoop () async throws -> Void) throws {
+        let outcome = Mutex<Result<Void, any Error>?>(nil)
+        withoutActuallyEscaping(body) { body in
+            let root = Root { result in
+                outcome.withLock { $0 = result }
+                LoopExecutor.shared.stop()
+            }
+            // `Task(executorPreference:) { @OnLoop in … }` is refused by the 6.3 compiler's region checker;
+            // a plain closure that calls an isolated function is not.
+            Task(executorPreference: LoopExecutor.shared) { await root.run(body) }
+            LoopExecutor.shared.run()
+        }
+        try outcome.withLock { $0 }?.get()
+    }
+
+    /// Runs the loop on a thread of its own, for a process whose main thread is somebody else's (a test runner).
+    ///
+    /// Calling it again does nothing.
+    public static func runInBackground() { _ = background }
+
+    private static let background: Void = {
+        var thread = pthread_t()
+        let status = pthread_create(
+            &thread, nil,
+            { _ in
+                LoopExecutor.shared.run()
+                return nil
+            }, nil)
+        precondition(status == 0, "no thread for the loop")
+        pthread_detach(thread)
+    }()
+
+    /// Nanoseconds on a clock that only moves forward; for measuring.
+    public static var monotonicNanoseconds: UInt64 { uv_hrtime() }
+
+    /// Seconds since 1970 on the wall clock.
+    public static var unixTime: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
+    /// Runs `work` on libuv's thread pool and returns what it returned.
+    ///
+    /// For work that would hold the loop for more than a few hundred microseconds. It cannot be cancelled once begun.
+    @OnLoop
+    public static func offload<Output: Sendable>(
+        _ work: @escaping @Sendable () throws -> Output
+    ) async throws -> Output {
+        try await withUnsafeThrowingContinuation { continuation in
+            OffloadedWork(continuation, work).submit()
+        }
+    }
+
+    private struct Root: Sendable {
+        let finish: @Sendable (Result<Void, any Error>) -> Void
+
+        init(finish: @escaping @Sendable (Result<Void, any Error>) -> Void) { self.finish = finish }
+
+        @OnLoop
+        func run(_ body: @Sendable @OnLoop () async throws -> Void) async {
+            do {
+                try await body()
+                finish(.success(()))
+            } catch {
+                finish(.failure(error))
+            }
+        }
+    }
+}
+
+/// One request to libuv's thread pool; keeps itself alive until libuv has called back.
+private final class OffloadedWork<Output: Sendable>: AnyOffloadedWork {
+    private let continuation: UnsafeContinuation<Output, any Error>
+    private let work: @Sendable () throws -> Output
+    private var result: Result<Output, any Error>?
+
+    init(_ continuation: UnsafeContinuation<Output, any Error>, _ work: @escaping @Sendable () throws -> Output) {
+        self.continuation = continuation
+        self.work = work
+    }
+
+    override func perform() { result = Result(catching: work) }
+
+    override func finish(_ status: CInt) {
+        continuation.resume(with: result ?? .failure(LoopError(status, "thread pool")))
+    }
+}
+
+/// What the C callbacks see of `OffloadedWork`, because a generic type cannot be named there.
+private class AnyOffloadedWork {
+    private let request = UnsafeMutablePointer<uv_work_t>.allocate(capacity: 1)
+
+    deinit { request.deallocate() }
+
+    func perform() {}
+    func finish(_ status: CInt) {}
+
+    @OnLoop
+    func submit() {
+        request.pointee.data = Unmanaged.passRetained(self).toOpaque()
+        let status = uv_queue_work(
+            LoopExecutor.shared.loop, request,
+            { Unmanaged<AnyOffloadedWork>.fromOpaque($0!.pointee.data).takeUnretainedValue().perform() },
+            { request, status in
+                Unmanaged<AnyOffloadedWork>.fromOpaque(request!.pointee.data).takeRetainedValue().finish(status)
+                LoopExecutor.shared.drain()
+            })
+        if status != 0 {
+            Unmanaged<AnyOffloadedWork>.fromOpaque(request.pointee.data).takeRetainedValue().finish(status)
+        }
+    }
+}

@@ -1,0 +1,111 @@
+internal import CLibUV
+
+/// An instant after which something must be given up: a connection's current phase, a query, a wait.
+///
+/// Moving it is one store, because a running timer is not touched: when the timer fires early it sleeps for the rest.
+/// So a connection can set a new deadline for every request at no cost. Call `cancel` before letting go of it.
+@OnLoop
+public final class Deadline {
+    private let timer: UnsafeMutablePointer<uv_timer_t>
+    private var onExpiry: (@OnLoop () -> Void)?
+
+    /// Milliseconds of the loop's clock; `UInt64.max` means none.
+    private var instant = UInt64.max
+    private var timerInstant = UInt64.max
+
+    /// - Parameter onExpiry: called on the loop each time a set deadline passes, once for each `set`.
+    public init(onExpiry: @escaping @OnLoop () -> Void) {
+        self.onExpiry = onExpiry
+        timer = .allocate(capacity: 1)
+        uv_timer_init(LoopExecutor.shared.loop, timer)
+        timer.pointee.data = Unmanaged.passRetained(self).toOpaque()
+    }
+
+    /// Lets the deadline pass `duration` from now; replaces an earlier one.
+    public func set(_ duration: Duration) {
+        guard onExpiry != nil else { return }
+        instant = uv_now(LoopExecutor.shared.loop) + duration.milliseconds
+        if instant < timerInstant { start() }
+    }
+
+    /// Lets no deadline pass until the next `set`.
+    public func clear() { instant = .max }
+
+    /// Ends it for good and frees the timer.
+    public func cancel() {
+        guard onExpiry != nil else { return }
+        onExpiry = nil
+        uv_close(UnsafeMutableRawPointer(timer).assumingMemoryBound(to: uv_handle_t.self)) { handle in
+            // The timer's memory is freed here, and with it the reference that kept this object alive.
+            Unmanaged<Deadline>.fromOpaque(handle!.pointee.data).release()
+            UnsafeMutableRawPointer(handle!).assumingMemoryBound(to: uv_timer_t.self).deallocate()
+        }
+    }
+
+    private func start() {
+        timerInstant = instant
+        let now = uv_now(LoopExecutor.shared.loop)
+        uv_timer_start(
+            timer,
+            { timer in
+                let deadline = Unmanaged<Deadline>.fromOpaque(timer!.pointee.data).takeUnretainedValue()
+                OnLoop.assumeIsolated { deadline.fired() }
+                LoopExecutor.shared.drain()
+            }, instant > now ? instant - now : 0, 0)
+    }
+
+    private func fired() {
+        timerInstant = .max
+        guard instant != .max else { return }
+        if instant > uv_now(LoopExecutor.shared.loop) {
+            start()
+        } else {
+            instant = .max
+            onExpiry?()
+        }
+    }
+}
+
+extension Loop {
+    /// Suspends for `duration`.
+    ///
+    /// - Throws: `CancellationError` when the task is cancelled meanwhile.
+    @OnLoop
+    public static func sleep(for duration: Duration) async throws {
+        let signal = Signal()
+        let deadline = Deadline { signal.fire() }
+        deadline.set(duration)
+        defer { deadline.cancel() }
+        try await signal.wait()
+    }
+
+    /// Runs `body` and cancels it when it takes longer than `duration`.
+    ///
+    /// - Throws: `LoopError` with code `timedOut` when the time was up, otherwise what `body` throws.
+    @OnLoop
+    public static func withDeadline<Output: Sendable>(
+        _ duration: Duration, _ operation: StaticString, _ body: @escaping @Sendable @OnLoop () async throws -> Output
+    ) async throws -> Output {
+        try await withThrowingTaskGroup(of: Output?.self) { group in
+            group.addTask { try await body() }
+            group.addTask {
+                try await sleep(for: duration)
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next(), let output = first else {
+                throw LoopError(.timedOut, operation)
+            }
+            return output
+        }
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, rounded up, so that a short wait is never none; a negative duration is 0.
+    var milliseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0 else { return 0 }
+        return UInt64(seconds) * 1000 + UInt64(max(0, attoseconds) + 999_999_999_999_999) / 1_000_000_000_000_000
+    }
+}

@@ -1,0 +1,139 @@
+internal import CLibUV
+internal import Glibc
+internal import Synchronization
+
+/// Runs Swift jobs on the thread of the libuv loop.
+///
+/// It is both the serial executor of `OnLoop` and the task executor that every task of a process prefers: without the
+/// preference a resumed continuation would pass through the global pool before it comes back here.
+///
+/// Ready jobs are run inline after each C callback (`drain`), so resuming a task from an I/O callback costs neither a
+/// system call nor a hop. A job from another thread is put on a locked queue and the loop is woken once for the batch.
+public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendable {
+    // Unchecked, because `ready`, `isDraining` and the handles are touched by the loop's thread only and
+    // `remote` is behind its lock.
+
+    public static let shared = LoopExecutor()
+
+    /// Jobs run in one go before libuv may look at its sockets again.
+    private static let jobsPerDrain = 4096
+
+    let loop: UnsafeMutablePointer<uv_loop_t>
+    private let wake: UnsafeMutablePointer<uv_async_t>
+    private let again: UnsafeMutablePointer<uv_idle_t>
+    private var ready = JobQueue()
+    private var isDraining = false
+    private let remote = Mutex(RemoteQueue())
+    private let thread = Atomic<UInt>(0)
+
+    private struct RemoteQueue {
+        var jobs: [UnownedJob] = []
+        var isWakePending = false
+    }
+
+    private init() {
+        loop = .allocate(capacity: 1)
+        wake = .allocate(capacity: 1)
+        again = .allocate(capacity: 1)
+        precondition(uv_loop_init(loop) == 0, "libuv cannot make a loop: too few file descriptors?")
+        uv_async_init(loop, wake) { _ in LoopExecutor.shared.takeRemoteJobs() }
+        uv_idle_init(loop, again)
+    }
+
+    /// Whether the calling thread is the loop's.
+    @inline(__always)
+    var isOnLoopThread: Bool { UInt(pthread_self()) == thread.load(ordering: .relaxed) }
+
+    public func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        if isOnLoopThread {
+            ready.append(job)
+        } else {
+            let mustWake = remote.withLock { queue in
+                queue.jobs.append(job)
+                defer { queue.isWakePending = true }
+                return !queue.isWakePending
+            }
+            if mustWake { uv_async_send(wake) }
+        }
+    }
+
+    public func checkIsolated() {
+        precondition(isOnLoopThread, "expected to be on the loop's thread")
+    }
+
+    public func isIsolatingCurrentContext() -> Bool? { isOnLoopThread }
+
+    public func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
+
+    /// Runs libuv on the calling thread until `stop` is called.
+    func run() {
+        let previous = thread.exchange(UInt(pthread_self()), ordering: .relaxed)
+        precondition(previous == 0, "the loop runs already")
+        takeRemoteJobs()
+        uv_run(loop, UV_RUN_DEFAULT)
+        thread.store(0, ordering: .relaxed)
+    }
+
+    func stop() { uv_stop(loop) }
+
+    /// Runs the jobs that became ready. Every C callback calls it last.
+    @inline(__always)
+    func drain() {
+        if !isDraining, !ready.isEmpty { drainReady() }
+    }
+
+    private func drainReady() {
+        isDraining = true
+        var budget = Self.jobsPerDrain
+        while budget > 0, let job = ready.popFirst() {
+            budget -= 1
+            job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+        }
+        isDraining = false
+        if ready.isEmpty {
+            if uv_is_active(UnsafeRawPointer(again).assumingMemoryBound(to: uv_handle_t.self)) != 0 {
+                uv_idle_stop(again)
+            }
+        } else {
+            // An active idle handle keeps libuv from sleeping; it calls back after one look at the sockets.
+            uv_idle_start(again) { _ in LoopExecutor.shared.drain() }
+        }
+    }
+
+    private func takeRemoteJobs() {
+        remote.withLock { queue in
+            for job in queue.jobs { ready.append(job) }
+            queue.jobs.removeAll(keepingCapacity: true)
+            queue.isWakePending = false
+        }
+        drain()
+    }
+}
+
+/// First in, first out; keeps its storage, so that a steady state allocates nothing.
+private struct JobQueue {
+    private var jobs: [UnownedJob] = []
+    private var first = 0
+
+    var isEmpty: Bool { first == jobs.count }
+
+    @inline(__always)
+    mutating func append(_ job: UnownedJob) { jobs.append(job) }
+
+    @inline(__always)
+    mutating func popFirst() -> UnownedJob? {
+        guard first < jobs.count else { return nil }
+        let job = jobs[first]
+        first += 1
+        if first == jobs.count {
+            jobs.removeAll(keepingCapacity: true)
+            first = 0
+        } else if first == 4096 {
+            // A queue that never runs empty must not grow for ever.
+            jobs.removeFirst(first)
+            first = 0
+        }
+        return job
+    }
+}

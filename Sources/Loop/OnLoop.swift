@@ -1,0 +1,27 @@
+/// The process's event loop as a global actor.
+///
+/// Everything marked `@OnLoop` runs on the one thread that runs libuv, so request-path state needs no lock and the
+/// compiler proves it. See `LoopExecutor` for how jobs reach that thread.
+@globalActor
+public actor OnLoop {
+    public static let shared = OnLoop()
+
+    private init() {}
+
+    public nonisolated var unownedExecutor: UnownedSerialExecutor {
+        LoopExecutor.shared.asUnownedSerialExecutor()
+    }
+
+    /// Runs `body` as code isolated to the loop, from a C callback that libuv is known to call on the loop's thread.
+    ///
+    /// Traps when called on another thread.
+    @inline(__always)
+    nonisolated static func assumeIsolated<Result>(_ body: @OnLoop () throws -> Result) rethrows -> Result {
+        precondition(LoopExecutor.shared.isOnLoopThread, "called off the loop's thread")
+        // The same re-typing as the standard library's `MainActor.assumeIsolated`: global-actor isolation is no part
+        // of a function value's representation.
+        return try withoutActuallyEscaping(body) { escaping in
+            try unsafeBitCast(escaping, to: (() throws -> Result).self)()
+        }
+    }
+}

@@ -1,0 +1,55 @@
+/// Something one task waits for and something else brings about.
+///
+/// A `fire` before the `wait` is remembered, several are one. One task may wait at a time.
+@OnLoop
+public final class Signal {
+    private var isFired = false
+    private var waiter: UnsafeContinuation<Void, any Error>?
+
+    public init() {}
+
+    /// Lets the waiting task, or the next one to wait, go on.
+    public func fire() {
+        if let waiter {
+            self.waiter = nil
+            waiter.resume()
+        } else {
+            isFired = true
+        }
+    }
+
+    /// Suspends until `fire`.
+    ///
+    /// - Throws: `CancellationError` when the task is cancelled.
+    public func wait() async throws {
+        try Task.checkCancellation()
+        if isFired {
+            isFired = false
+            return
+        }
+        precondition(waiter == nil, "one task at a time may wait for a signal")
+        try await withTaskCancellationHandler {
+            try await withUnsafeThrowingContinuation { waiter = $0 }
+        } onCancel: {
+            Loop.perform { self.fail(CancellationError()) }
+        }
+    }
+
+    private func fail(_ error: any Error) {
+        waiter?.resume(throwing: error)
+        waiter = nil
+    }
+}
+
+extension Loop {
+    /// Calls `body` on the loop: at once when the caller is on the loop's thread, otherwise soon.
+    ///
+    /// For cancellation handlers, which run wherever the task is cancelled.
+    static func perform(_ body: @escaping @Sendable @OnLoop () -> Void) {
+        if LoopExecutor.shared.isOnLoopThread {
+            OnLoop.assumeIsolated(body)
+        } else {
+            Task { await body() }
+        }
+    }
+}

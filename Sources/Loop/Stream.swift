@@ -108,6 +108,9 @@ public final class Stream {
         }
     }
 
+    /// Lets a waiting `fill` throw `error`; the connection stays as it is. Does nothing when nobody waits.
+    public func interruptRead(_ error: any Error) { resumeReader(.failure(error)) }
+
     /// Whether the peer has ended or broken the connection, as far as is known.
     public var isEnded: Bool { end != nil || isClosed }
 

@@ -88,10 +88,8 @@ public enum Forwarding {
         let bytes = arena.span
         var options = ListElements(value)
         while let option = options.next(in: bytes) {
-            if bytes.equals(option, ignoringCase: "keep-alive") || bytes.equals(option, ignoringCase: "close") {
-                continue
-            }
-            drop(FieldName(bytes, option), arena[option], &dropped, &others)
+            // The parser let nothing but tokens through.
+            drop(FieldName(bytes, option) ?? .other, arena[option], &dropped, &others)
         }
     }
 
@@ -103,7 +101,7 @@ public enum Forwarding {
     }
 
     private static func contains(_ names: [ArraySlice<UInt8>], _ bytes: Span<UInt8>, _ name: Range<Int>) -> Bool {
-        for candidate in names where bytes.equals(name, ignoringCase: candidate) { return true }
+        for candidate in names where bytes.equals(name, ignoringCase: candidate.span) { return true }
         return false
     }
 }

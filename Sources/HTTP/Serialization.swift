@@ -110,10 +110,20 @@ extension Fields {
 
     @inline(__always)
     func append(_ entry: Entry, to bytes: inout [UInt8]) {
-        bytes.append(contentsOf: arena[entry.nameRange])
+        let span = arena.span
+        let name = entry.nameRange
+        let value = entry.valueRange
+        // A parsed line mostly stands in the arena just as it is to be written.
+        if value.lowerBound == name.upperBound &+ 2, span[name.upperBound &+ 1] == .space,
+            value.upperBound &+ 2 <= span.count, span[value.upperBound] == .carriageReturn,
+            span[value.upperBound &+ 1] == .lineFeed
+        {
+            return bytes.append(span.extracting(name.lowerBound..<value.upperBound &+ 2))
+        }
+        bytes.append(span.extracting(name))
         bytes.append(.colon)
         bytes.append(.space)
-        bytes.append(contentsOf: arena[entry.valueRange])
+        bytes.append(span.extracting(value))
         bytes.appendLineEnd()
     }
 }

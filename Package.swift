@@ -72,5 +72,7 @@ let package = Package(
             "drawbridge-bridge", "Bridge",
             "Loop", "HTTP", "Server", "Policy", "Authentication", "Postgres", "Telemetry", "Stay", "Availability",
             "Booking", "PMS"),
+
+        tests("HTTPTests", "HTTP"),
     ]
 )

@@ -76,5 +76,6 @@ let package = Package(
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
+        tests("HTTPTests", "HTTP"),
     ]
 )

@@ -124,7 +124,6 @@ struct BodyDecoder {
         guard !trimmed.isEmpty, bytes[trimmed.lowerBound] == UInt8(ascii: ";") else {
             throw MessageError(.invalidChunkSize)
         }
-        guard bytes.isFieldValue(range) else { throw MessageError(.invalidChunkExtension) }
         extensionsLength += range.count
         guard extensionsLength <= limits.chunkExtensions else { throw MessageError(.chunkExtensionsTooLarge) }
     }

@@ -1,34 +1,40 @@
 // The byte-level ground of the parsers: character sets, word-at-a-time scanning, comparison.
 // Everything reads through `Span`, which checks bounds; hostile input can at worst trap, never read astray.
 
-/// A set of ASCII characters; a byte of 0x80 or above is never in one.
-struct ByteSet: Sendable {
+/// A set of ASCII characters; a byte of 0x80 or above is never in one. The constants are spelled as bits because that
+/// needs no initialisation at run time; a test compares them with the characters they stand for.
+struct ByteSet: Sendable, Equatable {
+    /// Bit n stands for character n.
     private let low: UInt64
+    /// Bit n stands for character 64 + n.
     private let high: UInt64
 
-    private static let alphanumerics = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
     /// `tchar` (RFC 9110 §5.6.2): what methods, field names and connection options are made of.
-    static let token = ByteSet("!#$%&'*+-.^_`|~" + alphanumerics)
+    static let token = ByteSet(low: 0x03FF_6CFA_0000_0000, high: 0x57FF_FFFF_C7FF_FFFE)
 
     /// `pchar` without `%`, and `/` (RFC 3986 §3.3).
-    static let path = ByteSet("-._~!$&'()*+,;=:@/" + alphanumerics)
+    static let path = ByteSet(low: 0x2FFF_FFD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFF)
 
     /// What a query may hold besides percent-encoding (RFC 3986 §3.4).
-    static let query = ByteSet("-._~!$&'()*+,;=:@/?" + alphanumerics)
+    static let query = ByteSet(low: 0xAFFF_FFD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFF)
 
     /// What we take in a host name: unreserved characters. RFC 3986 would also let sub-delimiters and percent-encoding
     /// through, but no host we could serve has them, and a comma or quote in `X-Forwarded-Host` misleads its readers.
-    static let host = ByteSet("-._~" + alphanumerics)
+    static let host = ByteSet(low: 0x03FF_6000_0000_0000, high: 0x47FF_FFFE_87FF_FFFE)
 
+    init(low: UInt64, high: UInt64) {
+        self.low = low
+        self.high = high
+    }
+
+    /// The set of the characters in a text.
     init(_ characters: String) {
         var low: UInt64 = 0
         var high: UInt64 = 0
         for byte in characters.utf8 {
             if byte < 64 { low |= 1 << UInt64(byte) } else { high |= 1 << UInt64(byte & 63) }
         }
-        self.low = low
-        self.high = high
+        self.init(low: low, high: high)
     }
 
     @inline(__always)
@@ -79,43 +85,61 @@ extension Span<UInt8> {
         UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
     }
 
-    /// The first line feed at or after `start`.
-    func firstLineFeed(from start: Int) -> Int? {
-        var index = start
-        while index &+ 8 <= count {
-            let difference = word(at: index) ^ (Self.ones &* UInt64(UInt8.lineFeed))
+    /// Up to eight bytes as a little-endian word, the missing ones zero.
+    @inline(__always)
+    func word(at offset: Int, count length: Int) -> UInt64 {
+        if length >= 8 { return word(at: offset) }
+        if offset &+ 8 <= count { return word(at: offset) & ((1 &<< UInt64(length &* 8)) &- 1) }
+        var word: UInt64 = 0
+        for index in 0..<length { word |= UInt64(self[offset &+ index]) &<< UInt64(index &* 8) }
+        return word
+    }
+
+    /// Where the byte occurs first in the range.
+    @inline(__always)
+    func first(_ byte: UInt8, in range: Range<Int>) -> Int? {
+        let pattern = Self.ones &* UInt64(byte)
+        var index = range.lowerBound
+        while index &+ 8 <= range.upperBound {
+            let difference = word(at: index) ^ pattern
             // Exact for the lowest byte that is zero, and that is the one asked for.
             let zeros = (difference &- Self.ones) & ~difference & Self.highBits
             if zeros != 0 { return index &+ zeros.trailingZeroBitCount &>> 3 }
             index &+= 8
         }
-        while index < count {
-            if self[index] == .lineFeed { return index }
+        while index < range.upperBound {
+            if self[index] == byte { return index }
             index &+= 1
         }
         return nil
     }
 
-    /// Whether the range holds nothing but visible characters, spaces, tabs and bytes of 0x80 and above.
-    func isFieldValue(_ range: Range<Int>) -> Bool {
-        var index = range.lowerBound
-        while index &+ 8 <= range.upperBound {
-            let word = word(at: index)
-            let deletes = word ^ (Self.ones &* 0x7F)
-            let controls = (word &- Self.ones &* 0x20) & ~word
-            // A set bit means "look closer": it may be a tab, or a borrow from the byte before.
-            if (controls | (deletes &- Self.ones) & ~deletes) & Self.highBits != 0 {
-                guard isFieldValueBytewise(index..<index + 8) else { return false }
+    /// Where the first control character other than a tab stands, at or after `start`.
+    func firstControl(from start: Int) -> Int? {
+        var index = start
+        while index &+ 8 <= count {
+            let controls = controls(in: word(at: index))
+            if controls == 0 {
+                index &+= 8
+            } else {
+                // Exact for the lowest byte; the next ones may be marked by a borrow.
+                index &+= controls.trailingZeroBitCount &>> 3
+                if self[index] != .tab { return index }
+                index &+= 1
             }
-            index &+= 8
         }
-        return isFieldValueBytewise(index..<range.upperBound)
+        while index < count {
+            if !self[index].isFieldValueByte { return index }
+            index &+= 1
+        }
+        return nil
     }
 
+    /// Marks the bytes of a word that are control characters, tabs among them, in their highest bits.
     @inline(__always)
-    private func isFieldValueBytewise(_ range: Range<Int>) -> Bool {
-        for index in range where !self[index].isFieldValueByte { return false }
-        return true
+    private func controls(in word: UInt64) -> UInt64 {
+        let deletes = word ^ (Self.ones &* 0x7F)
+        return ((word &- Self.ones &* 0x20) & ~word | (deletes &- Self.ones) & ~deletes) & Self.highBits
     }
 
     /// Whether the range is one token (RFC 9110 §5.6.2).
@@ -136,14 +160,14 @@ extension Span<UInt8> {
     }
 
     func equals(_ range: Range<Int>, ignoringCase text: String) -> Bool {
-        equals(range, ignoringCase: text.utf8)
+        equals(range, ignoringCase: text.utf8Span.span)
     }
 
-    func equals(_ range: Range<Int>, ignoringCase text: some Collection<UInt8>) -> Bool {
+    func equals(_ range: Range<Int>, ignoringCase text: Span<UInt8>) -> Bool {
         guard range.count == text.count else { return false }
         var index = range.lowerBound
-        for byte in text {
-            guard self[index].lowercased == byte.lowercased else { return false }
+        for offset in text.indices {
+            guard self[index].lowercased == text[offset].lowercased else { return false }
             index &+= 1
         }
         return true

@@ -84,73 +84,87 @@ public enum FieldName: UInt8, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// The case for the name in the range, whatever its letter case. The range must be a token.
+    /// The case for the name in the range, whatever its letter case; nil when it is no token.
     @inline(__always)
-    init(_ bytes: Span<UInt8>, _ range: Range<Int>) {
-        self = FieldNameTable.shared.name(bytes, range)
+    init?(_ bytes: Span<UInt8>, _ range: Range<Int>) {
+        if let name = FieldNameTable.shared.name(bytes, range) {
+            self = name
+        } else if bytes.isToken(range) {
+            self.init(unlisted: bytes, range)
+        } else {
+            return nil
+        }
+    }
+
+    private init(unlisted bytes: Span<UInt8>, _ range: Range<Int>) {
+        func starts(with prefix: String) -> Bool {
+            let length = prefix.utf8.count
+            guard range.count > length else { return false }
+            return bytes.equals(range.lowerBound..<range.lowerBound + length, ignoringCase: prefix)
+        }
+        self = starts(with: "x-forwarded-") ? .xForwarded : starts(with: "drawbridge-") ? .drawbridge : .other
     }
 }
 
-/// Recognises field names: an open-addressing hash table over length, first and last letter, then one comparison.
+/// Recognises field names: an open-addressing hash table over length, first and last letter, then a comparison of
+/// eight bytes at a time.
 private struct FieldNameTable: Sendable {
     static let shared = FieldNameTable()
 
     private struct Slot {
         var name = FieldName.other
+        /// Zero in an empty slot.
         var length: UInt8 = 0
+        /// Where the name starts in `words`.
         var start: UInt16 = 0
     }
 
     private var slots = [Slot](repeating: Slot(), count: 256)
-    /// All names in lower case, one after the other.
-    private var letters: [UInt8] = []
+    /// All names in lower case, eight bytes to a word.
+    private var words: [UInt64] = []
 
     private init() {
         for name in FieldName.allCases where !name.text.isEmpty {
             let text = name.text.utf8.map(\.lowercased)
             var index = Self.hash(text.count, text[0], text[text.count - 1])
             while slots[index].length != 0 { index = (index + 1) & 255 }
-            slots[index] = Slot(name: name, length: UInt8(text.count), start: UInt16(letters.count))
-            letters += text
+            slots[index] = Slot(name: name, length: UInt8(text.count), start: UInt16(words.count))
+            for offset in stride(from: 0, to: text.count, by: 8) {
+                words.append(text.span.word(at: offset, count: text.count - offset))
+            }
         }
     }
 
-    /// Setting bit 5 lowers letters and leaves digits and `-` alone.
     @inline(__always)
     private static func hash(_ length: Int, _ first: UInt8, _ last: UInt8) -> Int {
         (length &* 13 &+ Int(first | 0x20) &* 7 &+ Int(last | 0x20) &* 31) & 255
     }
 
     @inline(__always)
-    func name(_ bytes: Span<UInt8>, _ range: Range<Int>) -> FieldName {
-        let first = bytes[range.lowerBound] | 0x20
-        var index = Self.hash(range.count, first, bytes[range.upperBound &- 1])
+    func name(_ bytes: Span<UInt8>, _ range: Range<Int>) -> FieldName? {
+        guard !range.isEmpty else { return nil }
+        var index = Self.hash(range.count, bytes[range.lowerBound], bytes[range.upperBound &- 1])
         while slots[index].length != 0 {
             let slot = slots[index]
             if Int(slot.length) == range.count, matches(Int(slot.start), bytes, range) { return slot.name }
             index = (index &+ 1) & 255
         }
-        if first == UInt8(ascii: "x"), Self.starts(bytes, range, with: "x-forwarded-") { return .xForwarded }
-        if first == UInt8(ascii: "d"), Self.starts(bytes, range, with: "drawbridge-") { return .drawbridge }
-        return .other
+        return nil
     }
 
-    /// Setting bit 5 is a sound way to ignore case here: among token characters only letters change into something
-    /// the table holds.
     @inline(__always)
     private func matches(_ start: Int, _ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
-        var letter = start
-        for index in range {
-            guard bytes[index] | 0x20 == letters[letter] else { return false }
-            letter &+= 1
+        var wordIndex = start
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let known = words[wordIndex]
+            // Bit 6 tells the letters from digits and `-`; only letters have a case, in bit 5.
+            let caseBits = (known & 0x4040_4040_4040_4040) &>> 1
+            guard bytes.word(at: offset, count: range.upperBound &- offset) | caseBits == known else { return false }
+            wordIndex &+= 1
+            offset &+= 8
         }
         return true
-    }
-
-    private static func starts(_ bytes: Span<UInt8>, _ range: Range<Int>, with prefix: String) -> Bool {
-        let length = prefix.utf8.count
-        guard range.count > length else { return false }
-        return bytes.equals(range.lowerBound..<range.lowerBound + length, ignoringCase: prefix)
     }
 }
 

@@ -1,10 +1,11 @@
-/// Finds lines in input that arrives piece by piece. No byte is looked at twice, however small the pieces.
+/// Finds lines in input that arrives piece by piece. No byte is looked at twice, however small the pieces. A line holds
+/// no control character but tabs: whatever its grammar, it allows no other, so one scan looks for all of them.
 ///
 /// Positions count from the start of the section, which must stay the start of the input until the section is consumed.
 struct LineReader {
     /// Where the next line starts.
     private(set) var lineStart = 0
-    /// Up to here there is no line feed after `lineStart`.
+    /// Up to here there is no control character after `lineStart`.
     private var scanned = 0
 
     /// Whether nothing has been read.
@@ -12,21 +13,21 @@ struct LineReader {
 
     /// The next line without its CR LF, or nil when more bytes are needed.
     /// - Parameters:
-    ///   - end: where the line's content must have ended; it is refused with `reason` as soon as it cannot have.
+    ///   - end: where the line must have ended; it is refused with `reason` as soon as it cannot have.
     mutating func next(
         in input: Span<UInt8>, endingBy end: Int, or reason: MessageError.Reason
     ) throws(MessageError) -> Range<Int>? {
-        let lineFeed = input.firstLineFeed(from: scanned)
-        // The last byte of an unfinished line may be its CR.
-        let contentEnd = (lineFeed ?? input.count) - 1
-        guard contentEnd <= end else { throw MessageError(reason) }
-        guard let lineFeed else {
-            scanned = input.count
-            return nil
+        let control = input.firstControl(from: scanned)
+        scanned = control ?? input.count
+        guard scanned <= end else { throw MessageError(reason) }
+        guard let control else { return nil }
+        guard input[control] == .carriageReturn else {
+            throw MessageError(input[control] == .lineFeed ? .bareLineFeed : .controlCharacter)
         }
-        guard contentEnd >= lineStart, input[contentEnd] == .carriageReturn else { throw MessageError(.bareLineFeed) }
-        let line = lineStart..<contentEnd
-        lineStart = lineFeed + 1
+        guard control + 1 < input.count else { return nil }
+        guard input[control + 1] == .lineFeed else { throw MessageError(.bareCarriageReturn) }
+        let line = lineStart..<control
+        lineStart = control + 2
         scanned = lineStart
         return line
     }
@@ -74,20 +75,17 @@ struct FieldSection {
 
     /// `field-name ":" OWS field-value OWS` (RFC 9112 §5).
     private static func entry(_ input: Span<UInt8>, _ line: Range<Int>) throws(MessageError) -> Fields.Entry {
-        let token = ByteSet.token
-        var colon = line.lowerBound
-        while colon < line.upperBound, token.contains(input[colon]) { colon &+= 1 }
-        let name = line.lowerBound..<colon
-        guard colon < line.upperBound, input[colon] == .colon, !name.isEmpty, name.count <= UInt16.max else {
-            throw MessageError(mistake(in: name, followedBy: colon < line.upperBound ? input[colon] : 0))
-        }
+        guard let colon = input.first(.colon, in: line) else { throw mistake(input, line) }
+        let range = line.lowerBound..<colon
+        guard range.count <= UInt16.max, let name = FieldName(input, range) else { throw mistake(input, range) }
         let afterColon = colon &+ 1..<line.upperBound
-        guard input.isFieldValue(afterColon) else { throw MessageError(.invalidFieldValue) }
-        return Fields.Entry(name: FieldName(input, name), nameRange: name, valueRange: input.trimmed(afterColon))
+        return Fields.Entry(name: name, nameRange: range, valueRange: input.trimmed(afterColon))
     }
 
-    private static func mistake(in name: Range<Int>, followedBy byte: UInt8) -> MessageError.Reason {
-        guard byte.isBlank else { return .invalidFieldName }
-        return name.isEmpty ? .lineFolding : .spaceBeforeColon
+    /// What is wrong with a field name, or with a line that has none.
+    private static func mistake(_ input: Span<UInt8>, _ range: Range<Int>) -> MessageError {
+        guard let first = range.first, let last = range.last else { return MessageError(.invalidFieldName) }
+        if input[first].isBlank { return MessageError(.lineFolding) }
+        return MessageError(input[last].isBlank ? .spaceBeforeColon : .invalidFieldName)
     }
 }

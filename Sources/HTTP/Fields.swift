@@ -11,6 +11,7 @@ public struct Fields: Sendable {
         var nameLength: UInt16
         var name: FieldName
 
+        @inline(__always)
         init(name: FieldName, nameRange: Range<Int>, valueRange: Range<Int>) {
             self.name = name
             nameStart = UInt32(nameRange.lowerBound)
@@ -101,9 +102,11 @@ public struct Fields: Sendable {
     /// Adds a field. Control characters in the value become spaces (RFC 9110 §5.5), so no value can end its line.
     /// - Precondition: `Fields.isValidName(name)`. Names come from code or checked configuration, never from a peer.
     public mutating func append(_ name: String, _ value: String) {
-        precondition(Fields.isValidName(name), "a field name must be a token")
         let bytes = Array(name.utf8)
-        append(FieldName(bytes.span, 0..<bytes.count), text: name, value: value.utf8)
+        guard bytes.count <= 255, let known = FieldName(bytes.span, 0..<bytes.count) else {
+            preconditionFailure("a field name must be a token")
+        }
+        append(known, text: name, value: value.utf8)
     }
 
     /// Adds a field with a value of bytes, as `append(_:_:)` does.

@@ -13,9 +13,11 @@ public enum Forwarding {
     public static func appendRequest(
         _ head: RequestHead, context: ForwardingContext, extra: Fields = Fields(), to bytes: inout [UInt8]
     ) {
-        head.appendRequestLine(version: .http11, to: &bytes)
+        let authority = head.target.authorityBytes
+        head.appendRequestLine(
+            version: .http11, authority: authority.isEmpty ? context.defaultAuthority[...] : authority, to: &bytes)
         appendFields(head.fields, except: writtenByUs, extra: extra, to: &bytes)
-        context.appendForwarded(authority: head.target.authorityBytes, to: &bytes)
+        context.appendForwarded(authority: authority, to: &bytes)
         context.appendVia(received: head.version, to: &bytes)
         if head.framing == .none, head.method.expectsContent {
             bytes.appendContentLength(0)
@@ -88,10 +90,8 @@ public enum Forwarding {
         let bytes = arena.span
         var options = ListElements(value)
         while let option = options.next(in: bytes) {
-            if bytes.equals(option, ignoringCase: "keep-alive") || bytes.equals(option, ignoringCase: "close") {
-                continue
-            }
-            drop(FieldName(bytes, option), arena[option], &dropped, &others)
+            // The parser let nothing but tokens through.
+            drop(FieldName(bytes, option) ?? .other, arena[option], &dropped, &others)
         }
     }
 
@@ -103,7 +103,7 @@ public enum Forwarding {
     }
 
     private static func contains(_ names: [ArraySlice<UInt8>], _ bytes: Span<UInt8>, _ name: Range<Int>) -> Bool {
-        for candidate in names where bytes.equals(name, ignoringCase: candidate) { return true }
+        for candidate in names where bytes.equals(name, ignoringCase: candidate.span) { return true }
         return false
     }
 }
@@ -111,6 +111,7 @@ public enum Forwarding {
 /// What is the same for all requests of one client connection; made once when it opens.
 public struct ForwardingContext: Sendable {
     private let pseudonym: String
+    fileprivate let defaultAuthority: [UInt8]
     /// `Forwarded` up to its `host` value, without one.
     private let forwarded: [UInt8]
     /// The `X-Forwarded-For` and `X-Forwarded-Proto` lines.
@@ -121,9 +122,15 @@ public struct ForwardingContext: Sendable {
     ///     IPv4 or IPv6 address, such as the name of a unix socket, is told as `unknown` (RFC 7239 §6).
     ///   - scheme: what the client spoke on the connection.
     ///   - pseudonym: what we are called in `Via`, a token.
-    public init(clientAddress: String, scheme: Scheme, pseudonym: String = "drawbridge") {
+    ///   - defaultAuthority: the host meant by an HTTP/1.0 request that names none (RFC 9112 §3.3).
+    public init(
+        clientAddress: String, scheme: Scheme, pseudonym: String = "drawbridge", defaultAuthority: String = "localhost"
+    ) {
         precondition(Fields.isValidName(pseudonym), "a pseudonym must be a token")
         self.pseudonym = pseudonym
+        let authority = Array(defaultAuthority.utf8)
+        precondition(Authority.isValid(authority.span, 0..<authority.count), "the default host must be valid")
+        self.defaultAuthority = authority
         // A zone has no meaning on another machine.
         let address = Array(clientAddress.utf8.prefix { $0 != UInt8(ascii: "%") })
         let isIPv6 = Authority.isIPv6(address.span, 0..<address.count)

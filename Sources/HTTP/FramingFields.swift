@@ -54,12 +54,13 @@ struct FramingFields {
         var options = ListElements(value)
         while let option = options.next(in: bytes) {
             connectionOptions += 1
-            guard connectionOptions <= limits.connectionOptions, bytes.isToken(option) else {
+            // Options are tokens, as field names are, and often name fields.
+            guard connectionOptions <= limits.connectionOptions, let name = FieldName(bytes, option) else {
                 throw MessageError(.invalidConnection)
             }
-            if bytes.equals(option, ignoringCase: "keep-alive") {
+            if name == .keepAlive {
                 keepsAlive = true
-            } else if bytes.equals(option, ignoringCase: "close") {
+            } else if name == .other, bytes.equals(option, ignoringCase: "close") {
                 closes = true
             }
         }

@@ -141,25 +141,17 @@ private struct RequestLine: Sendable {
     let version: Version
 
     init(_ input: Span<UInt8>, _ line: Range<Int>) throws(MessageError) {
-        guard let methodEnd = Self.space(input, line),
-            let targetEnd = Self.space(input, methodEnd + 1..<line.upperBound)
+        guard let methodEnd = input.first(.space, in: line),
+            let targetEnd = input.first(.space, in: methodEnd + 1..<line.upperBound)
         else { throw MessageError(.malformedRequestLine) }
         let name = line.lowerBound..<methodEnd
-        guard input.isToken(name) else { throw MessageError(.invalidMethod) }
+        let method = Method(input, name)
+        guard method != nil || input.isToken(name) else { throw MessageError(.invalidMethod) }
         version = try Version(input, targetEnd + 1..<line.upperBound)
-        guard let method = Method(input, name) else { throw MessageError(.unknownMethod) }
+        guard let method else { throw MessageError(.unknownMethod) }
         self.method = method
         target = try TargetLine(input, methodEnd + 1..<targetEnd)
         guard target.form != .asterisk || method == .options else { throw MessageError(.invalidTarget) }
-    }
-
-    private static func space(_ input: Span<UInt8>, _ range: Range<Int>) -> Int? {
-        var index = range.lowerBound
-        while index < range.upperBound {
-            if input[index] == .space { return index }
-            index &+= 1
-        }
-        return nil
     }
 
     /// The authority the request is meant for (RFC 9112 §3.2.2, §3.3). `Host` must be valid even where an absolute

@@ -133,7 +133,7 @@ public struct ResponseParser: Sendable {
     }
 }
 
-/// `HTTP-version SP status-code SP [ reason-phrase ]` (RFC 9112 §4). The phrase is checked and forgotten.
+/// `HTTP-version SP status-code SP [ reason-phrase ]` (RFC 9112 §4). The phrase is forgotten.
 private struct StatusLine: Sendable {
     let version: Version
     let status: Status
@@ -142,8 +142,7 @@ private struct StatusLine: Sendable {
         let start = line.lowerBound
         // The space before an absent phrase is left out by so many senders that we do not insist on it.
         guard line.count >= 12, input[start + 8] == .space, line.count == 12 || input[start + 12] == .space,
-            let code = input.decimal(start + 9..<start + 12), (100...599).contains(code),
-            input.isFieldValue(start + 12..<line.upperBound)
+            let code = input.decimal(start + 9..<start + 12), (100...599).contains(code)
         else { throw MessageError(.malformedStatusLine) }
         version = try Version(input, start..<start + 8)
         status = Status(rawValue: UInt16(code))

@@ -9,20 +9,23 @@ extension FieldNameSet {
 extension RequestHead {
     /// Appends the head in HTTP/1.1 syntax, in origin form, with `Host` first.
     public func append(to bytes: inout [UInt8]) {
-        appendRequestLine(version: version, to: &bytes)
+        appendRequestLine(version: version, authority: target.authorityBytes, to: &bytes)
         fields.append(except: FieldNameSet.ofFraming.union([.host]), to: &bytes)
         appendFraming(to: &bytes)
         bytes.appendConnection(keepAlive: keepAlive, peer: version)
         bytes.appendLineEnd()
     }
 
-    /// Appends the first line and `Host`, which RFC 9110 §7.2 wants first.
-    func appendRequestLine(version: Version, to bytes: inout [UInt8]) {
+    /// Appends the first line and `Host`, which RFC 9110 §7.2 wants first; no `Host` where there is no authority, as
+    /// only HTTP/1.0 allows.
+    func appendRequestLine(version: Version, authority: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
         bytes.append(method.rawValue)
         bytes.append(.space)
         target.appendOrigin(method: method, to: &bytes)
-        bytes.append(version == .http11 ? " HTTP/1.1\r\nHost: " : " HTTP/1.0\r\nHost: ")
-        bytes.append(contentsOf: target.authorityBytes)
+        bytes.append(version == .http11 ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n")
+        guard !authority.isEmpty else { return }
+        bytes.append("Host: ")
+        bytes.append(contentsOf: authority)
         bytes.appendLineEnd()
     }
 
@@ -110,10 +113,20 @@ extension Fields {
 
     @inline(__always)
     func append(_ entry: Entry, to bytes: inout [UInt8]) {
-        bytes.append(contentsOf: arena[entry.nameRange])
+        let span = arena.span
+        let name = entry.nameRange
+        let value = entry.valueRange
+        // A parsed line mostly stands in the arena just as it is to be written.
+        if value.lowerBound == name.upperBound &+ 2, span[name.upperBound &+ 1] == .space,
+            value.upperBound &+ 2 <= span.count, span[value.upperBound] == .carriageReturn,
+            span[value.upperBound &+ 1] == .lineFeed
+        {
+            return bytes.append(span.extracting(name.lowerBound..<value.upperBound &+ 2))
+        }
+        bytes.append(span.extracting(name))
         bytes.append(.colon)
         bytes.append(.space)
-        bytes.append(contentsOf: arena[entry.valueRange])
+        bytes.append(span.extracting(value))
         bytes.appendLineEnd()
     }
 }

@@ -81,7 +81,9 @@ struct HopIdentityTests {
     }
 
     @Test("A key of another length than 32 bytes is refused", arguments: [0, 31, 33])
-    func keyLength(count: Int) { #expect(throws: CryptographyError.self) { try hop(.init(repeating: 1, count: count)) } }
+    func keyLength(count: Int) {
+        #expect(throws: CryptographyError.self) { try hop(.init(repeating: 1, count: count)) }
+    }
 
     @Test("Every access to hotels survives the hop")
     func hotelAccess() throws {

@@ -34,7 +34,8 @@ struct AcceptedTokenTests {
         let secret = try #require(Base64.url.decode(RFC7515.secret))
         let keys = [
             try TokenMaker.key("a1", .hs256, Base64.standard.encode(secret)),
-            try TokenMaker.key("a2", .rs256, RFC7515.rsaPublicKey), try TokenMaker.key("a3", .es256, RFC7515.ecPublicKey),
+            try TokenMaker.key("a2", .rs256, RFC7515.rsaPublicKey),
+            try TokenMaker.key("a3", .es256, RFC7515.ecPublicKey),
         ]
         let tokens = [RFC7515.hs256, RFC7515.rs256, RFC7515.es256]
         for (index, token) in tokens.enumerated() {
@@ -64,7 +65,8 @@ struct AcceptedTokenTests {
     @Test("The word * stands for every hotel, and no claim for none")
     func hotelAccess() throws {
         func access(_ claim: String) throws -> HotelAccess {
-            let claims = #"{"iss":"\#(TokenMaker.issuer)","aud":"drawbridge","sub":"s","exp":\#(TokenMaker.now + 1)\#(claim)}"#
+            let claims =
+                #"{"iss":"\#(TokenMaker.issuer)","aud":"drawbridge","sub":"s","exp":\#(TokenMaker.now + 1)\#(claim)}"#
             return try verifier().verify(TokenMaker.hs256(claims: claims)).hotelIDs
         }
         #expect(try access(#","hotel_ids":"*""#) == .all)
@@ -129,7 +131,9 @@ struct RefusedTokenTests {
 
     @Test(
         "A key serves its own algorithm only",
-        arguments: [("RS256", "hs"), ("ES256", "hs"), ("HS512", "hs"), ("hs256", "hs"), ("RS256", "ec"), ("PS256", "rsa")])
+        arguments: [
+            ("RS256", "hs"), ("ES256", "hs"), ("HS512", "hs"), ("hs256", "hs"), ("RS256", "ec"), ("PS256", "rsa"),
+        ])
     func algorithm(name: String, kid: String) throws {
         #expect(try refusal(TokenMaker.hs256(header: TokenMaker.header(name, kid: kid))) == .wrongAlgorithm)
     }
@@ -141,7 +145,9 @@ struct RefusedTokenTests {
 
     @Test(
         "A key id that means something elsewhere is refused before it is looked up",
-        arguments: ["", "../../dev/null", "x' or '1'='1", "a b", "hs\\u0000", "hs\\n", String(repeating: "a", count: 65)])
+        arguments: [
+            "", "../../dev/null", "x' or '1'='1", "a b", "hs\\u0000", "hs\\n", String(repeating: "a", count: 65),
+        ])
     func keyInjection(kid: String) throws {
         #expect(try refusal(TokenMaker.hs256(header: TokenMaker.header("HS256", kid: kid))) == .malformed)
     }
@@ -170,14 +176,18 @@ struct RefusedTokenTests {
 
     @Test(
         "Another issuer, or none, is unknown",
-        arguments: [#""https://evil.example""#, #""https://issuer.example/""#, #""HTTPS://issuer.example""#, "7", "null"])
+        arguments: [
+            #""https://evil.example""#, #""https://issuer.example/""#, #""HTTPS://issuer.example""#, "7", "null",
+        ])
     func issuer(iss: String) throws {
         #expect(try refusal(TokenMaker.hs256(claims: TokenMaker.claims(iss: iss))) == .unknownIssuer)
     }
 
     @Test(
         "A token for somebody else, or for nobody, is refused",
-        arguments: [#""other""#, #""Drawbridge""#, #""drawbridge ""#, "[]", #"["other"]"#, "1", "null", #"{"drawbridge":1}"#])
+        arguments: [
+            #""other""#, #""Drawbridge""#, #""drawbridge ""#, "[]", #"["other"]"#, "1", "null", #"{"drawbridge":1}"#,
+        ])
     func audience(aud: String) throws {
         #expect(try refusal(TokenMaker.hs256(claims: TokenMaker.claims(aud: aud))) == .wrongAudience)
     }
@@ -190,7 +200,9 @@ struct RefusedTokenTests {
         #expect(try refusal(TokenMaker.hs256(claims: TokenMaker.claims(more: #""iat":\#(now + 60),"#))) == .notYetValid)
     }
 
-    @Test("An expiry that is no time is refused", arguments: [#""\#(TokenMaker.now + 60)""#, "null", "-1", "1e300", "[1]"])
+    @Test(
+        "An expiry that is no time is refused",
+        arguments: [#""\#(TokenMaker.now + 60)""#, "null", "-1", "1e300", "[1]"])
     func badExpiry(exp: String) throws {
         #expect(try refusal(TokenMaker.hs256(claims: TokenMaker.claims(exp: exp))) == .badClaim)
     }
@@ -305,7 +317,9 @@ struct RefusedTokenTests {
         #expect(try verifier.verify(token) === identity)
     }
 
-    @Test("A request without credentials, or with others, is told apart", arguments: [nil, "Basic YTpi", "Bearer", "Bearer "])
+    @Test(
+        "A request without credentials, or with others, is told apart",
+        arguments: [nil, "Basic YTpi", "Bearer", "Bearer "])
     func schemes(field: String?) throws {
         let verifier = TokenVerifier(issuers: [try TokenMaker.trustedIssuer()])
         do throws(AuthenticationError) {

@@ -44,7 +44,9 @@ struct EncodingTests {
 
     @Test(
         "Base 64 refuses stray bits, wrong padding and foreign characters",
-        arguments: ["Zh==", "Zm9=", "Zg=", "Zg", "Z", "Zg===", "Z===", "====", "Zm9v\n", "Zm 9", "Zm9v=", "Zg==Zg==", "Zmé="])
+        arguments: [
+            "Zh==", "Zm9=", "Zg=", "Zg", "Z", "Zg===", "Z===", "====", "Zm9v\n", "Zm 9", "Zm9v=", "Zg==Zg==", "Zmé=",
+        ])
     func strictStandard(text: String) { #expect(Base64.standard.decode(text) == nil) }
 
     @Test(

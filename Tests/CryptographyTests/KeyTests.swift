@@ -26,7 +26,9 @@ struct KeyTests {
 
     @Test("A private key, a certificate or noise is no public key")
     func refusesOthers() {
-        for text in ["", "noise", P256PrivateKey().pem, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        for text in [
+            "", "noise", P256PrivateKey().pem, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
             #expect(throws: CryptographyError.self) { try publicKey(text) }
         }
     }

@@ -49,8 +49,8 @@ let package = Package(
         module("TLS", "Loop", "COpenSSL"),
         module("Server", "Loop", "HTTP", "Telemetry"),
         module("Client", "Loop", "HTTP", "Telemetry"),
-        module("Policy", "CLibYAML", "HTTP"),
         module("Authentication", "CLibJWT", "Cryptography"),
+        module("Policy", "CLibYAML", "HTTP", "Authentication"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
 
         // The hotel's domain.
@@ -77,5 +77,8 @@ let package = Package(
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
         tests("HTTPTests", "HTTP"),
+        tests("CryptographyTests", "Cryptography"),
+        tests("AuthenticationTests", "Authentication", "Cryptography"),
+        tests("PolicyTests", "Policy", "Authentication", "Cryptography"),
     ]
 )

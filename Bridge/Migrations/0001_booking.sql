@@ -2,15 +2,15 @@
 
 CREATE SCHEMA IF NOT EXISTS drawbridge;
 
--- What a client booked. The reservation in the PMS is the substance (rooms, nights, prices, guest); this row is what the
--- PMS has no place for. There is no foreign key to reservations: the front desk may delete a reservation, and the
+-- What a client booked. The reservation in the PMS is the substance (rooms, nights, prices, guest); this row is what
+-- the PMS has no place for. There is no foreign key to reservations: the front desk may delete a reservation, and the
 -- booking engine must still be told what became of its booking.
 CREATE TABLE drawbridge.bookings (
     booking_id UUID PRIMARY KEY,
     hotel_id INTEGER NOT NULL,
     booking_engine_id TEXT NOT NULL CHECK (length(booking_engine_id) BETWEEN 1 AND 64),
     client TEXT NOT NULL CHECK (length(client) BETWEEN 1 AND 200),
-    status TEXT NOT NULL CHECK (status IN ('hold', 'confirmed', 'cancelled', 'expired', 'conflict')),
+    status TEXT NOT NULL CHECK (status IN ('hold', 'confirmed', 'cancelled', 'expired')),
     version INTEGER NOT NULL DEFAULT 1 CHECK (version >= 1),
     arrival DATE NOT NULL,
     departure DATE NOT NULL,
@@ -45,8 +45,8 @@ CREATE TABLE drawbridge.booking_rooms (
     CONSTRAINT booking_rooms_room_once UNIQUE (booking_id, room_id)
 );
 
--- Answers already given, kept for 24 hours, so that a request sent twice is carried out once. A record is claimed before
--- the work (locked_until) and answered after it. A claim that its process did not live to answer may be taken over when
+-- Answers already given, kept for 24 hours, so that a request sent twice is carried out once. A record is claimed
+-- before the work (locked_until) and answered after it. A claim that its process did not live to answer may be taken over when
 -- locked_until has passed: the booking, if it was made, is found again by its booking_engine_id.
 CREATE TABLE drawbridge.idempotency_records (
     client TEXT NOT NULL CHECK (length(client) BETWEEN 1 AND 200),

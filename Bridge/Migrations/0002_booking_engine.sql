@@ -1,7 +1,7 @@
 -- Tables that the integration guide places in the PMS's own database, under the names it gives them.
 
--- Whether the booking engine and the PMS agree about a booking. Reservations are keyed by hotel and UUID. A row goes with
--- its reservation: a plain reference would keep the front desk from deleting one.
+-- Whether the booking engine and the PMS agree about a booking. Reservations are keyed by hotel and UUID. A row goes
+-- with its reservation: a plain reference would keep the front desk from deleting one.
 CREATE TABLE booking_sync_status (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     hotel_id INTEGER NOT NULL,

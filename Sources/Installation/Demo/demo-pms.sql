@@ -386,7 +386,7 @@ END
 $$;
 
 -- Logs a change of a reservation and announces the log row. The setting my_app.user_id must be absent or a number: the
--- empty string that SET LOCAL leaves behind after its transaction makes the writer's statement fail, as in the original.
+-- empty string that SET LOCAL leaves behind makes a later statement of the session fail, as in the original.
 CREATE FUNCTION log_reservations_changes() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 DECLARE
     session_user_id INT;

@@ -72,5 +72,11 @@ let package = Package(
             "drawbridge-bridge", "Bridge",
             "Loop", "HTTP", "Server", "Policy", "Authentication", "Postgres", "Telemetry", "Stay", "Availability",
             "Booking", "PMS"),
+
+        // Tests and benchmarks.
+        tests("StayTests", "Stay"),
+        tests("AvailabilityTests", "Availability", "Stay"),
+        tests("BookingTests", "Booking", "Stay"),
+        process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
     ]
 )

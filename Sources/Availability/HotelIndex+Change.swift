@@ -3,11 +3,18 @@ public import Stay
 /// What a change did to the index.
 public struct IndexChange: Hashable, Sendable {
     /// Whether the index has the room; if not, nothing changed.
-    public var roomIsKnown = true
+    public var roomIsKnown: Bool
     /// Nights that became taken or free by it.
-    public var flipped = 0
+    public var flipped: Int
     /// Nights that meant nothing: before the window, or released though nobody held them.
-    public var ignored = 0
+    public var ignored: Int
+
+    /// A change; by default none, of a known room.
+    public init(roomIsKnown: Bool = true, flipped: Int = 0, ignored: Int = 0) {
+        self.roomIsKnown = roomIsKnown
+        self.flipped = flipped
+        self.ignored = ignored
+    }
 
     /// The change of a room the index does not have.
     public static let unknownRoom = IndexChange(roomIsKnown: false)

@@ -27,8 +27,13 @@ public struct AvailabilityAnswer: Sendable {
         types.append(type)
     }
 
-    mutating func appendNight(_ count: Int32) {
-        nights.append(count)
+    mutating func appendNights(_ counts: some Collection<Int32>) {
+        nights.append(contentsOf: counts)
+    }
+
+    mutating func addToLastNights(_ counts: ArraySlice<Int32>) {
+        let start = nights.count - counts.count
+        for (position, count) in counts.enumerated() { nights[start + position] &+= count }
     }
 }
 
@@ -42,6 +47,14 @@ public struct TypeAvailability: Hashable, Sendable {
     public let total: Int32
     /// How many of its rooms take the guests and are free on every night of the stay.
     public let available: Int32
+
+    /// The availability of a type.
+    public init(type: Int32, capacity: Int32, total: Int32, available: Int32) {
+        self.type = type
+        self.capacity = capacity
+        self.total = total
+        self.available = available
+    }
 
     /// Whether that many rooms can be booked.
     @inlinable
@@ -150,12 +163,16 @@ extension HotelIndex {
     private func appendNights(
         of type: TypeEntry, from offset: Int, count: Int, guests: Int32, to answer: inout AvailabilityAnswer
     ) {
-        for night in offset..<offset + count {
-            var sum: Int32 = 0
-            for group in type.groups where groups[group].capacity >= guests {
-                sum &+= freeCounts[group * nightCount + night]
-            }
-            answer.appendNight(sum)
+        // Most types have one group: its counters are the answer.
+        guard let first = type.groups.first, groups[first].capacity >= guests else {
+            answer.appendNights(repeatElement(0, count: count))
+            return
+        }
+        let row = first * nightCount + offset
+        answer.appendNights(freeCounts[row..<row + count])
+        for group in type.groups.dropFirst() where groups[group].capacity >= guests {
+            let row = group * nightCount + offset
+            answer.addToLastNights(freeCounts[row..<row + count])
         }
     }
 

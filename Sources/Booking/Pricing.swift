@@ -174,6 +174,12 @@ public struct NoPrice: Error, Hashable, Sendable {
     public let night: Day
     /// Whether there are rates but they make no sensible price; otherwise no base rate applies.
     public let isOutOfRange: Bool
+
+    /// No price for a stay.
+    public init(night: Day, isOutOfRange: Bool) {
+        self.night = night
+        self.isOutOfRange = isOutOfRange
+    }
 }
 
 // MARK: - Reading the PMS's columns

@@ -80,5 +80,10 @@ let package = Package(
         tests("CryptographyTests", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),
         tests("PolicyTests", "Policy", "Authentication", "Cryptography"),
+        // Tests and benchmarks.
+        tests("StayTests", "Stay"),
+        tests("AvailabilityTests", "Availability", "Stay"),
+        tests("BookingTests", "Booking", "Stay"),
+        process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
     ]
 )

@@ -15,7 +15,7 @@ final class FixedAnswer: Handler {
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
         var fields = Fields()
         fields.append(.contentType, "application/json")
-        try await writer.send(.ok, fields, content: content)
+        writer.send(.ok, fields, content: content)
     }
 }
 
@@ -32,7 +32,8 @@ func serve() async throws {
     if arguments[1] == "unix" {
         await server.run(try Listener(ListeningSocket(unixPath: arguments[2], mode: 0o666)))
     } else {
-        await server.run(try Listener(ListeningSocket(address: "127.0.0.1", port: UInt16(arguments[2])!, isShared: true)))
+        await server.run(
+            try Listener(ListeningSocket(address: "127.0.0.1", port: UInt16(arguments[2])!, isShared: true)))
     }
 }
 

@@ -42,14 +42,19 @@ extension ResponseHead {
     /// Appends the head in HTTP/1.1 syntax.
     /// - Parameters:
     ///   - peer: the version the client speaks, which decides what has to be said about keeping the connection.
+    ///   - lines: appends field lines that stand in every response of a server, each with its line end, so that they
+    ///     need not be put into `fields` first.
     /// - Precondition: an HTTP/1.0 client is not sent chunks.
-    public func append(to bytes: inout [UInt8], answering peer: Version = .http11) {
+    public func append(
+        to bytes: inout [UInt8], answering peer: Version = .http11, lines: (inout [UInt8]) -> Void = { _ in }
+    ) {
         precondition(peer == .http11 || framing != .chunked, "an HTTP/1.0 client does not know chunks")
         appendStatusLine(to: &bytes)
         // An answer to HEAD, or a 304, tells the length that an answer to GET would have (RFC 9110 §8.6).
         let keepsLength = framing == .none && !status.isInterim && status != .noContent
         fields.append(
             except: keepsLength ? [.transferEncoding, .connection] : FieldNameSet.ofFraming, to: &bytes)
+        lines(&bytes)
         appendFraming(to: &bytes)
         if !status.isInterim {
             bytes.appendConnection(keepAlive: keepAlive && framing != .untilClose, peer: peer)

@@ -100,8 +100,31 @@ public final class Stream {
         return try await reader.wait()
     }
 
+    /// Waits as `fill` does, but is ended by `interruptRead` and `close` only, not by the task's cancellation.
+    ///
+    /// Watching for cancellation costs a good part of what reading costs; a connection whose owner watches for its
+    /// whole life (`closingOnCancellation`) need not watch again for every read.
+    public func fillUntilInterrupted() async throws -> Bool {
+        if let end { return try result(of: end) }
+        guard !isClosed else { throw LoopError(.closed, "read") }
+        startReading()
+        if let end { return try result(of: end) }
+        return try await withUnsafeThrowingContinuation { reader.park($0) }
+    }
+
+    /// Runs `body`, and closes the stream when the task is cancelled meanwhile.
+    public func closingOnCancellation<Output>(
+        _ body: @OnLoop () async throws -> Output
+    ) async rethrows -> Output {
+        try await withTaskCancellationHandler {
+            try await body()
+        } onCancel: {
+            Loop.perform { self.close() }
+        }
+    }
+
     /// Lets a waiting `fill` throw `error`; the connection stays as it is. Does nothing when nobody waits.
-    public func interruptRead(_ error: any Error) { resumeReader(.failure(error)) }
+    public func interruptRead(_ error: any Error) { reader.resume(with: .failure(error)) }
 
     /// Whether the peer has ended or broken the connection, as far as is known.
     public var isEnded: Bool { end != nil || isClosed }
@@ -207,38 +230,54 @@ public final class Stream {
 
     // MARK: Writing
 
+    /// What the kernel has not taken of a write yet.
+    public struct Remainder {
+        fileprivate var bytes: [UInt8]
+        fileprivate var start: Int
+        /// Of a secured write: what is to be secured after `bytes` are sent.
+        fileprivate var unsecured: ArraySlice<UInt8> = []
+    }
+
     /// Sends `bytes`; returns when the kernel has taken them all.
     ///
-    /// A task cancelled while it waits here closes the stream, because a half-sent message cannot be taken back.
-    ///
     /// - Throws: `LoopError` when the connection breaks or is closed meanwhile.
-    @inline(__always)
     public func write(_ bytes: [UInt8]) async throws {
-        if security == nil {
-            let sent = try tryWrite(bytes)
-            if sent == bytes.count { return }
-            try await queue(bytes, from: sent)
-        } else {
-            try await writeSecured(bytes)
+        if let rest = try send(bytes) { try await write(rest) }
+    }
+
+    /// Sends what the kernel takes at once of `bytes`. Nearly always that is all of it, and no task has to wait.
+    ///
+    /// - Returns: what is left, to be given to `write(_:)` before anything else is sent; nil when nothing is.
+    @inline(__always)
+    public func send(_ bytes: [UInt8]) throws -> Remainder? {
+        if security != nil { return try sendSecured(bytes[...]) }
+        let sent = try tryWrite(bytes)
+        return sent == bytes.count ? nil : Remainder(bytes: bytes, start: sent)
+    }
+
+    /// Sends the rest of a write.
+    public func write(_ remainder: Remainder) async throws {
+        var next: Remainder? = remainder
+        while let rest = next {
+            try await queue(rest.bytes, from: rest.start)
+            next = rest.unsecured.isEmpty ? nil : try sendSecured(rest.unsecured)
         }
     }
 
     /// Bytes secured at a time, so that a large write is not held twice.
     private static let securedAtOnce = 64 << 10
 
-    private func writeSecured(_ bytes: [UInt8]) async throws {
-        var start = 0
+    private func sendSecured(_ bytes: ArraySlice<UInt8>) throws -> Remainder? {
+        var rest = bytes
         repeat {
             guard !isClosed, let security else { throw LoopError(.closed, "write") }
-            let end = min(start + Self.securedAtOnce, bytes.count)
             var outgoing: [UInt8] = []
-            try bytes.withUnsafeBytes { bytes in
-                try security.send(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), outgoing: &outgoing)
-            }
+            try rest.prefix(Self.securedAtOnce).withUnsafeBytes { try security.send($0, outgoing: &outgoing) }
+            rest = rest.dropFirst(Self.securedAtOnce)
             let sent = try tryWrite(outgoing)
-            if sent < outgoing.count { try await queue(outgoing, from: sent) }
-            start = end
-        } while start < bytes.count
+            if sent < outgoing.count { return Remainder(bytes: outgoing, start: sent, unsecured: rest) }
+        } while !rest.isEmpty
+        return nil
     }
 
     private func tryWrite(_ bytes: [UInt8]) throws -> Int {

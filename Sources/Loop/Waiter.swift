@@ -34,6 +34,14 @@ final class Waiter<Output: Sendable> {
         }
     }
 
+    /// Keeps the continuation of a task that does not watch for its cancellation.
+    @inline(__always)
+    func park(_ continuation: UnsafeContinuation<Output, any Error>) {
+        precondition(self.continuation == nil, "one task at a time may wait here")
+        number &+= 1
+        self.continuation = continuation
+    }
+
     /// Lets the waiting task go on; without one, does nothing.
     func resume(with result: Result<Output, any Error>) {
         guard let continuation else { return }

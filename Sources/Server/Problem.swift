@@ -89,7 +89,8 @@ public struct Problem: Error, Sendable {
 extension Problem {
     /// The request breaks HTTP or one of the server's bounds; nothing more is read from its connection.
     init(_ error: MessageError) {
-        self.init(error.status, "malformed-request", "The request is not acceptable HTTP", detail: error.reason.rawValue)
+        self.init(
+            error.status, "malformed-request", "The request is not acceptable HTTP", detail: error.reason.rawValue)
         closesConnection = true
     }
 }

@@ -24,12 +24,19 @@ public struct RequestID: Sendable, Hashable, CustomStringConvertible {
 
     /// Appends the 32 digits.
     public func append(to bytes: inout [UInt8]) {
-        for word in [high, low] {
-            for shift in stride(from: 60, through: 0, by: -4) {
-                let digit = UInt8(truncatingIfNeeded: word >> UInt64(shift)) & 15
-                bytes.append(digit < 10 ? 48 + digit : 87 + digit)
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { digits in
+            for index in 0..<16 {
+                let shift = UInt64(60 - 4 * index)
+                digits[index] = Self.digit(high >> shift)
+                digits[index + 16] = Self.digit(low >> shift)
             }
+            bytes.append(contentsOf: digits)
         }
+    }
+
+    private static func digit(_ value: UInt64) -> UInt8 {
+        let value = UInt8(truncatingIfNeeded: value & 15)
+        return value < 10 ? 48 + value : 87 + value
     }
 
     public var description: String {

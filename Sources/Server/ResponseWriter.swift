@@ -8,17 +8,15 @@ public struct ResponseWriter: ~Copyable {
 
     nonisolated init(_ connection: ServerConnection) { self.connection = connection }
 
-    /// Sends a whole answer.
+    /// Gives a whole answer; it is sent when the handler returns.
     ///
     /// - Parameter fields: without framing, `Date` and `X-Request-Id`, which the server writes.
-    public consuming func send(_ status: Status, _ fields: Fields = Fields(), content: [UInt8] = []) async throws {
-        try await connection.send(status, fields, content)
+    public consuming func send(_ status: Status, _ fields: Fields = Fields(), content: [UInt8] = []) {
+        connection.send(status, fields, content)
     }
 
-    /// Sends a problem as the whole answer.
-    public consuming func send(_ problem: Problem) async throws {
-        try await connection.send(problem)
-    }
+    /// Gives a problem as the whole answer; it is sent when the handler returns.
+    public consuming func send(_ problem: Problem) { connection.send(problem) }
 
     /// Begins an answer that an upstream gave; its content follows.
     ///
@@ -57,14 +55,14 @@ public struct ContentWriter: ~Copyable {
     /// Whether so much waits that it should be flushed before more is added.
     public var isFull: Bool { connection.output.count >= Self.bound }
 
-    /// Sends what was added; returns when the kernel has taken it, which holds a fast upstream back to the client's pace.
+    /// Sends what was added; returns when the kernel has taken it, so a fast upstream is held to the client's pace.
     public func flush() async throws { try await connection.flush() }
 
-    /// Ends the answer.
-    public consuming func finish(trailers: Fields = Fields()) async throws {
+    /// Ends the answer; what was not flushed is sent when the handler returns.
+    public consuming func finish(trailers: Fields = Fields()) {
         if framing == .chunked, !connection.isHeadRequest {
             Chunk.appendLast(trailers: trailers, to: &connection.output)
         }
-        try await connection.finishResponse(closes: framing == .untilClose)
+        connection.finishResponse(closes: framing == .untilClose)
     }
 }

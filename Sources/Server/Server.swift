@@ -84,7 +84,7 @@ public final class Server {
         connections[ObjectIdentifier(connection)] = connection
         metrics.connections.value = Double(connections.count)
         if isDraining { connection.drain() }
-        await connection.run()
+        await stream.closingOnCancellation { await connection.run() }
         connections[ObjectIdentifier(connection)] = nil
         metrics.connections.value = Double(connections.count)
         connectionEnded.fire()
@@ -100,19 +100,23 @@ public final class Server {
         return RequestID(sequence: sequence)
     }
 
-    /// The `Date` field's value, made anew each second.
-    var date: [UInt8] {
+    /// Appends the field lines that every answer of ours has.
+    func appendStandardLines(_ id: RequestID, to output: inout [UInt8]) {
         let now = Int64(Loop.unixTime)
         if now != dateSecond {
             dateSecond = now
-            dateText = []
-            HTTPDate.append(unixSeconds: now, to: &dateText)
+            dateLine = Array("Date: ".utf8)
+            HTTPDate.append(unixSeconds: now, to: &dateLine)
+            dateLine += "\r\nX-Request-Id: ".utf8
         }
-        return dateText
+        output += dateLine
+        id.append(to: &output)
+        output += "\r\n".utf8
     }
 
+    /// `Date` and the name of the line after it, made anew each second.
+    private var dateLine: [UInt8] = []
     private var dateSecond: Int64 = 0
-    private var dateText: [UInt8] = []
 }
 
 /// What a server counts.

@@ -59,6 +59,9 @@ final class ServerConnection {
     var isHeadRequest: Bool { head?.method == .head }
 
     /// Serves the connection until one side has had enough.
+    ///
+    /// The usual request waits twice: for its bytes and for its handler. Everything else here runs without suspending,
+    /// because each suspension costs as much as parsing a head.
     func run() async {
         deadline = Deadline { [unowned self] in deadlinePassed() }
         defer {
@@ -66,9 +69,27 @@ final class ServerConnection {
             deadline = nil
         }
         do {
-            while try await readHead() {
-                try await respond()
-                if mustClose { break }
+            enter(.idle)
+            serving: while true {
+                switch nextHead() {
+                case .request(let head):
+                    begin(head)
+                    try await respond(to: head)
+                case .refusal(let problem):
+                    refuse(problem)
+                case .incomplete:
+                    if mustClose, parser.isBetweenRequests { break serving }
+                    do {
+                        guard try await stream.fillUntilInterrupted() else { break serving }
+                    } catch is TooSlow where phase == .head {
+                        refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
+                    }
+                    if phase == .idle { enter(.head) }
+                    continue
+                }
+                if let rest = try sendOutput() { try await finishSending(rest) }
+                guard !mustClose else { break }
+                enter(.idle)
             }
             deadline?.clear()
             await stream.closeGracefully()
@@ -89,38 +110,31 @@ final class ServerConnection {
 
     // MARK: Reading
 
-    /// Reads the next request's head.
-    ///
-    /// - Returns: false when there is no further request to answer.
-    private func readHead() async throws -> Bool {
-        enter(.idle)
+    /// What the received bytes hold.
+    private enum NextHead {
+        case request(RequestHead)
+        /// No acceptable request; nothing after it can be read.
+        case refusal(Problem)
+        case incomplete
+    }
+
+    private func nextHead() -> NextHead {
         do {
-            while true {
-                let step = try stream.withReadable { (input) throws(MessageError) in try parser.next(input) }
-                stream.consume(step.consumed)
-                if case .head(let head) = step.event {
-                    begin(head)
-                    return true
-                }
-                if mustClose, parser.isBetweenRequests { return false }
-                if phase == .idle, !parser.isBetweenRequests || stream.readableCount > 0 { enter(.head) }
-                guard try await stream.fill() else { return false }
-            }
-        } catch let error as MessageError {
-            return try await refuse(Problem(error))
-        } catch is TooSlow where phase == .head {
-            return try await refuse(
-                Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
+            let step = try stream.withReadable { (input) throws(MessageError) in try parser.next(input) }
+            stream.consume(step.consumed)
+            if case .head(let head) = step.event { return .request(head) }
+            return .incomplete
+        } catch {
+            return .refusal(Problem(error))
         }
     }
 
     /// Answers a request that could not be read; nothing else on the connection can be.
-    private func refuse(_ problem: Problem) async throws -> Bool {
+    private func refuse(_ problem: Problem) {
         begin(nil)
         server.metrics.refused.increment()
         mustClose = true
-        try await send(problem)
-        return false
+        send(problem)
     }
 
     private func begin(_ head: RequestHead?) {
@@ -162,7 +176,7 @@ final class ServerConnection {
             enter(.content)
             defer { enter(.handler) }
             do {
-                guard try await stream.fill() else {
+                guard try await stream.fillUntilInterrupted() else {
                     mustClose = true
                     throw Problem(.badRequest, "incomplete-content", "The content ended before its announced end")
                 }
@@ -199,8 +213,7 @@ final class ServerConnection {
 
     // MARK: Answering
 
-    private func respond() async throws {
-        guard let head else { return }
+    private func respond(to head: RequestHead) async throws {
         let started = Loop.monotonicNanoseconds
         server.metrics.begin()
         defer { server.metrics.end(nanoseconds: Loop.monotonicNanoseconds &- started) }
@@ -209,15 +222,17 @@ final class ServerConnection {
                 to: Request(id: id, head: head, connection: info, body: RequestBody(connection: self)),
                 ResponseWriter(self))
         } catch let problem as Problem where response == .notBegun {
-            try await send(problem)
-        } catch where response == .notBegun && !(error is LoopError) {
+            send(problem)
+        } catch  where response == .notBegun && !isGone {
             Log.error("handler failed", ["request_id": .init(id.description), "error": .init(error: error)])
-            try await send(Problem(.internalServerError, "internal-error", "Something went wrong on our side"))
+            send(Problem(.internalServerError, "internal-error", "Something went wrong on our side"))
         }
+        // An answer that was begun and not finished can only be cut short visibly.
         guard response == .complete else { throw LoopError(.closed, "respond") }
         if !isRequestComplete { try await discardContent() }
-        self.head = nil
     }
+
+    private var isGone: Bool { stream.isEnded }
 
     /// Reads past content that the handler left, within bounds, so that the next request can be found.
     private func discardContent() async throws {
@@ -238,26 +253,26 @@ final class ServerConnection {
         if !isRequestComplete { mustClose = true }
     }
 
-    func send(_ problem: Problem) async throws {
+    func send(_ problem: Problem) {
         if problem.closesConnection { mustClose = true }
         var fields = problem.fields
         fields.append(.contentType, "application/problem+json")
         fields.append(.cacheControl, "no-store")
-        try await send(problem.status, fields, problem.json(instance: id))
+        send(problem.status, fields, problem.json(instance: id))
     }
 
-    func send(_ status: Status, _ fields: Fields, _ content: [UInt8]) async throws {
+    func send(_ status: Status, _ fields: Fields, _ content: [UInt8]) {
         precondition(response == .notBegun, "a request has one answer")
         response = .begun
         if mustCloseAfterUnreadContent { mustClose = true }
-        var fields = fields
-        addStandardFields(to: &fields)
-        let response = ResponseHead(
+        let head = ResponseHead(
             status: status, fields: fields,
             framing: status.forbidsContent ? .none : .length(UInt64(content.count)), keepAlive: !mustClose)
-        response.append(to: &output, answering: head?.version ?? .http11)
+        head.append(to: &output, answering: self.head?.version ?? .http11) { output in
+            server.appendStandardLines(id, to: &output)
+        }
         if !isHeadRequest, !status.forbidsContent { output += content }
-        try await finishResponse(closes: false)
+        finishResponse(closes: false)
     }
 
     /// Puts an upstream's head into the output.
@@ -276,20 +291,28 @@ final class ServerConnection {
             upstream, answering: head, keepAlive: !mustClose, context: info.forwarding, extra: extra, to: &output)
     }
 
-    func finishResponse(closes: Bool) async throws {
+    func finishResponse(closes: Bool) {
         if closes { mustClose = true }
-        try await flush()
         response = .complete
+    }
+
+    /// Sends what is in the output, as far as the kernel takes it at once.
+    private func sendOutput() throws -> Stream.Remainder? {
+        let rest = try stream.send(output)
+        output.removeAll(keepingCapacity: output.capacity <= 16 << 10)
+        return rest
+    }
+
+    private func finishSending(_ rest: Stream.Remainder) async throws {
+        let phase = phase
+        enter(.write)
+        try await stream.write(rest)
+        enter(phase)
     }
 
     /// Sends what is in the output.
     func flush() async throws {
-        guard !output.isEmpty else { return }
-        let phase = phase
-        enter(.write)
-        try await stream.write(output)
-        output.removeAll(keepingCapacity: output.capacity <= 16 << 10)
-        enter(phase)
+        if let rest = try sendOutput() { try await finishSending(rest) }
     }
 
     private var mustCloseAfterUnreadContent: Bool {
@@ -299,14 +322,6 @@ final class ServerConnection {
             return length &- contentProgress.received > UInt64(server.configuration.drainedBodyBound)
         }
         return false
-    }
-
-    private func addStandardFields(to fields: inout Fields) {
-        var id: [UInt8] = []
-        id.reserveCapacity(32)
-        self.id.append(to: &id)
-        fields.append(.xRequestID, bytes: id[...])
-        fields.append(.date, bytes: server.date[...])
     }
 
     // MARK: Time

@@ -1,4 +1,5 @@
 internal import Authentication
+internal import HTTP
 
 extension RouteTable {
     /// Reads and compiles `openapi.yaml`; throws every mistake in it at once.
@@ -68,9 +69,9 @@ struct OpenAPIReader {
         }
         let shared = child(of: item, "parameters")?.elements() ?? []
         var types: [String: PathParameterType] = [:]
-        var operations: [(RouteMethod, PolicyNode, [OpenAPIParameter])] = []
+        var operations: [(Method, PolicyNode, [OpenAPIParameter])] = []
         for (key, operation) in item.entries() where !Self.pathItemKeys.contains(key) {
-            guard let method = RouteMethod(rawValue: key.uppercased()), key == key.lowercased(), method != .head else {
+            guard let method = Method(rawValue: key.uppercased()), key == key.lowercased(), method != .head else {
                 operation.refuse(expected: "a method in lower case other than head", found: "the key \(key)")
                 continue
             }
@@ -103,7 +104,7 @@ struct OpenAPIReader {
     }
 
     private func route(
-        _ method: RouteMethod, _ operation: PolicyNode, template: PathTemplate, parameters: [OpenAPIParameter]
+        _ method: Method, _ operation: PolicyNode, template: PathTemplate, parameters: [OpenAPIParameter]
     ) -> Route? {
         for (key, value) in operation.entries() where !Self.operationKeys.contains(key) && key != "x-drawbridge" {
             value.refuse(expected: "a key of an OpenAPI operation, or x-drawbridge", found: "the key \(key)")

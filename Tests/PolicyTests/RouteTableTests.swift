@@ -10,7 +10,7 @@ struct RouteTableTests {
 
     init() throws { table = try RouteTable.load(PolicyDirectory.repository + "/openapi.yaml") }
 
-    private func operation(_ method: RouteMethod, _ path: String) -> String? {
+    private func operation(_ method: Method, _ path: String) -> String? {
         guard case .route(let match) = table.match(method, path: path) else { return nil }
         return match.route.operationID
     }
@@ -63,7 +63,7 @@ struct RouteTableTests {
 
     @Test("Another method is answered with those the path has")
     func methodNotAllowed() throws {
-        func allowed(_ method: RouteMethod, _ path: String) -> [RouteMethod]? {
+        func allowed(_ method: Method, _ path: String) -> [Method]? {
             guard case .methodNotAllowed(let allowed) = table.match(method, path: path) else { return nil }
             return allowed
         }

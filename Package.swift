@@ -49,8 +49,8 @@ let package = Package(
         module("TLS", "Loop", "COpenSSL"),
         module("Server", "Loop", "HTTP", "TLS", "Telemetry"),
         module("Client", "Loop", "HTTP", "Telemetry"),
-        module("Policy", "CLibYAML", "HTTP"),
         module("Authentication", "CLibJWT", "Cryptography"),
+        module("Policy", "CLibYAML", "HTTP", "Authentication"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
 
         // The hotel's domain.
@@ -73,5 +73,9 @@ let package = Package(
             "drawbridge-bridge", "Bridge",
             "Loop", "HTTP", "Server", "Policy", "Authentication", "Postgres", "Telemetry", "Stay", "Availability",
             "Booking", "PMS"),
+
+        tests("CryptographyTests", "Cryptography"),
+        tests("AuthenticationTests", "Authentication", "Cryptography"),
+        tests("PolicyTests", "Policy", "Authentication", "Cryptography"),
     ]
 )

@@ -1,0 +1,117 @@
+public import Cryptography
+
+/// The proof that travels from gateway to bridge with every request: who asks, for exactly this request, just now.
+///
+/// The header value is `identity.seconds.code`: the identity as base64url JSON, the Unix time it was made, and the
+/// base64url HMAC-SHA256 over version, request id, method, raw target, identity and time. One instance per process,
+/// on its loop: it keeps the key's prepared state and what it has decoded before.
+public final class HopIdentity {
+    /// The header's name; the gateway strips it from whatever a client sends.
+    public static let fieldName = "Drawbridge-Identity"
+    /// How many seconds a header's time may lie before or behind the bridge's clock.
+    public static let toleranceInSeconds: Int64 = 30
+    /// The number of bytes the key shared by gateway and bridge has.
+    public static let keyByteCount = 32
+
+    private static let rememberedIdentities = 4096
+
+    private var authenticator: HopAuthenticator
+    private var decoded = BoundedCache<String, Identity>(capacity: rememberedIdentities)
+
+    /// Prepares the key shared by gateway and bridge; refuses one of another length than 32 bytes.
+    public init(key: Span<UInt8>) throws(CryptographyError) {
+        guard key.count == Self.keyByteCount else { throw CryptographyError("a hop key has 32 bytes") }
+        authenticator = HopAuthenticator(key: key)
+    }
+
+    /// The header's value for one request, made at `now` (Unix seconds).
+    public func sign(
+        _ identity: Identity, requestID: String, method: String, target: String, now: Int64
+    ) -> String {
+        let seconds = String(now)
+        let code = authenticator.code(
+            requestID, method, target, identity: identity.encoded.utf8.span, seconds: seconds.utf8.span)
+        return "\(identity.encoded).\(seconds).\(Base64.url.encode(code))"
+    }
+
+    /// The identity in a header's value, if the gateway made it for this very request within the last 30 seconds.
+    public func verify(
+        _ value: String, requestID: String, method: String, target: String, now: Int64
+    ) throws(AuthenticationError) -> Identity {
+        let bytes = value.utf8.span
+        guard let (identity, seconds, code) = Self.parts(of: bytes),
+            let received = Base64.url.decode(bytes.extracting(code)), let received = Digest256(received.span),
+            let madeAt = Int64(String(decoding: bytes.extracting(seconds)))
+        else { throw AuthenticationError(.badHop, "not an identity header") }
+        let expected = authenticator.code(
+            requestID, method, target, identity: bytes.extracting(identity), seconds: bytes.extracting(seconds))
+        guard received == expected else {
+            throw AuthenticationError(.badHop, "the header's code does not belong to this request")
+        }
+        guard abs(now - madeAt) <= Self.toleranceInSeconds else {
+            throw AuthenticationError(.badHop, "the header is too old, or the clocks differ")
+        }
+        return try self.identity(encoded: String(decoding: bytes.extracting(identity)))
+    }
+
+    /// Where identity, seconds and code stand; `nil` unless exactly two dots part them.
+    private static func parts(of value: Span<UInt8>) -> (Range<Int>, Range<Int>, Range<Int>)? {
+        var dots: [2 of Int] = [0, 0]
+        var count = 0
+        for index in value.indices where value[index] == UInt8(ascii: ".") {
+            guard count < 2 else { return nil }
+            dots[count] = index
+            count += 1
+        }
+        guard count == 2 else { return nil }
+        return (0..<dots[0], dots[0] + 1..<dots[1], dots[1] + 1..<value.count)
+    }
+
+    private func identity(encoded: String) throws(AuthenticationError) -> Identity {
+        if let identity = decoded.value(for: encoded) { return identity }
+        guard let identity = Identity(encoded: encoded) else {
+            throw AuthenticationError(.badHop, "an identity this version does not understand")
+        }
+        decoded.insert(identity, for: encoded)
+        return identity
+    }
+}
+
+/// Computes the code over everything a header is bound to.
+private struct HopAuthenticator: ~Copyable {
+    private static let version = "drawbridge-hop-1"
+
+    private var mac: HMACSHA256
+    private var message: [UInt8] = []
+
+    init(key: Span<UInt8>) { mac = HMACSHA256(key: key) }
+
+    /// Every part is preceded by its length, so that no two requests share one message.
+    mutating func code(
+        _ requestID: String, _ method: String, _ target: String, identity: Span<UInt8>, seconds: Span<UInt8>
+    ) -> Digest256 {
+        message.removeAll(keepingCapacity: true)
+        append(Self.version.utf8.span)
+        append(requestID.utf8.span)
+        append(method.utf8.span)
+        append(target.utf8.span)
+        append(identity)
+        append(seconds)
+        // A second reference, not a copy: while `mac` changes, `self` cannot lend its bytes.
+        let message = message
+        return mac.authenticationCode(for: message.span)
+    }
+
+    private mutating func append(_ part: Span<UInt8>) {
+        let count = UInt32(part.count)
+        for shift: UInt32 in [24, 16, 8, 0] { message.append(UInt8(truncatingIfNeeded: count >> shift)) }
+        part.withUnsafeBufferPointer { message.append(contentsOf: $0) }
+    }
+}
+
+extension String {
+    /// The text that some UTF-8 bytes spell.
+    init(decoding bytes: Span<UInt8>) {
+        self = bytes.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
+    }
+}

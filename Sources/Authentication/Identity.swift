@@ -1,0 +1,143 @@
+internal import Cryptography
+internal import FoundationEssentials
+
+/// Who is asking, proven. Only a verified token or a verified hop header makes one for a request.
+///
+/// A reference, because it travels with the request through every stage and is remembered with its token; it never
+/// changes once made.
+public final class Identity: Sendable {
+    /// How a client proved who it is.
+    public enum Method: String, Sendable, Codable, CaseIterable {
+        /// A signed token of a configured issuer (RFC 7519).
+        case jwt
+    }
+
+    /// The token's subject: a user or a machine, in the issuer's own name space.
+    public let subject: String
+    /// The application that acts for the subject; idempotency keys and holds belong to it.
+    public let client: String
+    /// What the client may do.
+    public let scopes: Scopes
+    /// For which hotels it may do so.
+    public let hotelIDs: HotelAccess
+    /// How it was proven.
+    public let method: Method
+
+    /// The identity as it stands in the hop header: base64url of its JSON. Written once, sent with every request.
+    let encoded: String
+
+    /// Puts an identity together. Proof is the caller's business: see ``TokenVerifier`` and ``HopIdentity``.
+    public init(subject: String, client: String, scopes: Scopes, hotelIDs: HotelAccess, method: Method) {
+        self.subject = subject
+        self.client = client
+        self.scopes = scopes
+        self.hotelIDs = hotelIDs
+        self.method = method
+        encoded =
+            Form(
+                subject: subject, client: client, scopes: scopes, hotelIDs: hotelIDs, method: method
+            ).encoded
+    }
+
+    /// Reads what ``encoded`` holds; `nil` if it is anything else.
+    init?(encoded: String) {
+        guard let bytes = Base64.url.decode(encoded),
+            let form = try? JSONDecoder().decode(Form.self, from: Data(bytes))
+        else { return nil }
+        subject = form.subject
+        client = form.client
+        scopes = form.scopes
+        hotelIDs = form.hotelIDs
+        method = form.method
+        self.encoded = encoded
+    }
+
+    /// The JSON both processes agree on; short names because it travels with every request.
+    private struct Form: Codable {
+        let subject: String
+        let client: String
+        let scopes: Scopes
+        let hotelIDs: HotelAccess
+        let method: Method
+
+        enum CodingKeys: String, CodingKey {
+            case subject = "sub"
+            case client
+            case scopes = "scope"
+            case hotelIDs = "hotels"
+            case method
+        }
+
+        var encoded: String {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            // Strings, integers and enumerations always have a JSON form.
+            guard let json = try? encoder.encode(self) else { preconditionFailure("an identity without JSON form") }
+            return Base64.url.encode([UInt8](json))
+        }
+    }
+}
+
+extension Identity: Equatable {
+    /// Two identities are equal when all they say is.
+    public static func == (left: Identity, right: Identity) -> Bool {
+        left.subject == right.subject && left.client == right.client && left.scopes == right.scopes
+            && left.hotelIDs == right.hotelIDs && left.method == right.method
+    }
+}
+
+/// The hotels an identity may see.
+public enum HotelAccess: Sendable, Equatable {
+    /// Every hotel of the installation.
+    case all
+    /// These hotels only, in ascending order and each once; see ``HotelAccess/of(_:)``.
+    case some([Int32])
+
+    /// No hotel at all.
+    public static let none = HotelAccess.some([])
+
+    /// Access to the hotels given, in any order.
+    public static func of(_ hotelIDs: some Sequence<Int32>) -> HotelAccess { .some(Set(hotelIDs).sorted()) }
+
+    /// Whether a hotel is among them.
+    public func includes(_ hotelID: Int32) -> Bool {
+        guard case .some(let hotelIDs) = self else { return true }
+        var remaining = hotelIDs[...]
+        while let middle = remaining.indices.middle {
+            if remaining[middle] == hotelID { return true }
+            remaining = remaining[middle] < hotelID ? remaining[(middle + 1)...] : remaining[..<middle]
+        }
+        return false
+    }
+}
+
+extension HotelAccess: Codable {
+    /// The word that stands for every hotel, in tokens and between the processes.
+    static let wildcard = "*"
+
+    /// Reads `"*"` or a list of hotel numbers.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if let word = try? container.decode(String.self) {
+            guard word == Self.wildcard else {
+                throw DecodingError.dataCorruptedError(in: container, debugDescription: "neither * nor a list")
+            }
+            self = .all
+        } else {
+            self = .of(try container.decode([Int32].self))
+        }
+    }
+
+    /// Writes `"*"` or the list of hotel numbers.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .all: try container.encode(Self.wildcard)
+        case .some(let hotelIDs): try container.encode(hotelIDs)
+        }
+    }
+}
+
+extension Range<Int> {
+    fileprivate var middle: Int? { isEmpty ? nil : lowerBound + count / 2 }
+}

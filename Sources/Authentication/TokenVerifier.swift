@@ -1,0 +1,80 @@
+internal import Cryptography
+
+/// Turns bearer tokens (RFC 6750) into identities, by the rules of RFC 7519 and RFC 8725.
+///
+/// One instance per process, on its loop: it has no lock and reads no clock. Tokens that proved genuine are remembered
+/// until they expire, because checking a signature costs a hundred times what finding the token again does; refused
+/// ones never are, so a flood of garbage pushes nothing out.
+public final class TokenVerifier {
+    private struct Remembered {
+        let identity: Identity
+        /// The instants between which the token is good, skew included.
+        let validity: Range<Int64>
+    }
+
+    private let issuers: [String: TrustedIssuer]
+    private var remembered: BoundedCache<Digest256, Remembered>
+
+    /// A verifier for the tokens of these issuers that remembers up to so many of them.
+    public init(issuers: [TrustedIssuer], rememberedTokens: Int = 4096) {
+        self.issuers = Dictionary(issuers.map { ($0.issuer, $0) }, uniquingKeysWith: { first, _ in first })
+        remembered = BoundedCache(capacity: rememberedTokens)
+    }
+
+    /// The identity an `Authorization` field proves at `now` (Unix seconds).
+    ///
+    /// - Parameter field: the field's value as received; `nil` where the request has none.
+    public func verify(authorization field: Span<UInt8>?, now: Int64) throws(AuthenticationError) -> Identity {
+        guard let field else { throw AuthenticationError(.missing, "no Authorization field") }
+        guard let start = BearerScheme.credentialsStart(in: field) else {
+            throw AuthenticationError(.unsupportedScheme, "not a bearer token")
+        }
+        return try verify(field.extracting(start..<field.count), now: now)
+    }
+
+    /// The identity a token proves at `now` (Unix seconds).
+    public func verify(_ token: Span<UInt8>, now: Int64) throws(AuthenticationError) -> Identity {
+        guard token.count <= UnverifiedToken.maximumByteCount else {
+            throw AuthenticationError(.malformed, "the token is longer than 8 KiB")
+        }
+        let digest = SHA256.hash(token)
+        if let known = remembered.value(for: digest), known.validity.contains(now) { return known.identity }
+        let token = try UnverifiedToken(token)
+        let issuer = try issuer(of: token)
+        let claims = try Claims(token.claims, issuer: issuer)
+        try claims.checkTimes(now: now)
+        remembered.insert(Remembered(identity: claims.identity, validity: claims.validity), for: digest)
+        return claims.identity
+    }
+
+    /// The issuer, once its key has proven that it made the token.
+    private func issuer(of token: UnverifiedToken) throws(AuthenticationError) -> TrustedIssuer {
+        guard let name = token.issuer, let issuer = issuers[name] else {
+            throw AuthenticationError(.unknownIssuer, "the issuer is not configured")
+        }
+        guard let key = issuer.keys[token.keyID] else {
+            throw AuthenticationError(.unknownKey, "the issuer has no key of that id")
+        }
+        guard token.algorithm == key.algorithm.rawValue else {
+            throw AuthenticationError(.wrongAlgorithm, "the key is not for the algorithm the token names")
+        }
+        guard TokenSignature.isValid(of: token.text, key: key) else {
+            throw AuthenticationError(.badSignature, "the signature does not belong to the token")
+        }
+        return issuer
+    }
+}
+
+/// `Authorization: Bearer …` (RFC 6750 §2.1).
+enum BearerScheme {
+    private static let name = Array("bearer".utf8)
+
+    /// Where the token starts; `nil` for any other scheme. Scheme names know no case (RFC 9110 §11.1).
+    static func credentialsStart(in field: Span<UInt8>) -> Int? {
+        guard field.count > name.count, field[name.count] == UInt8(ascii: " ") else { return nil }
+        for index in name.indices where field[index] | 0x20 != name[index] { return nil }
+        var start = name.count
+        while start < field.count, field[start] == UInt8(ascii: " ") { start += 1 }
+        return start < field.count ? start : nil
+    }
+}

@@ -40,10 +40,13 @@ let package = Package(
         system("CLibPQ", "libpq", "libpq-dev"),
         system("CLibJWT", "libjwt", "libjwt-dev"),
         system("CLibYAML", "yaml-0.1", "libyaml-dev"),
+        // What Swift cannot see of Linux itself.
+        .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
 
         // The ground both processes stand on.
         module("Loop", "CLibUV"),
         module("Telemetry", "Loop"),
+        module("Lifecycle", "Loop", "Telemetry", "CLinux"),
         module("Cryptography", "COpenSSL"),
         module("HTTP"),
         module("TLS", "Loop", "COpenSSL"),
@@ -73,6 +76,8 @@ let package = Package(
             "drawbridge-bridge", "Bridge",
             "Loop", "HTTP", "Server", "Policy", "Authentication", "Postgres", "Telemetry", "Stay", "Availability",
             "Booking", "PMS"),
+
+        tests("LifecycleTests", "Lifecycle", "Loop"),
 
         tests("CryptographyTests", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),

@@ -11,11 +11,6 @@ public struct Base64: Sendable {
     private let alphabet: Alphabet
     private let padded: Bool
 
-    private init(alphabet: Alphabet, padded: Bool) {
-        self.alphabet = alphabet
-        self.padded = padded
-    }
-
     /// The text for some bytes.
     public func encode(_ bytes: Span<UInt8>) -> String {
         String(unsafeUninitializedCapacity: encodedCount(bytes.count)) { encode(bytes, into: $0) }

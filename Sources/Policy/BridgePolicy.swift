@@ -1,0 +1,133 @@
+/// How the bridge books: `Policies/bridge.yaml`.
+public struct BridgePolicy: Sendable, Equatable {
+    /// The database, as far as it is policy; where it is comes from `DATABASE_URL`.
+    public var database: Database
+    /// For which stays rooms are offered.
+    public var availability: Availability
+    /// What holds for hotels without an entry of their own.
+    public var hotelDefaults: Hotel
+    /// Hotels for which something else holds, by hotel id.
+    public var hotels: [Int32: Hotel]
+    /// What the bridge's own writes look like in the PMS.
+    public var writer: PMSWriter
+    /// The largest request body.
+    public var maximumRequestBody: ByteCount
+
+    /// The bridge's use of the database.
+    public struct Database: Sendable, Equatable {
+        /// The most connections one bridge process opens.
+        public var poolSize = 8
+        /// How long one statement may take before it is cancelled.
+        public var statementDeadline = Duration.seconds(5)
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// For which stays rooms are offered.
+    public struct Availability: Sendable, Equatable {
+        /// How many days ahead of today, the hotel's own day, stays can be booked.
+        public var windowInDays = 500
+        /// The longest stay.
+        public var maximumNights = 30
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// What the PMS does not know about a hotel.
+    public struct Hotel: Sendable, Equatable {
+        /// The IANA time zone that decides what day it is at the hotel.
+        public var timeZone = "Asia/Tokyo"
+        /// The ISO 4217 code of the currency its prices are in.
+        public var currency = "JPY"
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// The author of the bridge's writes.
+    public struct PMSWriter: Sendable, Equatable {
+        /// The PMS user every write is attributed to; its audit triggers insist on one.
+        public var userID: Int32
+        /// The name under `agent` in the PMS's reservations.
+        public var agentName: String
+    }
+
+    /// Reads and checks `bridge.yaml`; throws every mistake in it at once.
+    public static func load(_ file: String) throws(PolicyError) -> BridgePolicy {
+        try PolicyFile.load(file) { root in root.mapping { BridgePolicy(reading: $0) } }
+    }
+
+    /// What holds for a hotel.
+    public func hotel(_ hotelID: Int32) -> Hotel { hotels[hotelID] ?? hotelDefaults }
+
+    private init(reading mapping: PolicyMapping) {
+        database = mapping.mapping("database", absent: Database()) { Database(reading: $0) }
+        availability = mapping.mapping("availability", absent: Availability()) { Availability(reading: $0) }
+        let defaults = mapping.mapping("hotel_defaults", absent: Hotel()) { Hotel(reading: $0, defaults: Hotel()) }
+        hotelDefaults = defaults
+        hotels = Self.hotels(mapping, defaults: defaults)
+        writer =
+            mapping.required("pms_writer", expected: "the PMS user the bridge writes as")?
+            .mapping { PMSWriter(reading: $0) } ?? PMSWriter(userID: 1, agentName: "")
+        maximumRequestBody = mapping.byteCount(
+            "maximum_request_body", in: .kibibytes(1)...ByteCount.mebibytes(16), default: .kibibytes(64))
+    }
+
+    private static func hotels(_ mapping: PolicyMapping, defaults: Hotel) -> [Int32: Hotel] {
+        var hotels: [Int32: Hotel] = [:]
+        for node in mapping.optional("hotels")?.elements() ?? [] {
+            let read = node.mapping { hotel in
+                (Int32(hotel.integer("hotel_id", in: 1...Int(Int32.max))), Hotel(reading: hotel, defaults: defaults))
+            }
+            guard let (hotelID, hotel) = read else { continue }
+            if hotels.updateValue(hotel, forKey: hotelID) != nil {
+                node.refuse(expected: "each hotel once", found: "hotel \(hotelID) a second time")
+            }
+        }
+        return hotels
+    }
+}
+
+extension BridgePolicy.Database {
+    fileprivate init(reading mapping: PolicyMapping) {
+        poolSize = mapping.integer("pool_size", in: 1...1000, default: poolSize)
+        statementDeadline = mapping.duration(
+            "statement_deadline", in: .milliseconds(10)...Duration.seconds(300), default: statementDeadline)
+    }
+}
+
+extension BridgePolicy.Availability {
+    fileprivate init(reading mapping: PolicyMapping) {
+        windowInDays = mapping.integer("window_in_days", in: 1...1000, default: windowInDays)
+        maximumNights = mapping.integer("maximum_nights", in: 1...365, default: maximumNights)
+    }
+}
+
+extension BridgePolicy.Hotel {
+    fileprivate init(reading mapping: PolicyMapping, defaults: BridgePolicy.Hotel) {
+        self = defaults
+        if let node = mapping.optional("time_zone"), let text = node.text() {
+            if TimeZoneDatabase.contains(text) {
+                timeZone = text
+            } else {
+                node.refuse(expected: "an IANA time zone such as Asia/Tokyo")
+            }
+        }
+        if let node = mapping.optional("currency"), let text = node.text() {
+            if text.utf8.count == 3, text.utf8.allSatisfy({ (0x41...0x5A).contains($0) }) {
+                currency = text
+            } else {
+                node.refuse(expected: "an ISO 4217 code such as JPY")
+            }
+        }
+    }
+}
+
+extension BridgePolicy.PMSWriter {
+    fileprivate init(reading mapping: PolicyMapping) {
+        userID = Int32(mapping.integer("user_id", in: 1...Int(Int32.max)))
+        agentName = mapping.text("agent_name", expected: "the name in the PMS's reservations")
+    }
+}

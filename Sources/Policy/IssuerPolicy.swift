@@ -1,0 +1,88 @@
+public import Authentication
+
+/// Whose tokens are believed: `Policies/issuers.yaml`.
+public struct IssuerPolicy: Sendable {
+    /// The issuers with their keys; at least one.
+    public var issuers: [TrustedIssuer]
+
+    /// Reads and checks `issuers.yaml` and the key files it names.
+    ///
+    /// - Parameters:
+    ///   - file: the policy file.
+    ///   - installation: the directory that relative paths in the policy start from.
+    /// - Throws: every mistake at once, those in key files included.
+    public static func load(_ file: String, installation: String) throws(PolicyError) -> IssuerPolicy {
+        try PolicyFile.load(file) { root in
+            root.mapping { IssuerPolicy(reading: $0, installation: InstallationDirectory(path: installation)) }
+        }
+    }
+
+    private init(reading mapping: PolicyMapping, installation: InstallationDirectory) {
+        let nodes = mapping.required("issuers", expected: "at least one issuer")?.elements(atLeast: 1) ?? []
+        issuers = []
+        for node in nodes {
+            guard let issuer = node.mapping({ TrustedIssuer(reading: $0, installation: installation) }) else {
+                continue
+            }
+            if issuers.contains(where: { $0.issuer == issuer.issuer }) {
+                node.refuse(expected: "each issuer once", found: "\(issuer.issuer) a second time")
+            }
+            issuers.append(issuer)
+        }
+    }
+}
+
+extension TrustedIssuer {
+    fileprivate init(reading mapping: PolicyMapping, installation: InstallationDirectory) {
+        let bounds = Duration.zero...Duration.seconds(Self.maximumClockSkewInSeconds)
+        self.init(
+            issuer: mapping.text("issuer", expected: "the tokens' iss claim"),
+            audience: mapping.text("audience", expected: "the tokens' aud claim"),
+            clockSkewInSeconds: mapping.duration("clock_skew", in: bounds, default: .seconds(5)).components.seconds,
+            claimNames: mapping.mapping("claims", absent: ClaimNames()) { ClaimNames(reading: $0) },
+            keys: Self.keys(mapping, installation))
+    }
+
+    private static func keys(_ mapping: PolicyMapping, _ installation: InstallationDirectory) -> [VerificationKey] {
+        let nodes = mapping.required("keys", expected: "at least one key")?.elements(atLeast: 1) ?? []
+        var keys: [VerificationKey] = []
+        for node in nodes {
+            guard let key = node.mapping({ key(reading: $0, installation) }) else { continue }
+            if keys.contains(where: { $0.keyID == key.keyID }) {
+                node.refuse(expected: "each kid once within an issuer", found: "\(key.keyID) a second time")
+            }
+            keys.append(key)
+        }
+        return keys
+    }
+
+    private static func key(reading mapping: PolicyMapping, _ installation: InstallationDirectory) -> VerificationKey? {
+        let keyIDForm = "a key id of 1 to 64 letters, digits, dots, hyphens, underscores"
+        let keyID = mapping.required("kid", expected: keyIDForm)
+        let algorithms = SignatureAlgorithm.allCases.map(\.rawValue).joined(separator: ", ")
+        let algorithm = mapping.required("algorithm", expected: "one of \(algorithms)")?.choice(SignatureAlgorithm.self)
+        let file = mapping.required("file", expected: "the key file")
+        let keyIDText = keyID?.text(keyIDForm)
+        if let keyIDText, !VerificationKey.isKeyID(keyIDText) { keyID?.refuse(expected: keyIDForm) }
+        guard let keyIDText, let algorithm, let file, let name = file.text() else { return nil }
+        switch PolicyFile.contents(of: installation.path(name), limit: PolicyFile.maximumKeyByteCount) {
+        case .failure(let failure): file.refuse(expected: failure.expected, found: failure.found)
+        case .success(let contents):
+            do {
+                return try VerificationKey(keyID: keyIDText, algorithm: algorithm, contents: contents.span)
+            } catch {
+                file.refuse(expected: error.expected, found: "\(name) with \(error.found)")
+            }
+        }
+        return nil
+    }
+}
+
+extension TrustedIssuer.ClaimNames {
+    fileprivate init(reading mapping: PolicyMapping) {
+        self.init()
+        scopes = mapping.text("scopes", default: scopes)
+        hotelIDs = mapping.text("hotel_ids", default: hotelIDs)
+        client = mapping.text("client", default: client)
+    }
+}

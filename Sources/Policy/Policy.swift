@@ -1,1 +1,0 @@
-// Policy: to be written.

@@ -1,0 +1,127 @@
+public import Authentication
+
+/// The methods a route can have. `HEAD` is never described: it is allowed where `GET` is.
+public enum RouteMethod: String, Sendable, CaseIterable, Codable {
+    case get = "GET"
+    case head = "HEAD"
+    case post = "POST"
+    case put = "PUT"
+    case patch = "PATCH"
+    case delete = "DELETE"
+    case options = "OPTIONS"
+}
+
+/// One operation of `openapi.yaml`: what is let through, on which conditions.
+///
+/// A reference, because the table hands the same route to every request that matches it.
+public final class Route: Sendable {
+    /// What the operation is called in the description, in logs and in metrics.
+    public let operationID: String
+    /// The path template as described, such as `/api/booking-engine/hotels/{hotel_id}`.
+    public let template: String
+    /// The method it is described for.
+    public let method: RouteMethod
+    /// The template's parameters in the order of the path; at most ``maximumPathParameters``.
+    public let pathParameters: [PathParameter]
+    /// What the gateway asks of a request and does with it: the description's `x-drawbridge`.
+    public let terms: Terms
+
+    /// The most parameters one template may have.
+    public static let maximumPathParameters = 4
+
+    init(
+        operationID: String, template: String, method: RouteMethod, pathParameters: [PathParameter], terms: Terms
+    ) {
+        self.operationID = operationID
+        self.template = template
+        self.method = method
+        self.pathParameters = pathParameters
+        self.terms = terms
+    }
+
+    /// A variable segment of a path template.
+    public struct PathParameter: Sendable, Equatable {
+        /// Its name between the braces.
+        public let name: String
+        /// What it must look like for the path to match.
+        public let type: PathParameterType
+    }
+
+    /// The conditions under which a request is let through.
+    public struct Terms: Sendable, Equatable {
+        /// The ways in that the route accepts.
+        public var authentication: [Identity.Method]
+        /// What the identity must be allowed to do, all of it.
+        public var scopes: Scopes
+        /// Where the request says which hotel it is about.
+        public var hotel: HotelLocation
+        /// The largest body; zero for operations described without one.
+        public var bodyLimit: ByteCount
+        /// How long the bridge may take; `nil` leaves it to `gateway.yaml`.
+        public var timeout: Duration?
+        /// Whether the request is forwarded to the bridge.
+        public var isForwarded: Bool
+    }
+
+    /// Where a request names its hotel, which must be one of the identity's.
+    public enum HotelLocation: Sendable, Equatable {
+        /// In a path parameter.
+        case path(parameter: String)
+        /// In a query parameter.
+        case query(parameter: String)
+        /// In the JSON body, at a JSON pointer (RFC 6901).
+        case body(pointer: String)
+        /// Nowhere: the bridge checks the hotels of whatever it finds against the identity.
+        case none
+    }
+}
+
+/// The forms a path segment can be asked to have. None of them contains a percent sign.
+public enum PathParameterType: Sendable, Equatable {
+    /// 1 to 10 decimal digits.
+    case integer
+    /// 36 characters as in RFC 9562 §4, in either case.
+    case uuid
+    /// Unreserved characters (RFC 3986 §2.3), but not a dot segment.
+    case text
+
+    /// Whether a segment has the form.
+    func matches(_ segment: Span<UInt8>) -> Bool {
+        switch self {
+        case .integer: (1...10).contains(segment.count) && segment.allSatisfy { $0.isDigit }
+        case .uuid: segment.count == 36 && Self.isUUID(segment)
+        case .text: !segment.isEmpty && segment.allSatisfy { $0.isUnreserved } && !Self.isDotSegment(segment)
+        }
+    }
+
+    private static func isUUID(_ segment: Span<UInt8>) -> Bool {
+        for index in segment.indices {
+            let isHyphen = index == 8 || index == 13 || index == 18 || index == 23
+            guard isHyphen ? segment[index] == UInt8(ascii: "-") : segment[index].isHexadecimalDigit else {
+                return false
+            }
+        }
+        return true
+    }
+
+    private static func isDotSegment(_ segment: Span<UInt8>) -> Bool {
+        segment.count <= 2 && segment.allSatisfy { $0 == UInt8(ascii: ".") }
+    }
+}
+
+extension Span<UInt8> {
+    func allSatisfy(_ predicate: (UInt8) -> Bool) -> Bool {
+        for index in indices where !predicate(self[index]) { return false }
+        return true
+    }
+}
+
+extension UInt8 {
+    var isDigit: Bool { (0x30...0x39).contains(self) }
+    var isHexadecimalDigit: Bool { isDigit || (0x41...0x46).contains(self) || (0x61...0x66).contains(self) }
+    /// RFC 3986 §2.3.
+    var isUnreserved: Bool {
+        isDigit || (0x41...0x5A).contains(self) || (0x61...0x7A).contains(self) || self == UInt8(ascii: "-")
+            || self == UInt8(ascii: ".") || self == UInt8(ascii: "_") || self == UInt8(ascii: "~")
+    }
+}

@@ -1,0 +1,199 @@
+internal import Authentication
+
+extension RouteTable {
+    /// Reads and compiles `openapi.yaml`; throws every mistake in it at once.
+    public static func load(_ file: String) throws(PolicyError) -> RouteTable {
+        try PolicyFile.load(file) { root in OpenAPIReader(root).routeTable() }
+    }
+}
+
+/// Reads from an OpenAPI 3.1 description what the gateway routes by.
+///
+/// Descriptions of requests and answers are read by others; but every key of an operation must be one OpenAPI knows,
+/// so that a slip of the pen is not taken for an extension.
+struct OpenAPIReader {
+    private static let pathItemKeys = ["summary", "description", "parameters"]
+    private static let operationKeys = [
+        "tags", "summary", "description", "externalDocs", "operationId", "parameters", "requestBody", "responses",
+        "deprecated", "security",
+    ]
+    private static let maximumReferences = 8
+
+    private let root: PolicyNode
+
+    init(_ root: PolicyNode) { self.root = root }
+
+    /// The table; `nil` or incomplete where mistakes were recorded.
+    func routeTable() -> RouteTable? {
+        let version = root.node["openapi"]
+        if case .scalar(let text, _)? = version?.value, text.hasPrefix("3.1.") {
+        } else {
+            root.log.record(
+                at: version?.mark ?? root.node.mark, key: "openapi", found: version?.found ?? "nothing",
+                expected: "version 3.1.x")
+        }
+        guard let paths = child(of: root, "paths") else {
+            root.log.record(at: root.node.mark, key: "paths", found: "nothing", expected: "the described paths")
+            return nil
+        }
+        var templates: [(template: PathTemplate, routes: [Route])] = []
+        var operationIDs: Set<String> = []
+        for (path, item) in paths.entries() {
+            guard let (template, routes) = readPath(path, item) else { continue }
+            refuseAmbiguity(of: template, at: item, with: templates.map(\.template))
+            for route in routes where !operationIDs.insert(route.operationID).inserted {
+                item.refuse(expected: "each operationId once", found: "\(route.operationID) a second time")
+            }
+            templates.append((template, routes))
+        }
+        return RouteTable(routes: templates.flatMap(\.routes), trie: RouteTrie(templates))
+    }
+
+    private func refuseAmbiguity(of template: PathTemplate, at item: PolicyNode, with others: [PathTemplate]) {
+        for other in others where template.isAmbiguous(with: other) {
+            item.refuse(
+                expected: "templates of which every path matches one best",
+                found: "a path that also matches \(other.text)")
+        }
+    }
+
+    private func readPath(_ path: String, _ item: PolicyNode) -> (PathTemplate, [Route])? {
+        guard let names = PathTemplate.parameterNames(in: path), Set(names).count == names.count,
+            names.count <= Route.maximumPathParameters
+        else {
+            item.refuse(
+                expected: "segments of unreserved characters or one {parameter} each, of different names, at most "
+                    + "\(Route.maximumPathParameters)", found: path)
+            return nil
+        }
+        let shared = child(of: item, "parameters")?.elements() ?? []
+        var types: [String: PathParameterType] = [:]
+        var operations: [(RouteMethod, PolicyNode, [OpenAPIParameter])] = []
+        for (key, operation) in item.entries() where !Self.pathItemKeys.contains(key) {
+            guard let method = RouteMethod(rawValue: key.uppercased()), key == key.lowercased(), method != .head else {
+                operation.refuse(expected: "a method in lower case other than head", found: "the key \(key)")
+                continue
+            }
+            let own = child(of: operation, "parameters")?.elements() ?? []
+            let parameters = (shared + own).compactMap(parameter)
+            refuseUndescribed(names, in: parameters, at: operation, &types)
+            operations.append((method, operation, parameters))
+        }
+        guard let template = PathTemplate(path, types: types) else { return nil }
+        return (template, operations.compactMap { route($0.0, $0.1, template: template, parameters: $0.2) })
+    }
+
+    /// Notes the type of each path parameter; one that is not described, or differently by two methods, is a mistake.
+    private func refuseUndescribed(
+        _ names: [String], in parameters: [OpenAPIParameter], at operation: PolicyNode,
+        _ types: inout [String: PathParameterType]
+    ) {
+        for name in names {
+            guard let parameter = parameters.first(where: { $0.location == .path && $0.name == name }) else {
+                operation.refuse(expected: "a description of the path parameter \(name)", found: "none")
+                continue
+            }
+            if let type = parameter.type, types.updateValue(type, forKey: name) ?? type != type {
+                operation.refuse(expected: "one type of \(name) for all methods", found: "another")
+            }
+        }
+        for parameter in parameters where parameter.location == .path && !names.contains(parameter.name) {
+            operation.refuse(expected: "path parameters of the template only", found: "one named \(parameter.name)")
+        }
+    }
+
+    private func route(
+        _ method: RouteMethod, _ operation: PolicyNode, template: PathTemplate, parameters: [OpenAPIParameter]
+    ) -> Route? {
+        for (key, value) in operation.entries() where !Self.operationKeys.contains(key) && key != "x-drawbridge" {
+            value.refuse(expected: "a key of an OpenAPI operation, or x-drawbridge", found: "the key \(key)")
+        }
+        let hasBody = operation.node["requestBody"] != nil
+        guard let operationID = child(of: operation, "operationId")?.text() else {
+            operation.refuse(expected: "an operationId", found: "none")
+            return nil
+        }
+        guard let terms = child(of: operation, "x-drawbridge") else {
+            operation.refuse(expected: "x-drawbridge, which says who may call it", found: "none")
+            return nil
+        }
+        let reader = RouteTermsReader(template: template, parameters: parameters, hasBody: hasBody)
+        return terms.mapping { reader.terms($0) }.map {
+            Route(
+                operationID: operationID, template: template.text, method: method,
+                pathParameters: template.parameters, terms: $0)
+        }
+    }
+
+    private func parameter(_ node: PolicyNode) -> OpenAPIParameter? {
+        guard let node = resolve(node) else { return nil }
+        guard let name = child(of: node, "name")?.text(),
+            let location = child(of: node, "in")?.choice(OpenAPIParameter.Location.self)
+        else {
+            node.refuse(expected: "a parameter with name and in")
+            return nil
+        }
+        guard location == .path else { return OpenAPIParameter(name: name, location: location, type: nil) }
+        if child(of: node, "required")?.truth() != true {
+            node.refuse(expected: "required: true, as for every path parameter", found: "an optional path parameter")
+        }
+        let schema = child(of: node, "schema").flatMap(resolve)
+        return OpenAPIParameter(name: name, location: location, type: schema.flatMap(pathParameterType))
+    }
+
+    private func pathParameterType(_ schema: PolicyNode) -> PathParameterType? {
+        switch (schema.node["type"]?.found, schema.node["format"]?.found) {
+        case ("integer", _): return .integer
+        case ("string", "uuid"): return .uuid
+        case ("string", nil): return .text
+        default:
+            schema.refuse(expected: "type integer, or string without format or with format uuid")
+            return nil
+        }
+    }
+
+    /// Follows `$ref` within the file.
+    private func resolve(_ node: PolicyNode) -> PolicyNode? {
+        var current = node
+        for _ in 0..<Self.maximumReferences {
+            guard let reference = child(of: current, "$ref") else { return current }
+            guard let target = target(of: reference) else { return nil }
+            current = target
+        }
+        node.refuse(expected: "at most \(Self.maximumReferences) references in a row", found: "more")
+        return nil
+    }
+
+    private func target(of reference: PolicyNode) -> PolicyNode? {
+        guard let text = reference.text() else { return nil }
+        guard text.hasPrefix("#/") else {
+            reference.refuse(expected: "a reference within this file (#/…)")
+            return nil
+        }
+        var current = root
+        for key in text.dropFirst(2).split(separator: "/", omittingEmptySubsequences: false) {
+            guard let next = child(of: current, String(key)) else {
+                reference.refuse(expected: "a reference to something that exists")
+                return nil
+            }
+            current = next
+        }
+        return current
+    }
+
+    private func child(of node: PolicyNode, _ key: String) -> PolicyNode? {
+        node.node[key].map { PolicyNode($0, path: node.path(to: key), log: node.log) }
+    }
+}
+
+/// A parameter as far as routing goes by it.
+struct OpenAPIParameter {
+    enum Location: String, CaseIterable {
+        case path, query, header, cookie
+    }
+
+    let name: String
+    let location: Location
+    /// For path parameters.
+    let type: PathParameterType?
+}

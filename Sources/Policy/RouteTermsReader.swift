@@ -1,0 +1,64 @@
+internal import Authentication
+
+/// Reads an operation's `x-drawbridge`.
+struct RouteTermsReader {
+    /// The word for routes whose hotel only the bridge can know.
+    private static let nowhere = "none"
+    private static let defaultBodyLimit = ByteCount.kibibytes(64)
+
+    let template: PathTemplate
+    let parameters: [OpenAPIParameter]
+    let hasBody: Bool
+
+    private enum Place: String, CaseIterable {
+        case path, query, body
+    }
+
+    func terms(_ mapping: PolicyMapping) -> Route.Terms {
+        let methods = mapping.required("auth", expected: "the accepted ways in")?.elements(atLeast: 1) ?? []
+        let scopes = mapping.required("scopes", expected: "the scopes asked for")?.elements(atLeast: 1) ?? []
+        return Route.Terms(
+            authentication: methods.compactMap { $0.choice(Identity.Method.self) },
+            scopes: Scopes(scopes.compactMap { $0.choice(Scope.self) }), hotel: hotel(mapping),
+            bodyLimit: bodyLimit(mapping),
+            timeout: mapping.optional("timeout")?.duration(in: .milliseconds(10)...Duration.seconds(600)),
+            isForwarded: mapping.truth("forward", default: true))
+    }
+
+    private func bodyLimit(_ mapping: PolicyMapping) -> ByteCount {
+        guard let node = mapping.optional("body_limit") else { return hasBody ? Self.defaultBodyLimit : .bytes(0) }
+        if !hasBody { node.refuse(expected: "no body limit, because no requestBody is described") }
+        return node.byteCount(in: .bytes(1)...ByteCount.mebibytes(64)) ?? .bytes(0)
+    }
+
+    private func hotel(_ mapping: PolicyMapping) -> Route.HotelLocation {
+        let expected = "none, or where the hotel id is: in, and name or pointer"
+        guard let node = mapping.required("hotel", expected: expected) else { return .none }
+        if case .scalar(Self.nowhere, _) = node.node.value { return .none }
+        return node.mapping { location($0, at: node) } ?? .none
+    }
+
+    private func location(_ mapping: PolicyMapping, at node: PolicyNode) -> Route.HotelLocation? {
+        let place = mapping.required("in", expected: "path, query or body")?.choice(Place.self)
+        switch place {
+        case .body:
+            let pointer = mapping.text("pointer", expected: "a JSON pointer such as /hotel_id")
+            if !pointer.hasPrefix("/") { node.refuse(expected: "a JSON pointer such as /hotel_id", found: pointer) }
+            if !hasBody { node.refuse(expected: "a place in the path or query, because no requestBody is described") }
+            return .body(pointer: pointer)
+        case .path:
+            let name = mapping.text("name", expected: "the path parameter")
+            if !template.parameters.contains(where: { $0.name == name && $0.type == .integer }) {
+                node.refuse(expected: "an integer parameter of the path", found: name)
+            }
+            return .path(parameter: name)
+        case .query:
+            let name = mapping.text("name", expected: "the query parameter")
+            if !parameters.contains(where: { $0.name == name && $0.location == .query }) {
+                node.refuse(expected: "a described query parameter", found: name)
+            }
+            return .query(parameter: name)
+        case nil: return nil
+        }
+    }
+}

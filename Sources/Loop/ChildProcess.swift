@@ -67,7 +67,10 @@ public final class ChildProcess {
         let status = containers.withUnsafeMutableBufferPointer { containers in
             options.stdio_count = CInt(containers.count)
             options.stdio = containers.baseAddress
-            return uv_spawn(LoopExecutor.shared.loop, handle, &options)
+            // The strings must outlive the call, not only the reading of their addresses.
+            return withExtendedLifetime((arguments, environment)) {
+                uv_spawn(LoopExecutor.shared.loop, handle, &options)
+            }
         }
         guard status == 0 else {
             uv_close(handle.asHandle) { UnsafeMutableRawPointer($0!).deallocate() }

@@ -22,9 +22,12 @@ public final class Deadline {
     }
 
     /// Lets the deadline pass `duration` from now; replaces an earlier one.
+    ///
+    /// Now is when the loop last looked at its sockets, so what was computed since then counts as passed.
     public func set(_ duration: Duration) {
         guard onExpiry != nil else { return }
-        instant = uv_now(LoopExecutor.shared.loop) + duration.milliseconds
+        let (end, isOver) = uv_now(LoopExecutor.shared.loop).addingReportingOverflow(duration.milliseconds)
+        instant = isOver ? .max : end
         if instant < timerInstant { start() }
     }
 
@@ -74,12 +77,16 @@ extension Loop {
     public static func sleep(for duration: Duration) async throws {
         let signal = Signal()
         let deadline = Deadline { signal.fire() }
+        // A sleep is never shorter than asked for, however long the task has computed before.
+        uv_update_time(LoopExecutor.shared.loop)
         deadline.set(duration)
         defer { deadline.cancel() }
         try await signal.wait()
     }
 
     /// Runs `body` and cancels it when it takes longer than `duration`.
+    ///
+    /// What `body` returns in spite of that is returned, because it may own something (a connection).
     ///
     /// - Throws: `LoopError` with code `timedOut` when the time was up, otherwise what `body` throws.
     @OnLoop
@@ -92,20 +99,24 @@ extension Loop {
                 try await sleep(for: duration)
                 return nil
             }
-            defer { group.cancelAll() }
-            guard let first = try await group.next(), let output = first else {
-                throw LoopError(.timedOut, operation)
-            }
-            return output
+            let first = await group.nextResult()!
+            group.cancelAll()
+            if case .success(let output?) = first { return output }
+            if case .success(let output?) = await group.nextResult() { return output }
+            guard case .failure(let error) = first else { throw LoopError(.timedOut, operation) }
+            throw error
         }
     }
 }
 
 extension Duration {
-    /// Whole milliseconds, rounded up, so that a short wait is never none; a negative duration is 0.
+    /// Whole milliseconds, rounded up, so that a short wait is never none; 0 for a negative duration, and the greatest
+    /// number for one that is no instant of any clock.
     var milliseconds: UInt64 {
         let (seconds, attoseconds) = components
-        guard seconds >= 0 else { return 0 }
-        return UInt64(seconds) * 1000 + UInt64(max(0, attoseconds) + 999_999_999_999_999) / 1_000_000_000_000_000
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        let fraction = UInt64(attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+        let (whole, isOver) = UInt64(seconds).multipliedReportingOverflow(by: 1000)
+        return isOver || whole > .max - fraction ? .max : whole + fraction
     }
 }

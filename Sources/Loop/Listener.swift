@@ -2,101 +2,95 @@ internal import CLibUV
 internal import Glibc
 
 /// A listening TCP or unix-domain socket.
+///
+/// It takes a connection out of the kernel's queue only for a task that waits for one, because a connection taken and
+/// not yet handed out would be lost when the listener closes. (libuv's own listening handle always takes one ahead; and
+/// out of descriptors it hangs up on everybody in the queue, where this one lets them wait.)
 @OnLoop
 public final class Listener {
     /// Connections the kernel may hold before they are accepted.
     public static let backlog: CInt = 4096
 
-    private let handle: UnsafeMutablePointer<uv_stream_t>
-    private let isUnix: Bool
-    private var waiter: UnsafeContinuation<Stream, any Error>?
-    private var isPending = false
-    private var isClosed = false
+    /// Connections taken in a row before other sockets get their turn.
+    private static let acceptsPerTurn = 64
 
-    /// Listens on a socket that is already bound, such as one handed down by a supervisor.
+    /// How long accepting rests when the process or the machine is out of descriptors or memory.
+    private static let restWhenExhausted: Duration = .milliseconds(100)
+
+    private let descriptor: CInt
+    private let isUnix: Bool
+    private var poller: Poller?
+    private let waiter = Waiter<Void>()
+    private var acceptsThisTurn = 0
+
+    /// Listens on a socket that is already bound, such as one handed down by a supervisor. To be closed with `close`.
     ///
     /// - Throws: `LoopError` when the descriptor is no stream socket.
     public init(_ socket: consuming ListeningSocket) throws {
         isUnix = socket.isUnix
-        handle = makeStreamHandle(isUnix: isUnix)
-        // Until `close`, libuv's handle keeps the listener alive.
-        handle.pointee.data = Unmanaged.passRetained(self).toOpaque()
-        let descriptor = socket.release()
-        do {
-            if isUnix {
-                try check(uv_pipe_open(handle.asPipe, descriptor), "listen")
-            } else {
-                try check(uv_tcp_open(handle.asTCP, descriptor), "listen")
-            }
-            try check(
-                uv_listen(handle, Self.backlog) { handle, status in
-                    let listener = Unmanaged<Listener>.fromOpaque(handle!.pointee.data).takeUnretainedValue()
-                    OnLoop.assumeIsolated { listener.connectionArrived(status) }
-                    LoopExecutor.shared.drain()
-                }, "listen")
-        } catch {
-            close()
-            throw error
-        }
+        descriptor = socket.inheritable
+        guard listen(descriptor, Self.backlog) == 0 else { throw LoopError(-errno, "listen") }
+        poller = try Poller(descriptor: descriptor) { _ in self.connectionArrived() }
+        _ = socket.release()
     }
 
     /// Waits for the next connection. While nobody waits, connections stay in the kernel's queue.
     ///
     /// - Throws: `LoopError` `closed` after `close`; `CancellationError`.
     public func next() async throws -> Stream {
-        guard !isClosed else { throw LoopError(.closed, "accept") }
-        if isPending {
-            isPending = false
-            if let stream = try? accept() { return stream }
-        }
-        return try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { continuation in
-                if Task.isCancelled {
-                    continuation.resume(throwing: CancellationError())
-                } else {
-                    waiter = continuation
+        while let poller {
+            try Task.checkCancellation()
+            if acceptsThisTurn < Self.acceptsPerTurn {
+                acceptsThisTurn += 1
+                let client = accept(descriptor, nil, nil)
+                if client >= 0 { return try Stream(accepted: client, isUnix: isUnix) }
+                switch errno {
+                case EAGAIN: break
+                case EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP: throw LoopError(-errno, "accept")
+                case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+                    try await Loop.sleep(for: Self.restWhenExhausted)
+                    continue
+                default: continue  // accept(2): this connection has failed already; the next may not have.
                 }
             }
-        } onCancel: {
-            Loop.perform { self.resumeWaiter(.failure(CancellationError())) }
+            acceptsThisTurn = 0
+            poller.watch(.readable)
+            try await waiter.wait()
         }
+        throw LoopError(.closed, "accept")
     }
 
     /// Stops listening. A socket handed down stays open in the supervisor, and with it the queue of connections.
     public func close() {
-        guard !isClosed else { return }
-        isClosed = true
-        uv_close(handle.asHandle) { handle in
-            Unmanaged<Listener>.fromOpaque(handle!.pointee.data).release()
-            UnsafeMutableRawPointer(handle!).deallocate()
-        }
-        resumeWaiter(.failure(LoopError(.closed, "accept")))
+        guard let poller else { return }
+        self.poller = nil
+        poller.close()
+        Glibc.close(descriptor)
+        waiter.resume(with: .failure(LoopError(.closed, "accept")))
     }
 
-    private func connectionArrived(_ status: CInt) {
-        guard status == 0, !isClosed else { return }
-        guard waiter != nil else {
-            // libuv stops watching the socket until the connection is accepted.
-            isPending = true
-            return
+    private func connectionArrived() {
+        if waiter.isWaiting {
+            waiter.resume(with: .success(()))
+        } else {
+            poller?.watch([])
         }
-        if let stream = try? accept() { resumeWaiter(.success(stream)) }
     }
+}
 
-    private func accept() throws -> Stream {
-        let client = makeStreamHandle(isUnix: isUnix)
-        let status = uv_accept(handle, client)
+extension Stream {
+    /// Takes over a descriptor that the kernel has just accepted.
+    fileprivate convenience init(accepted descriptor: CInt, isUnix: Bool) throws {
+        // `accept4`, which would set it at once, is hidden from Swift; only this thread starts programs.
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        let handle = makeStreamHandle(isUnix: isUnix)
+        let status = isUnix ? uv_pipe_open(handle.asPipe, descriptor) : uv_tcp_open(handle.asTCP, descriptor)
         guard status == 0 else {
-            uv_close(client.asHandle) { UnsafeMutableRawPointer($0!).deallocate() }
+            Glibc.close(descriptor)
+            uv_close(handle.asHandle) { UnsafeMutableRawPointer($0!).deallocate() }
             throw LoopError(status, "accept")
         }
-        return Stream(client, isUnix ? StreamDescription() : StreamDescription(tcp: client))
-    }
-
-    private func resumeWaiter(_ result: Result<Stream, any Error>) {
-        guard let waiter else { return }
-        self.waiter = nil
-        waiter.resume(with: result)
+        self.init(handle, isUnix ? StreamDescription() : StreamDescription(tcp: handle))
     }
 }
 

@@ -11,7 +11,7 @@ public struct ListeningSocket: ~Copyable {
 
     /// Takes over a descriptor that the supervisor bound.
     ///
-    /// - Throws: `LoopError` when it is no socket.
+    /// - Throws: `LoopError` when it is no stream socket.
     public init(inherited descriptor: CInt) throws(LoopError) {
         var address = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -19,6 +19,10 @@ public struct ListeningSocket: ~Copyable {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
         }
         guard status == 0 else { throw LoopError(-errno, "inherit socket") }
+        var type: CInt = 0
+        var size = socklen_t(MemoryLayout<CInt>.size)
+        getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size)
+        guard type == Int32(SOCK_STREAM.rawValue) else { throw LoopError(UV_ESOCKTNOSUPPORT.rawValue, "inherit socket") }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         self.descriptor = descriptor
         isUnix = Int32(address.ss_family) == AF_UNIX

@@ -9,16 +9,14 @@ public enum Loop {
     /// To be called once, from a process's `main`.
     public static func run(_ body: @escaping @Sendable @OnLoop () async throws -> Void) throws {
         let outcome = Mutex<Result<Void, any Error>?>(nil)
-        withoutActuallyEscaping(body) { body in
-            let root = Root { result in
-                outcome.withLock { $0 = result }
-                LoopExecutor.shared.stop()
-            }
-            // `Task(executorPreference:) { @OnLoop in … }` is refused by the 6.3 compiler's region checker;
-            // a plain closure that calls an isolated function is not.
-            Task(executorPreference: LoopExecutor.shared) { await root.run(body) }
-            LoopExecutor.shared.run()
+        let root = Root { result in
+            outcome.withLock { $0 = result }
+            LoopExecutor.shared.stop()
         }
+        // `Task(executorPreference:) { @OnLoop in … }` is refused by the 6.3 compiler's region checker;
+        // a plain closure that calls an isolated function is not.
+        Task(executorPreference: LoopExecutor.shared) { await root.run(body) }
+        LoopExecutor.shared.run()
         try outcome.withLock { $0 }?.get()
     }
 

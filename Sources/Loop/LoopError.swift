@@ -31,7 +31,8 @@ public struct LoopError: Error, Equatable, CustomStringConvertible {
         case UV_ECANCELED, UV_EBADF: code = .closed
         case UV_ETIMEDOUT: code = .timedOut
         case UV_ECONNREFUSED, UV_ECONNRESET, UV_EPIPE, UV_ENOENT, UV_ECONNABORTED, UV_EHOSTUNREACH, UV_ENETUNREACH,
-            UV_EOF, UV_ENOTCONN:
+            UV_EOF, UV_ENOTCONN, UV_EAGAIN:
+            // EAGAIN is what connecting to a unix-domain socket gives when its queue is full.
             code = .unreachable
         default: code = .system
         }

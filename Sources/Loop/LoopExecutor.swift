@@ -36,7 +36,8 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
         wake = .allocate(capacity: 1)
         again = .allocate(capacity: 1)
         precondition(uv_loop_init(loop) == 0, "libuv cannot make a loop: too few file descriptors?")
-        uv_async_init(loop, wake) { _ in LoopExecutor.shared.takeRemoteJobs() }
+        let status = uv_async_init(loop, wake) { _ in LoopExecutor.shared.takeRemoteJobs() }
+        precondition(status == 0, "libuv cannot make a loop: too few file descriptors?")
         uv_idle_init(loop, again)
     }
 
@@ -70,6 +71,10 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
     func run() {
         let previous = thread.exchange(UInt(pthread_self()), ordering: .relaxed)
         precondition(previous == 0, "the loop runs already")
+        // libuv writes with plain `write`: a closed socket must be an error where it happens, not the process's end.
+        signal(SIGPIPE, SIG_IGN)
+        // The first jobs run before libuv has looked at its clock.
+        uv_update_time(loop)
         takeRemoteJobs()
         uv_run(loop, UV_RUN_DEFAULT)
         thread.store(0, ordering: .relaxed)

@@ -1,5 +1,4 @@
 internal import CLibUV
-internal import Glibc
 
 /// Signals sent to this process, received on the loop instead of ending it.
 @OnLoop
@@ -15,20 +14,19 @@ public final class ProcessSignals {
     private var received: [Kind] = []
     private let arrival = Signal()
 
-    /// Watches for `kinds`, and ignores SIGPIPE: a write to a closed socket is an error where it happens.
+    /// Watches for `kinds` until `close`.
     public init(_ kinds: [Kind] = Kind.allCases) {
-        signal(SIGPIPE, SIG_IGN)
         for kind in kinds {
             let handle = UnsafeMutablePointer<uv_signal_t>.allocate(capacity: 1)
             uv_signal_init(LoopExecutor.shared.loop, handle)
-            handle.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+            // Until `close`, libuv's handle keeps this object alive.
+            handle.pointee.data = Unmanaged.passRetained(self).toOpaque()
             uv_signal_start(
                 handle,
                 { handle, number in
                     let signals = Unmanaged<ProcessSignals>.fromOpaque(handle!.pointee.data).takeUnretainedValue()
                     OnLoop.assumeIsolated {
-                        if let kind = Kind(rawValue: number) { signals.received.append(kind) }
-                        signals.arrival.fire()
+                        signals.arrived(number)
                     }
                     LoopExecutor.shared.drain()
                 }, kind.rawValue)
@@ -44,7 +42,19 @@ public final class ProcessSignals {
 
     /// Gives the signals their default effect back.
     public func close() {
-        for handle in handles { uv_close(handle.asHandle) { UnsafeMutableRawPointer($0!).deallocate() } }
+        for handle in handles {
+            uv_close(handle.asHandle) { handle in
+                Unmanaged<ProcessSignals>.fromOpaque(handle!.pointee.data).release()
+                UnsafeMutableRawPointer(handle!).deallocate()
+            }
+        }
         handles = []
+    }
+
+    /// As in the kernel, a signal that arrives again before it was taken is one.
+    private func arrived(_ number: CInt) {
+        guard let kind = Kind(rawValue: number), !received.contains(kind) else { return }
+        received.append(kind)
+        arrival.fire()
     }
 }

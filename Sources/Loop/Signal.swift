@@ -4,15 +4,14 @@
 @OnLoop
 public final class Signal {
     private var isFired = false
-    private var waiter: UnsafeContinuation<Void, any Error>?
+    private let waiter = Waiter<Void>()
 
     public init() {}
 
     /// Lets the waiting task, or the next one to wait, go on.
     public func fire() {
-        if let waiter {
-            self.waiter = nil
-            waiter.resume()
+        if waiter.isWaiting {
+            waiter.resume(with: .success(()))
         } else {
             isFired = true
         }
@@ -25,19 +24,9 @@ public final class Signal {
         try Task.checkCancellation()
         if isFired {
             isFired = false
-            return
+        } else {
+            try await waiter.wait()
         }
-        precondition(waiter == nil, "one task at a time may wait for a signal")
-        try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { waiter = $0 }
-        } onCancel: {
-            Loop.perform { self.fail(CancellationError()) }
-        }
-    }
-
-    private func fail(_ error: any Error) {
-        waiter?.resume(throwing: error)
-        waiter = nil
     }
 }
 
@@ -49,7 +38,7 @@ extension Loop {
         if LoopExecutor.shared.isOnLoopThread {
             OnLoop.assumeIsolated(body)
         } else {
-            Task { await body() }
+            Task(executorPreference: LoopExecutor.shared) { await body() }
         }
     }
 }

@@ -51,18 +51,18 @@ private final class ConnectAttempt {
                 if status != 0 { Self.completed(request, status) }
             }
         } onCancel: {
-            Loop.perform { self.finish(UV_ECANCELED.rawValue) }
+            Loop.perform { self.finish(with: .failure(CancellationError())) }
         }
     }
 
     func finish(_ status: CInt) {
+        finish(with: status == 0 ? .success(()) : .failure(LoopError(status, "connect")))
+    }
+
+    private func finish(with result: Result<Void, any Error>) {
         guard let continuation else { return }
         self.continuation = nil
-        if status == 0 {
-            continuation.resume()
-        } else {
-            continuation.resume(throwing: LoopError(status, "connect"))
-        }
+        continuation.resume(with: result)
     }
 
     private func start(

@@ -31,7 +31,7 @@ public final class Stream {
     private var input: [UInt8] = []
     private var inputStart = 0
 
-    private var reader: UnsafeContinuation<Bool, any Error>?
+    private let reader = Waiter<Bool>()
     private var writer: WriteRequest?
     private var isReading = false
     private var isClosed = false
@@ -43,10 +43,11 @@ public final class Stream {
         case failure(any Error)
     }
 
-    /// Set before the first read to let everything pass through it.
+    /// Set before the first read to let everything pass through it; see `secure(with:)` for later.
     public var security: (any StreamSecurity)?
 
-    /// Called once, when the peer closes or breaks the connection while nobody reads.
+    /// Called once, when the peer closes or breaks the connection while nobody reads; not for an end already known
+    /// (`isEnded`).
     public var onHangUp: (@OnLoop () -> Void)?
 
     init(_ handle: UnsafeMutablePointer<uv_stream_t>, _ description: StreamDescription) {
@@ -93,19 +94,10 @@ public final class Stream {
     public func fill() async throws -> Bool {
         if let end { return try result(of: end) }
         guard !isClosed else { throw LoopError(.closed, "read") }
-        precondition(reader == nil, "one task at a time may read a stream")
         startReading()
-        return try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { continuation in
-                if Task.isCancelled {
-                    continuation.resume(throwing: CancellationError())
-                } else {
-                    reader = continuation
-                }
-            }
-        } onCancel: {
-            Loop.perform { self.resumeReader(.failure(CancellationError())) }
-        }
+        // Starting can fail, and that ends the stream.
+        if let end { return try result(of: end) }
+        return try await reader.wait()
     }
 
     /// Whether the peer has ended or broken the connection, as far as is known.
@@ -115,7 +107,7 @@ public final class Stream {
     public func startReading() {
         guard !isReading, !isClosed, end == nil else { return }
         isReading = true
-        uv_read_start(
+        let status = uv_read_start(
             handle,
             { _, _, buffer in
                 OnLoop.assumeIsolated {
@@ -127,6 +119,7 @@ public final class Stream {
                 OnLoop.assumeIsolated { stream.didRead(count) }
                 LoopExecutor.shared.drain()
             })
+        if status != 0 { finish(.failure(LoopError(status, "read"))) }
     }
 
     /// Where libuv puts what it reads, for every stream: the bytes are moved on before the callback returns.
@@ -149,23 +142,39 @@ public final class Stream {
             input.removeFirst(inputStart)
             inputStart = 0
         }
+        let before = readableCount
         if let security {
             do { try receive(received, through: security) } catch { return finish(.failure(error)) }
-            if readableCount == 0 { return security.isClosedByPeer ? finish(.endOfInput) : () }
         } else {
             input.append(contentsOf: received)
         }
         if readableCount >= Self.inputBound { stopReading() }
-        resumeReader(.success(true))
+        if readableCount > before { reader.resume(with: .success(true)) }
+        // A peer that says goodbye may wait for an answer with its socket open, so the goodbye itself is the end.
+        if let security, security.isClosedByPeer { finish(.endOfInput) }
     }
 
     private func receive(_ ciphertext: UnsafeRawBufferPointer, through security: any StreamSecurity) throws {
         var outgoing: [UInt8] = []
-        defer {
-            // A handshake's answer or an alert: a few hundred bytes that wait for nobody.
-            if !outgoing.isEmpty, !isClosed { WriteRequest(outgoing, from: 0, continuation: nil).submit(on: handle) }
-        }
+        // Also on failure: the alert that says why must reach the peer.
+        defer { sendAside(outgoing) }
         try security.receive(ciphertext, plaintext: &input, outgoing: &outgoing)
+        // A peer that provokes answers and reads none must not fill our memory.
+        let waiting = uv_stream_get_write_queue_size(handle) - (writer?.count ?? 0)
+        guard waiting <= Self.inputBound else { throw LoopError(.tooLarge, "answer") }
+    }
+
+    /// Lets everything pass through `security` from now on, received bytes not yet consumed included.
+    ///
+    /// - Throws: what `security` throws about those bytes.
+    public func secure(with security: any StreamSecurity) throws {
+        guard !isClosed else { throw LoopError(.closed, "secure") }
+        self.security = security
+        guard readableCount > 0 else { return }
+        let received = Array(input[inputStart...])
+        consume(readableCount)
+        try received.withUnsafeBytes { try receive($0, through: security) }
+        if security.isClosedByPeer { finish(.endOfInput) }
     }
 
     private func stopReading() {
@@ -177,8 +186,8 @@ public final class Stream {
     private func finish(_ end: End) {
         stopReading()
         self.end = end
-        if reader != nil {
-            resumeReader(Result { try result(of: end) })
+        if reader.isWaiting {
+            reader.resume(with: Result { try result(of: end) })
         } else {
             let hangUp = onHangUp
             onHangUp = nil
@@ -193,15 +202,11 @@ public final class Stream {
         }
     }
 
-    private func resumeReader(_ result: Result<Bool, any Error>) {
-        guard let reader else { return }
-        self.reader = nil
-        reader.resume(with: result)
-    }
-
     // MARK: Writing
 
     /// Sends `bytes`; returns when the kernel has taken them all.
+    ///
+    /// A task cancelled while it waits here closes the stream, because a half-sent message cannot be taken back.
     ///
     /// - Throws: `LoopError` when the connection breaks or is closed meanwhile.
     @inline(__always)
@@ -215,13 +220,22 @@ public final class Stream {
         }
     }
 
+    /// Bytes secured at a time, so that a large write is not held twice.
+    private static let securedAtOnce = 64 << 10
+
     private func writeSecured(_ bytes: [UInt8]) async throws {
-        guard !isClosed, let security else { throw LoopError(.closed, "write") }
-        var outgoing: [UInt8] = []
-        outgoing.reserveCapacity(bytes.count + 128)
-        try bytes.withUnsafeBytes { try security.send($0, outgoing: &outgoing) }
-        let sent = try tryWrite(outgoing)
-        if sent < outgoing.count { try await queue(outgoing, from: sent) }
+        var start = 0
+        repeat {
+            guard !isClosed, let security else { throw LoopError(.closed, "write") }
+            let end = min(start + Self.securedAtOnce, bytes.count)
+            var outgoing: [UInt8] = []
+            try bytes.withUnsafeBytes { bytes in
+                try security.send(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), outgoing: &outgoing)
+            }
+            let sent = try tryWrite(outgoing)
+            if sent < outgoing.count { try await queue(outgoing, from: sent) }
+            start = end
+        } while start < bytes.count
     }
 
     private func tryWrite(_ bytes: [UInt8]) throws -> Int {
@@ -239,17 +253,27 @@ public final class Stream {
 
     private func queue(_ bytes: [UInt8], from start: Int) async throws {
         precondition(writer == nil, "one task at a time may write a stream")
-        defer { writer = nil }
+        let request = WriteRequest(bytes, from: start)
         try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { continuation in
-                let request = WriteRequest(bytes, from: start, continuation: continuation)
+            try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
+                if Task.isCancelled { close() }
                 writer = request
-                request.submit(on: handle)
+                request.submit(on: handle) { status in
+                    self.writer = nil
+                    continuation.resume(
+                        with: status == 0 ? .success(()) : .failure(LoopError(status, "write")))
+                }
             }
         } onCancel: {
-            // A half-sent message cannot be taken back: the connection goes with it.
-            Loop.perform { self.close() }
+            Loop.perform { if self.writer === request { self.close() } }
         }
+    }
+
+    /// Sends what no task waits for: an answer of TLS itself.
+    private func sendAside(_ bytes: [UInt8]) {
+        // If the connection is broken, reading will tell.
+        guard let sent = try? tryWrite(bytes), sent < bytes.count else { return }
+        WriteRequest(bytes, from: sent).submit(on: handle) { _ in }
     }
 
     // MARK: Closing
@@ -260,7 +284,7 @@ public final class Stream {
         if let security {
             var outgoing: [UInt8] = []
             security.close(outgoing: &outgoing)
-            if writer == nil { _ = try? tryWrite(outgoing) }
+            _ = try? tryWrite(outgoing)
         }
         isClosed = true
         isReading = false
@@ -269,7 +293,7 @@ public final class Stream {
             Unmanaged<Stream>.fromOpaque(handle!.pointee.data).release()
             UnsafeMutableRawPointer(handle!).deallocate()
         }
-        resumeReader(.failure(LoopError(.closed, "read")))
+        reader.resume(with: .failure(LoopError(.closed, "read")))
     }
 
     /// Sends what TLS and TCP need to end our side in order, so that the peer gets the last bytes even when it still
@@ -290,7 +314,7 @@ public final class Stream {
         if let security {
             var outgoing: [UInt8] = []
             security.close(outgoing: &outgoing)
-            _ = try? tryWrite(outgoing)
+            sendAside(outgoing)
         }
         let request = UnsafeMutablePointer<uv_shutdown_t>.allocate(capacity: 1)
         let status = uv_shutdown(request, handle) { request, _ in request!.deallocate() }
@@ -305,40 +329,40 @@ struct StreamDescription {
 }
 
 /// Bytes on their way into the kernel; keeps them and itself alive until libuv has called back.
+@OnLoop
 private final class WriteRequest {
     private let request = UnsafeMutablePointer<uv_write_t>.allocate(capacity: 1)
     private let bytes: UnsafeMutableBufferPointer<UInt8>
-    private var continuation: UnsafeContinuation<Void, any Error>?
+    private var completion: (@OnLoop (CInt) -> Void)?
 
-    init(_ bytes: [UInt8], from start: Int, continuation: UnsafeContinuation<Void, any Error>?) {
+    init(_ bytes: [UInt8], from start: Int) {
         self.bytes = .allocate(capacity: bytes.count - start)
         _ = self.bytes.initialize(from: bytes[start...])
-        self.continuation = continuation
     }
 
-    deinit {
-        request.deallocate()
-        bytes.deallocate()
-    }
+    var count: Int { bytes.count }
 
-    func submit(on handle: UnsafeMutablePointer<uv_stream_t>) {
+    /// To be called once; frees the bytes in the end.
+    ///
+    /// - Parameter completion: called once with libuv's status, before this returns when the stream cannot be written.
+    func submit(on handle: UnsafeMutablePointer<uv_stream_t>, completion: @escaping @OnLoop (CInt) -> Void) {
+        self.completion = completion
         request.pointee.data = Unmanaged.passRetained(self).toOpaque()
         var buffer = uv_buf_init(
             UnsafeMutableRawPointer(bytes.baseAddress)?.assumingMemoryBound(to: CChar.self), CUnsignedInt(bytes.count))
         let status = uv_write(request, handle, &buffer, 1) { request, status in
-            Unmanaged<WriteRequest>.fromOpaque(request!.pointee.data).takeRetainedValue().finish(status)
+            OnLoop.assumeIsolated { WriteRequest.completed(request!, status) }
             LoopExecutor.shared.drain()
         }
-        if status != 0 { Unmanaged<WriteRequest>.fromOpaque(request.pointee.data).takeRetainedValue().finish(status) }
+        if status != 0 { Self.completed(request, status) }
     }
 
-    private func finish(_ status: CInt) {
-        let continuation = self.continuation
-        self.continuation = nil
-        if status == 0 {
-            continuation?.resume()
-        } else {
-            continuation?.resume(throwing: LoopError(status, "write"))
-        }
+    private static func completed(_ request: UnsafeMutablePointer<uv_write_t>, _ status: CInt) {
+        let write = Unmanaged<WriteRequest>.fromOpaque(request.pointee.data).takeRetainedValue()
+        let completion = write.completion
+        write.completion = nil
+        write.request.deallocate()
+        write.bytes.deallocate()
+        completion?(status)
     }
 }

@@ -64,11 +64,13 @@ let package = Package(
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
-            name: "Installation", dependencies: ["Loop", "Postgres", "Policy", "Cryptography", "Telemetry"],
-            path: "Sources/Installation", resources: [.embedInCode("Demo/demo-pms.sql")], swiftSettings: settings),
+            name: "Installation", dependencies: ["Loop", "Lifecycle", "Policy", "Cryptography", "Telemetry"],
+            path: "Sources/Installation",
+            resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")],
+            swiftSettings: settings),
 
         // The processes.
-        process("drawbridge", "Sources/Drawbridge", "Loop", "Installation", "Postgres", "Policy", "Telemetry"),
+        process("drawbridge", "Sources/Drawbridge", "Loop", "Lifecycle", "Installation", "Policy", "Telemetry"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "Server", "Client", "Policy", "Authentication", "Telemetry"),
@@ -78,6 +80,9 @@ let package = Package(
             "Booking", "PMS"),
 
         tests("LifecycleTests", "Lifecycle", "Loop"),
+        tests(
+            "InstallationTests", "Installation", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication",
+            "drawbridge"),
 
         tests("CryptographyTests", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),

@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// The right to run processes in a home; given up when this value, or the process, ends.
-public struct HomeLock: ~Copyable {
+/// The right to run processes in a home; given up when this object, or the process, ends.
+public final class HomeLock: Sendable {
     private let descriptor: Int32
 
     /// - Throws: `InstallationError` when another process holds it.

@@ -48,17 +48,17 @@ public final class PrivateCluster {
     }
 
     /// How clients connect; understood by libpq.
-    public func url(password: String) -> String {
-        "postgresql://\(Self.role):\(PercentEncoding.encode(password))@/\(Self.database)"
+    public func url(_ secrets: Secrets) -> String {
+        "postgresql://\(Self.role):\(PercentEncoding.encode(secrets.databasePassword))@/\(Self.database)"
             + "?host=\(PercentEncoding.encode(runDirectory.databaseDirectory))"
     }
 
     /// The database for the installation's own work in it.
-    func database(password: String) -> Database {
+    func database(_ secrets: Secrets) -> Database {
         Database(
             tools: tools,
             environment: [
-                "PGHOST": runDirectory.databaseDirectory, "PGUSER": Self.role, "PGPASSWORD": password,
+                "PGHOST": runDirectory.databaseDirectory, "PGUSER": Self.role, "PGPASSWORD": secrets.databasePassword,
                 "PGDATABASE": Self.database,
             ])
     }
@@ -78,6 +78,10 @@ public final class PrivateCluster {
 
     /// The server as a service. It dies with this process, by a fast shutdown.
     public func server() throws -> SupervisedProcess {
+        let logFile = home.file("postgresql.log")
+        // Only what is said before the log in the cluster is open; begun anew each time. The server inherits it.
+        let log = open(logFile, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0o600)
+        guard log >= 0 else { throw File.failure(logFile) }
         let identity = owner.map { ["--reuid", $0.name, "--regid", String($0.groupID), "--init-groups"] } ?? []
         var plan = SupervisedProcess.Plan(program: try Tools.find("setsid"))
         plan.arguments =
@@ -85,6 +89,8 @@ public final class PrivateCluster {
             + ["--pdeathsig", "INT", "--", postgreSQL.program("postgres"), "-D", directory]
         plan.environment = Tools.environment
         plan.environment["TZ"] = "UTC"
+        plan.output = log
+        plan.outputFile = logFile
         // SIGINT ends sessions and writes a checkpoint (fast); SIGQUIT leaves the rest to recovery (immediate).
         plan.endings = [(SIGINT, .seconds(60)), (SIGQUIT, .seconds(10))]
         plan.startTimeout = .seconds(300)

@@ -20,6 +20,11 @@ public struct RunDirectory: Sendable, Equatable {
     /// PostgreSQL's own directory, so that its user cannot touch the other sockets.
     var databaseDirectory: String { "\(path)/postgresql" }
 
+    /// Makes the directory for an installation without a private cluster, or finds it as an earlier run made it.
+    public static func prepare(_ home: Home) throws -> RunDirectory {
+        try prepare(home, guest: nil, isReachable: true)
+    }
+
     /// Makes the directory, or finds it as an earlier run made it.
     ///
     /// - Parameters:
@@ -54,7 +59,7 @@ public struct RunDirectory: Sendable, Equatable {
     }
 
     /// Removes the sockets and, where it is outside the home, the directory.
-    func remove(_ home: Home) {
+    public func remove(_ home: Home) {
         for name in File.names(in: databaseDirectory) where name.hasPrefix(".s.PGSQL.") {
             unlink("\(databaseDirectory)/\(name)")
         }

@@ -24,10 +24,16 @@ public protocol Service: AnyObject, Sendable {
 public final class Step: Service {
     public let name: String
     private let work: @OnLoop () async throws -> Void
+    private let onStop: @OnLoop () -> Void
 
-    /// - Parameter work: done once, when everything before it is ready.
-    public init(_ name: String, _ work: @escaping @OnLoop () async throws -> Void) {
+    /// - Parameters:
+    ///   - onStop: lets `work` end soon, by an error if need be; not needed where the work is short.
+    ///   - work: done once, when everything before it is ready.
+    public init(
+        _ name: String, onStop: @escaping @OnLoop () -> Void = {}, _ work: @escaping @OnLoop () async throws -> Void
+    ) {
         self.name = name
+        self.onStop = onStop
         self.work = work
     }
 
@@ -36,6 +42,5 @@ public final class Step: Service {
         ready()
     }
 
-    /// Does nothing: a step is short, or its own work bounds it.
-    public func stop() {}
+    public func stop() { onStop() }
 }

@@ -3,8 +3,8 @@ internal import Telemetry
 
 /// Starts services in order, each stage when the one before is ready, and stops them in reverse order.
 ///
-/// When one fails, the others are stopped and its error is thrown. A service that returns without being stopped is done;
-/// the others go on.
+/// When one fails, the others are stopped and its error is thrown; what fails while stopping is only logged. A service
+/// that returns without being stopped is done; the others go on.
 @OnLoop
 public final class ServiceGroup: Service {
     public let name: String
@@ -61,7 +61,7 @@ public final class ServiceGroup: Service {
                 change.fire()
             }
         } catch {
-            if failure == nil { failure = error }
+            if !mustStop { failure = error }
             Log.error(
                 "service failed", ["service": .string(member.service.name), "error": Log.Value(error: error)])
         }

@@ -18,6 +18,8 @@ public final class SupervisedProcess: Service {
         public var environment: [String: String] = [:]
         /// The child's standard error, and its standard output too: a descriptor of this process.
         public var output: Int32 = STDERR_FILENO
+        /// The file behind `output`, for whoever looks for the reason of an end.
+        public var outputFile: String?
         /// Handed down from descriptor 3 on, by systemd's protocol.
         public var sockets: [HandedSocket] = []
         /// Signals that end it, each with the time it then has before the next one. SIGKILL follows the last.
@@ -86,7 +88,9 @@ public final class SupervisedProcess: Service {
             guard !isStopping else { break }
             let uptime = Duration.nanoseconds(Int64(Loop.monotonicNanoseconds - start))
             let delay = backoff.delay(afterRunningFor: uptime, chance: .random(in: 0..<1))
-            if !wasReady, backoff.failures >= plan.firstStarts { throw StartError(name: name, reason: ending) }
+            if !wasReady, backoff.failures >= plan.firstStarts {
+                throw StartError(name: name, reason: plan.outputFile.map { "\(ending); see \($0)" } ?? ending)
+            }
             restarts += 1
             Log.warning(
                 "process ended; it is restarted",

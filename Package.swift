@@ -42,10 +42,13 @@ let package = Package(
         system("CLibPQ", "libpq", "libpq-dev"),
         system("CLibJWT", "libjwt", "libjwt-dev"),
         system("CLibYAML", "yaml-0.1", "libyaml-dev"),
+        // What Swift cannot see of Linux itself.
+        .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
 
         // The ground both processes stand on.
         module("Loop", "CLibUV"),
         module("Telemetry", "Loop"),
+        module("Lifecycle", "Loop", "Telemetry", "CLinux"),
         module("Cryptography", "COpenSSL"),
         module("HTTP"),
         module("TLS", "Loop", "COpenSSL"),
@@ -63,11 +66,13 @@ let package = Package(
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
-            name: "Installation", dependencies: ["Loop", "Postgres", "Policy", "Cryptography", "Telemetry"],
-            path: "Sources/Installation", resources: [.embedInCode("Demo/demo-pms.sql")], swiftSettings: settings),
+            name: "Installation", dependencies: ["Loop", "Lifecycle", "Policy", "Cryptography", "Telemetry"],
+            path: "Sources/Installation",
+            resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")],
+            swiftSettings: settings),
 
         // The processes.
-        process("drawbridge", "Sources/Drawbridge", "Loop", "Installation", "Postgres", "Policy", "Telemetry"),
+        process("drawbridge", "Sources/Drawbridge", "Loop", "Lifecycle", "Installation", "Policy", "Telemetry"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "Server", "Client", "Policy", "Authentication", "Telemetry"),
@@ -79,6 +84,11 @@ let package = Package(
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
         tests("HTTPTests", "HTTP"),
+        tests("LifecycleTests", "Lifecycle", "Loop"),
+        tests(
+            "InstallationTests", "Installation", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication",
+            "drawbridge"),
+
         tests("CryptographyTests", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),
         tests("PolicyTests", "Policy", "Authentication", "Cryptography"),

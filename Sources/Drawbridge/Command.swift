@@ -1,0 +1,93 @@
+internal import Glibc
+
+/// What the command line asks for.
+enum Command: Equatable {
+    case up(UpOptions)
+    case doctor(DoctorOptions)
+    case help
+    case version
+
+    static let release = "0.1.0"
+
+    static let usage = """
+        usage: drawbridge COMMAND [OPTION …]
+
+          up       sets up what is missing and runs the installation until Ctrl-C or SIGTERM
+            --config DIR        the policies' directory
+            --workers N         gateway workers (one per core)
+            --demo-hotels N     hotels in the demo PMS (3)
+          doctor   says what is missing or misconfigured, and how to put it right
+            --config DIR        the policies' directory
+          help     says this
+          --version
+
+        The installation is in $DRAWBRIDGE_HOME (.drawbridge here). $DRAWBRIDGE_PORT and $DRAWBRIDGE_ADMIN_PORT choose
+        the gateway's ports, 0 takes any free one. Without $DATABASE_URL a private PostgreSQL with a demo PMS is run.
+        """
+
+    /// Reads the arguments after the program's name.
+    init(_ arguments: some Sequence<String>) throws(UsageError) {
+        var arguments = Array(arguments)
+        guard !arguments.isEmpty else { throw UsageError("which command?") }
+        switch arguments.removeFirst() {
+        case "up": self = .up(try UpOptions(&arguments))
+        case "doctor": self = .doctor(try DoctorOptions(&arguments))
+        case "help", "--help", "-h": self = .help
+        case "--version": self = .version
+        case let other: throw UsageError("no such command: \(other)")
+        }
+        if let rest = arguments.first { throw UsageError("unexpected: \(rest)") }
+    }
+}
+
+/// A command line that says nothing we understand.
+struct UsageError: Error, Equatable {
+    let message: String
+
+    init(_ message: String) { self.message = message }
+}
+
+/// What `drawbridge up` is asked for.
+struct UpOptions: Equatable {
+    static let workerBound = 256
+    static let hotelBound = 100_000
+
+    var config: String?
+    var workers = max(1, min(workerBound, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+    var demoHotels = 3
+
+    init(_ arguments: inout [String]) throws(UsageError) {
+        while let name = arguments.first {
+            switch name {
+            case "--config": config = try takeValue(&arguments)
+            case "--workers": workers = try takeCount(&arguments, 1...Self.workerBound)
+            case "--demo-hotels": demoHotels = try takeCount(&arguments, 1...Self.hotelBound)
+            default: return
+            }
+        }
+    }
+}
+
+/// What `drawbridge doctor` is asked for.
+struct DoctorOptions: Equatable {
+    var config: String?
+
+    init(_ arguments: inout [String]) throws(UsageError) {
+        while arguments.first == "--config" { config = try takeValue(&arguments) }
+    }
+}
+
+private func takeValue(_ arguments: inout [String]) throws(UsageError) -> String {
+    let name = arguments.removeFirst()
+    guard !arguments.isEmpty, !arguments[0].isEmpty else { throw UsageError("\(name) needs a value") }
+    return arguments.removeFirst()
+}
+
+private func takeCount(_ arguments: inout [String], _ bounds: ClosedRange<Int>) throws(UsageError) -> Int {
+    let name = arguments[0]
+    let text = try takeValue(&arguments)
+    guard let count = Int(text), bounds.contains(count) else {
+        throw UsageError("\(name) takes a number from \(bounds.lowerBound) to \(bounds.upperBound), not \(text)")
+    }
+    return count
+}

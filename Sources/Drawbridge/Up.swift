@@ -1,0 +1,115 @@
+internal import Glibc
+internal import Installation
+internal import Lifecycle
+internal import Loop
+internal import Policy
+internal import Telemetry
+
+/// `drawbridge up`: sets up what is missing, starts the processes in order, keeps them running, stops them in reverse.
+@OnLoop
+struct Up {
+    private let lock: HomeLock
+    private let gateways: [SupervisedProcess]
+    private let group: ServiceGroup
+    private let notifications: ReadinessListener
+
+    /// Runs until a signal asks for the end; returns the process's exit status.
+    nonisolated static func run(_ options: UpOptions) throws -> Int32 {
+        try Loop.run {
+            // From here on a signal is an orderly stop, whatever is being done.
+            let signals = ProcessSignals()
+            let home = Home.current
+            try home.create()
+            let up = try await Up(options, home: home, tools: Tools())
+            try await up.run(signals)
+        }
+        return 0
+    }
+
+    /// Prepares everything that can be known to be wrong before anything is started: policies, ports, programs.
+    private init(_ options: UpOptions, home: Home, tools: Tools) async throws {
+        lock = try HomeLock(home)
+        let settings = try Settings()
+        let config = try PolicyDirectory.find(options.config, home: home)
+        if options.config != nil { try PolicyDirectory.remember(config, home: home) }
+        let secrets = try Secrets.prepare(home)
+        try await Certificate.prepare(home, tools: tools)
+        let policy = try GatewayPolicy.load("\(config)/gateway.yaml", installation: home.path)
+
+        let cluster = settings.databaseURL == nil ? try await PrivateCluster(home, tools: tools) : nil
+        let run = try cluster?.runDirectory ?? RunDirectory.prepare(home)
+        let databaseURL = settings.databaseURL ?? cluster!.url(secrets)
+        let sockets = try GatewaySockets(
+            policy.listeners, workers: options.workers, port: settings.port, adminPort: settings.adminPort, run: run)
+        let programs = try Programs(home: home, config: config, run: run, databaseURL: databaseURL)
+        let bridge = try programs.bridge()
+        let gateways = sockets.slots.enumerated().map { worker, sockets in
+            programs.gateway(worker, sockets: sockets, drain: policy.drainTimeout)
+        }
+        notifications = try ReadinessListener(path: run.notifySocket) { name in
+            for process in [bridge] + gateways where process.name == name { process.reportReady() }
+        }
+
+        func step(_ name: String, _ work: @escaping @OnLoop () async throws -> Void) -> [any Service] {
+            [Step(name, onStop: tools.stop, work)]
+        }
+        var stages: [[any Service]] = []
+        if let cluster {
+            let hotels = DemoHotels(cluster, secrets: secrets)
+            stages.append(step("private database") { try await cluster.prepare(secrets) })
+            stages.append([try cluster.server()])
+            stages.append(step("demo PMS") { try await hotels.createSchema() })
+            stages.append(step("migrations") { try await programs.migrate(tools) })
+            stages.append(step("demo hotels") { try await hotels.load(options.demoHotels) })
+            stages.append(step("demo API keys") { try await hotels.registerKeys(secrets) })
+        } else {
+            stages.append(step("migrations") { try await programs.migrate(tools) })
+        }
+        stages.append([bridge])
+        stages.append(gateways)
+        stages.append(
+            step("demo.env") {
+                let demo = DemoEnvironment(
+                    home: home, sockets: sockets, secrets: secrets, databaseURL: databaseURL, isDemo: cluster != nil)
+                try demo.file.write(to: home.environmentFile)
+            })
+        group = ServiceGroup("drawbridge", stages)
+        self.gateways = gateways
+        onReady = {
+            Terminal.print("drawbridge is ready")
+            if cluster != nil { Terminal.print(DemoEnvironment.commands(home: home, unixTime: Loop.unixTime)) }
+            Readiness.report(process: "drawbridge")
+        }
+        onEnd = { run.remove(home) }
+    }
+
+    private let onReady: @OnLoop () -> Void
+    private let onEnd: @OnLoop () -> Void
+
+    private func run(_ signals: ProcessSignals) async throws {
+        defer {
+            notifications.close()
+            onEnd()
+        }
+        try await withThrowingTaskGroup { tasks in
+            tasks.addTask { try await answer(signals) }
+            defer { tasks.cancelAll() }
+            try await group.run(ready: onReady)
+        }
+    }
+
+    /// SIGHUP makes the gateways read their certificates again; any other signal stops, a second one hurries.
+    private func answer(_ signals: ProcessSignals) async throws {
+        while true {
+            switch try await signals.next() {
+            case .hangUp:
+                Log.info("reloading")
+                for gateway in gateways { gateway.send(signal: SIGHUP) }
+            case .interrupt, .terminate:
+                Log.info("stopping")
+                Readiness.reportStopping()
+                group.stop()
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+/// `postgresql.conf` and `pg_hba.conf` of the private cluster; written anew at every start.
+struct ClusterSettings {
+    let socketDirectory: String
+
+    /// Who may connect: one role, to one database, by the socket, with its password.
+    static let access = """
+        # Written by drawbridge at every start.
+        local drawbridge drawbridge scram-sha-256
+
+        """
+
+    var text: String {
+        """
+        # Written by drawbridge at every start.
+        listen_addresses = ''
+        unix_socket_directories = '\(quoted(socketDirectory))'
+        unix_socket_permissions = 0777 # the password decides
+        password_encryption = 'scram-sha-256'
+        max_connections = 100
+
+        # For a small machine that also runs everything else.
+        shared_buffers = 128MB
+        effective_cache_size = 1GB
+        work_mem = 8MB
+        maintenance_work_mem = 64MB
+        max_wal_size = 1GB
+        checkpoint_completion_target = 0.9
+        random_page_cost = 1.1
+        jit = off # statements here are short
+        max_locks_per_transaction = 256 # a hotel has a partition of many tables
+
+        # What is acknowledged is on disk.
+        fsync = on
+        synchronous_commit = on
+        full_page_writes = on
+
+        # One file for each day of the week, each begun anew, so that the log has a bound.
+        logging_collector = on
+        log_directory = 'log'
+        log_filename = 'postgresql-%a.log'
+        log_rotation_age = 1d
+        log_rotation_size = 0
+        log_truncate_on_rotation = on
+        log_line_prefix = '%m [%p] %q%u '
+        log_timezone = 'UTC'
+        timezone = 'UTC'
+        datestyle = 'iso, ymd'
+        lc_messages = 'C'
+
+        """
+    }
+
+    private func quoted(_ text: String) -> String {
+        text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''")
+    }
+}

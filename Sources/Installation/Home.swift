@@ -1,0 +1,61 @@
+internal import Cryptography
+internal import Glibc
+
+/// The directory of one installation, `$DRAWBRIDGE_HOME`: its secrets, sockets and private database.
+public struct Home: Sendable, Equatable {
+    /// The environment variable that names it.
+    public static let variable = "DRAWBRIDGE_HOME"
+
+    /// Absolute.
+    public let path: String
+
+    /// - Parameter path: relative to the current directory unless absolute.
+    public init(path: String) {
+        let absolute = path.hasPrefix("/") ? path : "\(Self.currentDirectory)/\(path)"
+        // Components are tidied in the text alone, because the directory need not be there yet.
+        var components: [Substring] = []
+        for component in absolute.split(separator: "/") where component != "." {
+            if component == ".." { _ = components.popLast() } else { components.append(component) }
+        }
+        self.path = "/" + components.joined(separator: "/")
+    }
+
+    /// The home of the commands run here: `$DRAWBRIDGE_HOME`, or `.drawbridge` in the current directory.
+    public static var current: Home {
+        let named = getenv(variable).map { String(cString: $0) } ?? ""
+        return Home(path: named.isEmpty ? ".drawbridge" : named)
+    }
+
+    /// Shell variables for trying the installation.
+    public var environmentFile: String { "\(path)/demo.env" }
+    /// The link to the policies that `--config` named last.
+    public var policiesLink: String { "\(path)/policies" }
+    /// The key that signs the identity header between gateway and bridge.
+    public var hopKeyFile: String { "\(path)/keys/hop.key" }
+    /// The demo issuer's private key.
+    public var issuerKeyFile: String { "\(path)/keys/demo-issuer.private.pem" }
+    /// The demo issuer's public key.
+    public var issuerPublicKeyFile: String { "\(path)/keys/demo-issuer.public.pem" }
+    /// The gateway's certificate.
+    public var certificateFile: String { "\(path)/tls/certificate.pem" }
+    /// The gateway's private key.
+    public var certificateKeyFile: String { "\(path)/tls/key.pem" }
+
+    func file(_ name: String) -> String { "\(path)/\(name)" }
+
+    /// Eight hexadecimal digits that tell this home's directories elsewhere from another's.
+    var tag: String { Hexadecimal.encode(SHA256.hash(path).bytes.prefix(4)) }
+
+    /// Makes the directory, for its owner alone; as root, passable for the database's user.
+    public func create() throws {
+        try File.makeDirectory(path, mode: SystemUser.isRoot ? 0o711 : 0o700)
+        try File.makeDirectory(file("keys"), mode: 0o700)
+        try File.makeDirectory(file("tls"), mode: 0o700)
+    }
+
+    private static var currentDirectory: String {
+        guard let directory = getcwd(nil, 0) else { return "" }
+        defer { free(directory) }
+        return String(cString: directory)
+    }
+}

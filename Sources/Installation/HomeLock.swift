@@ -1,0 +1,32 @@
+internal import Glibc
+
+/// The right to run processes in a home; given up when this object, or the process, ends.
+public final class HomeLock: Sendable {
+    private let descriptor: Int32
+
+    /// - Throws: `InstallationError` when another process holds it.
+    public init(_ home: Home) throws {
+        let path = home.file("lock")
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw File.failure(path) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let holder = (try? File.readText(path))?.trimmingNewline ?? ""
+            close(descriptor)
+            throw InstallationError(
+                "drawbridge runs already in \(home.path)" + (holder.isEmpty ? "" : " (process \(holder))"),
+                remedy: "stop it first, or choose another directory by \(Home.variable)")
+        }
+        ftruncate(descriptor, 0)
+        try File.writeAll(Array("\(getpid())\n".utf8), to: descriptor, path)
+    }
+
+    deinit { close(descriptor) }
+}
+
+extension String {
+    var trimmingNewline: String {
+        var text = self[...]
+        while text.last?.isNewline == true { text.removeLast() }
+        return String(text)
+    }
+}

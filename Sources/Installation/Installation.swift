@@ -1,1 +1,0 @@
-// Installation: to be written.

@@ -1,0 +1,75 @@
+internal import Glibc
+public import Lifecycle
+public import Loop
+
+/// The processes `drawbridge up` runs: the executables beside its own, with the arguments and the environment of this
+/// installation.
+@OnLoop
+public struct Programs {
+    private let directory: String
+    private let home: Home
+    private let config: String
+    private let run: RunDirectory
+    private let databaseURL: String
+
+    /// - Parameters:
+    ///   - config: the policies' directory.
+    ///   - databaseURL: for the bridge alone.
+    public init(home: Home, config: String, run: RunDirectory, databaseURL: String) throws {
+        guard let executable = File.resolve("/proc/self/exe") else { throw File.failure("/proc/self/exe") }
+        directory = File.directory(of: executable)
+        self.home = home
+        self.config = config
+        self.run = run
+        self.databaseURL = databaseURL
+        for name in ["drawbridge-gateway", "drawbridge-bridge"] where access("\(directory)/\(name)", X_OK) != 0 {
+            throw InstallationError("\(directory)/\(name) is missing", remedy: "build it with: make build")
+        }
+    }
+
+    /// The name of a gateway worker, in logs and when it reports.
+    public static func gatewayName(_ worker: Int) -> String { "gateway-\(worker)" }
+
+    /// A gateway worker.
+    ///
+    /// - Parameter drain: how long it may take for open requests once it is told to stop.
+    public func gateway(_ worker: Int, sockets: [HandedSocket], drain: Duration) -> SupervisedProcess {
+        var plan = plan("drawbridge-gateway", ["--worker", String(worker)])
+        plan.sockets = sockets
+        // The worker keeps to the time itself; SIGKILL is for one that hangs.
+        plan.endings = [(SIGTERM, drain + .seconds(2))]
+        return SupervisedProcess(Self.gatewayName(worker), plan)
+    }
+
+    /// The bridge.
+    public func bridge() throws -> SupervisedProcess {
+        var plan = plan("drawbridge-bridge", [])
+        plan.environment["DATABASE_URL"] = databaseURL
+        plan.sockets = [
+            HandedSocket("bridge", try ListeningSocket(unixPath: run.bridgeSocket)),
+            try GatewaySockets.processAdmin("bridge", run),
+        ]
+        plan.endings = [(SIGTERM, .seconds(15))]
+        // It reads every hotel's availability first.
+        plan.startTimeout = .seconds(300)
+        return SupervisedProcess("bridge", plan)
+    }
+
+    /// Applies the bridge's migrations to the database.
+    public func migrate(_ tools: Tools) async throws {
+        let result = try await tools.run(
+            ["\(directory)/drawbridge-bridge", "--migrate"] + arguments,
+            environment: ["DATABASE_URL": databaseURL, Lifecycle.supervisorVariable: String(getpid())])
+        guard result.exit.isSuccess else { throw InstallationError("migrations failed: \(result.reason)") }
+    }
+
+    private var arguments: [String] { ["--config", config, "--home", home.path] }
+
+    private func plan(_ program: String, _ more: [String]) -> SupervisedProcess.Plan {
+        var plan = SupervisedProcess.Plan(program: "\(directory)/\(program)")
+        plan.arguments = arguments + more
+        plan.environment = Tools.environment
+        plan.environment[Readiness.socketVariable] = run.notifySocket
+        return plan
+    }
+}

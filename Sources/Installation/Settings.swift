@@ -1,0 +1,30 @@
+internal import Glibc
+
+/// What the environment of a command chooses.
+public struct Settings: Sendable, Equatable {
+    /// The PMS's database; `nil` for a private one.
+    public let databaseURL: String?
+    /// In place of the first public listener's port.
+    public let port: UInt16?
+    /// In place of the admin listener's port.
+    public let adminPort: UInt16?
+
+    /// Reads `DATABASE_URL`, `DRAWBRIDGE_PORT` and `DRAWBRIDGE_ADMIN_PORT`; empty is unset.
+    public init() throws {
+        try self.init { name in getenv(name).map { String(cString: $0) } }
+    }
+
+    init(_ environment: (String) -> String?) throws {
+        func value(_ name: String) -> String? { environment(name).flatMap { $0.isEmpty ? nil : $0 } }
+        func port(_ name: String) throws -> UInt16? {
+            guard let text = value(name) else { return nil }
+            guard let port = UInt16(text) else {
+                throw InstallationError("\(name) is \(text)", remedy: "set it to a port from 0 (any free one) to 65535")
+            }
+            return port
+        }
+        databaseURL = value("DATABASE_URL")
+        self.port = try port("DRAWBRIDGE_PORT")
+        adminPort = try port("DRAWBRIDGE_ADMIN_PORT")
+    }
+}

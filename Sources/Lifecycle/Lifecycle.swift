@@ -1,0 +1,28 @@
+internal import CLinux
+internal import Glibc
+
+/// How a process stands to the supervisor that started it.
+public enum Lifecycle {
+    /// The environment variable with the supervisor's process number.
+    public static let supervisorVariable = "DRAWBRIDGE_SUPERVISOR"
+
+    /// The environment variable that says how often this process has been restarted in its slot.
+    public static let restartsVariable = "DRAWBRIDGE_RESTARTS"
+
+    /// How often this process has been restarted in its slot.
+    public static var restarts: Int { environment(restartsVariable).flatMap { Int($0) } ?? 0 }
+
+    /// Ties this process to its supervisor; to be called first in `main`. Does nothing without a supervisor.
+    ///
+    /// The kernel ends this process by SIGTERM when the supervisor is gone, even by kill -9. It also leaves the terminal's
+    /// process group: Ctrl-C goes to every process of the group, but it is the supervisor who stops them, in order.
+    public static func dieWithParent() {
+        guard let supervisor = environment(supervisorVariable).flatMap({ pid_t($0) }) else { return }
+        setsid()
+        _ = linux_set_parent_death_signal(SIGTERM)
+        // The supervisor may have died before the kernel was asked.
+        if getppid() != supervisor { exit(0) }
+    }
+
+    static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+}

@@ -1,0 +1,194 @@
+internal import Glibc
+public import Loop
+internal import Telemetry
+
+/// A slot in which one child process is kept running: started, restarted with backoff when it ends, stopped in order.
+///
+/// What the child inherits (its sockets above all) belongs to the slot and outlives the child, so that connections wait
+/// in the kernel's queue while it is replaced.
+@OnLoop
+public final class SupervisedProcess: Service {
+    /// What to run, and how to start and end it.
+    public struct Plan {
+        /// The program's path.
+        public var program: String
+        /// Without the program's own name.
+        public var arguments: [String] = []
+        /// All of it; the child inherits nothing else.
+        public var environment: [String: String] = [:]
+        /// The child's standard error, and its standard output too: a descriptor of this process.
+        public var output: Int32 = STDERR_FILENO
+        /// The file behind `output`, for whoever looks for the reason of an end.
+        public var outputFile: String?
+        /// Handed down from descriptor 3 on, by systemd's protocol.
+        public var sockets: [HandedSocket] = []
+        /// Signals that end it, each with the time it then has before the next one. SIGKILL follows the last.
+        public var endings: [(signal: Int32, patience: Duration)] = [(SIGTERM, .seconds(30))]
+        /// How long a start may take until the child says it is ready.
+        public var startTimeout = Duration.seconds(60)
+        /// Starts that may fail before the first one succeeds.
+        public var firstStarts = 3
+        /// How long to wait before a restart.
+        public var backoff = Backoff()
+        /// Asked repeatedly during a start, with the child's process number; without it the child itself reports.
+        public var isReady: (@OnLoop (Int32) -> Bool)?
+
+        /// A plan to run `program`.
+        public init(program: String) { self.program = program }
+    }
+
+    /// A child that could not be brought up in the first place.
+    public struct StartError: Error, CustomStringConvertible {
+        /// The slot's name.
+        public let name: String
+        /// How the last attempt ended.
+        public let reason: String
+
+        public var description: String { "\(name) does not start: \(reason)" }
+    }
+
+    private static let probeInterval = Duration.milliseconds(20)
+
+    public let name: String
+    /// Starts after the first one.
+    public private(set) var restarts = 0
+
+    private let plan: Plan
+    private var backoff: Backoff
+    private var child: ChildProcess?
+    private var wasReady = false
+    private var isReady = false
+    private var onReady: (@OnLoop () -> Void)?
+    private var isStopping = false
+    private var nextEnding = 0
+    private let pause = Signal()
+    private var patience: Deadline?
+
+    public init(_ name: String, _ plan: Plan) {
+        self.name = name
+        self.plan = plan
+        backoff = plan.backoff
+    }
+
+    /// The child's process number while one runs.
+    public var processID: Int32? { child?.processID }
+
+    /// Keeps a child running until `stop`.
+    ///
+    /// - Throws: `StartError` when not even the first one gets ready.
+    public func run(ready: @escaping @OnLoop () -> Void) async throws {
+        onReady = ready
+        let patience = Deadline { self.patienceRanOut() }
+        self.patience = patience
+        defer { patience.cancel() }
+        while !isStopping {
+            let start = Loop.monotonicNanoseconds
+            let ending = await runChild()
+            patience.clear()
+            guard !isStopping else { break }
+            let uptime = Duration.nanoseconds(Int64(Loop.monotonicNanoseconds - start))
+            let delay = backoff.delay(afterRunningFor: uptime, chance: .random(in: 0..<1))
+            if !wasReady, backoff.failures >= plan.firstStarts {
+                throw StartError(name: name, reason: plan.outputFile.map { "\(ending); see \($0)" } ?? ending)
+            }
+            restarts += 1
+            Log.warning(
+                "process ended; it is restarted",
+                [
+                    "slot": .string(name), "ending": .string(ending), "uptime_seconds": .number(uptime.seconds),
+                    "delay_seconds": .number(delay.seconds), "restarts": Log.Value(restarts),
+                ])
+            await pause(for: delay)
+        }
+    }
+
+    /// The child has said that it serves.
+    public func reportReady() {
+        guard child != nil, !isReady else { return }
+        isReady = true
+        wasReady = true
+        if !isStopping { patience?.clear() }
+        Log.info("process is ready", ["slot": .string(name), "pid": Log.Value(processID ?? 0)])
+        onReady?()
+        onReady = nil
+    }
+
+    /// Passes a signal on to the child, if one runs.
+    public func send(signal: Int32) { child?.send(signal: signal) }
+
+    /// Ends the child by the plan's signals; called again, by the next one at once.
+    public func stop() {
+        isStopping = true
+        pause.fire()
+        end()
+    }
+
+    /// Runs one child to its end, which it returns in words.
+    private func runChild() async -> String {
+        isReady = false
+        let child: ChildProcess
+        do { child = try start() } catch { return String(describing: error) }
+        self.child = child
+        defer { self.child = nil }
+        if isStopping { end() } else { patience?.set(plan.startTimeout) }
+        do {
+            if let isReady = plan.isReady { try await probe(child, isReady) }
+            return try await child.waitForExit().description
+        } catch {
+            return String(describing: error)
+        }
+    }
+
+    private func start() throws -> ChildProcess {
+        var environment = plan.environment
+        environment[Lifecycle.restartsVariable] = String(restarts)
+        environment[Lifecycle.supervisorVariable] = String(getpid())
+        if !plan.sockets.isEmpty {
+            environment["LISTEN_FDS"] = String(plan.sockets.count)
+            environment["LISTEN_FDNAMES"] = plan.sockets.map(\.name).joined(separator: ":")
+        }
+        return try ChildProcess(
+            plan.program, plan.arguments, environment: environment,
+            descriptors: [.null, .inherit(plan.output), .inherit(plan.output)]
+                + plan.sockets.map { .inherit($0.descriptor) })
+    }
+
+    private func probe(_ child: ChildProcess, _ isReady: @OnLoop (Int32) -> Bool) async throws {
+        while child.isRunning, !isStopping, !self.isReady {
+            if isReady(child.processID) { return reportReady() }
+            try await Loop.sleep(for: Self.probeInterval)
+        }
+    }
+
+    /// Sends the next of the ending signals.
+    private func end() {
+        guard let child else { return }
+        guard nextEnding < plan.endings.count else { return child.send(signal: SIGKILL) }
+        let (signal, time) = plan.endings[nextEnding]
+        nextEnding += 1
+        child.send(signal: signal)
+        patience?.set(time)
+    }
+
+    private func patienceRanOut() {
+        guard isStopping else {
+            Log.warning("process did not get ready in time; it is killed", ["slot": .string(name)])
+            child?.send(signal: SIGKILL)
+            return
+        }
+        Log.warning("process did not end in time", ["slot": .string(name)])
+        end()
+    }
+
+    private func pause(for delay: Duration) async {
+        let deadline = Deadline { [pause] in pause.fire() }
+        deadline.set(delay)
+        defer { deadline.cancel() }
+        try? await pause.wait()
+    }
+}
+
+extension Duration {
+    /// In seconds, for logs.
+    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
+}

@@ -1,0 +1,145 @@
+import Glibc
+import Loop
+import Testing
+
+@testable import Lifecycle
+
+/// Children here are small shell scripts; their readiness is reported for them.
+@Suite("Supervised process")
+struct SupervisedProcessTests {
+    init() { Loop.runInBackground() }
+
+    @OnLoop private func plan(_ script: String) -> SupervisedProcess.Plan {
+        var plan = SupervisedProcess.Plan(program: "/bin/sh")
+        plan.arguments = ["-c", script]
+        plan.environment = ["PATH": "/usr/bin:/bin"]
+        plan.isReady = { _ in true }
+        plan.backoff = Backoff(initial: .milliseconds(1), maximum: .milliseconds(5))
+        return plan
+    }
+
+    @Test("A child that ends is replaced, and told how often", .timeLimit(.minutes(1)))
+    @OnLoop func restarts() async throws {
+        let output = Pipe()
+        var plan = plan("echo $DRAWBRIDGE_RESTARTS; test $DRAWBRIDGE_RESTARTS -lt 3 || exec sleep 60")
+        plan.output = output.writer
+        let process = SupervisedProcess("worker", plan)
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await process.run {} }
+            let lines = try await Loop.offload { output.readLines(4) }
+            #expect(lines == ["0", "1", "2", "3"])
+            process.stop()
+            try await group.waitForAll()
+        }
+    }
+
+    @Test("A child that is killed leaves the slot's socket open", .timeLimit(.minutes(1)))
+    @OnLoop func keepsSockets() async throws {
+        let socket = HandedSocket("http", try ListeningSocket(address: "127.0.0.1", port: 0, isShared: true))
+        let output = Pipe()
+        var plan = plan("readlink /proc/$$/fd/3; echo $LISTEN_FDS $LISTEN_FDNAMES; exec sleep 60")
+        plan.sockets = [socket]
+        plan.output = output.writer
+        let process = SupervisedProcess("worker", plan)
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await process.run {} }
+            let first = try await Loop.offload { output.readLines(2) }
+            process.send(signal: SIGKILL)
+            let second = try await Loop.offload { output.readLines(2) }
+            #expect(first == second)
+            #expect(first.last == "1 http")
+            #expect(first.first?.hasPrefix("socket:") == true)
+            process.stop()
+            try await group.waitForAll()
+        }
+    }
+
+    @Test("A child that never gets up is given up after its first starts", .timeLimit(.minutes(1)))
+    @OnLoop func givesUp() async throws {
+        var plan = plan("exit 78")
+        plan.isReady = nil
+        let process = SupervisedProcess("worker", plan)
+        let error = await #expect(throws: SupervisedProcess.StartError.self) { try await process.run {} }
+        #expect(error?.description == "worker does not start: exit status 78")
+        #expect(process.restarts == 2)
+    }
+
+    @Test("A child that does not answer its ending signal gets the next one", .timeLimit(.minutes(1)))
+    @OnLoop func escalates() async throws {
+        let output = Pipe()
+        var plan = plan("trap 'echo asked' TERM; echo up; while :; do sleep 0.01; done")
+        plan.output = output.writer
+        plan.endings = [(SIGTERM, .milliseconds(300))]
+        let process = SupervisedProcess("worker", plan)
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await process.run {} }
+            #expect(try await Loop.offload { output.readLines(1) } == ["up"])
+            process.stop()
+            #expect(try await Loop.offload { output.readLines(1) } == ["asked"])
+            try await group.waitForAll()
+        }
+        #expect(process.processID == nil)
+    }
+
+    @Test("Being ready is said once, by the child's datagram", .timeLimit(.minutes(1)))
+    @OnLoop func readiness() async throws {
+        let path = "/tmp/drawbridge-test-\(getpid())-\(UInt32.random(in: 0 ... .max)).sock"
+        var plan = plan("exec sleep 60")
+        plan.isReady = nil
+        let process = SupervisedProcess("gateway-0", plan)
+        let listener = try ReadinessListener(path: path) { name in
+            #expect(name == "gateway-0")
+            process.reportReady()
+        }
+        defer { listener.close() }
+        let times = Counter()
+        try await withThrowingTaskGroup { group in
+            group.addTask {
+                try await process.run {
+                    times.value += 1
+                    process.stop()
+                }
+            }
+            while process.processID == nil { try await Loop.sleep(for: .milliseconds(1)) }
+            Readiness.send("STOPPING=1\nDRAWBRIDGE_PROCESS=gateway-0", to: path)
+            Readiness.send("READY=1\nDRAWBRIDGE_PROCESS=gateway-0", to: path)
+            try await group.waitForAll()
+        }
+        #expect(times.value == 1)
+        listener.close()
+        #expect(access(path, F_OK) != 0)
+    }
+}
+
+@OnLoop
+private final class Counter {
+    var value = 0
+}
+
+/// A pipe whose writer children inherit.
+private final class Pipe: Sendable {
+    let writer: Int32
+    private let reader: Int32
+
+    init() {
+        var ends: [Int32] = [0, 0]
+        precondition(pipe(&ends) == 0)
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        (reader, writer) = (ends[0], ends[1])
+    }
+
+    deinit {
+        close(reader)
+        close(writer)
+    }
+
+    /// Blocks until so many lines have come.
+    func readLines(_ count: Int) -> [String] {
+        var bytes: [UInt8] = []
+        var byte: UInt8 = 0
+        while bytes.count(where: { $0 == UInt8(ascii: "\n") }) < count, read(reader, &byte, 1) == 1 {
+            bytes.append(byte)
+        }
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+    }
+}

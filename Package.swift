@@ -54,6 +54,7 @@ let package = Package(
         module("TLS", "Loop", "COpenSSL"),
         module("Server", "Loop", "HTTP", "Telemetry"),
         module("Client", "Loop", "HTTP", "Telemetry"),
+        module("Proxy", "Loop", "HTTP", "Server", "Client"),
         module("Authentication", "CLibJWT", "Cryptography"),
         module("Policy", "CLibYAML", "HTTP", "Authentication"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
@@ -75,7 +76,8 @@ let package = Package(
         process("drawbridge", "Sources/Drawbridge", "Loop", "Lifecycle", "Installation", "Policy", "Telemetry"),
         process(
             "drawbridge-gateway", "Gateway",
-            "Loop", "HTTP", "TLS", "Server", "Client", "Policy", "Authentication", "Telemetry"),
+            "Loop", "HTTP", "TLS", "Server", "Client", "Proxy", "Policy", "Authentication", "Cryptography",
+            "Installation", "Lifecycle", "Telemetry"),
         process(
             "drawbridge-bridge", "Bridge",
             "Loop", "HTTP", "Server", "Policy", "Authentication", "Postgres", "Telemetry", "Stay", "Availability",
@@ -83,6 +85,7 @@ let package = Package(
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
+        process("bench-proxy", "Benchmarks/Proxy", "Loop", "HTTP", "Server", "Client", "Proxy"),
         tests("HTTPTests", "HTTP"),
         tests("LifecycleTests", "Lifecycle", "Loop"),
         tests(

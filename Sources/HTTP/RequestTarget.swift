@@ -81,18 +81,19 @@ public struct RequestTarget: Sendable {
     /// The scheme of an absolute form.
     public var scheme: Scheme? { isSecure.map { $0 ? .https : .http } }
 
+    /// The target as it is forwarded: path and query, or `*`.
+    public var origin: ArraySlice<UInt8> {
+        guard form == .absolute else { return bytes }
+        let rest = arena[pathRange.range.lowerBound..<(queryRange ?? pathRange).range.upperBound]
+        return pathRange.range.isEmpty ? [.slash] + rest : rest
+    }
+
     /// Appends the target in origin form, or `*` (RFC 9112 §3.2.1, §3.2.4).
     func appendOrigin(method: Method, to bytes: inout [UInt8]) {
         if form == .absolute, method == .options, pathRange.range.isEmpty, queryRange == nil {
             bytes.append(UInt8(ascii: "*"))
-        } else if form == .absolute {
-            bytes.append(contentsOf: pathBytes)
-            if let query = queryBytes {
-                bytes.append(UInt8(ascii: "?"))
-                bytes.append(contentsOf: query)
-            }
         } else {
-            bytes.append(contentsOf: self.bytes)
+            bytes.append(contentsOf: origin)
         }
     }
 }

@@ -36,10 +36,12 @@ public struct ContentWriter: ~Copyable {
 
     private let connection: ServerConnection
     private let framing: ResponseFraming
+    private let headLength: Int
 
-    nonisolated init(_ connection: ServerConnection, _ framing: ResponseFraming) {
+    init(_ connection: ServerConnection, _ framing: ResponseFraming) {
         self.connection = connection
         self.framing = framing
+        headLength = connection.output.count
     }
 
     /// Adds a piece of content, without sending it yet.
@@ -54,6 +56,9 @@ public struct ContentWriter: ~Copyable {
 
     /// Whether so much waits that it should be flushed before more is added.
     public var isFull: Bool { connection.output.count >= Self.bound }
+
+    /// Whether content waits, more than the answer's head.
+    public var holdsContent: Bool { connection.output.count > headLength }
 
     /// Sends what was added; returns when the kernel has taken it, so a fast upstream is held to the client's pace.
     public func flush() async throws { try await connection.flush() }

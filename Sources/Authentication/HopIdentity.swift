@@ -13,7 +13,7 @@ public final class HopIdentity {
     /// The number of bytes the key shared by gateway and bridge has.
     public static let keyByteCount = 32
 
-    private static let rememberedIdentities = 4096
+    private static let rememberedIdentities = 1024
 
     private var authenticator: HopAuthenticator
     private var decoded = BoundedCache<String, Identity>(capacity: rememberedIdentities)

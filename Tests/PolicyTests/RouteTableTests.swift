@@ -8,7 +8,7 @@ struct RouteTableTests {
     private let table: RouteTable
     private let booking = "0b5e7a3c-59a8-4c0e-9a3e-0f6f2f4c8f11"
 
-    init() throws { table = try RouteTable.load(PolicyDirectory.repository + "/openapi.yaml") }
+    init() throws { table = try RouteTable.load(TemporaryDirectory.repository + "/openapi.yaml") }
 
     private func operation(_ method: RouteMethod, _ path: String) -> String? {
         guard case .route(let match) = table.match(method, path: path) else { return nil }
@@ -102,10 +102,10 @@ struct RouteTableTests {
 
 @Suite("Compiling routes")
 struct RouteCompilationTests {
-    private let directory: PolicyDirectory
+    private let directory: TemporaryDirectory
     private let terms = #"{auth: [jwt], scopes: ["hotel:read"], hotel: none}"#
 
-    init() throws { directory = try PolicyDirectory() }
+    init() throws { directory = try TemporaryDirectory() }
 
     /// One `get` per template, the type of each parameter given after its name.
     private func description(_ templates: [String]) -> String {

@@ -29,9 +29,10 @@ struct DamageTests {
 
     @Test("Checking bad signatures leaves no error behind for the thread's next use of OpenSSL")
     func errorQueue() throws {
+        // An RSA signature of another key decrypts to noise, about which OpenSSL complains in its queue.
+        let token = try RSAKey.shared.get().token()
         let verifier = TokenVerifier(issuers: [try TokenMaker.trustedIssuer()])
-        let token = TokenMaker.es256(key: P256PrivateKey())
-        for _ in 0..<20 { #expect(throws: AuthenticationError.self) { try verifier.verify(token) } }
+        #expect(throws: AuthenticationError.self) { try verifier.verify(token) }
         #expect(!hasPendingOpenSSLErrors())
     }
 }

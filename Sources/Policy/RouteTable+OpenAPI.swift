@@ -76,7 +76,8 @@ struct OpenAPIReader {
                 continue
             }
             let own = child(of: operation, "parameters")?.elements() ?? []
-            let parameters = (shared + own).compactMap(parameter)
+            // What an operation says of a parameter goes over what its path says.
+            let parameters = (own + shared).compactMap(parameter)
             refuseUndescribed(names, in: parameters, at: operation, &types)
             operations.append((method, operation, parameters))
         }
@@ -138,8 +139,11 @@ struct OpenAPIReader {
         if child(of: node, "required")?.truth() != true {
             node.refuse(expected: "required: true, as for every path parameter", found: "an optional path parameter")
         }
-        let schema = child(of: node, "schema").flatMap(resolve)
-        return OpenAPIParameter(name: name, location: location, type: schema.flatMap(pathParameterType))
+        guard let schema = child(of: node, "schema") else {
+            node.refuse(expected: "a path parameter's schema", found: "none")
+            return nil
+        }
+        return OpenAPIParameter(name: name, location: location, type: resolve(schema).flatMap(pathParameterType))
     }
 
     private func pathParameterType(_ schema: PolicyNode) -> PathParameterType? {

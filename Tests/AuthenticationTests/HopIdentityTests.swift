@@ -73,6 +73,15 @@ struct HopIdentityTests {
         }
     }
 
+    @Test("A time beyond all bounds is refused, even under the right key", arguments: [Int64.min, -1, 0, .max])
+    func extremeTime(madeAt: Int64) throws {
+        let hop = try hop()
+        let value = hop.sign(identity, requestID: "r", method: "GET", target: "/", now: madeAt)
+        #expect(throws: AuthenticationError.self) {
+            try hop.verify(value, requestID: "r", method: "GET", target: "/", now: now)
+        }
+    }
+
     @Test("Noise is refused", arguments: ["", ".", "..", "...", "a.b.c", "a.1.c", "e30.1800000000."])
     func noise(value: String) throws {
         #expect(throws: AuthenticationError.self) {

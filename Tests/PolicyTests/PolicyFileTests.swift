@@ -1,15 +1,16 @@
 import Authentication
 import Cryptography
+import Glibc
 import Testing
 
 @testable import Policy
 
 @Suite("The gateway's policy")
 struct GatewayPolicyTests {
-    private let directory: PolicyDirectory
+    private let directory: TemporaryDirectory
 
     init() throws {
-        directory = try PolicyDirectory()
+        directory = try TemporaryDirectory()
         for name in ["tls/server.pem", "tls/server.key"] { try directory.write("x", to: name) }
     }
 
@@ -34,7 +35,7 @@ struct GatewayPolicyTests {
     @Test("The repository's file is in order")
     func repository() throws {
         let policy = try GatewayPolicy.load(
-            PolicyDirectory.repository + "/gateway.yaml", installation: directory.path)
+            TemporaryDirectory.repository + "/gateway.yaml", installation: directory.path)
         #expect(policy.listeners.map(\.name) == ["public", "admin"])
         #expect(policy.listeners.first?.tls?.minimumVersion == .tls13)
         #expect(policy.listeners.first?.tls?.certificateFile == directory.path + "/tls/server.pem")
@@ -142,7 +143,7 @@ struct GatewayPolicyTests {
 @Suite("The bridge's policy")
 struct BridgePolicyTests {
     private func load(_ text: String) throws -> BridgePolicy {
-        let directory = try PolicyDirectory()
+        let directory = try TemporaryDirectory()
         return try BridgePolicy.load(directory.write(text, to: "bridge.yaml"))
     }
 
@@ -150,7 +151,7 @@ struct BridgePolicyTests {
 
     @Test("The repository's file is in order")
     func repository() throws {
-        let policy = try BridgePolicy.load(PolicyDirectory.repository + "/bridge.yaml")
+        let policy = try BridgePolicy.load(TemporaryDirectory.repository + "/bridge.yaml")
         #expect(policy.availability == BridgePolicy.Availability())
         #expect(policy.database == BridgePolicy.Database())
         #expect(policy.hotel(1) == BridgePolicy.Hotel())
@@ -180,7 +181,7 @@ struct BridgePolicyTests {
             "availability: {maximum_nights: 366}", "availability: {window: 500}", "maximum_request_body: 64",
         ])
     func refused(line: String) throws {
-        let directory = try PolicyDirectory()
+        let directory = try TemporaryDirectory()
         let file = try directory.write(least + line, to: "bridge.yaml")
         let found = mistakes { () throws(PolicyError) in _ = try BridgePolicy.load(file) }
         #expect(found.map(\.line) == [2])
@@ -188,7 +189,7 @@ struct BridgePolicyTests {
 
     @Test("Without a PMS user nothing is written, so it must be named")
     func writer() throws {
-        let directory = try PolicyDirectory()
+        let directory = try TemporaryDirectory()
         let file = try directory.write("database: {}\n", to: "bridge.yaml")
         let found = mistakes { () throws(PolicyError) in _ = try BridgePolicy.load(file) }
         #expect(found.map(\.key) == ["pms_writer"])
@@ -197,11 +198,11 @@ struct BridgePolicyTests {
 
 @Suite("The issuers' policy")
 struct IssuerPolicyTests {
-    private let directory: PolicyDirectory
+    private let directory: TemporaryDirectory
     private let key = P256PrivateKey()
 
     init() throws {
-        directory = try PolicyDirectory()
+        directory = try TemporaryDirectory()
         try directory.write(key.publicKey.pem, to: "keys/demo-issuer.public.pem")
         try directory.write(key.pem, to: "keys/private.pem")
         try directory.write(Base64.standard.encode(Array(0..<32)) + "\n", to: "keys/secret")
@@ -225,7 +226,7 @@ struct IssuerPolicyTests {
     @Test("The repository's file is in order, and its issuer's tokens are believed")
     func repository() throws {
         let policy = try IssuerPolicy.load(
-            PolicyDirectory.repository + "/issuers.yaml", installation: directory.path)
+            TemporaryDirectory.repository + "/issuers.yaml", installation: directory.path)
         let header = #"{"alg":"ES256","kid":"demo-1"}"#
         let claims =
             #"{"iss":"https://demo.drawbridge.example","aud":"drawbridge","sub":"s","exp":100,"hotel_ids":"*"}"#
@@ -273,5 +274,35 @@ struct IssuerPolicyTests {
     func skew(text: String) throws {
         #expect(
             try found("[{kid: a, algorithm: HS256, file: keys/secret}]", skew: text) == ["issuers[0].clock_skew"])
+    }
+}
+
+@Suite("All policies of an installation")
+struct PolicyDirectoryTests {
+    @Test("The repository's policies are in order together")
+    func repository() throws {
+        let installation = try TemporaryDirectory()
+        for name in ["tls/server.pem", "tls/server.key"] { try installation.write("x", to: name) }
+        try installation.write(P256PrivateKey().publicKey.pem, to: "keys/demo-issuer.public.pem")
+        try PolicyDirectory(path: TemporaryDirectory.repository, installation: installation.path).check()
+    }
+
+    @Test("The mistakes of all files come together")
+    func together() throws {
+        let directory = try TemporaryDirectory()
+        for name in ["gateway", "issuers", "openapi", "bridge"] { try directory.write("x: 1", to: "\(name).yaml") }
+        let files = mistakes { () throws(PolicyError) in
+            try PolicyDirectory(path: directory.path, installation: directory.path).check()
+        }.map(\.file)
+        #expect(Set(files).count == 4)
+    }
+
+    @Test("A pipe in the place of a file is refused at once")
+    func pipe() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/bridge.yaml"
+        #expect(mkfifo(path, 0o600) == 0)
+        let found = mistakes { () throws(PolicyError) in _ = try BridgePolicy.load(path) }
+        #expect(found.map(\.expected) == ["a readable file"])
     }
 }

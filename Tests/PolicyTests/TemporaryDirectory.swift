@@ -3,7 +3,7 @@ import Foundation
 @testable import Policy
 
 /// A throw-away installation directory with policy files in it.
-final class PolicyDirectory {
+final class TemporaryDirectory {
     let path: String
 
     init() throws {

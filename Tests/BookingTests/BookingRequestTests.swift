@@ -74,7 +74,7 @@ struct BookingRequestTests {
             (#""hotel_id":1"#, #""hotel_id":"-1""#, "/hotel_id"), (#""be_8f2""#, #""""#, "/booking_engine_id"),
             (#""be_8f2""#, #""a b""#, "/booking_engine_id"), (#""be_8f2""#, #""é""#, "/booking_engine_id"),
             (#""be_8f2""#, "8", "/booking_engine_id"), (#""2027-01-10""#, #""2027-01-04""#, "/check_in"),
-            (#"}],"check_in":"2027-01-10""#, "", "/check_in"), (#""2027-01-10""#, #""2027-02-30""#, "/check_in"),
+            (#""2027-01-10""#, #""2027-01-010""#, "/check_in"), (#""2027-01-10""#, #""2027-02-30""#, "/check_in"),
             (#""2027-01-12""#, #""2027-01-10""#, "/check_out"), (#""2027-01-12""#, #""2027-02-10""#, "/check_out"),
             (#""2027-01-12""#, #""2027-1-12""#, "/check_out"), (#""guests":2"#, #""guests":3"#, "/rooms/0/guests"),
             (#""guests":2"#, #""guests":0"#, "/rooms/0/guests"), (#""guests":2"#, #""guests":"2""#, "/rooms/0/guests"),

@@ -21,19 +21,18 @@ extension Instant: CustomStringConvertible {
     /// outside the years 1 to 9999 are written as the nearest day's.
     public var description: String {
         let secondsPerDay: Int64 = 86_400
-        let fraction = Instant.modulo(microseconds, 1_000_000)
-        let seconds = (microseconds - fraction) / 1_000_000
-        let timeOfDay = Instant.modulo(seconds, secondsPerDay)
-        let days = Int((seconds - timeOfDay) / secondsPerDay)
-        var text = (Day(daysSinceEpoch: days) ?? (days < 0 ? .first : .last)).description
+        let (seconds, fraction) = Instant.floorDivide(microseconds, by: 1_000_000)
+        let (days, timeOfDay) = Instant.floorDivide(seconds, by: secondsPerDay)
+        var text = (Day(daysSinceEpoch: Int(days)) ?? (days < 0 ? .first : .last)).description
         text += "T" + Instant.padded(timeOfDay / 3600, 2) + ":" + Instant.padded(timeOfDay / 60 % 60, 2)
         text += ":" + Instant.padded(timeOfDay % 60, 2)
         return fraction == 0 ? text + "Z" : text + "." + Instant.padded(fraction, 6) + "Z"
     }
 
-    private static func modulo(_ value: Int64, _ divisor: Int64) -> Int64 {
-        let remainder = value % divisor
-        return remainder < 0 ? remainder + divisor : remainder
+    /// The quotient rounded down, and a remainder that is never negative.
+    private static func floorDivide(_ value: Int64, by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
+        let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
+        return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
     }
 
     private static func padded(_ value: Int64, _ width: Int) -> String {

@@ -30,6 +30,12 @@ public struct Shortage: Hashable, Sendable {
     /// The nights on which too few of its rooms are free; every night of the stay if enough rooms are free each night,
     /// but not the same ones throughout.
     public let nights: [Day]
+
+    /// A shortage.
+    public init(type: Int32, nights: [Day]) {
+        self.type = type
+        self.nights = nights
+    }
 }
 
 /// Which rooms a booking gets.

@@ -1,5 +1,7 @@
-// Feeds hostile bytes to both parsers. `DRAWBRIDGE_FUZZ=1 swift build --product fuzz-http`, then run `fuzz-http` on a
-// copy of `Corpus/`. The first byte of an input chooses parser, method and limits, the second where to cut the rest.
+// Feeds hostile bytes to both parsers. Build with `DRAWBRIDGE_FUZZ=1 swift build -c release --scratch-path .build-fuzz
+// --product fuzz-http` and run `ASAN_OPTIONS=symbolize=0 SWIFT_BACKTRACE=enable=no fuzz-http -max_total_time=60` on a
+// copy of `Corpus/`; with symbolizing on, a crash can hang. The first byte of an input chooses parser, method and
+// limits, the second where to cut the rest.
 
 import HTTP
 

@@ -102,3 +102,15 @@ let package = Package(
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
     ]
 )
+
+// Fuzz targets need the instrumented module: `DRAWBRIDGE_FUZZ=1 swift build --product fuzz-http`.
+if Context.environment["DRAWBRIDGE_FUZZ"] != nil {
+    let fuzzing = ["-sanitize=fuzzer,address", "-parse-as-library"]
+    package.targets.first { $0.name == "HTTP" }?.swiftSettings? += [.unsafeFlags(fuzzing)]
+    package.targets += [
+        .executableTarget(
+            name: "fuzz-http", dependencies: ["HTTP"], path: "Tests/FuzzTests/HTTP", exclude: ["Corpus"],
+            swiftSettings: settings + [.unsafeFlags(fuzzing)],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])])
+    ]
+}

@@ -104,13 +104,12 @@ public final class Database {
                 } else {
                     try await vacancy.wait()
                 }
-            } catch let error as PostgresError where error.code != .cancelled {
+            } catch {
+                guard !Task.isCancelled else { return }
+                let error = error as? PostgresError ?? PostgresError(.unavailable, "\(error)")
+                // A host that swallows packets must not keep us from the next one.
                 if error.code == .timedOut { rotation += 1 }
                 couldNotConnect(error)
-            } catch is CancellationError {
-                return
-            } catch {
-                couldNotConnect(PostgresError(.unavailable, "\(error)"))
             }
         }
     }

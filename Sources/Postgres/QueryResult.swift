@@ -40,7 +40,8 @@ final class QueryResult: @unchecked Sendable {
     ) throws(FieldError) -> Value {
         let start = UnsafeRawPointer(PQgetvalue(pointer, CInt(row), CInt(column)))
         let bytes = UnsafeBufferPointer(
-            start: start?.assumingMemoryBound(to: UInt8.self), count: Int(PQgetlength(pointer, CInt(row), CInt(column))))
+            start: start?.assumingMemoryBound(to: UInt8.self), count: Int(PQgetlength(pointer, CInt(row), CInt(column)))
+        )
         // libpq keeps the bytes as long as the result, which `self` holds for the length of the call.
         return try body(Span(_unsafeElements: bytes))
     }

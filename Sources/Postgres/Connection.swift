@@ -54,8 +54,8 @@ final class Connection {
     /// Whether it takes no new units because somebody waits to have it for himself.
     var isReserved = false
 
-    /// While set, results belong to the code that waits for this signal; see `Connection+Direct.swift`.
-    var directActivity: Signal?
+    /// While set, libpq belongs to one caller outside of pipeline mode; see `Connection+Direct.swift`.
+    var direct: DirectAccess?
     var onNotification: (@OnLoop (Notification) -> Void)?
 
     /// What libpq will report next.
@@ -83,14 +83,19 @@ final class Connection {
 
     /// Whether it is as it was after opening: nothing under way, no transaction.
     var isClean: Bool {
-        isUsable && unitCount == 0 && expected.isEmpty && directActivity == nil
+        isUsable && unitCount == 0 && expected.isEmpty && direct == nil
             && PQtransactionStatus(pointer) == PQTRANS_IDLE
+    }
+
+    /// Sent and not ended, in order.
+    private var units: some Sequence<Unit> {
+        expected.lazy.compactMap { if case .end(let unit) = $0 { unit } else { nil } }
     }
 
     // MARK: Sending
 
     func send(_ unit: Unit) {
-        guard isUsable, directActivity == nil else {
+        guard isUsable, direct == nil else {
             return unit.fail(PostgresError(.connectionLost, "the connection has ended"))
         }
         unitCount += 1
@@ -113,6 +118,7 @@ final class Connection {
                 switch command {
                 case .statement(let text, let arguments): queue(text, arguments)
                 case .plain(let sql): PQsendQueryParams(pointer, sql.cString, 0, nil, nil, nil, nil, 1) == 1
+                case .listen(let channel): PQsendQueryParams(pointer, channel.listen, 0, nil, nil, nil, nil, 1) == 1
                 }
             guard isQueued else { return false }
             expected.append(.answer(unit))
@@ -160,12 +166,17 @@ final class Connection {
     }
 
     /// Gives libpq's buffer to the socket; what does not fit goes when the socket is writable again.
-    func flush() {
-        switch PQflush(pointer) {
-        case 0: poller?.watch(.readable)
-        case 1: poller?.watch([.readable, .writable])
-        default: close(PostgresError(.connectionLost, lastMessage))
+    ///
+    /// - Returns: whether the socket has taken it all.
+    @discardableResult
+    func flush() -> Bool {
+        let status = PQflush(pointer)
+        guard status >= 0 else {
+            close(PostgresError(.connectionLost, lastMessage))
+            return false
         }
+        poller?.watch(status == 0 ? .readable : [.readable, .writable])
+        return status == 0
     }
 
     // MARK: Receiving
@@ -173,11 +184,12 @@ final class Connection {
     private func ready(_ events: Poller.Events) {
         guard !isClosed else { return }
         let isAlive = !events.contains(.readable) || PQconsumeInput(pointer) == 1
-        if let directActivity {
-            directActivity.fire()
-        } else {
-            takeResults()
+        if let direct {
+            // Its user asks for more when it needs more; until then the server is made to wait.
+            poller?.watch([])
+            return direct.activity.fire()
         }
+        takeResults()
         takeNotifications()
         guard isAlive, PQstatus(pointer) == CONNECTION_OK else {
             return close(PostgresError(.connectionLost, lastMessage))
@@ -228,7 +240,7 @@ final class Connection {
         prepared[text.key] = nil
         var error = report.error
         error.statement = text.key
-        expected.forEach { if case .end(let unit) = $0, unit.uses(text) { unit.add(error) } }
+        for unit in units where unit.uses(text) { unit.add(error) }
     }
 
     private func takeNotifications() {
@@ -256,13 +268,15 @@ final class Connection {
         armedFor = .max
         var next = closesAt
         var isOverdue = false
-        expected.forEach {
-            guard case .end(let unit) = $0 else { return }
+        for unit in units {
             if !unit.isAbandoned, unit.expires <= now {
                 unit.abandon(PostgresError(.timedOut, "the deadline passed while the statement ran"), at: now)
             }
             let due = unit.isAbandoned ? unit.abandoned : unit.expires
             if due <= now { isOverdue = true } else { next = min(next, due) }
+        }
+        if let direct {
+            if direct.expires <= now { direct.expire() } else { next = min(next, direct.expires) }
         }
         if isOverdue { retire() }
         if isRetiring { finishRetiring() }
@@ -282,7 +296,7 @@ final class Connection {
         guard isUsable else { return }
         isRetiring = true
         var last = Loop.monotonicNanoseconds
-        expected.forEach { if case .end(let unit) = $0, !unit.isAbandoned { last = max(last, unit.expires) } }
+        for unit in units where !unit.isAbandoned { last = max(last, unit.expires) }
         closesAt = last + Self.retirementGrace
         arm(for: closesAt)
     }
@@ -296,11 +310,9 @@ final class Connection {
     }
 
     private func finishRetiring() {
-        if unitCount == 0, directActivity == nil, !isLeased { return close(nil) }
+        if unitCount == 0, direct == nil, !isLeased { return close(nil) }
         // The first unit that has not ended is the one that runs.
-        var running: Unit?
-        expected.forEach { if running == nil, case .end(let unit) = $0 { running = unit } }
-        guard let running, running.isAbandoned, running !== cancelled else { return }
+        guard let running = units.first(where: { _ in true }), running.isAbandoned, running !== cancelled else { return }
         cancelled = running
         cancelRunning()
     }
@@ -322,10 +334,11 @@ final class Connection {
         deadline = nil
         onNotification = nil
         let lost = error ?? PostgresError(.connectionLost, "the connection was closed")
-        expected.forEach { if case .end(let unit) = $0 { unit.fail(lost) } }
+        let lostUnits = Array(units)
         expected = FIFO()
         unitCount = 0
-        directActivity?.fire()
+        for unit in lostUnits { unit.fail(lost) }
+        direct?.activity.fire()
         PQfinish(pointer)
         owner?.connectionEnded(self, wasBroken: error != nil)
     }

@@ -49,8 +49,7 @@ struct ConnectionParameters: Sendable {
         let keys = values.map { strdup($0.key) } + [nil]
         let texts = values.map { strdup($0.value) } + [nil]
         defer {
-            keys.forEach { free($0) }
-            texts.forEach { free($0) }
+            for text in keys + texts { free(text) }
         }
         return PQconnectStartParams(keys.map { UnsafePointer($0) }, texts.map { UnsafePointer($0) }, 0)
     }

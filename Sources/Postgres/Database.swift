@@ -214,8 +214,8 @@ public final class Database {
         let now = Loop.monotonicNanoseconds
         failWaiters(until: now)
         var next = UInt64.max
-        units.forEach { next = min(next, $0.until) }
-        leases.forEach { next = min(next, $0.until) }
+        for waiting in units { next = min(next, waiting.until) }
+        for request in leases { next = min(next, request.until) }
         arm(for: next, now: now)
     }
 

@@ -1,5 +1,5 @@
 /// First in, first out; keeps its storage.
-struct FIFO<Element> {
+struct FIFO<Element>: Sequence {
     private var elements: [Element?] = []
     private var start = 0
 
@@ -29,7 +29,5 @@ struct FIFO<Element> {
         start = 0
     }
 
-    func contains(where isWanted: (Element) -> Bool) -> Bool { elements[start...].contains { isWanted($0!) } }
-
-    func forEach(_ body: (Element) -> Void) { for element in elements[start...] { body(element!) } }
+    func makeIterator() -> some IteratorProtocol<Element> { elements[start...].lazy.map { $0! }.makeIterator() }
 }

@@ -71,6 +71,8 @@ struct ServerReport {
     var column = ""
     /// The server's function that reported it.
     var routine = ""
+    /// Which character of the statement's text it is about, counted from 1.
+    var position: Int?
 
     /// The text without values that a guest may have typed.
     ///

@@ -19,6 +19,8 @@ final class QueryResult: @unchecked Sendable {
         }
     }
 
+    var isCopy: Bool { [PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH].contains(status) }
+
     var rowCount: Int { Int(PQntuples(pointer)) }
 
     /// Rows that an INSERT, UPDATE, DELETE, COPY or SELECT touched or returned.
@@ -61,6 +63,7 @@ extension ServerReport {
         constraint = field("n")
         column = field("c")
         routine = field("R")
+        position = Int(field("P"))
         if text.isEmpty {
             // libpq's own reports have no fields.
             text = ServerReport.firstLine(PQresultErrorMessage(result))

@@ -158,6 +158,17 @@ final class TransactionSession {
         return begins ? Array(results.dropFirst()) : results
     }
 
+    func instant(after deadline: Duration?) -> UInt64 { database.instant(after: deadline) }
+
+    /// Sends BEGIN by itself, for what cannot travel with it.
+    func beginIfNeeded() async throws {
+        guard state == .idle else { return }
+        state = .open
+        let unit = Unit([.plain(isolation.begin)], expires: instant(after: nil))
+        connection.send(unit)
+        _ = try await unit.answer()
+    }
+
     @discardableResult
     func commit(_ commands: [Unit.Command], _ deadline: Duration?) async throws -> [QueryResult] {
         guard state != .idle || !commands.isEmpty else {

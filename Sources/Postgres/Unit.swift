@@ -11,6 +11,7 @@ final class Unit {
         case statement(StatementText, Arguments)
         /// BEGIN, COMMIT and their like.
         case plain(StaticString)
+        case listen(Channel)
     }
 
     let commands: [Command]

@@ -129,7 +129,7 @@ func withDatabase(
 
 /// Whether `body` threw a `PostgresError`, and with which code.
 @OnLoop
-func code(_ body: @OnLoop () async throws -> Void) async -> PostgresError.Code? {
+func failure(_ body: @OnLoop () async throws -> Void) async -> PostgresError.Code? {
     do {
         try await body()
         return nil

@@ -35,7 +35,7 @@ private enum Numbers {
             await withTaskGroup(of: Bool.self) { group in
                 for number in 0..<100 {
                     group.addTask {
-                        let code = await code { _ = try await database.query(Numbers.invert(number % 3)) }
+                        let code = await failure { _ = try await database.query(Numbers.invert(number % 3)) }
                         return code == (number % 3 == 0 ? .sql(state: "22012") : nil)
                     }
                 }
@@ -51,9 +51,9 @@ private enum Numbers {
                 for number in 0..<60 {
                     group.addTask {
                         if number % 2 == 0 {
-                            return await code { _ = try await database.query(Numbers.wrong()) } == .sql(state: "42P01")
+                            return await failure { _ = try await database.query(Numbers.wrong()) } == .sql(state: "42P01")
                         }
-                        return await code { _ = try await database.query(Numbers.double(number)) } == nil
+                        return await failure { _ = try await database.query(Numbers.double(number)) } == nil
                     }
                 }
                 for await isRight in group { #expect(isRight) }

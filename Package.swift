@@ -100,6 +100,7 @@ let package = Package(
         tests("AvailabilityTests", "Availability", "Stay"),
         tests("BookingTests", "Booking", "Stay"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
+        tests("PostgresTests", "Postgres", "Loop"),
     ]
 )
 

@@ -73,5 +73,8 @@ let package = Package(
             "drawbridge-bridge", "Bridge",
             "Loop", "HTTP", "Server", "Policy", "Authentication", "Postgres", "Telemetry", "Stay", "Availability",
             "Booking", "PMS"),
+
+        tests("LoopTests", "Loop"),
+        tests("TLSTests", "TLS", "Loop"),
     ]
 )

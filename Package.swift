@@ -101,6 +101,8 @@ let package = Package(
         tests("BookingTests", "Booking", "Stay"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
         tests("PostgresTests", "Postgres", "Loop"),
+        tests("LoopTests", "Loop"),
+        tests("TLSTests", "TLS", "Loop"),
     ]
 )
 

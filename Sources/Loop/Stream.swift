@@ -92,12 +92,13 @@ public final class Stream {
     /// - Returns: false when the peer has ended its side in order.
     /// - Throws: `LoopError` when the connection breaks or was closed here; `CancellationError`.
     public func fill() async throws -> Bool {
-        if let end { return try result(of: end) }
-        guard !isClosed else { throw LoopError(.closed, "read") }
+        let before = readableCount
         startReading()
-        // Starting can fail, and that ends the stream.
-        if let end { return try result(of: end) }
-        return try await reader.wait()
+        return try await reader.wait {
+            if readableCount > before { return .success(true) }
+            if let end { return Result { try result(of: end) } }
+            return isClosed ? .failure(LoopError(.closed, "read")) : nil
+        }
     }
 
     /// Waits as `fill` does, but is ended by `interruptRead` and `close` only, not by the task's cancellation.
@@ -109,7 +110,15 @@ public final class Stream {
         guard !isClosed else { throw LoopError(.closed, "read") }
         startReading()
         if let end { return try result(of: end) }
-        return try await withUnsafeThrowingContinuation { reader.park($0) }
+        return try await withUnsafeThrowingContinuation { continuation in
+            if let end {
+                continuation.resume(with: Result { try result(of: end) })
+            } else if isClosed {
+                continuation.resume(throwing: LoopError(.closed, "read"))
+            } else {
+                reader.park(continuation)
+            }
+        }
     }
 
     /// Runs `body`, and closes the stream when the task is cancelled meanwhile.
@@ -232,9 +241,8 @@ public final class Stream {
 
     /// What the kernel has not taken of a write yet.
     public struct Remainder {
-        fileprivate var bytes: [UInt8]
-        fileprivate var start: Int
-        /// Of a secured write: what is to be secured after `bytes` are sent.
+        fileprivate let request: WriteRequest
+        /// Of a secured write: what is to be secured after that.
         fileprivate var unsecured: ArraySlice<UInt8> = []
     }
 
@@ -251,15 +259,14 @@ public final class Stream {
     @inline(__always)
     public func send(_ bytes: [UInt8]) throws -> Remainder? {
         if security != nil { return try sendSecured(bytes[...]) }
-        let sent = try tryWrite(bytes)
-        return sent == bytes.count ? nil : Remainder(bytes: bytes, start: sent)
+        return try sendPlain(bytes).map { Remainder(request: $0) }
     }
 
-    /// Sends the rest of a write.
+    /// Waits until the rest of a write is sent.
     public func write(_ remainder: Remainder) async throws {
         var next: Remainder? = remainder
         while let rest = next {
-            try await queue(rest.bytes, from: rest.start)
+            try await finish(rest.request)
             next = rest.unsecured.isEmpty ? nil : try sendSecured(rest.unsecured)
         }
     }
@@ -274,8 +281,7 @@ public final class Stream {
             var outgoing: [UInt8] = []
             try rest.prefix(Self.securedAtOnce).withUnsafeBytes { try security.send($0, outgoing: &outgoing) }
             rest = rest.dropFirst(Self.securedAtOnce)
-            let sent = try tryWrite(outgoing)
-            if sent < outgoing.count { return Remainder(bytes: outgoing, start: sent, unsecured: rest) }
+            if let request = try sendPlain(outgoing) { return Remainder(request: request, unsecured: rest) }
         } while !rest.isEmpty
         return nil
     }
@@ -293,21 +299,29 @@ public final class Stream {
         return Int(try check(status, "write"))
     }
 
-    private func queue(_ bytes: [UInt8], from start: Int) async throws {
+    /// Gives `bytes` to the kernel and what it does not take now to libuv, with nothing in between.
+    ///
+    /// - Returns: the request to wait for, nil when the kernel has taken all.
+    @inline(__always)
+    private func sendPlain(_ bytes: [UInt8]) throws -> WriteRequest? {
+        let sent = try tryWrite(bytes)
+        return sent == bytes.count ? nil : queue(bytes, from: sent)
+    }
+
+    private func queue(_ bytes: [UInt8], from start: Int) -> WriteRequest {
         precondition(writer == nil, "one task at a time may write a stream")
         let request = WriteRequest(bytes, from: start)
-        try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
-                if Task.isCancelled { close() }
-                writer = request
-                request.submit(on: handle) { status in
-                    self.writer = nil
-                    continuation.resume(
-                        with: status == 0 ? .success(()) : .failure(LoopError(status, "write")))
-                }
-            }
-        } onCancel: {
-            Loop.perform { if self.writer === request { self.close() } }
+        writer = request
+        request.submit(on: handle) { [self] in writer = nil }
+        return request
+    }
+
+    private func finish(_ request: WriteRequest) async throws {
+        do {
+            try await request.wait()
+        } catch is CancellationError {
+            close()
+            throw LoopError(.closed, "write")
         }
     }
 
@@ -315,7 +329,7 @@ public final class Stream {
     private func sendAside(_ bytes: [UInt8]) {
         // If the connection is broken, reading will tell.
         guard let sent = try? tryWrite(bytes), sent < bytes.count else { return }
-        WriteRequest(bytes, from: sent).submit(on: handle) { _ in }
+        WriteRequest(bytes, from: sent).submit(on: handle) {}
     }
 
     // MARK: Closing
@@ -373,25 +387,27 @@ struct StreamDescription {
 /// Bytes on their way into the kernel; keeps them and itself alive until libuv has called back.
 @OnLoop
 private final class WriteRequest {
+    let count: Int
     private let request = UnsafeMutablePointer<uv_write_t>.allocate(capacity: 1)
     private let bytes: UnsafeMutableBufferPointer<UInt8>
-    private var completion: (@OnLoop (CInt) -> Void)?
+    private var onCompletion: (@OnLoop () -> Void)?
+    private var result: Result<Void, any Error>?
+    private let waiter = Waiter<Void>()
 
     init(_ bytes: [UInt8], from start: Int) {
-        self.bytes = .allocate(capacity: bytes.count - start)
+        count = bytes.count - start
+        self.bytes = .allocate(capacity: count)
         _ = self.bytes.initialize(from: bytes[start...])
     }
 
-    var count: Int { bytes.count }
-
-    /// To be called once; frees the bytes in the end.
+    /// To be called once; the bytes are freed when libuv is done with them.
     ///
-    /// - Parameter completion: called once with libuv's status, before this returns when the stream cannot be written.
-    func submit(on handle: UnsafeMutablePointer<uv_stream_t>, completion: @escaping @OnLoop (CInt) -> Void) {
-        self.completion = completion
+    /// - Parameter onCompletion: called before this returns when the stream cannot be written.
+    func submit(on handle: UnsafeMutablePointer<uv_stream_t>, onCompletion: @escaping @OnLoop () -> Void) {
+        self.onCompletion = onCompletion
         request.pointee.data = Unmanaged.passRetained(self).toOpaque()
         var buffer = uv_buf_init(
-            UnsafeMutableRawPointer(bytes.baseAddress)?.assumingMemoryBound(to: CChar.self), CUnsignedInt(bytes.count))
+            UnsafeMutableRawPointer(bytes.baseAddress)?.assumingMemoryBound(to: CChar.self), CUnsignedInt(count))
         let status = uv_write(request, handle, &buffer, 1) { request, status in
             OnLoop.assumeIsolated { WriteRequest.completed(request!, status) }
             LoopExecutor.shared.drain()
@@ -399,12 +415,17 @@ private final class WriteRequest {
         if status != 0 { Self.completed(request, status) }
     }
 
+    /// Waits until the kernel has taken all.
+    func wait() async throws { try await waiter.wait { result } }
+
     private static func completed(_ request: UnsafeMutablePointer<uv_write_t>, _ status: CInt) {
         let write = Unmanaged<WriteRequest>.fromOpaque(request.pointee.data).takeRetainedValue()
-        let completion = write.completion
-        write.completion = nil
-        write.request.deallocate()
+        request.deallocate()
         write.bytes.deallocate()
-        completion?(status)
+        write.onCompletion?()
+        write.onCompletion = nil
+        let result: Result<Void, any Error> = status == 0 ? .success(()) : .failure(LoopError(status, "write"))
+        write.result = result
+        write.waiter.resume(with: result)
     }
 }

@@ -15,24 +15,25 @@ import Testing
     }
 
     static let cases = [
-        Case(testDescription: "TLS 1.3", minimumVersion: .v1_3, arguments: ["-tls1_3"], expected: "TLSv1.3"),
-        Case(testDescription: "TLS 1.2 by default", minimumVersion: .v1_3, arguments: ["-tls1_2"], expected: nil),
-        Case(testDescription: "TLS 1.2 configured", minimumVersion: .v1_2, arguments: ["-tls1_2"], expected: "TLSv1.2"),
+        Case(testDescription: "TLS 1.3", minimumVersion: .tls13, arguments: ["-tls1_3"], expected: "TLSv1.3"),
+        Case(testDescription: "TLS 1.2 by default", minimumVersion: .tls13, arguments: ["-tls1_2"], expected: nil),
         Case(
-            testDescription: "TLS 1.1", minimumVersion: .v1_2, arguments: ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"],
+            testDescription: "TLS 1.2 configured", minimumVersion: .tls12, arguments: ["-tls1_2"], expected: "TLSv1.2"),
+        Case(
+            testDescription: "TLS 1.1", minimumVersion: .tls12, arguments: ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"],
             expected: nil),
         Case(
-            testDescription: "TLS 1.2 without forward secrecy or AEAD", minimumVersion: .v1_2,
+            testDescription: "TLS 1.2 without forward secrecy or AEAD", minimumVersion: .tls12,
             arguments: ["-tls1_2", "-cipher", "kRSA:AES128-SHA:ECDHE-ECDSA-AES128-SHA"], expected: nil),
         Case(
-            testDescription: "ALPN http/1.1", minimumVersion: .v1_3, arguments: ["-alpn", "h2,http/1.1"],
+            testDescription: "ALPN http/1.1", minimumVersion: .tls13, arguments: ["-alpn", "h2,http/1.1"],
             expected: "ALPN protocol: http/1.1"),
-        Case(testDescription: "ALPN h2 only", minimumVersion: .v1_3, arguments: ["-alpn", "h2"], expected: nil),
+        Case(testDescription: "ALPN h2 only", minimumVersion: .tls13, arguments: ["-alpn", "h2"], expected: nil),
         Case(
-            testDescription: "no early data", minimumVersion: .v1_3, arguments: ["-tls1_3"],
+            testDescription: "no early data", minimumVersion: .tls13, arguments: ["-tls1_3"],
             expected: "Early data was not sent"),
         Case(
-            testDescription: "no compression, no renegotiation", minimumVersion: .v1_2,
+            testDescription: "no compression, no renegotiation", minimumVersion: .tls12,
             arguments: ["-tls1_2", "-comp"],
             expected: "Compression: NONE"),
     ]

@@ -85,7 +85,7 @@ final class EchoServer {
     private(set) var infos: [TLSInfo] = []
     let ended = Signal()
 
-    init(_ certificates: Certificates, _ name: String = "server", minimumVersion: TLSVersion = .v1_3) throws {
+    init(_ certificates: Certificates, _ name: String = "server", minimumVersion: TLSVersion = .tls13) throws {
         context = try TLSServerContext(
             .init(
                 certificateChainPath: certificates.path("\(name).pem"), keyPath: certificates.path("\(name).key"),

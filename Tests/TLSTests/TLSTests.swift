@@ -8,7 +8,7 @@ import Testing
     /// Runs `body` with a server of its own and a client's context that trusts it.
     @OnLoop
     private func withServer(
-        minimumVersion: TLSVersion = .v1_3, clients: ClosedRange<TLSVersion> = .v1_2 ... .v1_3,
+        minimumVersion: TLSVersion = .tls13, clients: ClosedRange<TLSVersion> = .tls12 ... .tls13,
         _ body: (EchoServer, TLSClientContext, Certificates) async throws -> Void
     ) async throws {
         let certificates = Certificates()
@@ -20,15 +20,15 @@ import Testing
         try await certificates.remove()
     }
 
-    @Test("Client and server agree on a version and echo", arguments: [TLSVersion.v1_2, .v1_3])
+    @Test("Client and server agree on a version and echo", arguments: [TLSVersion.tls12, .tls13])
     @OnLoop func echo(version: TLSVersion) async throws {
-        try await withServer(minimumVersion: .v1_2, clients: version...version) { server, context, _ in
+        try await withServer(minimumVersion: .tls12, clients: version...version) { server, context, _ in
             let stream = try await server.connect()
             let session = try context.makeSession(host: "localhost")
             try await session.handshake(on: stream)
             try await stream.write(Array("ping".utf8))
             #expect(try await stream.text(4) == "ping")
-            #expect(session.info?.version == (version == .v1_3 ? "TLSv1.3" : "TLSv1.2"))
+            #expect(session.info?.version == (version == .tls13 ? "TLSv1.3" : "TLSv1.2"))
             #expect(session.info?.applicationProtocol == "http/1.1")
             #expect(server.infos.first?.serverName == "localhost")
             stream.close()
@@ -67,9 +67,9 @@ import Testing
 
     @Test(
         "16 MiB pass both ways whole, in writes tiny and huge",
-        arguments: [TLSVersion.v1_2, .v1_3], [997, 64 << 10, 16 << 20])
+        arguments: [TLSVersion.tls12, .tls13], [997, 64 << 10, 16 << 20])
     @OnLoop func transfer(version: TLSVersion, size: Int) async throws {
-        try await withServer(minimumVersion: .v1_2, clients: version...version) { server, context, _ in
+        try await withServer(minimumVersion: .tls12, clients: version...version) { server, context, _ in
             let stream = try await server.connect()
             try await context.makeSession(host: "localhost").handshake(on: stream)
             let pattern = (0..<65_521).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
@@ -92,9 +92,9 @@ import Testing
         }
     }
 
-    @Test("A session is resumed", arguments: [TLSVersion.v1_2, .v1_3], [false, true])
+    @Test("A session is resumed", arguments: [TLSVersion.tls12, .tls13], [false, true])
     @OnLoop func resumption(version: TLSVersion, isReloaded: Bool) async throws {
-        try await withServer(minimumVersion: .v1_2, clients: version...version) { server, context, _ in
+        try await withServer(minimumVersion: .tls12, clients: version...version) { server, context, _ in
             var previous: TLSClientSession?
             for round in 0..<2 {
                 let stream = try await server.connect()

@@ -10,7 +10,7 @@ public final class TLSClientContext {
     ///   - authoritiesPath: PEM: the only authorities, or self-signed certificates, that are trusted.
     ///   - versions: the versions that may be agreed on.
     /// - Throws: `TLSError` that names the file at fault.
-    public init(authoritiesPath: String, versions: ClosedRange<TLSVersion> = .v1_2 ... .v1_3) throws {
+    public init(authoritiesPath: String, versions: ClosedRange<TLSVersion> = .tls12 ... .tls13) throws {
         context = try Context(isServer: false, versions: versions)
         try context.trust(authorities: authoritiesPath)
         SSL_CTX_set_alpn_protos(

@@ -51,8 +51,8 @@ public enum TLSWarning: Sendable, Equatable {
 
 /// A protocol version.
 public enum TLSVersion: Int32, Sendable, Comparable {
-    case v1_2 = 0x0303
-    case v1_3 = 0x0304
+    case tls12 = 0x0303
+    case tls13 = 0x0304
 
     public static func < (left: TLSVersion, right: TLSVersion) -> Bool { left.rawValue < right.rawValue }
 }

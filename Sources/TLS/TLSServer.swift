@@ -16,7 +16,7 @@ public final class TLSServerContext {
         public var ticketKeyLifetime: Duration
 
         public init(
-            certificateChainPath: String, keyPath: String, minimumVersion: TLSVersion = .v1_3,
+            certificateChainPath: String, keyPath: String, minimumVersion: TLSVersion = .tls13,
             ticketKeyLifetime: Duration = .seconds(8 * 3600)
         ) {
             self.certificateChainPath = certificateChainPath
@@ -53,7 +53,7 @@ public final class TLSServerContext {
     private static func make(
         _ configuration: Configuration, _ tickets: TicketKeys
     ) throws -> (Context, [TLSWarning]) {
-        let context = try Context(isServer: true, versions: configuration.minimumVersion ... .v1_3)
+        let context = try Context(isServer: true, versions: configuration.minimumVersion ... .tls13)
         let warnings = try context.load(
             certificateChain: configuration.certificateChainPath, key: configuration.keyPath)
         context.selectHTTP1()

@@ -34,13 +34,7 @@ struct ClusterSettings {
         synchronous_commit = on
         full_page_writes = on
 
-        # One file for each day of the week, each begun anew, so that the log has a bound.
-        logging_collector = on
-        log_directory = 'log'
-        log_filename = 'postgresql-%a.log'
-        log_rotation_age = 1d
-        log_rotation_size = 0
-        log_truncate_on_rotation = on
+        logging_collector = off # it would outlive the server
         log_line_prefix = '%m [%p] %q%u '
         log_timezone = 'UTC'
         timezone = 'UTC'

@@ -19,11 +19,11 @@ struct ClusterSettings {
         max_connections = 100
 
         # For a small machine that also runs everything else.
-        shared_buffers = 128MB
+        shared_buffers = 256MB
         effective_cache_size = 1GB
         work_mem = 8MB
         maintenance_work_mem = 64MB
-        max_wal_size = 1GB
+        max_wal_size = 2GB
         checkpoint_completion_target = 0.9
         random_page_cost = 1.1
         jit = off # statements here are short

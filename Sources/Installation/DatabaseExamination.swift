@@ -55,7 +55,8 @@ struct DatabaseExamination {
 
     /// The columns of the PMS that the bridge reads or writes.
     private static let columns: KeyValuePairs<String, String> = [
-        "hotels": "id formal_name name facility_type open_date total_rooms postal_code address email phone_number created_at",
+        "hotels":
+            "id formal_name name facility_type open_date total_rooms postal_code address email phone_number created_at",
         "room_types": "id hotel_id name description created_at",
         "rooms": "id hotel_id room_type_id capacity for_sale is_staff_room assignment_priority room_number",
         "reservations": "id hotel_id reservation_client_id check_in check_out number_of_people status type agent "

@@ -38,14 +38,18 @@ public struct EnvironmentFile: Sendable, Equatable {
     }
 
     static func quote(_ value: String) -> String {
-        let isPlain = !value.isEmpty && value.utf8.allSatisfy { byte in
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-            default: "_-./:@%+,=?".utf8.contains(byte)
+        let isPlain =
+            !value.isEmpty
+            && value.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+                default: "_-./:@%+,=?".utf8.contains(byte)
+                }
             }
-        }
         // Inside single quotes a shell reads everything as it stands, except the single quote.
-        return isPlain ? value : "'" + value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#) + "'"
+        return isPlain
+            ? value
+            : "'" + value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#) + "'"
     }
 
     public static func == (left: EnvironmentFile, right: EnvironmentFile) -> Bool { left.text == right.text }

@@ -107,7 +107,8 @@ public struct Examination {
             }
             findings.append(
                 status.st_mode & 0o077 == 0
-                    ? .well(path) : .wrong(path, "others can read this secret", fix: "chmod 600 \(path), and replace it"))
+                    ? .well(path)
+                    : .wrong(path, "others can read this secret", fix: "chmod 600 \(path), and replace it"))
         }
         return findings
     }

@@ -46,8 +46,8 @@ CREATE TABLE drawbridge.booking_rooms (
 );
 
 -- Answers already given, kept for 24 hours, so that a request sent twice is carried out once. A record is claimed
--- before the work (locked_until) and answered after it. A claim that its process did not live to answer may be taken over when
--- locked_until has passed: the booking, if it was made, is found again by its booking_engine_id.
+-- before the work (locked_until) and answered after it. A claim that its process did not live to answer may be taken
+-- over when locked_until has passed: the booking, if it was made, is found again by its booking_engine_id.
 CREATE TABLE drawbridge.idempotency_records (
     client TEXT NOT NULL CHECK (length(client) BETWEEN 1 AND 200),
     key TEXT NOT NULL CHECK (length(key) BETWEEN 1 AND 255),

@@ -13,7 +13,7 @@ public final class HopIdentity {
     /// The number of bytes the key shared by gateway and bridge has.
     public static let keyByteCount = 32
 
-    private static let rememberedIdentities = 4096
+    private static let rememberedIdentities = 1024
 
     private var authenticator: HopAuthenticator
     private var decoded = BoundedCache<String, Identity>(capacity: rememberedIdentities)
@@ -24,9 +24,10 @@ public final class HopIdentity {
         authenticator = HopAuthenticator(key: key)
     }
 
-    /// The header's value for one request, made at `now` (Unix seconds).
+    /// The header's value for one request, made at `now` (Unix seconds). The target is the one sent to the bridge,
+    /// byte by byte.
     public func sign(
-        _ identity: Identity, requestID: String, method: String, target: String, now: Int64
+        _ identity: Identity, requestID: String, method: String, target: Span<UInt8>, now: Int64
     ) -> String {
         let seconds = String(now)
         let code = authenticator.code(
@@ -36,22 +37,21 @@ public final class HopIdentity {
 
     /// The identity in a header's value, if the gateway made it for this very request within the last 30 seconds.
     public func verify(
-        _ value: String, requestID: String, method: String, target: String, now: Int64
+        _ value: Span<UInt8>, requestID: String, method: String, target: Span<UInt8>, now: Int64
     ) throws(AuthenticationError) -> Identity {
-        let bytes = value.utf8.span
-        guard let (identity, seconds, code) = Self.parts(of: bytes),
-            let received = Base64.url.decode(bytes.extracting(code)), let received = Digest256(received.span),
-            let madeAt = Int64(String(decoding: bytes.extracting(seconds)))
+        guard let (identity, seconds, code) = Self.parts(of: value),
+            let received = Base64.url.decode(value.extracting(code)), let received = Digest256(received.span),
+            let madeAt = Int64(String(decoding: value.extracting(seconds)))
         else { throw AuthenticationError(.badHop, "not an identity header") }
         let expected = authenticator.code(
-            requestID, method, target, identity: bytes.extracting(identity), seconds: bytes.extracting(seconds))
+            requestID, method, target, identity: value.extracting(identity), seconds: value.extracting(seconds))
         guard received == expected else {
             throw AuthenticationError(.badHop, "the header's code does not belong to this request")
         }
-        guard abs(now - madeAt) <= Self.toleranceInSeconds else {
+        guard (now - Self.toleranceInSeconds...now + Self.toleranceInSeconds).contains(madeAt) else {
             throw AuthenticationError(.badHop, "the header is too old, or the clocks differ")
         }
-        return try self.identity(encoded: String(decoding: bytes.extracting(identity)))
+        return try self.identity(encoded: String(decoding: value.extracting(identity)))
     }
 
     /// Where identity, seconds and code stand; `nil` unless exactly two dots part them.
@@ -77,6 +77,20 @@ public final class HopIdentity {
     }
 }
 
+extension HopIdentity {
+    /// The header's value for a request whose target is at hand as a string.
+    public func sign(_ identity: Identity, requestID: String, method: String, target: String, now: Int64) -> String {
+        sign(identity, requestID: requestID, method: method, target: target.utf8.span, now: now)
+    }
+
+    /// The identity in a header's value, both value and target at hand as strings.
+    public func verify(
+        _ value: String, requestID: String, method: String, target: String, now: Int64
+    ) throws(AuthenticationError) -> Identity {
+        try verify(value.utf8.span, requestID: requestID, method: method, target: target.utf8.span, now: now)
+    }
+}
+
 /// Computes the code over everything a header is bound to.
 private struct HopAuthenticator: ~Copyable {
     private static let version = "drawbridge-hop-1"
@@ -88,13 +102,13 @@ private struct HopAuthenticator: ~Copyable {
 
     /// Every part is preceded by its length, so that no two requests share one message.
     mutating func code(
-        _ requestID: String, _ method: String, _ target: String, identity: Span<UInt8>, seconds: Span<UInt8>
+        _ requestID: String, _ method: String, _ target: Span<UInt8>, identity: Span<UInt8>, seconds: Span<UInt8>
     ) -> Digest256 {
         message.removeAll(keepingCapacity: true)
         append(Self.version.utf8.span)
         append(requestID.utf8.span)
         append(method.utf8.span)
-        append(target.utf8.span)
+        append(target)
         append(identity)
         append(seconds)
         // A second reference, not a copy: while `mac` changes, `self` cannot lend its bytes.

@@ -24,8 +24,13 @@ public final class TokenVerifier {
     /// The identity an `Authorization` field proves at `now` (Unix seconds).
     ///
     /// - Parameter field: the field's value as received; `nil` where the request has none.
-    public func verify(authorization field: Span<UInt8>?, now: Int64) throws(AuthenticationError) -> Identity {
+    public func verify(authorization field: String?, now: Int64) throws(AuthenticationError) -> Identity {
         guard let field else { throw AuthenticationError(.missing, "no Authorization field") }
+        return try verify(authorization: field.utf8.span, now: now)
+    }
+
+    /// The identity an `Authorization` field's value, as received, proves at `now` (Unix seconds).
+    public func verify(authorization field: Span<UInt8>, now: Int64) throws(AuthenticationError) -> Identity {
         guard let start = BearerScheme.credentialsStart(in: field) else {
             throw AuthenticationError(.unsupportedScheme, "not a bearer token")
         }

@@ -134,4 +134,10 @@ public struct KeyRefusal: Error, Sendable, Equatable {
     public let found: String
     /// What it should hold.
     public let expected: String
+
+    /// Says what was found and what was expected.
+    public init(found: String, expected: String) {
+        self.found = found
+        self.expected = expected
+    }
 }

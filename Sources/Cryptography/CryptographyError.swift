@@ -17,3 +17,6 @@ public struct CryptographyError: Error, Sendable, Equatable, CustomStringConvert
 /// Every failed call leaves entries in a queue of the thread, and the next TLS operation on that thread would take
 /// them for its own. Whoever has a library fail on purpose (a bad signature) clears them.
 public func discardOpenSSLErrors() { ERR_clear_error() }
+
+/// Whether this thread's queue holds an entry that nobody has cleared; for tests of those who should have.
+package func hasPendingOpenSSLErrors() -> Bool { ERR_peek_error() != 0 }

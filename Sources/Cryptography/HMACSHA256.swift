@@ -13,12 +13,8 @@ public struct HMACSHA256: ~Copyable, @unchecked Sendable {
     public init(key: Span<UInt8>) {
         guard let context = EVP_MAC_CTX_new(Self.algorithm) else { fatalError("out of memory") }
         self.context = context
-        var digestName = Array("SHA256".utf8CString)
-        let succeeded = digestName.withUnsafeMutableBufferPointer { name in
-            let parameters = [
-                OSSL_PARAM_construct_utf8_string("digest", name.baseAddress, 0), OSSL_PARAM_construct_end(),
-            ]
-            return key.withUnsafeBufferPointer { key in
+        let succeeded = Self.withParameters { parameters in
+            key.withUnsafeBufferPointer { key in
                 // OpenSSL takes a null key for "keep the one you have", so an empty key needs an address, too.
                 withUnsafePointer(to: UInt8(0)) { empty in
                     EVP_MAC_init(context, key.baseAddress ?? empty, key.count, parameters)
@@ -49,5 +45,17 @@ public struct HMACSHA256: ~Copyable, @unchecked Sendable {
     /// The authentication code of a string's UTF-8 bytes.
     public mutating func authenticationCode(for message: String) -> Digest256 {
         authenticationCode(for: message.utf8.span)
+    }
+
+    /// Lends the parameter that chooses the hash; OpenSSL keeps pointers to both strings while it reads it.
+    private static func withParameters<Result>(_ body: (UnsafePointer<OSSL_PARAM>) -> Result) -> Result {
+        var digest = Array("SHA256".utf8CString)
+        return "digest".withCString { name in
+            digest.withUnsafeMutableBufferPointer { digest in
+                body([
+                    OSSL_PARAM_construct_utf8_string(name, digest.baseAddress, 0), OSSL_PARAM_construct_end(),
+                ])
+            }
+        }
     }
 }

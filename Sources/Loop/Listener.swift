@@ -38,7 +38,7 @@ public final class Listener {
     ///
     /// - Throws: `LoopError` `closed` after `close`; `CancellationError`.
     public func next() async throws -> Stream {
-        while let poller {
+        while poller != nil {
             try Task.checkCancellation()
             if acceptsThisTurn < Self.acceptsPerTurn {
                 acceptsThisTurn += 1
@@ -54,8 +54,11 @@ public final class Listener {
                 }
             }
             acceptsThisTurn = 0
-            poller.watch(.readable)
-            try await waiter.wait()
+            try await waiter.wait {
+                guard let poller else { return .failure(LoopError(.closed, "accept")) }
+                poller.watch(.readable)
+                return nil
+            }
         }
         throw LoopError(.closed, "accept")
     }

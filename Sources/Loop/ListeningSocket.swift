@@ -22,7 +22,9 @@ public struct ListeningSocket: ~Copyable {
         var type: CInt = 0
         var size = socklen_t(MemoryLayout<CInt>.size)
         getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size)
-        guard type == Int32(SOCK_STREAM.rawValue) else { throw LoopError(UV_ESOCKTNOSUPPORT.rawValue, "inherit socket") }
+        guard type == Int32(SOCK_STREAM.rawValue) else {
+            throw LoopError(UV_ESOCKTNOSUPPORT.rawValue, "inherit socket")
+        }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         self.descriptor = descriptor
         isUnix = Int32(address.ss_family) == AF_UNIX

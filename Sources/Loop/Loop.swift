@@ -107,8 +107,7 @@ private class AnyOffloadedWork {
     func submit() {
         request.pointee.data = Unmanaged.passRetained(self).toOpaque()
         let status = uv_queue_work(
-            LoopExecutor.shared.loop, request,
-            { Unmanaged<AnyOffloadedWork>.fromOpaque($0!.pointee.data).takeUnretainedValue().perform() },
+            LoopExecutor.shared.loop, request, Self.work,
             { request, status in
                 Unmanaged<AnyOffloadedWork>.fromOpaque(request!.pointee.data).takeRetainedValue().finish(status)
                 LoopExecutor.shared.drain()
@@ -116,5 +115,10 @@ private class AnyOffloadedWork {
         if status != 0 {
             Unmanaged<AnyOffloadedWork>.fromOpaque(request.pointee.data).takeRetainedValue().finish(status)
         }
+    }
+
+    /// On a thread of libuv's pool. A closure written in `submit` would be isolated to the loop, and trap there.
+    private static let work: @Sendable @convention(c) (UnsafeMutablePointer<uv_work_t>?) -> Void = {
+        Unmanaged<AnyOffloadedWork>.fromOpaque($0!.pointee.data).takeUnretainedValue().perform()
     }
 }

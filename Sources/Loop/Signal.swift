@@ -21,11 +21,9 @@ public final class Signal {
     ///
     /// - Throws: `CancellationError` when the task is cancelled.
     public func wait() async throws {
-        try Task.checkCancellation()
-        if isFired {
-            isFired = false
-        } else {
-            try await waiter.wait()
+        try await waiter.wait {
+            defer { isFired = false }
+            return isFired ? .success(()) : nil
         }
     }
 }

@@ -38,31 +38,21 @@ extension Stream {
 /// One connect request; libuv's request refers to it until libuv has called back.
 @OnLoop
 private final class ConnectAttempt {
-    private var continuation: UnsafeContinuation<Void, any Error>?
+    private let waiter = Waiter<Void>()
+    private var result: Result<Void, any Error>?
 
     func run(_ handle: UnsafeMutablePointer<uv_stream_t>, to endpoint: Endpoint) async throws {
-        try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
-                guard !Task.isCancelled else { return continuation.resume(throwing: CancellationError()) }
-                self.continuation = continuation
-                let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
-                request.pointee.data = Unmanaged.passRetained(self).toOpaque()
-                let status = start(request, handle, endpoint)
-                if status != 0 { Self.completed(request, status) }
-            }
-        } onCancel: {
-            Loop.perform { self.finish(with: .failure(CancellationError())) }
-        }
+        let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
+        request.pointee.data = Unmanaged.passRetained(self).toOpaque()
+        let status = start(request, handle, endpoint)
+        if status != 0 { Self.completed(request, status) }
+        try await waiter.wait { result }
     }
 
     func finish(_ status: CInt) {
-        finish(with: status == 0 ? .success(()) : .failure(LoopError(status, "connect")))
-    }
-
-    private func finish(with result: Result<Void, any Error>) {
-        guard let continuation else { return }
-        self.continuation = nil
-        continuation.resume(with: result)
+        let result: Result<Void, any Error> = status == 0 ? .success(()) : .failure(LoopError(status, "connect"))
+        self.result = result
+        waiter.resume(with: result)
     }
 
     private func start(

@@ -92,13 +92,48 @@ public final class Stream {
     /// - Returns: false when the peer has ended its side in order.
     /// - Throws: `LoopError` when the connection breaks or was closed here; `CancellationError`.
     public func fill() async throws -> Bool {
+        let before = readableCount
+        startReading()
+        return try await reader.wait {
+            if readableCount > before { return .success(true) }
+            if let end { return Result { try result(of: end) } }
+            return isClosed ? .failure(LoopError(.closed, "read")) : nil
+        }
+    }
+
+    /// Waits as `fill` does, but is ended by `interruptRead` and `close` only, not by the task's cancellation.
+    ///
+    /// Watching for cancellation costs a good part of what reading costs; a connection whose owner watches for its
+    /// whole life (`closingOnCancellation`) need not watch again for every read.
+    public func fillUntilInterrupted() async throws -> Bool {
         if let end { return try result(of: end) }
         guard !isClosed else { throw LoopError(.closed, "read") }
         startReading()
-        // Starting can fail, and that ends the stream.
         if let end { return try result(of: end) }
-        return try await reader.wait()
+        return try await withUnsafeThrowingContinuation { continuation in
+            if let end {
+                continuation.resume(with: Result { try result(of: end) })
+            } else if isClosed {
+                continuation.resume(throwing: LoopError(.closed, "read"))
+            } else {
+                reader.park(continuation)
+            }
+        }
     }
+
+    /// Runs `body`, and closes the stream when the task is cancelled meanwhile.
+    public func closingOnCancellation<Output>(
+        _ body: @OnLoop () async throws -> Output
+    ) async rethrows -> Output {
+        try await withTaskCancellationHandler {
+            try await body()
+        } onCancel: {
+            Loop.perform { self.close() }
+        }
+    }
+
+    /// Lets a waiting `fill` throw `error`; the connection stays as it is. Does nothing when nobody waits.
+    public func interruptRead(_ error: any Error) { reader.resume(with: .failure(error)) }
 
     /// Whether the peer has ended or broken the connection, as far as is known.
     public var isEnded: Bool { end != nil || isClosed }
@@ -204,38 +239,51 @@ public final class Stream {
 
     // MARK: Writing
 
+    /// What the kernel has not taken of a write yet.
+    public struct Remainder {
+        fileprivate let request: WriteRequest
+        /// Of a secured write: what is to be secured after that.
+        fileprivate var unsecured: ArraySlice<UInt8> = []
+    }
+
     /// Sends `bytes`; returns when the kernel has taken them all.
     ///
-    /// A task cancelled while it waits here closes the stream, because a half-sent message cannot be taken back.
-    ///
     /// - Throws: `LoopError` when the connection breaks or is closed meanwhile.
-    @inline(__always)
     public func write(_ bytes: [UInt8]) async throws {
-        if security == nil {
-            let sent = try tryWrite(bytes)
-            if sent == bytes.count { return }
-            try await queue(bytes, from: sent)
-        } else {
-            try await writeSecured(bytes)
+        if let rest = try send(bytes) { try await write(rest) }
+    }
+
+    /// Sends what the kernel takes at once of `bytes`. Nearly always that is all of it, and no task has to wait.
+    ///
+    /// - Returns: what is left, to be given to `write(_:)` before anything else is sent; nil when nothing is.
+    @inline(__always)
+    public func send(_ bytes: [UInt8]) throws -> Remainder? {
+        if security != nil { return try sendSecured(bytes[...]) }
+        return try sendPlain(bytes).map { Remainder(request: $0) }
+    }
+
+    /// Waits until the rest of a write is sent.
+    public func write(_ remainder: Remainder) async throws {
+        var next: Remainder? = remainder
+        while let rest = next {
+            try await finish(rest.request)
+            next = rest.unsecured.isEmpty ? nil : try sendSecured(rest.unsecured)
         }
     }
 
     /// Bytes secured at a time, so that a large write is not held twice.
     private static let securedAtOnce = 64 << 10
 
-    private func writeSecured(_ bytes: [UInt8]) async throws {
-        var start = 0
+    private func sendSecured(_ bytes: ArraySlice<UInt8>) throws -> Remainder? {
+        var rest = bytes
         repeat {
             guard !isClosed, let security else { throw LoopError(.closed, "write") }
-            let end = min(start + Self.securedAtOnce, bytes.count)
             var outgoing: [UInt8] = []
-            try bytes.withUnsafeBytes { bytes in
-                try security.send(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), outgoing: &outgoing)
-            }
-            let sent = try tryWrite(outgoing)
-            if sent < outgoing.count { try await queue(outgoing, from: sent) }
-            start = end
-        } while start < bytes.count
+            try rest.prefix(Self.securedAtOnce).withUnsafeBytes { try security.send($0, outgoing: &outgoing) }
+            rest = rest.dropFirst(Self.securedAtOnce)
+            if let request = try sendPlain(outgoing) { return Remainder(request: request, unsecured: rest) }
+        } while !rest.isEmpty
+        return nil
     }
 
     private func tryWrite(_ bytes: [UInt8]) throws -> Int {
@@ -251,21 +299,29 @@ public final class Stream {
         return Int(try check(status, "write"))
     }
 
-    private func queue(_ bytes: [UInt8], from start: Int) async throws {
+    /// Gives `bytes` to the kernel and what it does not take now to libuv, with nothing in between.
+    ///
+    /// - Returns: the request to wait for, nil when the kernel has taken all.
+    @inline(__always)
+    private func sendPlain(_ bytes: [UInt8]) throws -> WriteRequest? {
+        let sent = try tryWrite(bytes)
+        return sent == bytes.count ? nil : queue(bytes, from: sent)
+    }
+
+    private func queue(_ bytes: [UInt8], from start: Int) -> WriteRequest {
         precondition(writer == nil, "one task at a time may write a stream")
         let request = WriteRequest(bytes, from: start)
-        try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
-                if Task.isCancelled { close() }
-                writer = request
-                request.submit(on: handle) { status in
-                    self.writer = nil
-                    continuation.resume(
-                        with: status == 0 ? .success(()) : .failure(LoopError(status, "write")))
-                }
-            }
-        } onCancel: {
-            Loop.perform { if self.writer === request { self.close() } }
+        writer = request
+        request.submit(on: handle) { [self] in writer = nil }
+        return request
+    }
+
+    private func finish(_ request: WriteRequest) async throws {
+        do {
+            try await request.wait()
+        } catch is CancellationError {
+            close()
+            throw LoopError(.closed, "write")
         }
     }
 
@@ -273,7 +329,7 @@ public final class Stream {
     private func sendAside(_ bytes: [UInt8]) {
         // If the connection is broken, reading will tell.
         guard let sent = try? tryWrite(bytes), sent < bytes.count else { return }
-        WriteRequest(bytes, from: sent).submit(on: handle) { _ in }
+        WriteRequest(bytes, from: sent).submit(on: handle) {}
     }
 
     // MARK: Closing
@@ -331,25 +387,27 @@ struct StreamDescription {
 /// Bytes on their way into the kernel; keeps them and itself alive until libuv has called back.
 @OnLoop
 private final class WriteRequest {
+    let count: Int
     private let request = UnsafeMutablePointer<uv_write_t>.allocate(capacity: 1)
     private let bytes: UnsafeMutableBufferPointer<UInt8>
-    private var completion: (@OnLoop (CInt) -> Void)?
+    private var onCompletion: (@OnLoop () -> Void)?
+    private var result: Result<Void, any Error>?
+    private let waiter = Waiter<Void>()
 
     init(_ bytes: [UInt8], from start: Int) {
-        self.bytes = .allocate(capacity: bytes.count - start)
+        count = bytes.count - start
+        self.bytes = .allocate(capacity: count)
         _ = self.bytes.initialize(from: bytes[start...])
     }
 
-    var count: Int { bytes.count }
-
-    /// To be called once; frees the bytes in the end.
+    /// To be called once; the bytes are freed when libuv is done with them.
     ///
-    /// - Parameter completion: called once with libuv's status, before this returns when the stream cannot be written.
-    func submit(on handle: UnsafeMutablePointer<uv_stream_t>, completion: @escaping @OnLoop (CInt) -> Void) {
-        self.completion = completion
+    /// - Parameter onCompletion: called before this returns when the stream cannot be written.
+    func submit(on handle: UnsafeMutablePointer<uv_stream_t>, onCompletion: @escaping @OnLoop () -> Void) {
+        self.onCompletion = onCompletion
         request.pointee.data = Unmanaged.passRetained(self).toOpaque()
         var buffer = uv_buf_init(
-            UnsafeMutableRawPointer(bytes.baseAddress)?.assumingMemoryBound(to: CChar.self), CUnsignedInt(bytes.count))
+            UnsafeMutableRawPointer(bytes.baseAddress)?.assumingMemoryBound(to: CChar.self), CUnsignedInt(count))
         let status = uv_write(request, handle, &buffer, 1) { request, status in
             OnLoop.assumeIsolated { WriteRequest.completed(request!, status) }
             LoopExecutor.shared.drain()
@@ -357,12 +415,17 @@ private final class WriteRequest {
         if status != 0 { Self.completed(request, status) }
     }
 
+    /// Waits until the kernel has taken all.
+    func wait() async throws { try await waiter.wait { result } }
+
     private static func completed(_ request: UnsafeMutablePointer<uv_write_t>, _ status: CInt) {
         let write = Unmanaged<WriteRequest>.fromOpaque(request.pointee.data).takeRetainedValue()
-        let completion = write.completion
-        write.completion = nil
-        write.request.deallocate()
+        request.deallocate()
         write.bytes.deallocate()
-        completion?(status)
+        write.onCompletion?()
+        write.onCompletion = nil
+        let result: Result<Void, any Error> = status == 0 ? .success(()) : .failure(LoopError(status, "write"))
+        write.result = result
+        write.waiter.resume(with: result)
     }
 }

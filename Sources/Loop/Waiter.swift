@@ -13,10 +13,13 @@ final class Waiter<Output: Sendable> {
     @inline(__always)
     var isWaiting: Bool { continuation != nil }
 
-    /// Suspends until `resume`.
+    /// Suspends until `resume`, unless `ready` has a result already.
+    ///
+    /// A task that does not prefer the loop as its executor passes through the queue on every asynchronous call, so
+    /// anything can happen between a look at the state and this wait: `ready` looks when nothing can any more.
     ///
     /// - Throws: what `resume` was given; `CancellationError` when the task is cancelled, before or meanwhile.
-    func wait() async throws -> Output {
+    func wait(unless ready: @OnLoop () -> Result<Output, any Error>?) async throws -> Output {
         precondition(continuation == nil, "one task at a time may wait here")
         number &+= 1
         let number = number
@@ -25,6 +28,8 @@ final class Waiter<Output: Sendable> {
                 // Cancelled before the handler stood: it has run, and found nothing to resume.
                 if Task.isCancelled {
                     continuation.resume(throwing: CancellationError())
+                } else if let result = ready() {
+                    continuation.resume(with: result)
                 } else {
                     self.continuation = continuation
                 }
@@ -32,6 +37,14 @@ final class Waiter<Output: Sendable> {
         } onCancel: {
             Loop.perform { if self.number == number { self.resume(with: .failure(CancellationError())) } }
         }
+    }
+
+    /// Keeps the continuation of a task that does not watch for its cancellation.
+    @inline(__always)
+    func park(_ continuation: UnsafeContinuation<Output, any Error>) {
+        precondition(self.continuation == nil, "one task at a time may wait here")
+        number &+= 1
+        self.continuation = continuation
     }
 
     /// Lets the waiting task go on; without one, does nothing.

@@ -45,20 +45,36 @@ enum PolicyFile {
 
     /// The bytes of a regular file of at most `limit` bytes.
     static func contents(of path: String, limit: Int) -> Result<[UInt8], Failure> {
-        guard let file = fopen(path, "re") else {
+        // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard file >= 0 else {
             return .failure(
                 Failure(found: "\(path) (\(String(cString: strerror(errno))))", expected: "a readable file"))
         }
-        defer { fclose(file) }
+        defer { close(file) }
         var status = stat()
-        guard fstat(fileno(file), &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+        guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             return .failure(Failure(found: "\(path), which is no file", expected: "a readable file"))
         }
-        var bytes = [UInt8](repeating: 0, count: limit + 1)
-        let count = fread(&bytes, 1, bytes.count, file)
-        guard count <= limit else {
-            return .failure(Failure(found: "a larger file", expected: "at most \(limit) bytes"))
+        guard status.st_size <= limit else {
+            return .failure(Failure(found: "\(status.st_size) bytes", expected: "at most \(limit) bytes"))
         }
-        return .success(Array(bytes.prefix(count)))
+        return read(file, count: Int(status.st_size))
+    }
+
+    private static func read(_ file: Int32, count: Int) -> Result<[UInt8], Failure> {
+        var failure: Failure?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count {
+                let received = Glibc.read(file, buffer.baseAddress.map { $0 + filled }, count - filled)
+                if received < 0, errno == EINTR { continue }
+                if received < 0 {
+                    failure = Failure(found: String(cString: strerror(errno)), expected: "a readable file")
+                }
+                guard received > 0 else { return }
+                filled += received
+            }
+        }
+        return failure.map { .failure($0) } ?? .success(bytes)
     }
 }

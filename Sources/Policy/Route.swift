@@ -1,15 +1,5 @@
 public import Authentication
-
-/// The methods a route can have. `HEAD` is never described: it is allowed where `GET` is.
-public enum RouteMethod: String, Sendable, CaseIterable, Codable {
-    case get = "GET"
-    case head = "HEAD"
-    case post = "POST"
-    case put = "PUT"
-    case patch = "PATCH"
-    case delete = "DELETE"
-    case options = "OPTIONS"
-}
+public import HTTP
 
 /// One operation of `openapi.yaml`: what is let through, on which conditions.
 ///
@@ -20,7 +10,7 @@ public final class Route: Sendable {
     /// The path template as described, such as `/api/booking-engine/hotels/{hotel_id}`.
     public let template: String
     /// The method it is described for.
-    public let method: RouteMethod
+    public let method: Method
     /// The template's parameters in the order of the path; at most ``maximumPathParameters``.
     public let pathParameters: [PathParameter]
     /// What the gateway asks of a request and does with it: the description's `x-drawbridge`.
@@ -30,7 +20,7 @@ public final class Route: Sendable {
     public static let maximumPathParameters = 4
 
     init(
-        operationID: String, template: String, method: RouteMethod, pathParameters: [PathParameter], terms: Terms
+        operationID: String, template: String, method: Method, pathParameters: [PathParameter], terms: Terms
     ) {
         self.operationID = operationID
         self.template = template

@@ -1,4 +1,5 @@
 internal import Authentication
+internal import HTTP
 
 extension RouteTable {
     /// Reads and compiles `openapi.yaml`; throws every mistake in it at once.
@@ -68,14 +69,15 @@ struct OpenAPIReader {
         }
         let shared = child(of: item, "parameters")?.elements() ?? []
         var types: [String: PathParameterType] = [:]
-        var operations: [(RouteMethod, PolicyNode, [OpenAPIParameter])] = []
+        var operations: [(Method, PolicyNode, [OpenAPIParameter])] = []
         for (key, operation) in item.entries() where !Self.pathItemKeys.contains(key) {
-            guard let method = RouteMethod(rawValue: key.uppercased()), key == key.lowercased(), method != .head else {
+            guard let method = Method(rawValue: key.uppercased()), key == key.lowercased(), method != .head else {
                 operation.refuse(expected: "a method in lower case other than head", found: "the key \(key)")
                 continue
             }
             let own = child(of: operation, "parameters")?.elements() ?? []
-            let parameters = (shared + own).compactMap(parameter)
+            // What an operation says of a parameter goes over what its path says.
+            let parameters = (own + shared).compactMap(parameter)
             refuseUndescribed(names, in: parameters, at: operation, &types)
             operations.append((method, operation, parameters))
         }
@@ -103,7 +105,7 @@ struct OpenAPIReader {
     }
 
     private func route(
-        _ method: RouteMethod, _ operation: PolicyNode, template: PathTemplate, parameters: [OpenAPIParameter]
+        _ method: Method, _ operation: PolicyNode, template: PathTemplate, parameters: [OpenAPIParameter]
     ) -> Route? {
         for (key, value) in operation.entries() where !Self.operationKeys.contains(key) && key != "x-drawbridge" {
             value.refuse(expected: "a key of an OpenAPI operation, or x-drawbridge", found: "the key \(key)")
@@ -137,8 +139,11 @@ struct OpenAPIReader {
         if child(of: node, "required")?.truth() != true {
             node.refuse(expected: "required: true, as for every path parameter", found: "an optional path parameter")
         }
-        let schema = child(of: node, "schema").flatMap(resolve)
-        return OpenAPIParameter(name: name, location: location, type: schema.flatMap(pathParameterType))
+        guard let schema = child(of: node, "schema") else {
+            node.refuse(expected: "a path parameter's schema", found: "none")
+            return nil
+        }
+        return OpenAPIParameter(name: name, location: location, type: resolve(schema).flatMap(pathParameterType))
     }
 
     private func pathParameterType(_ schema: PolicyNode) -> PathParameterType? {

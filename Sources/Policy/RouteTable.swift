@@ -1,3 +1,5 @@
+public import HTTP
+
 /// Everything the gateway lets through, compiled from `Policies/openapi.yaml`.
 ///
 /// A path is compared as it was sent, byte by byte and segment by segment, and never decoded: a path with a percent
@@ -17,7 +19,7 @@ public struct RouteTable: Sendable {
     /// The route for a method and a path without its query.
     ///
     /// - Parameter path: the path exactly as received, starting with a slash.
-    public func match(_ method: RouteMethod, path: Span<UInt8>) -> RouteLookup {
+    public func match(_ method: Method, path: Span<UInt8>) -> RouteLookup {
         var parameters = RouteMatch.Ranges(repeating: 0..<0)
         guard let endpoint = trie.endpoint(of: path, parameters: &parameters) else { return .notFound }
         guard let route = endpoint.route(for: method) else { return .methodNotAllowed(allowed: endpoint.allowed) }
@@ -25,7 +27,7 @@ public struct RouteTable: Sendable {
     }
 
     /// The route for a method and a path without its query.
-    public func match(_ method: RouteMethod, path: String) -> RouteLookup { match(method, path: path.utf8.span) }
+    public func match(_ method: Method, path: String) -> RouteLookup { match(method, path: path.utf8.span) }
 }
 
 /// What the table says about a method and a path.
@@ -33,7 +35,7 @@ public enum RouteLookup: Sendable {
     /// Described.
     case route(RouteMatch)
     /// The path is described, for these methods only (405 with `Allow`).
-    case methodNotAllowed(allowed: [RouteMethod])
+    case methodNotAllowed(allowed: [Method])
     /// The path is not described (404).
     case notFound
 }

@@ -1,19 +1,21 @@
+internal import HTTP
+
 /// The tree of path segments, laid out flat: looking a path up allocates nothing and follows no references.
 struct RouteTrie: Sendable {
     /// What one template leads to.
     final class Endpoint: Sendable {
-        let allowed: [RouteMethod]
+        let allowed: [Method]
         private let routes: [Route]
 
         init(_ routes: [Route]) {
             let described = Set(routes.map(\.method))
             self.routes = routes
-            allowed = RouteMethod.allCases.filter {
+            allowed = Method.allCases.filter {
                 described.contains($0) || ($0 == .head && described.contains(.get))
             }
         }
 
-        func route(for method: RouteMethod) -> Route? {
+        func route(for method: Method) -> Route? {
             let described = method == .head ? .get : method
             return routes.first { $0.method == described }
         }

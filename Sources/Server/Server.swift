@@ -1,1 +1,151 @@
-// Server: to be written.
+internal import HTTP
+public import Loop
+internal import Telemetry
+
+/// Answers requests.
+@OnLoop
+public protocol Handler: AnyObject {
+    /// Answers one request through `writer`.
+    ///
+    /// - Throws: a `Problem` to have that sent, if no answer has begun; any other error is answered 500 and logged.
+    func respond(to request: Request, _ writer: consuming ResponseWriter) async throws
+}
+
+/// Serves HTTP/1.1 on one listening socket.
+@OnLoop
+public final class Server {
+    let configuration: ServerConfiguration
+    let handler: any Handler
+    let metrics: ServerMetrics
+    private let makeSecurity: (@OnLoop () throws -> any StreamSecurity)?
+
+    private var listener: Listener?
+    private var connections: [ObjectIdentifier: ServerConnection] = [:]
+    private let connectionEnded = Signal()
+    private var sequence: UInt64 = 0
+    private var isDraining = false
+
+    /// - Parameters:
+    ///   - name: what the listener is called in metrics.
+    ///   - makeSecurity: makes each connection's TLS session; nil for plain HTTP.
+    public init(
+        name: String, configuration: ServerConfiguration, handler: any Handler,
+        makeSecurity: (@OnLoop () throws -> any StreamSecurity)? = nil
+    ) {
+        self.configuration = configuration
+        self.makeSecurity = makeSecurity
+        self.handler = handler
+        metrics = ServerMetrics(listener: name)
+    }
+
+    /// Accepts and serves connections until `drain`, and returns when all have ended.
+    public func run(_ listener: Listener) async {
+        self.listener = listener
+        await withDiscardingTaskGroup { group in
+            while let stream = await nextConnection(listener) {
+                group.addTask { await self.serve(stream) }
+            }
+        }
+    }
+
+    /// Stops accepting; ends idle connections at once, busy ones after their current answer, and what is left after
+    /// `patience` without one.
+    public func drain(patience: Duration) async {
+        isDraining = true
+        listener?.close()
+        for connection in connections.values { connection.drain() }
+        let deadline = Deadline { for connection in self.connections.values { connection.abort() } }
+        deadline.set(patience)
+        defer { deadline.cancel() }
+        while !connections.isEmpty {
+            do { try await connectionEnded.wait() } catch { return }
+        }
+    }
+
+    private func nextConnection(_ listener: Listener) async -> Stream? {
+        do {
+            while connections.count >= configuration.maximumConnections { try await connectionEnded.wait() }
+            return try await listener.next()
+        } catch {
+            return nil
+        }
+    }
+
+    private func serve(_ stream: Stream) async {
+        if let makeSecurity {
+            do {
+                stream.security = try makeSecurity()
+            } catch {
+                Log.error("no TLS session", ["error": .init(error: error)])
+                return stream.close()
+            }
+        }
+        let connection = ServerConnection(stream, self)
+        connections[ObjectIdentifier(connection)] = connection
+        metrics.connections.value = Double(connections.count)
+        if isDraining { connection.drain() }
+        await stream.closingOnCancellation { await connection.run() }
+        connections[ObjectIdentifier(connection)] = nil
+        metrics.connections.value = Double(connections.count)
+        connectionEnded.fire()
+    }
+
+    /// The id of a request that has just begun.
+    func nextRequestID(_ head: RequestHead?) -> RequestID {
+        if configuration.trustsRequestID, let text = head?.fields.bytes(of: .xRequestID) {
+            let id = text.withUnsafeBufferPointer { RequestID(Span(_unsafeElements: $0)) }
+            if let id { return id }
+        }
+        sequence &+= 1
+        return RequestID(sequence: sequence)
+    }
+
+    /// Appends the field lines that every answer of ours has.
+    func appendStandardLines(_ id: RequestID, to output: inout [UInt8]) {
+        let now = Int64(Loop.unixTime)
+        if now != dateSecond {
+            dateSecond = now
+            dateLine = Array("Date: ".utf8)
+            HTTPDate.append(unixSeconds: now, to: &dateLine)
+            dateLine += "\r\nX-Request-Id: ".utf8
+        }
+        output += dateLine
+        id.append(to: &output)
+        output += "\r\n".utf8
+    }
+
+    /// `Date` and the name of the line after it, made anew each second.
+    private var dateLine: [UInt8] = []
+    private var dateSecond: Int64 = 0
+}
+
+/// What a server counts.
+@OnLoop
+final class ServerMetrics {
+    let connections: Gauge
+    let refused: Counter
+    private let requests: Counter
+    private let active: Gauge
+    private let duration: Histogram
+
+    init(listener: String) {
+        let labels: Metrics.Labels = [("listener", listener)]
+        connections = Metrics.gauge("drawbridge_server_connections", "Open client connections.", labels)
+        refused = Metrics.counter(
+            "drawbridge_server_refused_total", "Requests that broke HTTP or a bound.", labels)
+        requests = Metrics.counter("drawbridge_server_requests_total", "Requests read.", labels)
+        active = Metrics.gauge("drawbridge_server_active_requests", "Requests being answered.", labels)
+        duration = Metrics.histogram(
+            "drawbridge_server_request_duration_seconds", "From a request's head to its answer's last byte.", labels)
+    }
+
+    func begin() {
+        requests.increment()
+        active.value += 1
+    }
+
+    func end(nanoseconds: UInt64) {
+        active.value -= 1
+        duration.record(nanoseconds: nanoseconds)
+    }
+}

@@ -8,6 +8,18 @@ public enum Metrics {
     public typealias Labels = [(name: StaticString, value: String)]
 
     private static var families: [Family] = []
+    private static var processLabel = ""
+
+    /// Names this process in every series; to be called before the first is made.
+    ///
+    /// - Parameter restarts: how often the process has been restarted in its place.
+    public static func start(process: String, restarts: Int) {
+        processLabel = "process=\"\(process)\""
+        gauge("drawbridge_process_restarts", "How often this process was restarted in its place.").value =
+            Double(restarts)
+        gauge("drawbridge_process_start_time_seconds", "When this process started, in Unix time.").value =
+            Loop.unixTime
+    }
 
     /// A number that only grows. Asking for the same name and labels again gives the same counter.
     public static func counter(_ name: StaticString, _ help: StaticString, _ labels: Labels = []) -> Counter {
@@ -42,6 +54,32 @@ public enum Metrics {
         return Array(text.utf8)
     }
 
+    /// Puts several processes' metrics together: each family once, with the series of all.
+    public static func merge(_ texts: [[UInt8]]) -> [UInt8] {
+        var order: [Substring] = []
+        var heads: [Substring: String] = [:]
+        var series: [Substring: String] = [:]
+        for text in texts {
+            var family: Substring = ""
+            let text = String(decoding: text, as: UTF8.self)
+            for line in text.split(separator: "\n") {
+                if line.hasPrefix("# HELP ") || line.hasPrefix("# TYPE ") {
+                    family = line.dropFirst(7).prefix { $0 != " " }
+                    if series[family] == nil {
+                        series[family] = ""
+                        order.append(family)
+                    }
+                    // Each process tells the same two lines.
+                    if heads[family, default: ""].contains(line.prefix(7)) { continue }
+                    heads[family, default: ""] += line + "\n"
+                } else {
+                    series[family, default: ""] += line + "\n"
+                }
+            }
+        }
+        return Array(order.map { heads[$0]! + series[$0]! }.joined().utf8)
+    }
+
     private struct Family {
         let name: StaticString
         let help: StaticString
@@ -65,7 +103,8 @@ public enum Metrics {
     }
 
     private static func render(_ labels: Labels) -> String {
-        labels.map { label in
+        let own = processLabel.isEmpty ? [] : [processLabel]
+        return (own + labels.map { label in
             let value = label.value.reduce(into: "") { escaped, character in
                 switch character {
                 case "\\", "\"": escaped += "\\\(character)"
@@ -74,7 +113,7 @@ public enum Metrics {
                 }
             }
             return "\(label.name)=\"\(value)\""
-        }.joined(separator: ",")
+        }).joined(separator: ",")
     }
 }
 

@@ -28,7 +28,8 @@ INSERT INTO addons_global (name, addon_type, description, price, tax_type_id, ta
 
 -- A number that looks random and always is the same for the same hotel, room and slot of the calendar.
 CREATE FUNCTION demo_noise(hotel INT, room INT, slot INT) RETURNS INT LANGUAGE sql IMMUTABLE AS $$
-    SELECT ((hotel::BIGINT * 7919 + room::BIGINT * 104729 + slot::BIGINT * 1299709) * 2654435761 % 1000003)::INT
+    SELECT ((hotel::BIGINT * 7919 + room::BIGINT * 104729 + slot::BIGINT * 1299709) % 1000003
+            * 2654435761 % 1000003)::INT
 $$;
 
 -- The day it is where the demo hotels stand.

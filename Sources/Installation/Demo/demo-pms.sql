@@ -254,10 +254,7 @@ CREATE TABLE reservation_details (
     created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
     created_by INT REFERENCES users (id),
     updated_by INT REFERENCES users (id),
-    PRIMARY KEY (hotel_id, id),
-    FOREIGN KEY (reservation_id, hotel_id) REFERENCES reservations (id, hotel_id) ON DELETE CASCADE,
-    FOREIGN KEY (room_id, hotel_id) REFERENCES rooms (id, hotel_id),
-    FOREIGN KEY (plans_hotel_id, hotel_id) REFERENCES plans_hotel (id, hotel_id)
+    PRIMARY KEY (hotel_id, id)
 ) PARTITION BY LIST (hotel_id);
 -- Within one reservation a room-night stands once; across reservations it may stand twice.
 CREATE UNIQUE INDEX reservation_details_active ON reservation_details (hotel_id, reservation_id, room_id, date)
@@ -272,8 +269,7 @@ CREATE TABLE reservation_clients (
     created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
     created_by INT REFERENCES users (id),
     updated_by INT REFERENCES users (id),
-    PRIMARY KEY (hotel_id, id),
-    FOREIGN KEY (reservation_details_id, hotel_id) REFERENCES reservation_details (id, hotel_id) ON DELETE CASCADE
+    PRIMARY KEY (hotel_id, id)
 ) PARTITION BY LIST (hotel_id);
 
 CREATE TABLE reservation_rates (
@@ -290,28 +286,44 @@ CREATE TABLE reservation_rates (
     created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
     created_by INT REFERENCES users (id),
     updated_by INT REFERENCES users (id),
-    PRIMARY KEY (hotel_id, id),
-    FOREIGN KEY (reservation_details_id, hotel_id) REFERENCES reservation_details (id, hotel_id) ON DELETE CASCADE
+    PRIMARY KEY (hotel_id, id)
 ) PARTITION BY LIST (hotel_id);
 
 -- Makes the partitions of the hotels from_id to to_id. Reservations have one per hotel, named as the PMS names them
--- (`reservation_details_1` is what its change log shows). The catalogue shares one per call: creating a partition with
--- its keys takes milliseconds, and a thousand hotels should load in well under a minute.
+-- (`reservation_details_1` is what its change log shows), below one for the whole call, which also holds the foreign keys
+-- among them: the server reads all siblings and all keys again whenever a partition is added, and a thousand hotels
+-- should load in well under a minute. The catalogue shares one partition per call.
 CREATE FUNCTION create_hotel_partitions(from_id INT, to_id INT) RETURNS VOID LANGUAGE plpgsql AS $$
 DECLARE
+    catalogue CONSTANT TEXT[] := ARRAY['room_types', 'rooms', 'plans_hotel', 'addons_hotel'];
+    per_hotel CONSTANT TEXT[] := ARRAY[
+        'reservations', 'reservation_details', 'reservation_clients', 'reservation_rates'];
+    suffix TEXT := '_' || from_id || '_to_' || to_id;
+    hotels TEXT := (SELECT string_agg(id::TEXT, ',') FROM generate_series(from_id, to_id) AS id);
     parent TEXT;
     hotel INT;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['room_types', 'rooms', 'plans_hotel', 'addons_hotel'] LOOP
-        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%s)',
-                       format('%s_%s_to_%s', parent, from_id, to_id), parent,
-                       (SELECT string_agg(id::TEXT, ',') FROM generate_series(from_id, to_id) AS id));
+    FOREACH parent IN ARRAY catalogue LOOP
+        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%s)', parent || suffix, parent, hotels);
     END LOOP;
-    FOREACH parent IN ARRAY ARRAY[
-        'reservations', 'reservation_details', 'reservation_clients', 'reservation_rates'
-    ] LOOP
+    FOREACH parent IN ARRAY per_hotel LOOP
+        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%s) PARTITION BY LIST (hotel_id)',
+                       parent || suffix, parent, hotels);
+    END LOOP;
+    EXECUTE format(
+        'ALTER TABLE %I ADD FOREIGN KEY (reservation_id, hotel_id) REFERENCES %I (id, hotel_id) ON DELETE CASCADE,
+                        ADD FOREIGN KEY (room_id, hotel_id) REFERENCES %I (id, hotel_id),
+                        ADD FOREIGN KEY (plans_hotel_id, hotel_id) REFERENCES %I (id, hotel_id)',
+        'reservation_details' || suffix, 'reservations' || suffix, 'rooms' || suffix, 'plans_hotel' || suffix);
+    FOREACH parent IN ARRAY ARRAY['reservation_clients', 'reservation_rates'] LOOP
+        EXECUTE format(
+            'ALTER TABLE %I ADD FOREIGN KEY (reservation_details_id, hotel_id) REFERENCES %I (id, hotel_id)
+                            ON DELETE CASCADE', parent || suffix, 'reservation_details' || suffix);
+    END LOOP;
+    FOREACH parent IN ARRAY per_hotel LOOP
         FOR hotel IN from_id .. to_id LOOP
-            EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%s)', parent || '_' || hotel, parent, hotel);
+            EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%s)',
+                           parent || '_' || hotel, parent || suffix, hotel);
         END LOOP;
     END LOOP;
 END

@@ -1,0 +1,119 @@
+internal import Authentication
+internal import Client
+internal import Cryptography
+internal import FoundationEssentials
+internal import Lifecycle
+internal import Loop
+internal import Policy
+internal import Proxy
+internal import Server
+internal import TLS
+internal import Telemetry
+
+/// One worker, put together in the order a request passes it: listeners, pipeline, bridge.
+@OnLoop
+final class Gateway {
+    private let configuration: GatewayConfiguration
+    private let upstream: Upstream
+    private let certificates: [TLSServerContext]
+    private let servers: [(server: Server, listener: Listener)]
+
+    init(_ configuration: GatewayConfiguration, _ context: ProcessContext) throws {
+        self.configuration = configuration
+        let name = "gateway-\(context.worker)"
+        Metrics.start(process: name, restarts: Lifecycle.restarts)
+        let upstream = Upstream(
+            name: "bridge", endpoint: .unix(path: configuration.policy.upstream.socketPath),
+            configuration: configuration.upstream)
+        self.upstream = upstream
+        let pipeline = Pipeline(
+            configuration, hop: try HopIdentity(keyFile: configuration.hopKeyFile),
+            proxy: ReverseProxy(upstream: upstream))
+        let unreadiness: AdminHandler.Readiness = { upstream.isHealthy ? nil : "the bridge does not answer" }
+        let admin = AdminHandler(unreadiness: unreadiness)
+        let node = AdminHandler(unreadiness: unreadiness, metrics: NodeMetrics(home: context.home, own: name).render)
+
+        var certificates: [TLSServerContext] = []
+        var servers: [(Server, Listener)] = []
+        for policy in configuration.policy.listeners {
+            let certificate = try policy.tls.map { try TLSServerContext(policy: $0) }
+            if let certificate { certificates.append(certificate) }
+            let socket = try context.socket(policy.name) {
+                try ListeningSocket(
+                    address: policy.address.host, port: UInt16(policy.address.port), isShared: true)
+            }
+            let isAdmin = policy.name == "admin"
+            let server = Server(
+                name: policy.name, configuration: configuration.server, handler: isAdmin ? node : pipeline,
+                makeSecurity: certificate.map { certificate in { certificate.makeSession() } })
+            servers.append((server, try Listener(socket)))
+        }
+        let socket = try context.socket("process-admin") {
+            try ListeningSocket(unixPath: "\(context.home)/run/\(name).admin.sock")
+        }
+        servers.append((Server(name: "process-admin", configuration: .init(), handler: admin), try Listener(socket)))
+        self.certificates = certificates
+        self.servers = servers
+        self.name = name
+    }
+
+    private let name: String
+
+    /// Serves until a signal says to stop, then finishes what is open.
+    func run() async throws {
+        let signals = ProcessSignals()
+        await withDiscardingTaskGroup { group in
+            for (server, listener) in servers { group.addTask { await server.run(listener) } }
+            group.addTask { await self.upstream.checkHealth(path: "/healthz") }
+            Readiness.report(process: name)
+            Log.info("gateway worker is ready")
+            while let signal = try? await signals.next() {
+                guard signal == .hangUp else { break }
+                reloadCertificates()
+            }
+            Log.info("gateway worker drains")
+            await drain()
+            group.cancelAll()
+        }
+        signals.close()
+    }
+
+    private func drain() async {
+        await withDiscardingTaskGroup { group in
+            for (server, _) in servers {
+                group.addTask { await server.drain(patience: self.configuration.policy.drainTimeout) }
+            }
+        }
+    }
+
+    /// A certificate that cannot be used leaves the old one in force.
+    private func reloadCertificates() {
+        for certificate in certificates {
+            do {
+                try certificate.reload()
+                Log.info("certificate reloaded")
+            } catch {
+                Log.error("certificate not reloaded", ["error": .init(error: error)])
+            }
+        }
+    }
+}
+
+extension TLSServerContext {
+    convenience init(policy: GatewayPolicy.TLS) throws {
+        try self.init(
+            certificateFile: policy.certificateFile, keyFile: policy.keyFile,
+            minimumVersion: policy.minimumVersion == .tls12 ? .tls12 : .tls13)
+    }
+}
+
+extension HopIdentity {
+    /// Reads the key that gateway and bridge share: 32 bytes as base64 text.
+    convenience init(keyFile: String) throws {
+        let text = try String(contentsOfFile: keyFile, encoding: .utf8)
+        guard let key = Base64.standard.decode(String(text.filter { !$0.isWhitespace })) else {
+            throw CryptographyError("\(keyFile) is not base64 text")
+        }
+        try self.init(key: key.span)
+    }
+}

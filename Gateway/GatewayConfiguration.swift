@@ -1,0 +1,51 @@
+internal import Authentication
+internal import Client
+internal import Lifecycle
+internal import Policy
+internal import Server
+
+/// Everything a worker is configured with, read and checked before any socket is touched.
+struct GatewayConfiguration: Sendable {
+    let policy: GatewayPolicy
+    let routes: RouteTable
+    let issuers: IssuerPolicy
+    let hopKeyFile: String
+
+    /// - Throws: `PolicyError` with every mistake of the file that has any.
+    init(_ context: ProcessContext) throws {
+        let directory = PolicyDirectory(path: context.policies, installation: context.home)
+        try directory.check()
+        policy = try directory.gateway()
+        routes = try directory.routes()
+        issuers = try directory.issuers()
+        hopKeyFile = "\(context.home)/keys/hop.key"
+    }
+
+    /// The server's bounds in the terms of the policy.
+    var server: ServerConfiguration {
+        var server = ServerConfiguration()
+        server.limits.startLine = policy.limits.maximumRequestLine.bytes
+        server.limits.fieldSection = policy.limits.maximumFieldSection.bytes
+        server.limits.fieldCount = policy.limits.maximumFieldCount
+        server.limits.body = UInt64(policy.limits.maximumBody.bytes)
+        server.maximumConnections = policy.limits.maximumConnections
+        server.maximumRequestsPerConnection = UInt64(policy.limits.maximumRequestsPerConnection)
+        server.headTimeout = policy.timeouts.header
+        server.bodyTimeout = policy.timeouts.body
+        server.idleTimeout = policy.timeouts.idle
+        server.minimumBodyRate = UInt64(policy.timeouts.minimumBodyRate.bytes)
+        server.bodyRateGrace = policy.timeouts.minimumBodyRateGrace
+        return server
+    }
+
+    /// The bridge's pool in the terms of the policy.
+    var upstream: Upstream.Configuration {
+        var upstream = Upstream.Configuration()
+        upstream.maximumConnections = policy.upstream.maximumConnections
+        upstream.maximumWaiting = policy.upstream.maximumWaitingRequests
+        upstream.connectTimeout = policy.upstream.connectTimeout
+        upstream.responseTimeout = policy.upstream.responseTimeout
+        upstream.healthCheckInterval = policy.upstream.healthCheckInterval
+        return upstream
+    }
+}

@@ -1,0 +1,156 @@
+internal import Authentication
+internal import HTTP
+internal import Loop
+internal import Policy
+internal import Proxy
+internal import Server
+
+/// The one list of stages that a request passes, cheap checks first. Each gives what the next one asks for, so none can
+/// be left out; each refuses by throwing.
+@OnLoop
+final class Pipeline: Handler {
+    private let routing: Routing
+    private let authentication: Authenticating
+    private let authorization: Authorizing
+    private let forwarding: ForwardingStage
+    private let metrics = PipelineMetrics()
+
+    init(_ configuration: GatewayConfiguration, hop: HopIdentity, proxy: ReverseProxy) {
+        routing = Routing(configuration.routes)
+        authentication = Authenticating(configuration.issuers)
+        authorization = Authorizing()
+        forwarding = ForwardingStage(proxy, hop)
+    }
+
+    func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
+        do {
+            let routed = try routing.route(request)
+            let authenticated = try authentication.authenticate(routed)
+            let authorized = try await authorization.authorize(authenticated)
+            metrics.allowed(authorized.route)
+            try await forwarding.forward(authorized, writer)
+        } catch {
+            metrics.refused(error)
+            throw ErrorResponse.problem(for: error, request)
+        }
+    }
+}
+
+// What each stage gives the next. Every type is made by its stage alone.
+
+/// A request that the API's description knows.
+struct RoutedRequest {
+    let request: Request
+    let match: RouteMatch
+
+    var route: Route { match.route }
+
+    fileprivate init(_ request: Request, _ match: RouteMatch) {
+        self.request = request
+        self.match = match
+    }
+}
+
+/// A request of somebody who has proven who he is.
+struct AuthenticatedRequest {
+    let routed: RoutedRequest
+    let identity: Identity
+
+    fileprivate init(_ routed: RoutedRequest, _ identity: Identity) {
+        self.routed = routed
+        self.identity = identity
+    }
+}
+
+/// A request that its sender may make, its content read.
+struct AuthorizedRequest {
+    let request: Request
+    let route: Route
+    let identity: Identity
+    let content: [UInt8]
+
+    fileprivate init(_ authenticated: AuthenticatedRequest, content: [UInt8]) {
+        request = authenticated.routed.request
+        route = authenticated.routed.route
+        identity = authenticated.identity
+        self.content = content
+    }
+}
+
+/// What is not described is refused.
+@OnLoop
+private struct Routing {
+    private let routes: RouteTable
+
+    init(_ routes: RouteTable) { self.routes = routes }
+
+    func route(_ request: Request) throws -> RoutedRequest {
+        switch routes.match(request.head.method, path: request.head.target.pathBytes.span) {
+        case .route(let match): return RoutedRequest(request, match)
+        case .methodNotAllowed(let allowed): throw Refusal.methodNotAllowed(allowed)
+        case .notFound: throw Refusal.unknownPath
+        }
+    }
+}
+
+/// Nobody passes without proving who he is.
+@OnLoop
+private struct Authenticating {
+    private let tokens: TokenVerifier
+
+    init(_ issuers: IssuerPolicy) { tokens = TokenVerifier(issuers: issuers.issuers) }
+
+    func authenticate(_ routed: RoutedRequest) throws -> AuthenticatedRequest {
+        let fields = routed.request.head.fields
+        guard fields.count(of: .authorization) == 1, let field = fields.bytes(of: .authorization) else {
+            throw AuthenticationError(.missing, "not exactly one Authorization field")
+        }
+        let identity = try tokens.verify(authorization: field.span, now: Int64(Loop.unixTime))
+        guard routed.route.terms.authentication.contains(identity.method) else {
+            throw AuthenticationError(.unsupportedScheme, "the route does not accept this way in")
+        }
+        return AuthenticatedRequest(routed, identity)
+    }
+}
+
+/// Nobody passes without the scopes of the route and access to the hotel that the request names.
+@OnLoop
+private struct Authorizing {
+    func authorize(_ authenticated: AuthenticatedRequest) async throws -> AuthorizedRequest {
+        let (routed, identity) = (authenticated.routed, authenticated.identity)
+        let terms = routed.route.terms
+        guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
+        // Read only now: a stranger cannot make us hold content.
+        let content = try await routed.request.body.collect(upTo: terms.bodyLimit.bytes)
+        if let hotelID = try HotelReference.hotelID(in: routed, content: content) {
+            guard identity.hotelIDs.includes(hotelID) else { throw Refusal.foreignHotel }
+        }
+        return AuthorizedRequest(authenticated, content: content)
+    }
+}
+
+/// The request goes to the bridge with the proof of who makes it.
+@OnLoop
+private struct ForwardingStage {
+    private let proxy: ReverseProxy
+    private let hop: HopIdentity
+
+    init(_ proxy: ReverseProxy, _ hop: HopIdentity) {
+        self.proxy = proxy
+        self.hop = hop
+    }
+
+    func forward(_ authorized: AuthorizedRequest, _ writer: consuming ResponseWriter) async throws {
+        let request = authorized.request
+        let id = request.id.description
+        var fields = Fields()
+        fields.append(.xRequestID, id)
+        fields.append(
+            .drawbridgeIdentity,
+            hop.sign(
+                authorized.identity, requestID: id, method: request.head.method.rawValue,
+                target: String(decoding: request.head.target.origin, as: UTF8.self), now: Int64(Loop.unixTime)))
+        try await proxy.forward(
+            request, content: authorized.content, extra: fields, timeout: authorized.route.terms.timeout, writer)
+    }
+}

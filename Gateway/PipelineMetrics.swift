@@ -1,0 +1,43 @@
+internal import Authentication
+internal import Client
+internal import Loop
+internal import Policy
+internal import Telemetry
+
+/// What the pipeline counts: requests let through by route, and refused ones by what refused them.
+@OnLoop
+final class PipelineMetrics {
+    private var routes: [ObjectIdentifier: Counter] = [:]
+    private var refusals: [String: Counter] = [:]
+
+    func allowed(_ route: Route) {
+        if let counter = routes[ObjectIdentifier(route)] { return counter.increment() }
+        let counter = Metrics.counter(
+            "drawbridge_gateway_allowed_total", "Requests that passed every check, by route.",
+            [("route", route.operationID)])
+        routes[ObjectIdentifier(route)] = counter
+        counter.increment()
+    }
+
+    /// - Parameter error: what a stage threw; each kind has a fixed name, so a client cannot make new series.
+    func refused(_ error: any Error) {
+        let (stage, reason): (String, String) =
+            switch error {
+            case Refusal.unknownPath: ("route", "unknown_path")
+            case Refusal.methodNotAllowed: ("route", "method")
+            case let error as AuthenticationError: ("authenticate", error.code.rawValue)
+            case Refusal.missingScope: ("authorize", "scope")
+            case Refusal.foreignHotel: ("authorize", "hotel")
+            case is Refusal: ("authorize", "content")
+            case let error as UpstreamError: ("forward", error.code.rawValue)
+            default: ("other", "other")
+            }
+        let key = "\(stage)/\(reason)"
+        if let counter = refusals[key] { return counter.increment() }
+        let counter = Metrics.counter(
+            "drawbridge_gateway_refused_total", "Requests not answered by the bridge, by stage and reason.",
+            [("stage", stage), ("reason", reason)])
+        refusals[key] = counter
+        counter.increment()
+    }
+}

@@ -1,1 +1,0 @@
-// Availability: to be written.

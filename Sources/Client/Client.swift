@@ -1,1 +1,0 @@
-// Client: to be written.

@@ -1,0 +1,175 @@
+public import HTTP
+public import Loop
+
+/// One connection to an upstream, and on it one request and its answer at a time.
+///
+/// Whoever is given one reads the answer's content with `next` and `fill`, and must call `end` at last.
+@OnLoop
+public final class Exchange {
+    /// A part of an answer's content.
+    public enum Part: Sendable {
+        /// Content was handed over.
+        case content
+        case trailers(Fields)
+        /// The answer is complete.
+        case end
+        /// More bytes are needed: `fill`.
+        case incomplete
+    }
+
+    /// The answer's status and fields.
+    public private(set) var head = ResponseHead(status: .badGateway)
+
+    private let stream: Stream
+    private unowned let upstream: Upstream
+    private var parser: ResponseParser
+    private var deadline: Deadline?
+    private var state = State.idle
+
+    private enum State {
+        /// In the pool.
+        case idle
+        /// A request was sent, its answer is not complete.
+        case open
+        /// The answer is complete.
+        case complete
+        /// A deadline passed; the stream is closed.
+        case timedOut
+        case closed
+    }
+
+    init(_ stream: Stream, _ upstream: Upstream) {
+        self.stream = stream
+        self.upstream = upstream
+        parser = ResponseParser(limits: upstream.configuration.limits)
+        deadline = Deadline { [unowned self] in deadlinePassed() }
+    }
+
+    // MARK: The answer's content
+
+    /// Takes the next part of the answer from what has arrived, calling `take` with content.
+    ///
+    /// - Throws: `UpstreamError` `broken` when the upstream breaks HTTP.
+    public func next(_ take: (Span<UInt8>) -> Void) throws(UpstreamError) -> Part {
+        guard state == .open else { return .end }
+        do {
+            while true {
+                let step = try stream.withReadable { (input) throws(MessageError) in
+                    let step = try parser.next(input)
+                    if case .body(let range) = step.event { take(input.extracting(range)) }
+                    return step
+                }
+                stream.consume(step.consumed)
+                switch step.event {
+                case .body: return .content
+                case .trailers(let fields): return .trailers(fields)
+                case .end:
+                    state = .complete
+                    return .end
+                case nil: return .incomplete
+                case .head(let head): self.head = head
+                case .interim: continue
+                }
+            }
+        } catch {
+            throw UpstreamError(.broken, error)
+        }
+    }
+
+    /// Waits for more of the answer to arrive.
+    ///
+    /// - Throws: `UpstreamError` when the connection breaks or the answer takes too long.
+    public func fill() async throws(UpstreamError) {
+        do {
+            if try await stream.fillUntilInterrupted() { return }
+        } catch {
+            throw failure(error)
+        }
+        do {
+            if case .end = try parser.endOfInput() { state = .complete }
+        } catch {
+            throw UpstreamError(.broken, error)
+        }
+        if state != .complete { throw UpstreamError(.broken, LoopError(.unreachable, "read")) }
+    }
+
+    /// Gives the connection back: to be used again when the answer was complete, closed otherwise.
+    public func end() {
+        deadline?.clear()
+        if state == .complete, head.keepAlive, !stream.isEnded, stream.readableCount == 0 {
+            state = .idle
+            stream.startReading()
+            upstream.release(self)
+        } else if state != .closed {
+            close()
+        }
+    }
+
+    // MARK: For the pool
+
+    /// Whether a connection that waited in the pool can still take a request.
+    var isUsable: Bool { state == .idle && !stream.isEnded && stream.readableCount == 0 }
+
+    /// Sends a request and waits for the answer's head.
+    ///
+    /// - Parameter hasBegun: set once bytes may have reached the upstream.
+    func begin(
+        _ request: [UInt8], _ method: Method, timeout: Duration, hasBegun: inout Bool
+    ) async throws(UpstreamError) {
+        state = .open
+        parser.expect(responseTo: method)
+        deadline?.set(timeout)
+        do {
+            let rest = try stream.send(request)
+            hasBegun = true
+            if let rest { try await stream.write(rest) }
+        } catch {
+            throw failure(error)
+        }
+        while true {
+            do {
+                let step = try stream.withReadable { (input) throws(MessageError) in try parser.next(input) }
+                stream.consume(step.consumed)
+                if case .head(let head) = step.event {
+                    self.head = head
+                    return
+                }
+                if step.event != nil { continue }
+            } catch {
+                throw UpstreamError(.broken, error)
+            }
+            try await fill()
+        }
+    }
+
+    /// Puts it to rest until it is used again, for at most the pool's idle time.
+    func rest() {
+        stream.onHangUp = { [unowned self] in upstream.discard(self) }
+        deadline?.set(upstream.configuration.idleTimeout)
+    }
+
+    /// Whether anything of an answer has arrived.
+    var hasReceived: Bool { stream.readableCount > 0 }
+
+    func close() {
+        guard state != .closed else { return }
+        state = .closed
+        deadline?.cancel()
+        deadline = nil
+        stream.close()
+        upstream.giveUpPlace()
+    }
+
+    private func deadlinePassed() {
+        if state == .idle {
+            upstream.discard(self)
+        } else {
+            state = .timedOut
+            stream.close()
+        }
+    }
+
+    private func failure(_ error: any Error) -> UpstreamError {
+        UpstreamError(state == .timedOut ? .timedOut : .broken, error)
+    }
+}

@@ -1,0 +1,171 @@
+/// What a gateway does to a message between its two connections (RFC 9110 §7.6, RFC 7239): it is written anew, without
+/// the fields of the one connection and with ours for the other. Nothing a client says about itself or about us passes.
+public enum Forwarding {
+    /// Fields a client's request loses besides the hop-by-hop ones, because we write them or vouch for them.
+    private static let writtenByUs: FieldNameSet = FieldNameSet.hopByHop.union([
+        .contentLength, .drawbridge, .drawbridgeIdentity, .expect, .forwarded, .host, .xForwarded, .xRealIP,
+    ])
+
+    /// Appends a request as it goes to the upstream: HTTP/1.1, origin form, kept alive, framed as `head.framing` says.
+    /// - Parameters:
+    ///   - context: who the client is and who we are.
+    ///   - extra: fields of our own, such as a request id; each replaces what the client sent under its name.
+    public static func appendRequest(
+        _ head: RequestHead, context: ForwardingContext, extra: Fields = Fields(), to bytes: inout [UInt8]
+    ) {
+        let authority = head.target.authorityBytes
+        head.appendRequestLine(
+            version: .http11, authority: authority.isEmpty ? context.defaultAuthority[...] : authority, to: &bytes)
+        appendFields(head.fields, except: writtenByUs, extra: extra, to: &bytes)
+        context.appendForwarded(authority: authority, to: &bytes)
+        context.appendVia(received: head.version, to: &bytes)
+        if head.framing == .none, head.method.expectsContent {
+            bytes.appendContentLength(0)
+        } else {
+            head.appendFraming(to: &bytes)
+        }
+        bytes.appendLineEnd()
+    }
+
+    /// Appends a final response as it goes to the client.
+    /// - Parameters:
+    ///   - request: what it answers; an HTTP/1.0 client gets no chunks.
+    ///   - keepAlive: whether we want to use the client's connection again; it is closed in any case after content
+    ///     that only closing ends.
+    ///   - extra: fields of our own; each replaces what the upstream sent under its name.
+    /// - Returns: how the content must be delimited on the client's connection. After `untilClose` it must be closed.
+    public static func appendResponse(
+        _ head: ResponseHead, answering request: RequestHead, keepAlive: Bool, context: ForwardingContext,
+        extra: Fields = Fields(), to bytes: inout [UInt8]
+    ) -> ResponseFraming {
+        var head = head
+        head.framing = framing(head.framing, for: request.version)
+        head.appendStatusLine(to: &bytes)
+        var dropped = FieldNameSet.hopByHop.union([.server])
+        // An answer to HEAD, or a 304, tells the length that an answer to GET would have (RFC 9110 §8.6).
+        if head.framing != .none || head.status == .noContent { dropped.insert(.contentLength) }
+        appendFields(head.fields, except: dropped, extra: extra, to: &bytes)
+        context.appendVia(received: head.version, to: &bytes)
+        head.appendFraming(to: &bytes)
+        bytes.appendConnection(keepAlive: keepAlive && head.framing != .untilClose, peer: request.version)
+        bytes.appendLineEnd()
+        return head.framing
+    }
+
+    private static func framing(_ framing: ResponseFraming, for client: Version) -> ResponseFraming {
+        switch (framing, client) {
+        case (.chunked, .http10): .untilClose
+        case (.untilClose, .http11): .chunked
+        default: framing
+        }
+    }
+
+    private static func appendFields(
+        _ fields: Fields, except dropped: FieldNameSet, extra: Fields, to bytes: inout [UInt8]
+    ) {
+        var dropped = dropped
+        var droppedOthers: [ArraySlice<UInt8>] = []
+        for entry in extra.entries {
+            drop(entry.name, extra.arena[entry.nameRange], &dropped, &droppedOthers)
+        }
+        for entry in fields.entries where entry.name == .connection {
+            dropOptions(fields.arena, entry.valueRange, &dropped, &droppedOthers)
+        }
+        for entry in fields.entries where !dropped.contains(entry.name) {
+            if entry.name == .other, !droppedOthers.isEmpty,
+                contains(droppedOthers, fields.arena.span, entry.nameRange)
+            {
+                continue
+            }
+            fields.append(entry, to: &bytes)
+        }
+        extra.append(except: .ofFraming, to: &bytes)
+    }
+
+    /// Every field a Connection option names is hop-by-hop (RFC 9110 §7.6.1). Host, framing and our own fields are
+    /// written apart from the client's, so that no option can take them away.
+    private static func dropOptions(
+        _ arena: [UInt8], _ value: Range<Int>, _ dropped: inout FieldNameSet, _ others: inout [ArraySlice<UInt8>]
+    ) {
+        let bytes = arena.span
+        var options = ListElements(value)
+        while let option = options.next(in: bytes) {
+            // The parser let nothing but tokens through.
+            drop(FieldName(bytes, option) ?? .other, arena[option], &dropped, &others)
+        }
+    }
+
+    private static func drop(
+        _ name: FieldName, _ text: ArraySlice<UInt8>, _ dropped: inout FieldNameSet,
+        _ others: inout [ArraySlice<UInt8>]
+    ) {
+        if name == .other { others.append(text) } else { dropped.insert(name) }
+    }
+
+    private static func contains(_ names: [ArraySlice<UInt8>], _ bytes: Span<UInt8>, _ name: Range<Int>) -> Bool {
+        for candidate in names where bytes.equals(name, ignoringCase: candidate.span) { return true }
+        return false
+    }
+}
+
+/// What is the same for all requests of one client connection; made once when it opens.
+public struct ForwardingContext: Sendable {
+    private let pseudonym: String
+    fileprivate let defaultAuthority: [UInt8]
+    /// `Forwarded` up to its `host` value, without one.
+    private let forwarded: [UInt8]
+    /// The `X-Forwarded-For` and `X-Forwarded-Proto` lines.
+    private let xForwarded: [UInt8]
+
+    /// - Parameters:
+    ///   - clientAddress: the address the connection came from, in numbers and without port; anything that is not an
+    ///     IPv4 or IPv6 address, such as the name of a unix socket, is told as `unknown` (RFC 7239 §6).
+    ///   - scheme: what the client spoke on the connection.
+    ///   - pseudonym: what we are called in `Via`, a token.
+    ///   - defaultAuthority: the host meant by an HTTP/1.0 request that names none (RFC 9112 §3.3).
+    public init(
+        clientAddress: String, scheme: Scheme, pseudonym: String = "drawbridge", defaultAuthority: String = "localhost"
+    ) {
+        precondition(Fields.isValidName(pseudonym), "a pseudonym must be a token")
+        self.pseudonym = pseudonym
+        let authority = Array(defaultAuthority.utf8)
+        precondition(Authority.isValid(authority.span, 0..<authority.count), "the default host must be valid")
+        self.defaultAuthority = authority
+        // A zone has no meaning on another machine.
+        let address = Array(clientAddress.utf8.prefix { $0 != UInt8(ascii: "%") })
+        let isIPv6 = Authority.isIPv6(address.span, 0..<address.count)
+        let isKnown = isIPv6 || Authority.isIPv4(address.span, 0..<address.count)
+        let name = isKnown ? String(decoding: address, as: UTF8.self) : "unknown"
+        let node = isIPv6 ? "\"[\(name)]\"" : name
+        forwarded = Array("Forwarded: for=\(node);proto=\(scheme.rawValue)".utf8)
+        xForwarded = Array("X-Forwarded-For: \(name)\r\nX-Forwarded-Proto: \(scheme.rawValue)\r\n".utf8)
+    }
+
+    /// Appends `Forwarded`, `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    func appendForwarded(authority: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
+        bytes.append(contentsOf: forwarded)
+        if !authority.isEmpty { appendForwardedHost(authority, to: &bytes) }
+        bytes.appendLineEnd()
+        bytes.append(contentsOf: xForwarded)
+        if !authority.isEmpty {
+            bytes.append("X-Forwarded-Host: ")
+            bytes.append(contentsOf: authority)
+            bytes.appendLineEnd()
+        }
+    }
+
+    /// A host with a port or an IPv6 address is no token and must be quoted (RFC 7239 §4).
+    private func appendForwardedHost(_ authority: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
+        let isQuoted = authority.contains(.colon) || authority.first == UInt8(ascii: "[")
+        bytes.append(isQuoted ? ";host=\"" : ";host=")
+        bytes.append(contentsOf: authority)
+        if isQuoted { bytes.append(UInt8(ascii: "\"")) }
+    }
+
+    /// Appends a `Via` line after those already there (RFC 9110 §7.6.3).
+    func appendVia(received version: Version, to bytes: inout [UInt8]) {
+        bytes.append(version == .http11 ? "Via: 1.1 " : "Via: 1.0 ")
+        bytes.append(pseudonym)
+        bytes.appendLineEnd()
+    }
+}

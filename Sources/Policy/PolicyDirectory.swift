@@ -1,0 +1,42 @@
+/// The directory with the policy files, and the installation whose files they name.
+public struct PolicyDirectory: Sendable {
+    /// The directory with `gateway.yaml` and the others.
+    public let path: String
+    /// The directory that relative paths in the policies start from.
+    public let installation: String
+
+    /// Names the directories; nothing is read yet.
+    public init(path: String, installation: String) {
+        self.path = path
+        self.installation = installation
+    }
+
+    /// Reads and checks `gateway.yaml`.
+    public func gateway() throws(PolicyError) -> GatewayPolicy {
+        try GatewayPolicy.load("\(path)/gateway.yaml", installation: installation)
+    }
+
+    /// Reads and checks `issuers.yaml` and the keys it names.
+    public func issuers() throws(PolicyError) -> IssuerPolicy {
+        try IssuerPolicy.load("\(path)/issuers.yaml", installation: installation)
+    }
+
+    /// Reads and compiles `openapi.yaml`.
+    public func routes() throws(PolicyError) -> RouteTable { try RouteTable.load("\(path)/openapi.yaml") }
+
+    /// Reads and checks `bridge.yaml`.
+    public func bridge() throws(PolicyError) -> BridgePolicy { try BridgePolicy.load("\(path)/bridge.yaml") }
+
+    /// Reads everything and throws the mistakes of all files together.
+    public func check() throws(PolicyError) {
+        var mistakes: [Mistake] = []
+        func collect(_ load: () throws(PolicyError) -> Void) {
+            do throws(PolicyError) { try load() } catch { mistakes += error.mistakes }
+        }
+        collect { () throws(PolicyError) in _ = try gateway() }
+        collect { () throws(PolicyError) in _ = try issuers() }
+        collect { () throws(PolicyError) in _ = try routes() }
+        collect { () throws(PolicyError) in _ = try bridge() }
+        guard mistakes.isEmpty else { throw PolicyError(mistakes) }
+    }
+}

@@ -1,0 +1,52 @@
+public import Client
+public import HTTP
+public import Loop
+public import Server
+
+/// Forwards requests to one upstream and its answers to the clients (RFC 9110 §7.6).
+///
+/// Both are written anew: nothing of either connection's framing or hop-by-hop fields passes to the other.
+@OnLoop
+public final class ReverseProxy {
+    private let upstream: Upstream
+
+    public init(upstream: Upstream) { self.upstream = upstream }
+
+    /// Forwards one request.
+    ///
+    /// - Parameters:
+    ///   - content: the request's whole content.
+    ///   - extra: fields of our own, each in place of the client's of the same name.
+    ///   - timeout: until the answer is complete; nil for the upstream's own.
+    /// - Throws: `UpstreamError`; when an answer had begun, the client's connection is cut.
+    public func forward(
+        _ request: Request, content: [UInt8], extra: Fields = Fields(), timeout: Duration? = nil,
+        _ writer: consuming ResponseWriter
+    ) async throws {
+        var head = request.head
+        // The content is here as a whole, so its length is told, however the client framed it.
+        head.framing = content.isEmpty && head.framing == .none ? .none : .length(UInt64(content.count))
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(1024 + content.count)
+        Forwarding.appendRequest(head, context: request.connection.forwarding, extra: extra, to: &bytes)
+        bytes += content
+
+        let exchange = try await upstream.send(bytes, method: head.method, timeout: timeout)
+        defer { exchange.end() }
+        let answer = writer.forward(exchange.head)
+        while true {
+            switch try exchange.next({ answer.append($0) }) {
+            case .content:
+                if answer.isFull { try await answer.flush() }
+            case .incomplete:
+                // What is here goes out before more is waited for: the upstream may take its time.
+                if answer.holdsContent { try await answer.flush() }
+                try await exchange.fill()
+            case .trailers(let fields):
+                return answer.finish(trailers: fields)
+            case .end:
+                return answer.finish()
+            }
+        }
+    }
+}

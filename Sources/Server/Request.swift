@@ -1,0 +1,62 @@
+public import HTTP
+public import Loop
+
+/// One request, its head parsed and its content still to be read.
+@OnLoop
+public struct Request {
+    /// Names the request in logs and in the answer.
+    public let id: RequestID
+
+    /// Method, target, fields.
+    public let head: RequestHead
+
+    /// What it came on.
+    public let connection: ConnectionInfo
+
+    /// Its content.
+    public let body: RequestBody
+}
+
+/// What is the same for all requests of one connection.
+public struct ConnectionInfo: Sendable {
+    /// The client's address without port; empty on a unix-domain socket.
+    public let peerAddress: String
+
+    /// How the client spoke to us.
+    public let scheme: Scheme
+
+    /// What forwarded requests say of this client.
+    public let forwarding: ForwardingContext
+
+    init(peerAddress: String, scheme: Scheme) {
+        self.peerAddress = peerAddress
+        self.scheme = scheme
+        forwarding = ForwardingContext(clientAddress: peerAddress, scheme: scheme)
+    }
+}
+
+/// A request's content, read from the connection while the handler asks for it.
+@OnLoop
+public struct RequestBody {
+    let connection: ServerConnection
+
+    /// Reads all of it.
+    ///
+    /// - Parameter bound: bytes it may have.
+    /// - Throws: `Problem` 413 when it has more, 408 when it comes too slowly, 400 when it is not as announced.
+    public func collect(upTo bound: Int) async throws -> [UInt8] {
+        if connection.isRequestComplete { return [] }
+        if case .length(let length) = connection.framing, length > UInt64(bound) { throw Self.tooLarge(bound) }
+        var content: [UInt8] = []
+        while try await connection.readContent(into: &content) {
+            if content.count > bound { throw Self.tooLarge(bound) }
+        }
+        return content
+    }
+
+    private static func tooLarge(_ bound: Int) -> Problem {
+        Problem(
+            .contentTooLarge, "content-too-large", "The content is too large",
+            detail: "The content may have at most \(bound) bytes")
+    }
+}

@@ -1,0 +1,59 @@
+/// Names one request in every log line, answer and process it touches.
+///
+/// 32 hexadecimal digits: 64 random bits drawn when the process starts, then a counter. Unique across processes and
+/// restarts, and no work for the random generator on each request.
+public struct RequestID: Sendable, Hashable, CustomStringConvertible {
+    private let high: UInt64
+    private let low: UInt64
+
+    private static let process = UInt64.random(in: .min ... .max)
+
+    init(sequence: UInt64) {
+        high = Self.process
+        low = sequence
+    }
+
+    /// The id that a trusted process in front of this one has chosen, if it has the form of ours.
+    public init?(_ text: Span<UInt8>) {
+        guard text.count == 32, let high = Self.parse(text, 0..<16), let low = Self.parse(text, 16..<32) else {
+            return nil
+        }
+        self.high = high
+        self.low = low
+    }
+
+    /// Appends the 32 digits.
+    public func append(to bytes: inout [UInt8]) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { digits in
+            for index in 0..<16 {
+                let shift = UInt64(60 - 4 * index)
+                digits[index] = Self.digit(high >> shift)
+                digits[index + 16] = Self.digit(low >> shift)
+            }
+            bytes.append(contentsOf: digits)
+        }
+    }
+
+    private static func digit(_ value: UInt64) -> UInt8 {
+        let value = UInt8(truncatingIfNeeded: value & 15)
+        return value < 10 ? 48 + value : 87 + value
+    }
+
+    public var description: String {
+        var bytes: [UInt8] = []
+        append(to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func parse(_ text: Span<UInt8>, _ range: Range<Int>) -> UInt64? {
+        var value: UInt64 = 0
+        for index in range {
+            switch text[index] {
+            case 48...57: value = value << 4 | UInt64(text[index] - 48)
+            case 97...102: value = value << 4 | UInt64(text[index] - 87)
+            default: return nil
+            }
+        }
+        return value
+    }
+}

@@ -1,0 +1,39 @@
+public import HTTP
+
+/// Bounds and timeouts of a server; each keeps one kind of slow or greedy client from holding on to a connection.
+public struct ServerConfiguration: Sendable {
+    /// Bounds on the messages themselves.
+    public var limits = MessageLimits()
+
+    /// How long a connection may wait for the next request.
+    public var idleTimeout: Duration = .seconds(60)
+
+    /// From the first byte of a request to the end of its header section; also for the TLS handshake.
+    public var headTimeout: Duration = .seconds(10)
+
+    /// From the end of the header section to the end of the body.
+    public var bodyTimeout: Duration = .seconds(60)
+
+    /// Bytes a second that a body must arrive with on average, once `bodyRateGrace` has passed.
+    public var minimumBodyRate: UInt64 = 500
+
+    /// How long a body may come slower than `minimumBodyRate`.
+    public var bodyRateGrace: Duration = .seconds(5)
+
+    /// How long a client may take to accept what the kernel cannot buffer.
+    public var writeTimeout: Duration = .seconds(30)
+
+    /// Connections open at once; further ones wait in the kernel's queue.
+    public var maximumConnections = 10_000
+
+    /// Requests after which a connection is closed, so that load spreads over workers again.
+    public var maximumRequestsPerConnection: UInt64 = 1_000_000
+
+    /// Bytes of an unread body that are read and thrown away to keep the connection; with more left it is closed.
+    public var drainedBodyBound = 64 << 10
+
+    /// Whether the peer is a process of ours whose `X-Request-Id` is taken over.
+    public var trustsRequestID = false
+
+    public init() {}
+}

@@ -1,1 +1,0 @@
-// TLS: to be written.

@@ -1,0 +1,308 @@
+import Authentication
+import Cryptography
+import Glibc
+import Testing
+
+@testable import Policy
+
+@Suite("The gateway's policy")
+struct GatewayPolicyTests {
+    private let directory: TemporaryDirectory
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        for name in ["tls/server.pem", "tls/server.key"] { try directory.write("x", to: name) }
+    }
+
+    private func load(_ text: String) throws -> GatewayPolicy {
+        try GatewayPolicy.load(directory.write(text, to: "gateway.yaml"), installation: directory.path)
+    }
+
+    private func mistakes(_ text: String) throws -> [String] {
+        let file = try directory.write(text, to: "gateway.yaml")
+        return PolicyTests.mistakes { () throws(PolicyError) in
+            _ = try GatewayPolicy.load(file, installation: directory.path)
+        }.map { "\($0.line): \($0.key)" }
+    }
+
+    private let least = """
+        listeners:
+          - {name: public, address: "127.0.0.1:0"}
+        upstream: {socket: run/bridge.sock}
+
+        """
+
+    @Test("The repository's file is in order")
+    func repository() throws {
+        let policy = try GatewayPolicy.load(
+            TemporaryDirectory.repository + "/gateway.yaml", installation: directory.path)
+        #expect(policy.listeners.map(\.name) == ["public", "admin"])
+        #expect(policy.listeners.first?.tls?.minimumVersion == .tls13)
+        #expect(policy.listeners.first?.tls?.certificateFile == directory.path + "/tls/server.pem")
+        #expect(policy.limits == GatewayPolicy.ServerLimits())
+        #expect(policy.timeouts == GatewayPolicy.ServerTimeouts())
+        #expect(policy.upstream == GatewayPolicy.Upstream(socketPath: directory.path + "/run/bridge.sock"))
+    }
+
+    @Test("What is left out has its default")
+    func defaults() throws {
+        let policy = try load(least)
+        #expect(policy.limits == GatewayPolicy.ServerLimits())
+        #expect(policy.drainTimeout == .seconds(30))
+    }
+
+    @Test("What is written is taken")
+    func values() throws {
+        let policy = try load(
+            least + """
+                limits: {maximum_body: 2 MiB, maximum_field_count: 50}
+                timeouts: {header: 3 s}
+                drain_timeout: 1 min
+                """)
+        #expect(policy.limits.maximumBody == .mebibytes(2))
+        #expect(policy.limits.maximumFieldCount == 50)
+        #expect(policy.timeouts.header == .seconds(3))
+        #expect(policy.drainTimeout == .seconds(60))
+    }
+
+    @Test("An absolute path is left as it is")
+    func absolutePath() throws {
+        let policy = try load(least.replacing("run/bridge.sock", with: "/run/drawbridge/bridge.sock"))
+        #expect(policy.upstream.socketPath == "/run/drawbridge/bridge.sock")
+    }
+
+    @Test("All mistakes of a file are reported in one go, in its order")
+    func allMistakes() throws {
+        let found = try mistakes(
+            """
+            listeners:
+              - name: public
+                address: 0.0.0.0:80
+              - name: public
+                address: localhost:80
+                tls: {certificate: nowhere.pem, key: tls/server.key, minimum_version: "1.1"}
+            limits:
+              maximum_body: 1 GB
+              maximum_field_count: many
+              maximum_connections: 0
+            timeouts: 10 s
+            upstream:
+              connect_timeout: 1 day
+              sokcet: x
+            drain_timeout: yes
+            """)
+        #expect(
+            found == [
+                "3: listeners[0].address", "5: listeners[1].address", "6: listeners[1].tls.certificate",
+                "6: listeners[1].tls.minimum_version", "8: limits.maximum_body", "9: limits.maximum_field_count",
+                "10: limits.maximum_connections", "11: timeouts", "13: upstream.socket",
+                "13: upstream.connect_timeout", "14: upstream.sokcet", "15: drain_timeout",
+            ])
+    }
+
+    @Test("A mistake names file, line, key, what was found and what was expected")
+    func mistakeText() throws {
+        let file = try directory.write(least + "drain_timeout: 5\n", to: "gateway.yaml")
+        let mistakes = PolicyTests.mistakes { () throws(PolicyError) in
+            _ = try GatewayPolicy.load(file, installation: directory.path)
+        }
+        #expect(
+            mistakes.map(\.description) == [
+                "\(file):4:16: drain_timeout: found 5, expected a time such as 500 ms, 10 s, 5 min, 2 h, 90 days"
+            ])
+    }
+
+    @Test(
+        "Plain HTTP is refused on any address others can reach", arguments: ["0.0.0.0:80", "[::]:80", "192.0.2.1:80"])
+    func plainHTTP(address: String) throws {
+        #expect(try mistakes(least.replacing("127.0.0.1:0", with: address)) == ["2: listeners[0].address"])
+    }
+
+    @Test("Two listeners of one name are a mistake")
+    func sameName() throws {
+        let text = least.replacing("upstream", with: "  - {name: public, address: \"127.0.0.1:1\"}\nupstream")
+        #expect(try mistakes(text) == ["3: listeners[1]"])
+    }
+
+    @Test("A file that is missing, empty, a directory or too large is a mistake of its own")
+    func unreadable() throws {
+        try directory.write("", to: "empty.yaml")
+        try directory.write(String(repeating: "#", count: 5 << 20), to: "large.yaml")
+        for name in ["missing.yaml", "empty.yaml", "large.yaml", "tls"] {
+            let mistakes = PolicyTests.mistakes { () throws(PolicyError) in
+                _ = try GatewayPolicy.load("\(directory.path)/\(name)", installation: directory.path)
+            }
+            #expect(mistakes.map(\.line) == [0], "\(name)")
+        }
+    }
+
+    @Test("A file that is no mapping is a mistake", arguments: ["[]", "text", "12"])
+    func otherShape(text: String) throws { #expect(try mistakes(text) == ["1: "]) }
+}
+
+@Suite("The bridge's policy")
+struct BridgePolicyTests {
+    private func load(_ text: String) throws -> BridgePolicy {
+        let directory = try TemporaryDirectory()
+        return try BridgePolicy.load(directory.write(text, to: "bridge.yaml"))
+    }
+
+    private let least = "pms_writer: {user_id: 7, agent_name: Web}\n"
+
+    @Test("The repository's file is in order")
+    func repository() throws {
+        let policy = try BridgePolicy.load(TemporaryDirectory.repository + "/bridge.yaml")
+        #expect(policy.availability == BridgePolicy.Availability())
+        #expect(policy.database == BridgePolicy.Database())
+        #expect(policy.hotel(1) == BridgePolicy.Hotel())
+        #expect(policy.writer == BridgePolicy.PMSWriter(userID: 1, agentName: "Drawbridge"))
+        #expect(policy.maximumRequestBody == .kibibytes(64))
+    }
+
+    @Test("A hotel's own entry goes over the defaults, key by key")
+    func overrides() throws {
+        let policy = try load(
+            least + """
+                hotel_defaults: {time_zone: Asia/Seoul, currency: KRW}
+                hotels:
+                  - {hotel_id: 12, currency: USD}
+                """)
+        #expect(policy.hotel(1).currency == "KRW")
+        #expect(policy.hotel(12).currency == "USD")
+        #expect(policy.hotel(12).timeZone == "Asia/Seoul")
+    }
+
+    @Test(
+        "Impossible values are refused",
+        arguments: [
+            "hotel_defaults: {time_zone: Asia/Atlantis}", "hotel_defaults: {time_zone: ../../etc/passwd}",
+            "hotel_defaults: {time_zone: /etc/passwd}", "hotel_defaults: {currency: yen}",
+            "hotels: [{currency: JPY}]", "hotels: [{hotel_id: 1}, {hotel_id: 1}]", "database: {pool_size: 0}",
+            "availability: {maximum_nights: 366}", "availability: {window: 500}", "maximum_request_body: 64",
+        ])
+    func refused(line: String) throws {
+        let directory = try TemporaryDirectory()
+        let file = try directory.write(least + line, to: "bridge.yaml")
+        let found = mistakes { () throws(PolicyError) in _ = try BridgePolicy.load(file) }
+        #expect(found.map(\.line) == [2])
+    }
+
+    @Test("Without a PMS user nothing is written, so it must be named")
+    func writer() throws {
+        let directory = try TemporaryDirectory()
+        let file = try directory.write("database: {}\n", to: "bridge.yaml")
+        let found = mistakes { () throws(PolicyError) in _ = try BridgePolicy.load(file) }
+        #expect(found.map(\.key) == ["pms_writer"])
+    }
+}
+
+@Suite("The issuers' policy")
+struct IssuerPolicyTests {
+    private let directory: TemporaryDirectory
+    private let key = P256PrivateKey()
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        try directory.write(key.publicKey.pem, to: "keys/demo-issuer.public.pem")
+        try directory.write(key.pem, to: "keys/private.pem")
+        try directory.write(Base64.standard.encode(Array(0..<32)) + "\n", to: "keys/secret")
+        try directory.write(Base64.standard.encode(Array(0..<31)), to: "keys/short")
+    }
+
+    private func found(_ keys: String, skew: String = "5 s") throws -> [String] {
+        let file = try directory.write(
+            """
+            issuers:
+              - issuer: a
+                audience: b
+                clock_skew: \(skew)
+                keys: \(keys)
+            """, to: "issuers.yaml")
+        return mistakes { () throws(PolicyError) in
+            _ = try IssuerPolicy.load(file, installation: directory.path)
+        }.map(\.key)
+    }
+
+    @Test("The repository's file is in order, and its issuer's tokens are believed")
+    func repository() throws {
+        let policy = try IssuerPolicy.load(
+            TemporaryDirectory.repository + "/issuers.yaml", installation: directory.path)
+        let header = #"{"alg":"ES256","kid":"demo-1"}"#
+        let claims =
+            #"{"iss":"https://demo.drawbridge.example","aud":"drawbridge","sub":"s","exp":100,"hotel_ids":"*"}"#
+        let input = Base64.url.encode(Array(header.utf8)) + "." + Base64.url.encode(Array(claims.utf8))
+        let token = "Bearer \(input).\(Base64.url.encode(key.signature(for: input)))"
+        let identity = try TokenVerifier(issuers: policy.issuers).verify(authorization: token, now: 50)
+        #expect(identity.subject == "s")
+    }
+
+    @Test("A secret of 32 bytes will do")
+    func secret() throws { #expect(try found("[{kid: a, algorithm: HS256, file: keys/secret}]") == []) }
+
+    @Test(
+        "Keys that are missing, weak or of another kind are mistakes of the line that names them",
+        arguments: [
+            "[{kid: a, algorithm: HS256, file: keys/short}]", "[{kid: a, algorithm: HS256, file: keys/private.pem}]",
+            "[{kid: a, algorithm: RS256, file: keys/demo-issuer.public.pem}]",
+            "[{kid: a, algorithm: ES256, file: keys/none}]",
+            "[{kid: a, algorithm: ES256, file: keys/private.pem}]", "[{kid: a, algorithm: ES256, file: keys}]",
+            "[{kid: a, algorithm: ES256, file: /dev/zero}]",
+        ])
+    func badKey(keys: String) throws { #expect(try found(keys) == ["issuers[0].keys[0].file"]) }
+
+    @Test("No algorithm but the three is known", arguments: ["none", "HS512", "es256"])
+    func algorithms(name: String) throws {
+        #expect(
+            try found("[{kid: a, algorithm: \(name), file: keys/secret}]") == ["issuers[0].keys[0].algorithm"])
+    }
+
+    @Test("A key id is plain")
+    func keyID() throws {
+        #expect(try found("[{kid: ../a, algorithm: HS256, file: keys/secret}]") == ["issuers[0].keys[0].kid"])
+    }
+
+    @Test("A key id stands once within its issuer")
+    func duplicateKey() throws {
+        let key = "{kid: a, algorithm: HS256, file: keys/secret}"
+        #expect(try found("[\(key), \(key)]") == ["issuers[0].keys[1]"])
+    }
+
+    @Test("An issuer without keys is a mistake", arguments: ["[]", "", "x"])
+    func noKeys(keys: String) throws { #expect(try found(keys) == ["issuers[0].keys"]) }
+
+    @Test("Clocks may differ by a minute at most", arguments: ["61 s", "5 min", "-1 s"])
+    func skew(text: String) throws {
+        #expect(
+            try found("[{kid: a, algorithm: HS256, file: keys/secret}]", skew: text) == ["issuers[0].clock_skew"])
+    }
+}
+
+@Suite("All policies of an installation")
+struct PolicyDirectoryTests {
+    @Test("The repository's policies are in order together")
+    func repository() throws {
+        let installation = try TemporaryDirectory()
+        for name in ["tls/server.pem", "tls/server.key"] { try installation.write("x", to: name) }
+        try installation.write(P256PrivateKey().publicKey.pem, to: "keys/demo-issuer.public.pem")
+        try PolicyDirectory(path: TemporaryDirectory.repository, installation: installation.path).check()
+    }
+
+    @Test("The mistakes of all files come together")
+    func together() throws {
+        let directory = try TemporaryDirectory()
+        for name in ["gateway", "issuers", "openapi", "bridge"] { try directory.write("x: 1", to: "\(name).yaml") }
+        let files = mistakes { () throws(PolicyError) in
+            try PolicyDirectory(path: directory.path, installation: directory.path).check()
+        }.map(\.file)
+        #expect(Set(files).count == 4)
+    }
+
+    @Test("A pipe in the place of a file is refused at once")
+    func pipe() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/bridge.yaml"
+        #expect(mkfifo(path, 0o600) == 0)
+        let found = mistakes { () throws(PolicyError) in _ = try BridgePolicy.load(path) }
+        #expect(found.map(\.expected) == ["a readable file"])
+    }
+}

@@ -8,10 +8,10 @@ internal import Telemetry
 /// `drawbridge up`: sets up what is missing, starts the processes in order, keeps them running, stops them in reverse.
 @OnLoop
 struct Up {
-    private let lock: HomeLock
     private let gateways: [SupervisedProcess]
     private let group: ServiceGroup
     private let notifications: ReadinessListener
+    private let onReady: @OnLoop () -> Void
 
     /// Runs until a signal asks for the end; returns the process's exit status.
     nonisolated static func run(_ options: UpOptions) throws -> Int32 {
@@ -20,24 +20,28 @@ struct Up {
             let signals = ProcessSignals()
             let home = Home.current
             try home.create()
-            let up = try await Up(options, home: home, tools: Tools())
-            try await up.run(signals)
+            let lock = try HomeLock(home)
+            defer { withExtendedLifetime(lock) {} }
+            let tools = Tools()
+            let settings = try Settings()
+            let cluster = settings.databaseURL == nil ? try await PrivateCluster(home, tools: tools) : nil
+            let run = try cluster?.runDirectory ?? RunDirectory.prepare(home)
+            defer { run.remove(home) }
+            try await Up(options, settings, home, run, cluster, tools).run(signals)
         }
         return 0
     }
 
     /// Prepares everything that can be known to be wrong before anything is started: policies, ports, programs.
-    private init(_ options: UpOptions, home: Home, tools: Tools) async throws {
-        lock = try HomeLock(home)
-        let settings = try Settings()
+    private init(
+        _ options: UpOptions, _ settings: Settings, _ home: Home, _ run: RunDirectory, _ cluster: PrivateCluster?,
+        _ tools: Tools
+    ) async throws {
         let config = try PolicyDirectory.find(options.config, home: home)
         if options.config != nil { try PolicyDirectory.remember(config, home: home) }
         let secrets = try Secrets.prepare(home)
         try await Certificate.prepare(home, tools: tools)
         let policy = try GatewayPolicy.load("\(config)/gateway.yaml", installation: home.path)
-
-        let cluster = settings.databaseURL == nil ? try await PrivateCluster(home, tools: tools) : nil
-        let run = try cluster?.runDirectory ?? RunDirectory.prepare(home)
         let databaseURL = settings.databaseURL ?? cluster!.url(secrets)
         let sockets = try GatewaySockets(
             policy.listeners, workers: options.workers, port: settings.port, adminPort: settings.adminPort, run: run)
@@ -57,7 +61,7 @@ struct Up {
         if let cluster {
             let hotels = DemoHotels(cluster, secrets: secrets)
             stages.append(step("private database") { try await cluster.prepare(secrets) })
-            stages.append([try cluster.server()])
+            stages.append([cluster.log, try cluster.server()])
             stages.append(step("demo PMS") { try await hotels.createSchema() })
             stages.append(step("migrations") { try await programs.migrate(tools) })
             stages.append(step("demo hotels") { try await hotels.load(options.demoHotels) })
@@ -80,17 +84,10 @@ struct Up {
             if cluster != nil { Terminal.print(DemoEnvironment.commands(home: home, unixTime: Loop.unixTime)) }
             Readiness.report(process: "drawbridge")
         }
-        onEnd = { run.remove(home) }
     }
 
-    private let onReady: @OnLoop () -> Void
-    private let onEnd: @OnLoop () -> Void
-
     private func run(_ signals: ProcessSignals) async throws {
-        defer {
-            notifications.close()
-            onEnd()
-        }
+        defer { notifications.close() }
         try await withThrowingTaskGroup { tasks in
             tasks.addTask { try await answer(signals) }
             defer { tasks.cancelAll() }
@@ -98,15 +95,21 @@ struct Up {
         }
     }
 
-    /// SIGHUP makes the gateways read their certificates again; any other signal stops, a second one hurries.
+    /// SIGHUP makes the gateways read their certificates again; any other signal stops, one a while later hurries.
     private func answer(_ signals: ProcessSignals) async throws {
+        // `timeout`, `make` and shells send one request twice: to the process and to its group.
+        let echo: UInt64 = 1_000_000_000
+        var lastStop: UInt64?
         while true {
             switch try await signals.next() {
             case .hangUp:
                 Log.info("reloading")
                 for gateway in gateways { gateway.send(signal: SIGHUP) }
             case .interrupt, .terminate:
-                Log.info("stopping")
+                let now = Loop.monotonicNanoseconds
+                if let lastStop, now - lastStop < echo { continue }
+                Log.info(lastStop == nil ? "stopping" : "stopping at once")
+                lastStop = now
                 Readiness.reportStopping()
                 group.stop()
             }

@@ -35,7 +35,8 @@ public enum Certificate {
     /// Whether a certificate is still valid so many days from now.
     @OnLoop
     static func isValid(_ path: String, days: Int, tools: Tools) async throws -> Bool {
-        try await tools.run(["openssl", "x509", "-in", path, "-noout", "-checkend", String(days * 86_400)]).exit.isSuccess
+        try await tools.run(["openssl", "x509", "-in", path, "-noout", "-checkend", String(days * 86_400)]).exit
+            .isSuccess
     }
 
     @OnLoop

@@ -19,11 +19,11 @@ struct ClusterSettings {
         max_connections = 100
 
         # For a small machine that also runs everything else.
-        shared_buffers = 128MB
+        shared_buffers = 256MB
         effective_cache_size = 1GB
         work_mem = 8MB
         maintenance_work_mem = 64MB
-        max_wal_size = 1GB
+        max_wal_size = 2GB
         checkpoint_completion_target = 0.9
         random_page_cost = 1.1
         jit = off # statements here are short
@@ -34,13 +34,7 @@ struct ClusterSettings {
         synchronous_commit = on
         full_page_writes = on
 
-        # One file for each day of the week, each begun anew, so that the log has a bound.
-        logging_collector = on
-        log_directory = 'log'
-        log_filename = 'postgresql-%a.log'
-        log_rotation_age = 1d
-        log_rotation_size = 0
-        log_truncate_on_rotation = on
+        logging_collector = off # it would outlive the server
         log_line_prefix = '%m [%p] %q%u '
         log_timezone = 'UTC'
         timezone = 'UTC'

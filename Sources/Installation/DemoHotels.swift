@@ -6,7 +6,7 @@ internal import Telemetry
 @OnLoop
 public struct DemoHotels {
     /// Hotels loaded in one transaction; each new partition holds locks until its end.
-    private static let batchSize = 50
+    private static let batchSize = 100
 
     private let database: Database
 

@@ -1,13 +1,13 @@
 internal import Cryptography
 
-/// The demo booking engine's access token (RFC 9068): signed by the installation's own issuer, which the demo policy
+/// The demo booking engine's access token (RFC 7519): signed by the installation's own issuer, which the demo policy
 /// trusts.
 enum DemoToken {
     static let lifetimeInSeconds = 30 * 86_400
 
     /// - Parameter unixTime: when it is issued, in seconds since 1970.
     static func make(_ key: P256PrivateKey, unixTime: Int) -> String {
-        let header = #"{"alg":"ES256","typ":"at+jwt","kid":"demo-1"}"#
+        let header = #"{"alg":"ES256","typ":"JWT","kid":"demo-1"}"#
         let claims =
             #"{"iss":"https://demo.drawbridge.example","aud":"drawbridge","sub":"booking-engine","#
             + #""client_id":"booking-engine","scope":"availability:read hotel:read booking:read booking:write","#

@@ -73,9 +73,11 @@ public struct GatewaySockets {
     ) throws -> ListeningSocket {
         do { return try ListeningSocket(address: host, port: port, isShared: isShared) } catch {
             let place = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-            let other = "choose another port" + (variable.map { " by \($0) (0 takes any free one)" } ?? " in gateway.yaml")
+            let other =
+                "choose another port" + (variable.map { " by \($0) (0 takes any free one)" } ?? " in gateway.yaml")
             switch error.status {
-            case -EADDRINUSE: throw InstallationError("\(place) is taken by another program", remedy: "stop it, or \(other)")
+            case -EADDRINUSE:
+                throw InstallationError("\(place) is taken by another program", remedy: "stop it, or \(other)")
             case -EACCES: throw InstallationError("this user may not listen on \(place)", remedy: other)
             default: throw InstallationError("cannot listen on \(place): \(error)", remedy: other)
             }

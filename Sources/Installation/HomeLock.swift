@@ -21,6 +21,14 @@ public final class HomeLock: Sendable {
     }
 
     deinit { close(descriptor) }
+
+    /// Whether an installation runs in the home.
+    public static func isHeld(_ home: Home) -> Bool {
+        let descriptor = open(home.file("lock"), O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return flock(descriptor, LOCK_SH | LOCK_NB) != 0
+    }
 }
 
 extension String {

@@ -9,7 +9,7 @@ public enum PolicyDirectory {
     /// built in, `/etc/drawbridge`.
     ///
     /// - Throws: `InstallationError` when there is none, or the named one is not one.
-    public static func find(_ named: String?, home: Home) throws -> String {
+    public static func find(_ named: String?, home: Home) throws(InstallationError) -> String {
         if let named {
             guard let path = File.resolve(named), File.exists("\(path)/\(mark)") else {
                 throw InstallationError("\(named) holds no \(mark)", remedy: "--config names the policies' directory")

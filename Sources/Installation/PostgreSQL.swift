@@ -18,10 +18,12 @@ struct PostgreSQL: Sendable, Equatable {
             .map { PostgreSQL(directory: "\(parent)/\($0)/bin", version: $0) }
             .filter { File.exists($0.program("postgres")) && File.exists($0.program("initdb")) }
         let needed = try cluster.flatMap { try File.readText("\($0)/PG_VERSION") }.flatMap { Int($0.trimmingNewline) }
-        guard let best = installed.filter({ needed == nil || $0.version == needed }).max(by: { $0.version < $1.version })
+        guard
+            let best = installed.filter({ needed == nil || $0.version == needed }).max(by: { $0.version < $1.version })
         else {
             let package = needed.map { "postgresql-\($0)" } ?? "postgresql"
-            throw InstallationError("the package \(package) is missing", remedy: "run Scripts/packages, or set DATABASE_URL")
+            throw InstallationError(
+                "the package \(package) is missing", remedy: "run Scripts/packages, or set DATABASE_URL")
         }
         return best
     }

@@ -24,10 +24,14 @@ public final class PrivateCluster {
     private let tools: Tools
     private let postgreSQL: PostgreSQL
 
+    /// What the server says.
+    public let log: BoundedLog
+
     /// Decides where the cluster is, and makes the directories around it.
     public init(_ home: Home, tools: Tools) async throws {
         self.home = home
         self.tools = tools
+        log = try BoundedLog(path: home.file("postgresql.log"))
         owner = SystemUser.isRoot ? SystemUser(named: "postgres") : nil
         if SystemUser.isRoot, owner == nil {
             throw InstallationError("there is no user postgres", remedy: "run Scripts/packages")
@@ -78,10 +82,6 @@ public final class PrivateCluster {
 
     /// The server as a service. It dies with this process, by a fast shutdown.
     public func server() throws -> SupervisedProcess {
-        let logFile = home.file("postgresql.log")
-        // Only what is said before the log in the cluster is open; begun anew each time. The server inherits it.
-        let log = open(logFile, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0o600)
-        guard log >= 0 else { throw File.failure(logFile) }
         let identity = owner.map { ["--reuid", $0.name, "--regid", String($0.groupID), "--init-groups"] } ?? []
         var plan = SupervisedProcess.Plan(program: try Tools.find("setsid"))
         plan.arguments =
@@ -89,8 +89,8 @@ public final class PrivateCluster {
             + ["--pdeathsig", "INT", "--", postgreSQL.program("postgres"), "-D", directory]
         plan.environment = Tools.environment
         plan.environment["TZ"] = "UTC"
-        plan.output = log
-        plan.outputFile = logFile
+        plan.output = log.descriptor
+        plan.outputFile = log.path
         // SIGINT ends sessions and writes a checkpoint (fast); SIGQUIT leaves the rest to recovery (immediate).
         plan.endings = [(SIGINT, .seconds(60)), (SIGQUIT, .seconds(10))]
         plan.startTimeout = .seconds(300)
@@ -160,57 +160,5 @@ public final class PrivateCluster {
             }
             try await Loop.sleep(for: .milliseconds(20))
         }
-    }
-}
-
-/// PostgreSQL's note of the server that runs in a data directory, `postmaster.pid`.
-struct PostmasterFile: Equatable {
-    let processID: Int32
-    /// The eighth line: `ready` once connections are served.
-    let status: String
-
-    init?(_ text: String) {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        guard let processID = lines.first.flatMap({ Int32($0) }), processID > 1 else { return nil }
-        self.processID = processID
-        status = lines.count > 7 ? String(lines[7].prefix { $0 != " " }) : ""
-    }
-
-    static func read(_ directory: String) -> PostmasterFile? {
-        (try? File.readText("\(directory)/postmaster.pid")).flatMap { PostmasterFile($0) }
-    }
-
-    func isReady(processID: Int32) -> Bool { self.processID == processID && status == "ready" }
-}
-
-/// A process that is no child of ours.
-enum LeftoverProcess {
-    /// Whether the process lives and is the server of this data directory: numbers are used again.
-    static func isPostgres(_ processID: Int32, in directory: String) -> Bool {
-        guard let status = try? File.readText("/proc/\(processID)/stat"),
-            // The name stands in parentheses and may hold any character; the state follows it.
-            let open = status.firstIndex(of: "("), let close = status.lastIndex(of: ")")
-        else { return false }
-        let state = status[close...].dropFirst(2).first
-        guard status[open...close] == "(postgres)", state != "Z", state != "X" else { return false }
-        guard let workingDirectory = File.resolve("/proc/\(processID)/cwd") else { return true }
-        return workingDirectory == File.resolve(directory)
-    }
-}
-
-/// Percent-encoding (RFC 3986 §2.1) of everything but unreserved characters.
-enum PercentEncoding {
-    static func encode(_ text: String) -> String {
-        var encoded = ""
-        for byte in text.utf8 {
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                UInt8(ascii: "~"):
-                encoded.unicodeScalars.append(Unicode.Scalar(byte))
-            default:
-                encoded += (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
-            }
-        }
-        return encoded
     }
 }

@@ -16,8 +16,8 @@ public struct Programs {
     ///   - config: the policies' directory.
     ///   - databaseURL: for the bridge alone.
     public init(home: Home, config: String, run: RunDirectory, databaseURL: String) throws {
-        guard let executable = File.resolve("/proc/self/exe") else { throw File.failure("/proc/self/exe") }
-        directory = File.directory(of: executable)
+        guard let directory = Self.directory else { throw File.failure("/proc/self/exe") }
+        self.directory = directory
         self.home = home
         self.config = config
         self.run = run
@@ -26,6 +26,9 @@ public struct Programs {
             throw InstallationError("\(directory)/\(name) is missing", remedy: "build it with: make build")
         }
     }
+
+    /// Where this executable is, and the others beside it.
+    static var directory: String? { File.resolve("/proc/self/exe").map(File.directory) }
 
     /// The name of a gateway worker, in logs and when it reports.
     public static func gatewayName(_ worker: Int) -> String { "gateway-\(worker)" }
@@ -58,7 +61,7 @@ public struct Programs {
     /// Applies the bridge's migrations to the database.
     public func migrate(_ tools: Tools) async throws {
         let result = try await tools.run(
-            ["\(directory)/drawbridge-bridge", "--migrate"] + arguments,
+            ["\(directory)/drawbridge-bridge"] + arguments + ["--migrate"],
             environment: ["DATABASE_URL": databaseURL, Lifecycle.supervisorVariable: String(getpid())])
         guard result.exit.isSuccess else { throw InstallationError("migrations failed: \(result.reason)") }
     }

@@ -10,13 +10,13 @@ public struct Settings: Sendable, Equatable {
     public let adminPort: UInt16?
 
     /// Reads `DATABASE_URL`, `DRAWBRIDGE_PORT` and `DRAWBRIDGE_ADMIN_PORT`; empty is unset.
-    public init() throws {
+    public init() throws(InstallationError) {
         try self.init { name in getenv(name).map { String(cString: $0) } }
     }
 
-    init(_ environment: (String) -> String?) throws {
+    init(_ environment: (String) -> String?) throws(InstallationError) {
         func value(_ name: String) -> String? { environment(name).flatMap { $0.isEmpty ? nil : $0 } }
-        func port(_ name: String) throws -> UInt16? {
+        func port(_ name: String) throws(InstallationError) -> UInt16? {
             guard let text = value(name) else { return nil }
             guard let port = UInt16(text) else {
                 throw InstallationError("\(name) is \(text)", remedy: "set it to a port from 0 (any free one) to 65535")

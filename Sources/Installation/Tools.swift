@@ -15,7 +15,10 @@ public final class Tools {
 
         /// What it said about a failure, on one line.
         public var reason: String {
-            let words = errors.split(separator: "\n").suffix(3).joined(separator: "; ")
+            let lines = errors.split(separator: "\n")
+            // What PostgreSQL's programs call an error, with what follows it; otherwise the last words.
+            let error = lines.firstIndex { $0.contains("ERROR:") || $0.contains("FATAL:") || $0.contains("error:") }
+            let words = (error.map { lines[$0...].prefix(3) } ?? lines.suffix(3)).joined(separator: "; ")
             return words.isEmpty ? exit.description : words
         }
     }

@@ -26,7 +26,7 @@ struct SupervisedProcessTests {
         let process = SupervisedProcess("worker", plan)
         try await withThrowingTaskGroup { group in
             group.addTask { try await process.run {} }
-            let lines = try await Loop.offload { output.readLines(4) }
+            let lines = try await output.readLines(4)
             #expect(lines == ["0", "1", "2", "3"])
             process.stop()
             try await group.waitForAll()
@@ -43,9 +43,9 @@ struct SupervisedProcessTests {
         let process = SupervisedProcess("worker", plan)
         try await withThrowingTaskGroup { group in
             group.addTask { try await process.run {} }
-            let first = try await Loop.offload { output.readLines(2) }
+            let first = try await output.readLines(2)
             process.send(signal: SIGKILL)
-            let second = try await Loop.offload { output.readLines(2) }
+            let second = try await output.readLines(2)
             #expect(first == second)
             #expect(first.last == "1 http")
             #expect(first.first?.hasPrefix("socket:") == true)
@@ -73,9 +73,9 @@ struct SupervisedProcessTests {
         let process = SupervisedProcess("worker", plan)
         try await withThrowingTaskGroup { group in
             group.addTask { try await process.run {} }
-            #expect(try await Loop.offload { output.readLines(1) } == ["up"])
+            #expect(try await output.readLines(1) == ["up"])
             process.stop()
-            #expect(try await Loop.offload { output.readLines(1) } == ["asked"])
+            #expect(try await output.readLines(1) == ["asked"])
             try await group.waitForAll()
         }
         #expect(process.processID == nil)
@@ -126,6 +126,7 @@ private final class Pipe: Sendable {
         precondition(pipe(&ends) == 0)
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         (reader, writer) = (ends[0], ends[1])
+        _ = fcntl(reader, F_SETFL, O_NONBLOCK)
     }
 
     deinit {
@@ -133,12 +134,12 @@ private final class Pipe: Sendable {
         close(writer)
     }
 
-    /// Blocks until so many lines have come.
-    func readLines(_ count: Int) -> [String] {
+    /// Waits until so many lines have come.
+    @OnLoop func readLines(_ count: Int) async throws -> [String] {
         var bytes: [UInt8] = []
         var byte: UInt8 = 0
-        while bytes.count(where: { $0 == UInt8(ascii: "\n") }) < count, read(reader, &byte, 1) == 1 {
-            bytes.append(byte)
+        while bytes.count(where: { $0 == UInt8(ascii: "\n") }) < count {
+            if read(reader, &byte, 1) == 1 { bytes.append(byte) } else { try await Loop.sleep(for: .milliseconds(2)) }
         }
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
     }

@@ -162,7 +162,7 @@ BEGIN
            md5('client ' || hotel_id || ' ' || noise % 20)::UUID AS client_id
     FROM rooms, generate_series(0, 2) AS slot, LATERAL (SELECT demo_noise(hotel_id, rooms.id, slot)) AS drawn (noise),
          LATERAL (SELECT today - 21 + slot * 27 + noise % 22) AS placed (arrival)
-    WHERE hotel_id BETWEEN from_id AND to_id AND for_sale AND NOT is_staff_room AND noise % 10 < 8;
+    WHERE hotel_id BETWEEN from_id AND to_id AND for_sale AND NOT is_staff_room AND noise % 10 < 7;
 
     -- The house keeps a room back for five nights after the last slot: one not bookable, one held for somebody.
     INSERT INTO demo_stay

@@ -1,0 +1,183 @@
+internal import Glibc
+public import Loop
+internal import Policy
+
+/// One thing `drawbridge doctor` looked at.
+public struct Finding: Sendable, Equatable, CustomStringConvertible {
+    /// What was looked at.
+    public let subject: String
+    /// What is wrong with it; `nil` when nothing is.
+    public let complaint: String?
+    /// What puts it right.
+    public let remedy: String?
+
+    /// Whether nothing is wrong.
+    public var isWell: Bool { complaint == nil }
+
+    static func well(_ subject: String) -> Finding { Finding(subject: subject, complaint: nil, remedy: nil) }
+
+    static func wrong(_ subject: String, _ complaint: String, fix: String) -> Finding {
+        Finding(subject: subject, complaint: complaint, remedy: fix)
+    }
+
+    /// One line: `ok`, or what is wrong and how to put it right.
+    public var description: String {
+        guard let complaint else { return "ok     \(subject)" }
+        let line = "WRONG  \(subject): \(complaint)"
+        return (line + (remedy.map { " — fix: \($0)" } ?? "")).split(separator: "\n").joined(separator: " ")
+    }
+}
+
+/// Looks at everything an installation needs, and changes nothing.
+@OnLoop
+public struct Examination {
+    private let home: Home
+    private let tools: Tools
+    private let config: String?
+
+    /// - Parameter config: what `--config` names.
+    public init(_ home: Home, config: String?, tools: Tools) {
+        self.home = home
+        self.config = config
+        self.tools = tools
+    }
+
+    /// What was found, in the order in which things depend on each other.
+    public func run() async throws -> [Finding] {
+        let settings: Settings
+        do { settings = try Settings() } catch {
+            return [.wrong("environment", error.message, fix: error.remedy ?? "correct it")]
+        }
+        var findings = programs(isDatabasePrivate: settings.databaseURL == nil)
+        findings += homeDirectory()
+        findings += policies(settings)
+        findings += try await certificate()
+        findings += try await DatabaseExamination(home, settings, tools: tools).run()
+        return findings
+    }
+
+    // MARK: Programs
+
+    private func programs(isDatabasePrivate: Bool) -> [Finding] {
+        var packages = [
+            "openssl": "openssl", "setpriv": "util-linux", "setsid": "util-linux", "psql": "postgresql-client",
+        ]
+        if isDatabasePrivate, SystemUser.isRoot { packages["test"] = "coreutils" }
+        var findings = packages.sorted { $0.key < $1.key }.map { program, package -> Finding in
+            (try? Tools.find(program)).map { .well("program \(program) (\($0))") }
+                ?? .wrong("program \(program)", "missing", fix: "Scripts/packages, or apt-get install \(package)")
+        }
+        if isDatabasePrivate {
+            do {
+                let found = try PostgreSQL.find(for: File.resolve(home.file("cluster")))
+                findings.append(.well("PostgreSQL \(found.version) (\(found.directory))"))
+            } catch { findings.append(.wrong("PostgreSQL", "\(error)", fix: "Scripts/packages, or set DATABASE_URL")) }
+            if SystemUser.isRoot, SystemUser(named: "postgres") == nil {
+                findings.append(.wrong("user postgres", "missing", fix: "Scripts/packages"))
+            }
+        }
+        for name in ["drawbridge-gateway", "drawbridge-bridge"] {
+            let path = Programs.directory.map { "\($0)/\(name)" } ?? name
+            findings.append(
+                access(path, X_OK) == 0
+                    ? .well("program \(path)") : .wrong("program \(path)", "missing", fix: "make build"))
+        }
+        return findings
+    }
+
+    // MARK: Home
+
+    private func homeDirectory() -> [Finding] {
+        guard let status = File.status(home.path) else {
+            return [.wrong("home \(home.path)", "not there yet", fix: "drawbridge up makes it")]
+        }
+        var findings: [Finding] = []
+        if status.st_uid != geteuid() {
+            findings.append(
+                .wrong("home \(home.path)", "belongs to another user", fix: "run as that user, or choose another home"))
+        } else if status.st_mode & 0o022 != 0 {
+            findings.append(.wrong("home \(home.path)", "others may write to it", fix: "chmod go-w \(home.path)"))
+        } else {
+            findings.append(.well("home \(home.path)"))
+        }
+        for path in Secrets.files(home) {
+            guard let status = File.status(path) else {
+                findings.append(.wrong(path, "not there yet", fix: "drawbridge up makes it"))
+                continue
+            }
+            findings.append(
+                status.st_mode & 0o077 == 0
+                    ? .well(path)
+                    : .wrong(path, "others can read this secret", fix: "chmod 600 \(path), and replace it"))
+        }
+        return findings
+    }
+
+    // MARK: Policies and ports
+
+    private func policies(_ settings: Settings) -> [Finding] {
+        let directory: String
+        do { directory = try PolicyDirectory.find(config, home: home) } catch {
+            return [.wrong("policies", error.message, fix: error.remedy ?? "--config DIR")]
+        }
+        var findings: [Finding] = []
+        func examine<Value>(_ file: String, _ load: (String) throws(PolicyError) -> Value) -> Value? {
+            do {
+                let value = try load("\(directory)/\(file)")
+                findings.append(.well("policy \(directory)/\(file)"))
+                return value
+            } catch {
+                // A mistake says what was expected in its place.
+                findings += error.mistakes.map { .wrong("policy", $0.description, fix: "correct the line") }
+                return nil
+            }
+        }
+        let gateway = examine("gateway.yaml") { path throws(PolicyError) in
+            try GatewayPolicy.load(path, installation: home.path)
+        }
+        _ = examine("bridge.yaml") { path throws(PolicyError) in try BridgePolicy.load(path) }
+        _ = examine("issuers.yaml") { path throws(PolicyError) in
+            try IssuerPolicy.load(path, installation: home.path)
+        }
+        _ = examine("openapi.yaml") { path throws(PolicyError) in try RouteTable.load(path) }
+        if let gateway { findings += ports(gateway, settings) }
+        return findings
+    }
+
+    private func ports(_ policy: GatewayPolicy, _ settings: Settings) -> [Finding] {
+        if HomeLock.isHeld(home) { return [.well("ports (drawbridge is running)")] }
+        var isFirst = true
+        return policy.listeners.map { listener in
+            let isAdmin = listener.name == GatewaySockets.adminName
+            let chosen = isAdmin ? settings.adminPort : isFirst ? settings.port : nil
+            let variable = isAdmin ? "DRAWBRIDGE_ADMIN_PORT" : isFirst ? "DRAWBRIDGE_PORT" : nil
+            if !isAdmin { isFirst = false }
+            let port = chosen ?? UInt16(listener.address.port)
+            do {
+                if port != 0 { try GatewaySockets.requireFree(listener.address.host, port, variable) }
+                return .well("port \(port) for \(listener.name)")
+            } catch {
+                return .wrong(
+                    "port \(port) for \(listener.name)", "\((error as? InstallationError)?.message ?? "\(error)")",
+                    fix: (error as? InstallationError)?.remedy ?? "choose another")
+            }
+        }
+    }
+
+    // MARK: Certificate
+
+    private func certificate() async throws -> [Finding] {
+        let path = home.certificateFile
+        guard File.exists(path) else { return [.wrong(path, "not there yet", fix: "drawbridge up makes it")] }
+        guard try await tools.run(["openssl", "x509", "-in", path, "-noout"]).exit.isSuccess else {
+            return [.wrong(path, "no certificate", fix: "replace it, or remove it: drawbridge up makes a new one")]
+        }
+        guard try await Certificate.isValid(path, days: 0, tools: tools) else {
+            return [.wrong(path, "expired", fix: "replace it, or remove it: drawbridge up makes a new one")]
+        }
+        guard try await Certificate.isValid(path, days: 7, tools: tools) else {
+            return [.wrong(path, "expires within a week", fix: "renew it, then send drawbridge up a SIGHUP")]
+        }
+        return [.well("certificate \(path)")]
+    }
+}

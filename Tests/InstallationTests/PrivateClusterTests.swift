@@ -1,0 +1,99 @@
+import Glibc
+import Lifecycle
+import Loop
+import Testing
+
+@testable import Installation
+
+@Suite("Private cluster")
+struct PrivateClusterTests {
+    init() { Loop.runInBackground() }
+
+    /// One cluster for all that is asked of it, because making one takes a second.
+    @Test("Data outlive a stop, a kill -9 of the server, and a server left behind", .timeLimit(.minutes(3)))
+    @OnLoop func lives() async throws {
+        let directory = try TemporaryDirectory()
+        let home = Home(path: directory.file("home"))
+        try home.create()
+        let secrets = try Secrets.prepare(home)
+
+        try await run(home, secrets) { cluster, _ in
+            try await cluster.database(secrets).run("CREATE TABLE guest (name TEXT); INSERT INTO guest VALUES ('a')")
+        }
+        #expect(File.names(in: home.file("run/postgresql")).isEmpty)
+
+        try await run(home, secrets) { cluster, server in
+            let database = cluster.database(secrets)
+            try await database.run("INSERT INTO guest VALUES ('b')")
+            let first = try #require(server.processID)
+            kill(first, SIGKILL)
+            while server.processID == first || !(PostmasterFile.read(cluster.directory)?.status == "ready") {
+                try await Loop.sleep(for: .milliseconds(5))
+            }
+            let names = try await until {
+                try await database.run("SELECT string_agg(name, ',' ORDER BY name) FROM guest")
+            }
+            #expect(names == "a,b")
+        }
+
+        let leftover = try await leaveServerBehind(home, secrets)
+        try await run(home, secrets) { cluster, _ in
+            let count = try await cluster.database(secrets).run("SELECT count(*) FROM guest")
+            #expect(count == "2")
+        }
+        #expect(try await leftover.waitForExit().isSuccess)
+    }
+
+    /// A password that is lost is replaced, because nobody but the installation knew it.
+    @Test("A lost password is replaced in the cluster", .timeLimit(.minutes(2)))
+    @OnLoop func lostPassword() async throws {
+        let directory = try TemporaryDirectory()
+        let home = Home(path: directory.file("home"))
+        try home.create()
+        try await run(home, try Secrets.prepare(home)) { _, _ in }
+        unlink(home.file("keys/database.password"))
+        let secrets = try Secrets.prepare(home)
+        try await run(home, secrets) { cluster, _ in
+            let one = try await cluster.database(secrets).run("SELECT 1")
+            #expect(one == "1")
+        }
+    }
+
+    @OnLoop private func run(
+        _ home: Home, _ secrets: Secrets,
+        _ body: @escaping @OnLoop (PrivateCluster, SupervisedProcess) async throws -> Void
+    ) async throws {
+        let cluster = try await PrivateCluster(home, tools: Tools())
+        let server = try cluster.server()
+        let group = ServiceGroup(
+            "test",
+            [
+                [Step("prepare") { try await cluster.prepare(secrets) }], [server],
+                [Step("body") { try await body(cluster, server) }],
+            ])
+        try await group.run { group.stop() }
+    }
+
+    /// Starts a server as an earlier run would have, and forgets it.
+    @OnLoop private func leaveServerBehind(_ home: Home, _ secrets: Secrets) async throws -> ChildProcess {
+        let cluster = try await PrivateCluster(home, tools: Tools())
+        try await cluster.prepare(secrets)
+        let prefix = SystemUser.isRoot ? try #require(SystemUser(named: "postgres")).prefix : ["env", "--"]
+        let command = prefix + [try PostgreSQL.find().program("postgres"), "-D", cluster.directory]
+        let child = try ChildProcess(
+            try Tools.find(command[0]), Array(command.dropFirst()), environment: Tools.environment,
+            descriptors: [.null, .inherit(cluster.log.descriptor), .inherit(cluster.log.descriptor)])
+        while !(PostmasterFile.read(cluster.directory)?.isReady(processID: child.processID) ?? false) {
+            try #require(child.isRunning)
+            try await Loop.sleep(for: .milliseconds(5))
+        }
+        return child
+    }
+
+    /// The answer once there is one: sessions of a killed server end a moment after it.
+    @OnLoop private func until(_ body: () async throws -> String) async throws -> String {
+        while true {
+            do { return try await body() } catch { try await Loop.sleep(for: .milliseconds(20)) }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+import Testing
+
+@testable import Installation
+
+@Suite("Texts an installation reads and writes")
+struct TextTests {
+    @Test(
+        "A home's path is absolute and tidy",
+        arguments: [("/a/b", "/a/b"), ("/a//b/", "/a/b"), ("/a/./b", "/a/b"), ("/a/x/../b", "/a/b"), ("/..", "/")])
+    func homePath(given: String, expected: String) {
+        #expect(Home(path: given).path == expected)
+    }
+
+    @Test("Ports come from the environment, empty is unset")
+    func settings() throws {
+        let settings = try Settings { ["DRAWBRIDGE_PORT": "0", "DRAWBRIDGE_ADMIN_PORT": "", "DATABASE_URL": ""][$0] }
+        #expect(settings.port == 0)
+        #expect(settings.adminPort == nil)
+        #expect(settings.databaseURL == nil)
+    }
+
+    @Test("What is no port is refused", arguments: ["x", "-1", "65536", "8443 "])
+    func badPort(text: String) {
+        #expect(throws: InstallationError.self) { try Settings { $0 == "DRAWBRIDGE_PORT" ? text : nil } }
+    }
+
+    @Test(
+        "A connection string is parted from its password",
+        arguments: [
+            ("postgresql://me:p%40ss@db.example/pms", "p@ss", "postgresql://me@db.example/pms"),
+            ("postgresql://me:pw@/pms?host=%2Frun", "pw", "postgresql://me@/pms?host=%2Frun"),
+            ("postgresql://me:pw@a:1,b:2/pms?x=y@z", "pw", "postgresql://me@a:1,b:2/pms?x=y@z"),
+            ("postgresql://me@db/pms", nil, "postgresql://me@db/pms"),
+            ("postgresql://db:5432/pms", nil, "postgresql://db:5432/pms"),
+            ("host=db dbname=pms", nil, "host=db dbname=pms"),
+        ] as [(String, String?, String)])
+    func connectionString(text: String, password: String?, rest: String) {
+        let parts = ConnectionString(text)
+        #expect(parts.password == password)
+        #expect(parts.rest == rest)
+    }
+
+    @Test("Percent-encoding keeps every text", arguments: ["", "a b/c", "日本", "%", "100%zz"])
+    func percentEncoding(text: String) {
+        #expect(PercentEncoding.decode(PercentEncoding.encode(text)) == text)
+    }
+
+    @Test("A server is ready when its note says so, of this process")
+    func postmasterFile() {
+        let text = "4242\n/data\n1795232830\n5432\n/run\n\n  1234  5\nready   \n"
+        let file = PostmasterFile(text)
+        #expect(file?.isReady(processID: 4242) == true)
+        #expect(file?.isReady(processID: 4243) == false)
+        #expect(PostmasterFile("4242\n/data\n")?.isReady(processID: 4242) == false)
+        #expect(PostmasterFile("") == nil)
+    }
+}

@@ -1,0 +1,113 @@
+import Glibc
+import Loop
+import Testing
+
+@testable import Installation
+
+/// The real `drawbridge` with stand-ins for the two processes it keeps running.
+@Suite("drawbridge up")
+struct UpTests {
+    init() { Loop.runInBackground() }
+
+    @Test("It starts the bridge before the gateways and stops them in reverse order", .timeLimit(.minutes(1)))
+    @OnLoop func order() async throws {
+        let trial = try Trial()
+        try await trial.start("--workers", "2")
+        #expect(try await trial.stop(SIGTERM).isSuccess)
+        let journal = try trial.journal
+        #expect(
+            journal.prefix(2) == ["migrate migrates", "bridge starts with bridge:process-admin and a database"])
+        #expect(
+            Set(journal[2...3]) == [
+                "gateway-0 starts with public:admin:process-admin", "gateway-1 starts with public:admin:process-admin",
+            ])
+        #expect(Set(journal[4...5]) == ["gateway-0 stops", "gateway-1 stops"])
+        #expect(journal[6...] == ["bridge stops"])
+    }
+
+    @Test("Nothing is left when it has stopped: no process, no socket", .timeLimit(.minutes(1)))
+    @OnLoop func leavesNothing() async throws {
+        let trial = try Trial()
+        try await trial.start("--workers", "2")
+        #expect(!trial.processes.isEmpty)
+        _ = try await trial.stop(SIGINT)
+        #expect(trial.processes.isEmpty)
+        #expect(!File.names(in: trial.home.file("run")).contains { $0.hasSuffix(".sock") })
+    }
+
+    @Test("Nothing is left when it is killed", .timeLimit(.minutes(1)))
+    @OnLoop func leavesNothingWhenKilled() async throws {
+        let trial = try Trial()
+        try await trial.start("--workers", "2")
+        _ = try await trial.stop(SIGKILL)
+        while !trial.processes.isEmpty { try await Loop.sleep(for: .milliseconds(5)) }
+    }
+
+    @Test("A worker that dies is replaced; no connection is refused meanwhile", .timeLimit(.minutes(1)))
+    @OnLoop func replacesWorkers() async throws {
+        let trial = try Trial()
+        try await trial.start("--workers", "1")
+        let first = try trial.greeting()
+        #expect(first.name == "gateway-0" && first.restarts == 0)
+        kill(first.processID, SIGKILL)
+        for _ in 0..<20 {
+            let next = try trial.greeting()
+            #expect(next.restarts == 1 || next.processID == first.processID)
+        }
+        #expect(try trial.log.contains("process ended; it is restarted"))
+        #expect(try await trial.stop(SIGTERM).isSuccess)
+    }
+
+    @Test("A second one in the same home is refused, the first goes on", .timeLimit(.minutes(1)))
+    @OnLoop func refusesSecond() async throws {
+        let trial = try Trial()
+        try await trial.start("--workers", "1")
+        let second = try await trial.run("up")
+        #expect(second.exit.status == 1)
+        #expect(second.errors.contains("drawbridge runs already in \(trial.home.path)"))
+        #expect(try trial.greeting().restarts == 0)
+        _ = try await trial.stop(SIGTERM)
+    }
+
+    @Test("A port in use is named, and nothing is started", .timeLimit(.minutes(1)))
+    @OnLoop func portInUse() async throws {
+        let first = try Trial()
+        try await first.start("--workers", "1")
+        let second = try Trial()
+        let result = try await second.run("up", environment: ["DRAWBRIDGE_PORT": String(first.port)])
+        #expect(result.exit.status == 1)
+        #expect(result.errors.contains("127.0.0.1:\(first.port) is taken by another program"))
+        #expect(!File.exists(second.home.file("journal")))
+        _ = try await first.stop(SIGTERM)
+    }
+
+    @Test("Without its bridge it stops what it started and exits 1", .timeLimit(.minutes(1)))
+    @OnLoop func bridgeFails() async throws {
+        let trial = try Trial()
+        try File.write("", to: trial.home.file("fail-bridge"), mode: 0o600)
+        let result = try await trial.run("up")
+        #expect(result.exit.status == 1)
+        #expect(result.errors.contains("bridge does not start: exit status 78"))
+        #expect(trial.processes.isEmpty)
+    }
+
+    @Test("SIGHUP reaches every gateway and nobody else", .timeLimit(.minutes(1)))
+    @OnLoop func reload() async throws {
+        let trial = try Trial()
+        try await trial.start("--workers", "2")
+        trial.signal(SIGHUP)
+        while try trial.journal.count(where: { $0.hasSuffix("reloads") }) < 2 {
+            try await Loop.sleep(for: .milliseconds(5))
+        }
+        _ = try await trial.stop(SIGTERM)
+        #expect(try !trial.journal.contains("bridge reloads"))
+    }
+
+    @Test(
+        "What it does not understand gets its usage and status 64", arguments: [["fly"], ["up", "--workers", "0"], []])
+    @OnLoop func usage(arguments: [String]) async throws {
+        let result = try await Tools().run([Trial.executable] + arguments)
+        #expect(result.exit.status == 64)
+        #expect(result.errors.contains("usage: drawbridge"))
+    }
+}

@@ -40,7 +40,7 @@ public struct Currency: Hashable, Sendable {
         return exponents
     }()
 
-    /// ISO 4217 list one, as published by SIX in 2025.
+    /// ISO 4217 list one without funds, metals and test codes, as of 2026 (BGN and ANG have ended).
     private static let codesByExponent: [(UInt8, String)] = [
         (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"),
         (3, "BHD IQD JOD KWD LYD OMR TND"),

@@ -1,7 +1,15 @@
 /// A UUID (RFC 9562): the PMS's key of a reservation, under which clients know their booking.
 public struct BookingID: Hashable, Sendable {
-    private let high: UInt64
-    private let low: UInt64
+    /// The first eight bytes, most significant first.
+    public let high: UInt64
+    /// The last eight bytes, most significant first.
+    public let low: UInt64
+
+    /// An id by its bytes.
+    public init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
 
     /// A new id, version 4: 122 bits of the system's randomness.
     public static func random() -> BookingID {

@@ -37,3 +37,12 @@ public struct FixedPoint: Hashable, Sendable {
         tenThousandths = value
     }
 }
+
+extension FixedPoint {
+    /// The number as PostgreSQL reads a NUMERIC, with four decimals.
+    public var decimalText: String {
+        let digits = String(tenThousandths.magnitude)
+        let padded = String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+        return (tenThousandths < 0 ? "-" : "") + padded.dropLast(4) + "." + padded.suffix(4)
+    }
+}

@@ -1,1 +1,0 @@
-// PMS: to be written.

@@ -1,0 +1,230 @@
+public import Booking
+internal import Loop
+public import Postgres
+public import Stay
+
+/// A reservation as it is written into the PMS: whole, priced, its rooms chosen.
+public struct NewReservation: Sendable {
+    public let id: BookingID
+    public let request: BookingRequest
+    public let client: BookingID
+    /// Whether the client is not in the PMS yet.
+    public let isNewClient: Bool
+    public let rooms: [ReservedRoom]
+    /// In whose name the PMS records the reservation.
+    public let agent: String
+    /// The PMS user who makes it.
+    public let user: Int32
+
+    public init(
+        id: BookingID, request: BookingRequest, client: BookingID, isNewClient: Bool, rooms: [ReservedRoom],
+        agent: String, user: Int32
+    ) {
+        self.id = id
+        self.request = request
+        self.client = client
+        self.isNewClient = isNewClient
+        self.rooms = rooms
+        self.agent = agent
+        self.user = user
+    }
+}
+
+/// One room of a reservation, the same for all its nights.
+public struct ReservedRoom: Sendable {
+    public let room: Int32
+    public let guests: Int32
+    public let plan: Plan
+    public let quote: RoomQuote
+
+    public init(room: Int32, guests: Int32, plan: Plan, quote: RoomQuote) {
+        self.room = room
+        self.guests = guests
+        self.plan = plan
+        self.quote = quote
+    }
+}
+
+extension RhtHotel {
+    /// Lets no other booking of ours change the hotel's rooms until the transaction ends.
+    ///
+    /// The PMS's own writers take no lock; what they do meanwhile shows in its change log.
+    public static func lock(hotel: Int32) -> Query<Void> { ReservationStatements.lock(hotel) }
+
+    /// The rooms of some types, with the nights of the stay on which each is taken, locked in the order of their ids.
+    public static func candidates(hotel: Int32, types: [Int32], stay: Stay) -> Query<CandidateRoom> {
+        ReservationStatements.candidates(hotel, types, stay.arrival, stay.departure)
+    }
+
+    /// The client with exactly these particulars, if there is one.
+    public static func client(_ guest: Guest) -> Query<BookingID> {
+        ReservationStatements.client(guest.name, guest.nameKana, guest.email, guest.phone)
+    }
+
+    /// The statements that write a reservation, in an order that its foreign keys allow.
+    public static func insert(_ new: NewReservation) -> [Query<Void>] {
+        let request = new.request
+        var nights = NightColumns()
+        for room in new.rooms {
+            for night in room.quote.nights { nights.append(night, of: room) }
+        }
+        var statements: [Query<Void>] = []
+        if new.isNewClient {
+            let guest = request.guest
+            statements.append(
+                ReservationStatements.insertClient(
+                    new.client, guest.name, guest.nameKana, guest.email, guest.phone, new.user))
+        }
+        statements += [
+            ReservationStatements.insertReservation(
+                new.id, request.hotel, new.client, request.stay.arrival, request.stay.departure,
+                new.rooms.reduce(0) { $0 + $1.guests }, request.holdMinutes == nil ? "confirmed" : "hold", new.agent,
+                request.engineID, request.paymentTiming.rawValue, request.comment, new.user),
+            ReservationStatements.insertDetails(
+                request.hotel, new.id, nights.ids, nights.days, nights.rooms, nights.globalPlans, nights.hotelPlans,
+                nights.planNames, nights.planTypes, nights.guests, nights.prices, new.user),
+            ReservationStatements.insertClients(request.hotel, nights.ids, new.client, new.user),
+            ReservationStatements.insertRates(
+                request.hotel, nights.ids, nights.prices, nights.taxes, nights.taxRates, new.user),
+        ]
+        return statements
+    }
+
+    /// The statements that give a reservation's rooms back and keep its prices. No fee: its nights are not billed.
+    public static func cancel(_ id: BookingID, hotel: Int32, user: Int32) -> [Query<Void>] {
+        [
+            ReservationStatements.cancelReservation(hotel, id, user),
+            ReservationStatements.cancelDetails(hotel, id, user),
+        ]
+    }
+
+    /// The columns of the rows of `reservation_details`, one element a row.
+    private struct NightColumns {
+        var ids: [BookingID] = []
+        var days: [Day] = []
+        var rooms: [Int32] = []
+        var globalPlans: [Int32?] = []
+        var hotelPlans: [Int32?] = []
+        var planNames: [String] = []
+        var planTypes: [String] = []
+        var guests: [Int32] = []
+        var prices: [Int64] = []
+        var taxes: [Int32?] = []
+        var taxRates: [String?] = []
+
+        mutating func append(_ night: RoomQuote.Night, of room: ReservedRoom) {
+            ids.append(.random())
+            days.append(night.night)
+            rooms.append(room.room)
+            globalPlans.append(room.plan.key.globalPlan)
+            hotelPlans.append(room.plan.key.hotelPlan)
+            planNames.append(room.plan.name)
+            planTypes.append(room.plan.type.rawValue)
+            guests.append(room.guests)
+            prices.append(night.storedPrice)
+            taxes.append(room.plan.tax?.id)
+            taxRates.append(room.plan.tax?.rate?.decimalText)
+        }
+    }
+}
+
+/// The adapter's part of a booking's transaction.
+private enum ReservationStatements {
+    /// The first number tells our locks from anybody else's in the database: "DB" in ASCII.
+    static let lock = Statement<Void, Int32>("rht.lock_hotel", "SELECT pg_advisory_xact_lock(17474, $1)") { row in
+        _ = try row.next(NothingRead.self)
+    }
+
+    static let candidates = Statement<CandidateRoom, Int32, [Int32], Day, Day>(
+        "rht.candidates",
+        """
+        SELECT rooms.id, rooms.room_type_id, rooms.capacity, rooms.assignment_priority,
+               ARRAY (SELECT date FROM reservation_details AS detail
+                      WHERE detail.hotel_id = $1 AND detail.room_id = rooms.id
+                        AND detail.date >= $3 AND detail.date < $4 AND detail.cancelled IS NULL)
+        FROM rooms
+        WHERE rooms.hotel_id = $1 AND rooms.room_type_id = ANY ($2) AND rooms.for_sale AND NOT rooms.is_staff_room
+        ORDER BY rooms.id FOR UPDATE
+        """
+    ) { row in
+        CandidateRoom(
+            id: try row.next(), type: try row.next(), capacity: try row.next(), priority: try row.next(),
+            takenNights: try row.next())
+    }
+
+    static let client = Statement<BookingID, String, String?, String?, String?>(
+        "rht.client",
+        """
+        SELECT id FROM clients
+        WHERE name = $1 AND name_kana IS NOT DISTINCT FROM $2 AND email IS NOT DISTINCT FROM $3
+          AND phone IS NOT DISTINCT FROM $4 AND legal_or_natural_person = 'natural'
+        ORDER BY created_at, id LIMIT 1
+        """
+    ) { row in try row.next() }
+
+    static let insertClient = Statement<Void, BookingID, String, String?, String?, String?, Int32>(
+        "rht.insert_client",
+        """
+        INSERT INTO clients (id, name, name_kana, email, phone, legal_or_natural_person, created_by, updated_by)
+        VALUES ($1, $2, $3, $4, $5, 'natural', $6, $6)
+        """)
+
+    static let insertReservation = Statement<
+        Void, BookingID, Int32, BookingID, Day, Day, Int32, String, String, String, String, String?, Int32
+    >(
+        "rht.insert_reservation",
+        """
+        INSERT INTO reservations (id, hotel_id, reservation_client_id, check_in, check_out, number_of_people, status,
+                                  type, agent, ota_reservation_id, payment_timing, comment, created_by, updated_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'web', $8, $9, $10, $11, $12, $12)
+        """)
+
+    static let insertDetails = Statement<
+        Void, Int32, BookingID, [BookingID], [Day], [Int32], [Int32?], [Int32?], [String], [String], [Int32], [Int64],
+        Int32
+    >(
+        "rht.insert_details",
+        """
+        INSERT INTO reservation_details (id, hotel_id, reservation_id, date, room_id, plans_global_id, plans_hotel_id,
+                                         plan_name, plan_type, number_of_people, price, billable, created_by,
+                                         updated_by)
+        SELECT night.id, $1, $2, night.date, night.room, night.global_plan, night.hotel_plan, night.plan_name,
+               night.plan_type, night.guests, night.price, TRUE, $12, $12
+        FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11)
+             AS night (id, date, room, global_plan, hotel_plan, plan_name, plan_type, guests, price)
+        """)
+
+    static let insertClients = Statement<Void, Int32, [BookingID], BookingID, Int32>(
+        "rht.insert_reservation_clients",
+        """
+        INSERT INTO reservation_clients (hotel_id, reservation_details_id, client_id, created_by, updated_by)
+        SELECT $1, detail, $3, $4, $4 FROM unnest($2) AS detail
+        """)
+
+    static let insertRates = Statement<Void, Int32, [BookingID], [Int64], [Int32?], [String?], Int32>(
+        "rht.insert_reservation_rates",
+        """
+        INSERT INTO reservation_rates (hotel_id, reservation_details_id, adjustment_type, adjustment_value, price,
+                                       tax_type_id, tax_rate, created_by, updated_by)
+        SELECT $1, rate.detail, 'base_rate', rate.price, rate.price, rate.tax, rate.tax_rate::NUMERIC, $6, $6
+        FROM unnest($2, $3, $4, $5) AS rate (detail, price, tax, tax_rate)
+        """)
+
+    static let cancelReservation = Statement<Void, Int32, BookingID, Int32>(
+        "rht.cancel_reservation",
+        "UPDATE reservations SET status = 'cancelled', updated_by = $3 WHERE hotel_id = $1 AND id = $2")
+
+    static let cancelDetails = Statement<Void, Int32, BookingID, Int32>(
+        "rht.cancel_details",
+        """
+        UPDATE reservation_details SET cancelled = gen_random_uuid(), billable = FALSE, updated_by = $3
+        WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL
+        """)
+}
+
+/// A column of type void, which has no value.
+private struct NothingRead: PostgresDecodable {
+    static func canDecode(_ type: PostgresType) -> Bool { true }
+
+    init(postgres field: Span<UInt8>, type: PostgresType) throws(Postgres.FieldError) {}
+}

@@ -3,6 +3,7 @@ internal import Booking
 internal import Cryptography
 internal import HTTP
 internal import Loop
+internal import PMS
 internal import Server
 internal import Stay
 

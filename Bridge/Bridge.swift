@@ -4,6 +4,7 @@ internal import FoundationEssentials
 internal import Lifecycle
 internal import Loop
 internal import PMS
+internal import Policy
 internal import Postgres
 internal import Server
 internal import Telemetry

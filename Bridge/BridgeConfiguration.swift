@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HTTP
 internal import Lifecycle
 internal import Policy
 internal import Postgres

@@ -25,6 +25,7 @@ enum BridgeError: Error {
 }
 
 /// The one place where the bridge's errors become answers.
+@OnLoop
 enum ErrorResponse {
     static func problem(for error: any Error, _ request: Request) -> any Error {
         switch error {

@@ -1,9 +1,11 @@
 internal import HTTP
 internal import JSONText
+internal import Loop
 internal import Policy
 internal import Server
 
 /// Finds the hotel that a request is about, where its route says it stands.
+@OnLoop
 enum HotelReference {
     /// - Returns: nil where the route names no hotel; the bridge then checks what it finds.
     /// - Throws: `Refusal` when the hotel is missing or no hotel id.

@@ -52,7 +52,8 @@ let package = Package(
         module("Cryptography", "COpenSSL"),
         module("HTTP"),
         module("TLS", "Loop", "COpenSSL"),
-        module("Server", "Loop", "HTTP", "Telemetry"),
+        module("JSONText"),
+        module("Server", "Loop", "HTTP", "JSONText", "Telemetry"),
         module("Client", "Loop", "HTTP", "Telemetry"),
         module("Proxy", "Loop", "HTTP", "Server", "Client"),
         module("Authentication", "CLibJWT", "Cryptography"),
@@ -62,7 +63,7 @@ let package = Package(
         // The hotel's domain.
         module("Stay"),
         module("Availability", "Stay"),
-        module("Booking", "Stay"),
+        module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
@@ -76,12 +77,15 @@ let package = Package(
         process("drawbridge", "Sources/Drawbridge", "Loop", "Lifecycle", "Installation", "Policy", "Telemetry"),
         process(
             "drawbridge-gateway", "Gateway",
-            "Loop", "HTTP", "TLS", "Server", "Client", "Proxy", "Policy", "Authentication", "Cryptography",
-            "Installation", "Lifecycle", "Telemetry"),
+            "Loop", "HTTP", "TLS", "JSONText", "Server", "Client", "Proxy", "Policy", "Authentication", "Cryptography",
+            "Lifecycle", "Telemetry"),
         process(
             "drawbridge-bridge", "Bridge",
-            "Loop", "HTTP", "Server", "Policy", "Authentication", "Postgres", "Telemetry", "Stay", "Availability",
-            "Booking", "PMS"),
+            resources: [
+                .embedInCode("Migrations/0001_booking.sql"), .embedInCode("Migrations/0002_booking_engine.sql"),
+            ],
+            "Loop", "HTTP", "JSONText", "Server", "Policy", "Authentication", "Cryptography", "Postgres", "Lifecycle",
+            "Telemetry", "Stay", "Availability", "Booking", "PMS"),
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
@@ -98,7 +102,7 @@ let package = Package(
         // Tests and benchmarks.
         tests("StayTests", "Stay"),
         tests("AvailabilityTests", "Availability", "Stay"),
-        tests("BookingTests", "Booking", "Stay"),
+        tests("BookingTests", "Booking", "JSONText", "Stay"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
         tests("PostgresTests", "Postgres", "Loop"),
         tests("LoopTests", "Loop"),

@@ -1,6 +1,7 @@
 internal import Authentication
 internal import Client
 internal import HTTP
+internal import Loop
 internal import Policy
 internal import Server
 internal import Telemetry
@@ -17,6 +18,7 @@ enum Refusal: Error {
 }
 
 /// The one place where the gateway's errors become answers.
+@OnLoop
 enum ErrorResponse {
     static func problem(for error: any Error, _ request: Request) -> any Error {
         switch error {

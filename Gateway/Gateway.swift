@@ -13,6 +13,7 @@ internal import Telemetry
 /// One worker, put together in the order a request passes it: listeners, pipeline, bridge.
 @OnLoop
 final class Gateway {
+    private let name: String
     private let configuration: GatewayConfiguration
     private let upstream: Upstream
     private let certificates: [TLSServerContext]
@@ -42,10 +43,11 @@ final class Gateway {
                 try ListeningSocket(
                     address: policy.address.host, port: UInt16(policy.address.port), isShared: true)
             }
-            let isAdmin = policy.name == "admin"
+            let handler: any Handler = policy.name == "admin" ? node : pipeline
+            var makeSecurity: (@OnLoop () throws -> any StreamSecurity)?
+            if let certificate { makeSecurity = { try certificate.makeSession() } }
             let server = Server(
-                name: policy.name, configuration: configuration.server, handler: isAdmin ? node : pipeline,
-                makeSecurity: certificate.map { certificate in { certificate.makeSession() } })
+                name: policy.name, configuration: configuration.server, handler: handler, makeSecurity: makeSecurity)
             servers.append((server, try Listener(socket)))
         }
         let socket = try context.socket("process-admin") {
@@ -56,8 +58,6 @@ final class Gateway {
         self.servers = servers
         self.name = name
     }
-
-    private let name: String
 
     /// Serves until a signal says to stop, then finishes what is open.
     func run() async throws {
@@ -101,9 +101,9 @@ final class Gateway {
 
 extension TLSServerContext {
     convenience init(policy: GatewayPolicy.TLS) throws {
-        try self.init(
-            certificateFile: policy.certificateFile, keyFile: policy.keyFile,
-            minimumVersion: policy.minimumVersion == .tls12 ? .tls12 : .tls13)
+        var configuration = Configuration(certificateChainPath: policy.certificateFile, keyPath: policy.keyFile)
+        configuration.minimumVersion = policy.minimumVersion == .tls12 ? .tls12 : .tls13
+        try self.init(configuration)
     }
 }
 

@@ -1,5 +1,6 @@
 internal import Authentication
 internal import Client
+internal import HTTP
 internal import Lifecycle
 internal import Policy
 internal import Server

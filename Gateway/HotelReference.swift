@@ -1,9 +1,11 @@
-internal import FoundationEssentials
 internal import HTTP
+internal import JSONText
+internal import Loop
 internal import Policy
 internal import Server
 
 /// Finds the hotel that a request is about, where its route says it stands.
+@OnLoop
 enum HotelReference {
     /// - Returns: nil where the route names no hotel; the bridge then checks what it finds.
     /// - Throws: `Refusal` when the hotel is missing or no hotel id.
@@ -34,44 +36,18 @@ enum HotelReference {
         }
     }
 
+    /// The value at a JSON pointer (RFC 6901, member names only): an integer or, as PMS clients send it, a numeric string.
     private static func hotelID(at pointer: String, in content: [UInt8]) throws -> Int32 {
-        let decoder = JSONDecoder()
-        decoder.userInfo[Member.pointerKey] = pointer.split(separator: "/").map(String.init)
-        do {
-            return try decoder.decode(Member.self, from: Data(content)).hotelID
-        } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty {
-            throw Refusal.malformedJSON
-        } catch {
-            throw Refusal.invalidField(pointer: pointer, "a hotel id is needed here")
-        }
-    }
-
-    /// The value at a JSON pointer, which may be an integer or, as PMS clients send it, a numeric string.
-    private struct Member: Decodable {
-        static let pointerKey = CodingUserInfoKey(rawValue: "pointer")!
-
-        let hotelID: Int32
-
-        private struct Key: CodingKey {
-            let stringValue: String
-            var intValue: Int? { nil }
-
-            init(stringValue: String) { self.stringValue = stringValue }
-            init?(intValue: Int) { nil }
-        }
-
-        init(from decoder: any Decoder) throws {
-            let keys = (decoder.userInfo[Self.pointerKey] as? [String] ?? []).map(Key.init)
-            guard let last = keys.last else { throw Refusal.malformedJSON }
-            var container = try decoder.container(keyedBy: Key.self)
-            for key in keys.dropLast() { container = try container.nestedContainer(keyedBy: Key.self, forKey: key) }
-            if let number = try? container.decode(Int32.self, forKey: last) {
-                hotelID = number
-            } else {
-                let text = try container.decode(String.self, forKey: last)
-                guard let number = Int32(text) else { throw Refusal.malformedJSON }
-                hotelID = number
+        guard var value = try? JSONValue(parsing: content) else { throw Refusal.malformedJSON }
+        for name in pointer.split(separator: "/") {
+            guard let member = value[String(name)] else {
+                throw Refusal.invalidField(pointer: pointer, "a hotel id is needed here")
             }
+            value = member
         }
+        guard let id = value.string.flatMap({ Int32($0) }) ?? value.integer.flatMap({ Int32(exactly: $0) }) else {
+            throw Refusal.invalidField(pointer: pointer, "a hotel id is an integer")
+        }
+        return id
     }
 }

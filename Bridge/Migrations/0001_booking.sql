@@ -45,24 +45,17 @@ CREATE TABLE drawbridge.booking_rooms (
     CONSTRAINT booking_rooms_room_once UNIQUE (booking_id, room_id)
 );
 
--- Answers already given, kept for 24 hours, so that a request sent twice is carried out once. A record is claimed
--- before the work (locked_until) and answered after it. A claim that its process did not live to answer may be taken
--- over when locked_until has passed: the booking, if it was made, is found again by its booking_engine_id.
+-- Answers already given, kept for 24 hours, so that a request sent twice is carried out once. A record commits together
+-- with what it answers for; that a request is still under way is told by an advisory lock, which dies with its session.
 CREATE TABLE drawbridge.idempotency_records (
     client TEXT NOT NULL CHECK (length(client) BETWEEN 1 AND 200),
     key TEXT NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
     request_hash BYTEA NOT NULL CHECK (length(request_hash) = 32),
-    locked_until TIMESTAMPTZ,
-    status SMALLINT CHECK (status BETWEEN 100 AND 599),
-    response_headers JSONB,
-    response_body BYTEA,
+    status INTEGER NOT NULL CHECK (status BETWEEN 200 AND 499),
+    booking_id UUID,
+    response_body BYTEA NOT NULL,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-    PRIMARY KEY (client, key),
-    CONSTRAINT idempotency_claimed_or_answered CHECK (
-        CASE WHEN status IS NULL
-            THEN locked_until IS NOT NULL AND response_headers IS NULL AND response_body IS NULL
-            ELSE locked_until IS NULL AND response_headers IS NOT NULL AND response_body IS NOT NULL
-        END)
+    PRIMARY KEY (client, key)
 );
 COMMENT ON COLUMN drawbridge.idempotency_records.request_hash IS 'SHA-256 of method, target and body';
 CREATE INDEX idempotency_records_age ON drawbridge.idempotency_records (created_at);

@@ -1,3 +1,4 @@
+public import JSONText
 public import Stay
 
 /// A booking as clients see it.
@@ -131,10 +132,9 @@ public struct SyncState: Hashable, Sendable {
 extension Booking {
     /// Appends the booking as a JSON object: money in minor units, days as YYYY-MM-DD, instants as RFC 3339 in UTC.
     public func appendJSON(to bytes: inout [UInt8]) {
-        var json = JSONWriter(appendingTo: bytes)
-        bytes = []  // The writer owns the storage while it works, so that appending does not copy it.
+        var json = JSONWriter()
         write(to: &json)
-        bytes = json.bytes
+        bytes += json.bytes
     }
 
     /// Writes the booking as a JSON object.
@@ -142,11 +142,11 @@ extension Booking {
         json.object { json in
             json.member("booking_id", id.description)
             json.member("booking_engine_id", engineID)
-            json.member("hotel_id", Int64(hotel))
+            json.member("hotel_id", Int(hotel))
             json.member("status", status.rawValue)
-            json.member("check_in", stay.arrival)
-            json.member("check_out", stay.departure)
-            json.array("rooms", of: rooms) { json, room in room.write(to: &json) }
+            json.member("check_in") { stay.arrival.append(to: &$0) }
+            json.member("check_out") { stay.departure.append(to: &$0) }
+            json.array("rooms", rooms) { json, room in room.write(to: &json) }
             json.object("guest") { json in
                 json.member("name", guest.name)
                 json.member("name_kana", guest.nameKana)
@@ -154,7 +154,7 @@ extension Booking {
                 json.member("phone", guest.phone)
             }
             json.object("total") { json in
-                json.member("amount", total.minorUnits)
+                json.member("amount", Int(total.minorUnits))
                 json.member("currency", total.currency.code)
             }
             json.object("sync") { json in
@@ -162,7 +162,7 @@ extension Booking {
                 json.member("last_attempt", sync.lastAttempt?.description)
                 json.member("error", sync.error)
             }
-            json.member("version", Int64(version))
+            json.member("version", Int(version))
             json.member("created_at", createdAt.description)
             json.member("updated_at", updatedAt.description)
             if let holdExpiresAt { json.member("hold_expires_at", holdExpiresAt.description) }
@@ -174,14 +174,14 @@ extension Booking {
 extension BookedRoom {
     fileprivate func write(to json: inout JSONWriter) {
         json.object { json in
-            json.member("room_type_id", Int64(type))
+            json.member("room_type_id", Int(type))
             json.member("room_number", number)
-            json.member("guests", Int64(guests))
+            json.member("guests", Int(guests))
             json.member("plan_key", plan?.description)
-            json.array("nights", of: nights) { json, night in
+            json.array("nights", nights) { json, night in
                 json.object { json in
-                    json.member("date", night.night)
-                    json.member("price", night.price)
+                    json.member("date") { night.night.append(to: &$0) }
+                    json.member("price", Int(night.price))
                 }
             }
         }

@@ -1,3 +1,4 @@
+internal import JSONText
 import Stay
 
 /// The body of `POST /api/booking-engine/bookings` as far as it can be read without knowing the hotel. Read it, look up

@@ -1,3 +1,5 @@
+internal import JSONText
+
 /// Reads the members of a JSON object one by one and collects what is wrong with each, so that a client learns of all its
 /// mistakes at once. Members that nobody asked for are errors too.
 struct FieldReader {

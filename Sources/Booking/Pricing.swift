@@ -1,3 +1,4 @@
+internal import JSONText
 public import Stay
 
 /// A rate of a plan, as a row of the PMS's `plans_rates` says it.

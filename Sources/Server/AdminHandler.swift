@@ -1,4 +1,4 @@
-public import HTTP
+internal import HTTP
 public import Loop
 internal import Telemetry
 

@@ -1,4 +1,5 @@
 public import HTTP
+internal import JSONText
 
 /// An answer that says what went wrong, as `application/problem+json` (RFC 9457).
 ///

@@ -66,14 +66,7 @@ final class TicketKeys {
     }
 
     private static func setUp(_ mac: OpaquePointer?, _ key: Key) -> Bool {
-        var digest = Array("SHA256".utf8CString)
-        return digest.withUnsafeMutableBufferPointer { digest in
-            var parameters = [
-                OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.baseAddress, 0),
-                OSSL_PARAM_construct_end(),
-            ]
-            return EVP_MAC_init(mac, key.macKey, key.macKey.count, &parameters) == 1
-        }
+        drawbridge_EVP_MAC_init_SHA256(mac, key.macKey, key.macKey.count) == 1
     }
 
     private static func random(_ count: Int) -> [UInt8] {

@@ -1,4 +1,5 @@
 import Booking
+import JSONText
 import Stay
 import Testing
 

@@ -31,3 +31,12 @@ static inline int drawbridge_SSL_set_server_name(SSL *ssl, const char *name) {
 static inline int drawbridge_SSL_CTX_new_index(void) {
     return SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 }
+
+// Here, because a parameter keeps pointers to its name and value, and Swift's strings give theirs for one call only.
+static inline int drawbridge_EVP_MAC_init_SHA256(EVP_MAC_CTX *mac, const unsigned char *key, size_t count) {
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
+        OSSL_PARAM_construct_end(),
+    };
+    return EVP_MAC_init(mac, key, count, parameters);
+}

@@ -1,4 +1,4 @@
-/// Writes JSON text straight into bytes, for answers on the hot path. Reading JSON is Foundation's.
+/// Writes JSON text straight into bytes, for answers on the hot path. `JSONValue` reads.
 public struct JSONWriter: Sendable {
     /// The text so far.
     public private(set) var bytes: [UInt8] = []
@@ -64,7 +64,7 @@ public struct JSONWriter: Sendable {
 
     /// A string that `append` writes and that needs no escaping, such as a date.
     @inline(__always)
-    public mutating func member(_ name: StaticString, plain append: (inout [UInt8]) -> Void) {
+    public mutating func member(_ name: StaticString, _ append: (inout [UInt8]) -> Void) {
         key(name)
         bytes.append(UInt8(ascii: "\""))
         append(&bytes)

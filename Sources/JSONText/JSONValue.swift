@@ -40,6 +40,11 @@ public enum JSONValue: Hashable, Sendable {
         if case .string(let text) = self { text } else { nil }
     }
 
+    /// The value of an integer.
+    public var integer: Int64? {
+        if case .integer(let value) = self { value } else { nil }
+    }
+
     /// The members of an object.
     public var members: [Member]? {
         if case .object(let members) = self { members } else { nil }

@@ -1,0 +1,55 @@
+internal import Cryptography
+internal import HTTP
+internal import Loop
+internal import Server
+
+/// What a resource answers.
+struct Answer {
+    var status: Status = .ok
+    var fields = Fields()
+    var content: [UInt8]
+
+    /// A JSON answer.
+    static func json(_ content: [UInt8], status: Status = .ok) -> Answer {
+        var fields = Fields()
+        fields.append(.contentType, "application/json")
+        return Answer(status: status, fields: fields, content: content)
+    }
+
+    /// A JSON answer from memory.
+    ///
+    /// - Parameters:
+    ///   - age: seconds since it was read from the PMS.
+    ///   - timeToLive: seconds it counts as fresh; nil where only a trigger changes it.
+    static func cached(_ content: [UInt8], age: Int, timeToLive: Int?) -> Answer {
+        var answer = json(content)
+        answer.fields.append(.etag, "\"\(Hexadecimal.encode(SHA256.hash(content.span).bytes.prefix(12)))\"")
+        answer.fields.append(.age, String(age))
+        answer.fields.append(
+            .cacheStatus, timeToLive.map { "Drawbridge; hit; ttl=\($0 - age)" } ?? "Drawbridge; hit")
+        answer.fields.append(.cacheControl, "private, no-cache")
+        return answer
+    }
+
+    /// Sends it, or 304 where the client has it already (RFC 9110 §13.1.2).
+    @OnLoop
+    func send(to request: Request, _ writer: consuming ResponseWriter) {
+        if status == .ok, let tag = fields[.etag], let condition = request.head.fields[.ifNoneMatch],
+            request.head.method.isSafe, Self.matches(condition, tag)
+        {
+            var fields = fields
+            fields.remove(.contentType)
+            writer.send(.notModified, fields)
+        } else {
+            writer.send(status, fields, content: content)
+        }
+    }
+
+    private static func matches(_ condition: String, _ tag: String) -> Bool {
+        condition.split(separator: ",").contains { part in
+            var part = part.drop { $0 == " " || $0 == "\t" }
+            while part.last == " " || part.last == "\t" { part.removeLast() }
+            return part == "*" || part == tag || part == "W/\(tag)"
+        }
+    }
+}

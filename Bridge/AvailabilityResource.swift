@@ -1,0 +1,160 @@
+internal import Availability
+internal import Booking
+internal import HTTP
+internal import JSONText
+internal import Loop
+internal import Policy
+internal import Server
+internal import Stay
+
+/// Rooms free for a stay, from the index.
+@OnLoop
+final class AvailabilityResource {
+    private let hotels: HotelDirectory
+    private let policy: BridgePolicy.Availability
+    /// Used again for each query, which then allocates nothing.
+    private var found = AvailabilityAnswer()
+
+    init(_ hotels: HotelDirectory, _ policy: BridgePolicy.Availability) {
+        self.hotels = hotels
+        self.policy = policy
+    }
+
+    func get(_ call: Call) throws -> Answer {
+        let entry = try call.hotel(in: hotels)
+        let query = try AvailabilityQuery(call.request.head.target.query ?? "")
+        try query.check(today: entry.today, policy)
+        if let type = query.roomType, !entry.currentIndex.hasType(type) {
+            throw BridgeError.invalid([("room_type_id", "The hotel has no such room type")])
+        }
+        guard entry.currentIndex.query(query.stay, type: query.roomType, guests: query.guests, into: &found) else {
+            throw BridgeError.invalid([("start_date", "The stay is outside the window")])
+        }
+        return answer(entry, query)
+    }
+
+    private func answer(_ entry: HotelEntry, _ query: AvailabilityQuery) -> Answer {
+        let timeToLive = Int(HotelDirectory.timeToLive.components.seconds)
+        let age = max(0, Int(Loop.unixTime - entry.loadedAt))
+        var json = JSONWriter(capacity: 1024)
+        json.object { json in
+            json.member("hotel_id", Int(entry.id))
+            json.member("start_date") { query.stay.arrival.append(to: &$0) }
+            json.member("end_date") { query.stay.departure.append(to: &$0) }
+            json.member("nights", query.stay.nightCount)
+            json.array("room_types", found.types.indices) { json, position in
+                let type = found.types[position]
+                guard type.capacity >= query.guests, query.rooms.map(type.suffices(forRooms:)) ?? true else { return }
+                write(type, nights: found.nights(ofTypeAt: position), entry, query, to: &json)
+            }
+            let unassigned = query.stay.nights.reduce(0) { $0 + Int(entry.index.unassigned(on: $1)) }
+            // The PMS knows these nights are sold, but not in which room: the counts are that much too high.
+            if unassigned > 0 { json.member("unassigned_nights", unassigned) }
+            json.member("last_updated", Instant(microseconds: Int64(entry.loadedAt) * 1_000_000).description)
+            json.member(
+                "expires_at",
+                Instant(microseconds: (Int64(entry.loadedAt) + Int64(timeToLive)) * 1_000_000).description)
+            json.member("is_stale", age > timeToLive)
+        }
+        return .cached(json.bytes, age: age, timeToLive: timeToLive)
+    }
+
+    private func write(
+        _ type: TypeAvailability, nights: ArraySlice<Int32>, _ entry: HotelEntry, _ query: AvailabilityQuery,
+        to json: inout JSONWriter
+    ) {
+        json.object { json in
+            json.member("room_type_id", Int(type.type))
+            json.member("name", entry.typeNames[type.type] ?? "")
+            json.member("capacity", Int(type.capacity))
+            json.member("total", Int(type.total))
+            json.member("available", Int(type.available))
+            json.array("nights", zip(query.stay.nights, nights)) { json, night in
+                json.object { json in
+                    json.member("date") { night.0.append(to: &$0) }
+                    json.member("available", Int(night.1))
+                }
+            }
+        }
+    }
+}
+
+/// The query part of an availability request.
+struct AvailabilityQuery {
+    let stay: Stay
+    let roomType: Int32?
+    let guests: Int32
+    let rooms: Int?
+
+    /// - Throws: `BridgeError.malformed` with every parameter that is none.
+    init(_ query: String) throws {
+        var parameters = QueryParameters(query)
+        let arrival = parameters.day("start_date")
+        let departure = parameters.day("end_date")
+        roomType = parameters.integer("room_type_id", in: 1...Int(Int32.max)).map { Int32($0) }
+        guests = Int32(parameters.integer("guests", in: 1...99) ?? 1)
+        rooms = parameters.integer("rooms", in: 1...99)
+        parameters.refuseOthers()
+        if let arrival, let departure, Stay(arrival: arrival, departure: departure) == nil {
+            parameters.mistakes.append(("end_date", "The departure must be after the arrival"))
+        }
+        guard parameters.mistakes.isEmpty, let arrival, let departure,
+            let stay = Stay(arrival: arrival, departure: departure)
+        else { throw BridgeError.malformed(parameters.mistakes) }
+        self.stay = stay
+    }
+
+    /// - Throws: `BridgeError.invalid` when the stay is not one that can be asked about.
+    func check(today: Day, _ policy: BridgePolicy.Availability) throws {
+        var mistakes: [(pointer: String, detail: String)] = []
+        if stay.arrival < today { mistakes.append(("start_date", "The arrival is in the past at the hotel")) }
+        if today.distance(to: stay.arrival) > policy.windowInDays {
+            mistakes.append(("start_date", "The arrival is more than \(policy.windowInDays) days ahead"))
+        }
+        if stay.nightCount > policy.maximumNights {
+            mistakes.append(("end_date", "A stay has at most \(policy.maximumNights) nights"))
+        }
+        if !mistakes.isEmpty { throw BridgeError.invalid(mistakes) }
+    }
+}
+
+/// A query's parameters, read strictly: none twice, none unknown. What it cannot read it collects.
+struct QueryParameters {
+    private var values: [String: String] = [:]
+    var mistakes: [(pointer: String, detail: String)] = []
+
+    init(_ query: String) {
+        for pair in query.split(separator: "&") {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = String(parts[0])
+            if values.updateValue(parts.count == 2 ? String(parts[1]) : "", forKey: name) != nil {
+                mistakes.append((name, "The parameter is repeated"))
+            }
+        }
+    }
+
+    mutating func day(_ name: String) -> Day? {
+        guard let text = values.removeValue(forKey: name) else {
+            mistakes.append((name, "The parameter is missing"))
+            return nil
+        }
+        guard let day = Day(text) else {
+            mistakes.append((name, "This is no day of the form YYYY-MM-DD"))
+            return nil
+        }
+        return day
+    }
+
+    mutating func integer(_ name: String, in range: ClosedRange<Int>) -> Int? {
+        guard let text = values.removeValue(forKey: name) else { return nil }
+        guard text.utf8.allSatisfy({ (48...57).contains($0) }), let value = Int(text), range.contains(value) else {
+            mistakes.append((name, "This is no integer from \(range.lowerBound) to \(range.upperBound)"))
+            return nil
+        }
+        return value
+    }
+
+    mutating func refuseOthers() {
+        for name in values.keys.sorted() { mistakes.append((name, "There is no such parameter")) }
+    }
+}

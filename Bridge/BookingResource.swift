@@ -1,0 +1,88 @@
+internal import Authentication
+internal import Booking
+internal import Cryptography
+internal import HTTP
+internal import Loop
+internal import PMS
+internal import Server
+internal import Stay
+
+/// Creating and reading bookings.
+@OnLoop
+struct BookingResource {
+    private let bookings: BookingService
+    private let hotels: HotelDirectory
+
+    init(_ bookings: BookingService, _ hotels: HotelDirectory) {
+        self.bookings = bookings
+        self.hotels = hotels
+    }
+
+    func create(_ call: Call) async throws -> Answer {
+        let body = try BookingRequestBody(json: call.content)
+        guard let id = body.hotel, call.identity.hotelIDs.includes(id), let hotel = hotels[id] else {
+            if let id = body.hotel, !call.identity.hotelIDs.includes(id) { throw BridgeError.foreignHotel }
+            throw body.invalidHotel()
+        }
+        let request = try body.validate(
+            BookingRules(today: hotel.today, capacity: { hotel.catalogue.capacity(ofType: $0) }))
+        let outcome = try await bookings.create(request, at: hotel, client: call.identity.client, key: try key(of: call))
+        return answer(outcome)
+    }
+
+    func get(_ call: Call) async throws -> Answer {
+        // What the identity does not cover is not there for it.
+        guard let id = call.parameter("booking_id").flatMap({ BookingID($0) }),
+            let booking = try await bookings.booking(id), call.identity.hotelIDs.includes(booking.hotel)
+        else { throw BridgeError.unknownBooking }
+        var answer = Answer.json(BookingOutcome.json(booking))
+        answer.fields.append(.etag, "\"\(booking.version)\"")
+        answer.fields.append(.cacheControl, "private, no-cache")
+        return answer
+    }
+
+    private func answer(_ outcome: BookingOutcome) -> Answer {
+        var answer = Answer.json(outcome.content, status: Status(rawValue: outcome.status))
+        if let id = outcome.booking {
+            answer.fields.append(.location, "/api/booking-engine/bookings/\(id)")
+            answer.fields.append(.etag, "\"\(outcome.version)\"")
+        } else {
+            answer.fields.remove(.contentType)
+            answer.fields.append(.contentType, "application/problem+json")
+        }
+        answer.fields.append(.cacheControl, "no-store")
+        return answer
+    }
+
+    /// The `Idempotency-Key` with a digest of everything that makes this the same request.
+    private func key(of call: Call) throws -> IdempotencyKey? {
+        let head = call.request.head
+        guard let key = head.fields[.idempotencyKey] else { return nil }
+        guard head.fields.count(of: .idempotencyKey) == 1, (1...255).contains(key.utf8.count),
+            key.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
+        else { throw BridgeError.invalidIdempotencyKey }
+        let text = Array("\(head.method.rawValue) ".utf8) + head.target.origin + [0x0A] + call.content
+        return IdempotencyKey(key: key, requestHash: SHA256.hash(text.span).bytes)
+    }
+}
+
+/// A client's name for one request, and a digest of the request.
+struct IdempotencyKey: Sendable {
+    let key: String
+    let requestHash: [UInt8]
+}
+
+/// What became of a request to book: an answer that is the same when it is given again.
+struct BookingOutcome: Sendable {
+    let status: UInt16
+    /// The booking, unless it was refused.
+    let booking: BookingID?
+    let version: Int32
+    let content: [UInt8]
+
+    static func json(_ booking: Booking) -> [UInt8] {
+        var content: [UInt8] = []
+        booking.appendJSON(to: &content)
+        return content
+    }
+}

@@ -1,0 +1,238 @@
+internal import Booking
+internal import PMS
+internal import Postgres
+internal import Stay
+
+/// The statements on the bridge's own tables.
+enum BookingStatements {
+    /// Says whether no other request with the key is under way; holds the key until the transaction ends.
+    static let claim = Statement<Bool, String, String>(
+        "bridge.claim_key", "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || chr(10) || $2, 0))"
+    ) { row in try row.next() }
+
+    static let record = Statement<IdempotencyRecord, String, String>(
+        "bridge.record",
+        """
+        SELECT request_hash, status, record.booking_id, response_body, COALESCE(version, 0)
+        FROM drawbridge.idempotency_records AS record LEFT JOIN drawbridge.bookings USING (booking_id)
+        WHERE record.client = $1 AND key = $2 AND record.created_at > now() - INTERVAL '24 hours'
+        """
+    ) { row in
+        IdempotencyRecord(
+            requestHash: try row.next(), status: try row.next(), booking: try row.next(), content: try row.next(),
+            version: try row.next())
+    }
+
+    /// A record that has outlived its day gives way.
+    static let insertRecord = Statement<Void, String, String, [UInt8], Int32, BookingID?, [UInt8]>(
+        "bridge.insert_record",
+        """
+        INSERT INTO drawbridge.idempotency_records (client, key, request_hash, status, booking_id, response_body)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (client, key) DO UPDATE
+        SET request_hash = EXCLUDED.request_hash, status = EXCLUDED.status, booking_id = EXCLUDED.booking_id,
+            response_body = EXCLUDED.response_body, created_at = now()
+        """)
+
+    /// Records past their day, so many at a time.
+    static let deleteOldRecords = Statement<Void>(
+        "bridge.delete_old_records",
+        """
+        DELETE FROM drawbridge.idempotency_records WHERE (client, key) IN (
+            SELECT client, key FROM drawbridge.idempotency_records
+            WHERE created_at < now() - INTERVAL '24 hours' ORDER BY created_at LIMIT 1000)
+        """)
+
+    static let byEngineID = Statement<BookingID, Int32, String>(
+        "bridge.by_engine_id",
+        "SELECT booking_id FROM drawbridge.bookings WHERE hotel_id = $1 AND booking_engine_id = $2"
+    ) { row in try row.next() }
+
+    static let insertBooking = Statement<
+        Void, BookingID, Int32, String, String, String, Day, Day, Int64, String, Int32?
+    >(
+        "bridge.insert_booking",
+        """
+        INSERT INTO drawbridge.bookings (booking_id, hotel_id, booking_engine_id, client, status, arrival, departure,
+                                         total, currency, hold_expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + make_interval(mins => $10))
+        """)
+
+    static let insertRooms = Statement<Void, BookingID, [Int16], [Int32], [Int32], [Int16], [String]>(
+        "bridge.insert_rooms",
+        """
+        INSERT INTO drawbridge.booking_rooms (booking_id, position, room_type_id, room_id, guests, plan_key)
+        SELECT $1, room.* FROM unnest($2, $3, $4, $5, $6) AS room
+        """)
+
+    /// The booking engine has the booking as soon as it has the answer.
+    static let insertSync = Statement<Void, Int32, BookingID, String>(
+        "bridge.insert_sync",
+        """
+        INSERT INTO booking_sync_status (hotel_id, booking_id, booking_engine_id, sync_status, last_sync_attempt)
+        VALUES ($1, $2, $3, 'synced', now())
+        """)
+
+    static let booking = Statement<StoredBooking, BookingID>(
+        "bridge.booking",
+        """
+        SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.status, booking.arrival,
+               booking.departure, booking.total, booking.currency, booking.version, booking.created_at,
+               booking.updated_at, booking.hold_expires_at, booking.cancelled_at,
+               COALESCE(client.name, ''), client.name_kana, client.email, client.phone,
+               COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message
+        FROM drawbridge.bookings AS booking
+        LEFT JOIN reservations AS reservation
+               ON reservation.hotel_id = booking.hotel_id AND reservation.id = booking.booking_id
+        LEFT JOIN clients AS client ON client.id = reservation.reservation_client_id
+        LEFT JOIN booking_sync_status AS sync
+               ON sync.hotel_id = booking.hotel_id AND sync.booking_id = booking.booking_id
+        WHERE booking.booking_id = $1
+        """
+    ) { row in
+        StoredBooking(
+            id: try row.next(), engineID: try row.next(), hotel: try row.next(), status: try row.next(),
+            arrival: try row.next(), departure: try row.next(), total: try row.next(), currency: try row.next(),
+            version: try row.next(), createdAt: try row.next(), updatedAt: try row.next(),
+            holdExpiresAt: try row.next(), cancelledAt: try row.next(),
+            guest: Guest(
+                name: try row.next(), nameKana: try row.next(), email: try row.next(), phone: try row.next()),
+            syncStatus: try row.next(), lastAttempt: try row.next(), syncError: try row.next())
+    }
+
+    /// The nights of each room, in the order of the rooms; what a room costs is the stored price, for each guest where
+    /// the plan is per person.
+    static let rooms = Statement<StoredNight, BookingID>(
+        "bridge.booking_rooms",
+        """
+        SELECT room.position, room.room_type_id, rooms.room_number, room.guests, room.plan_key, detail.date,
+               CASE detail.plan_type WHEN 'per_person' THEN detail.price * detail.number_of_people
+                                     ELSE detail.price END
+        FROM drawbridge.bookings AS booking
+        JOIN drawbridge.booking_rooms AS room USING (booking_id)
+        LEFT JOIN rooms ON rooms.hotel_id = booking.hotel_id AND rooms.id = room.room_id
+        LEFT JOIN reservation_details AS detail
+               ON detail.hotel_id = booking.hotel_id AND detail.reservation_id = booking.booking_id
+              AND detail.room_id = room.room_id
+        WHERE booking.booking_id = $1
+        ORDER BY room.position, detail.date
+        """
+    ) { row in
+        StoredNight(
+            position: try row.next(), type: try row.next(), roomNumber: try row.next(), guests: try row.next(),
+            plan: try row.next(), night: try row.next(), price: try row.next())
+    }
+
+    /// Holds that have run out, locked for this transaction; those that others work on are left to them.
+    static let expiredHolds = Statement<ExpiredHold>(
+        "bridge.expired_holds",
+        """
+        SELECT booking_id, hotel_id, arrival, departure,
+               ARRAY (SELECT room_id FROM drawbridge.booking_rooms AS room WHERE room.booking_id = booking.booking_id)
+        FROM drawbridge.bookings AS booking
+        WHERE status = 'hold' AND hold_expires_at <= now()
+        ORDER BY hold_expires_at LIMIT 50 FOR UPDATE SKIP LOCKED
+        """
+    ) { row in
+        ExpiredHold(
+            id: try row.next(), hotel: try row.next(), arrival: try row.next(), departure: try row.next(),
+            rooms: try row.next())
+    }
+
+    static let expire = Statement<Void, BookingID>(
+        "bridge.expire",
+        """
+        UPDATE drawbridge.bookings SET status = 'expired', version = version + 1, updated_at = now()
+        WHERE booking_id = $1
+        """)
+}
+
+/// An answer that was given for a key.
+struct IdempotencyRecord: Sendable {
+    let requestHash: [UInt8]
+    let status: Int32
+    let booking: BookingID?
+    let content: [UInt8]
+    let version: Int32
+
+    var outcome: BookingOutcome {
+        BookingOutcome(status: UInt16(status), booking: booking, version: version, content: content)
+    }
+}
+
+/// A hold that has run out.
+struct ExpiredHold: Sendable {
+    let id: BookingID
+    let hotel: Int32
+    let arrival: Day
+    let departure: Day
+    let rooms: [Int32]
+}
+
+/// One night of a booked room, as stored; the night is nil when the PMS has none left.
+struct StoredNight: Sendable {
+    let position: Int16
+    let type: Int32
+    let roomNumber: String?
+    let guests: Int16
+    let plan: String
+    let night: Day?
+    let price: FixedPoint?
+}
+
+/// A booking without its rooms, as stored.
+struct StoredBooking: Sendable {
+    let id: BookingID
+    let engineID: String
+    let hotel: Int32
+    let status: String
+    let arrival: Day
+    let departure: Day
+    let total: Int64
+    let currency: String
+    let version: Int32
+    let createdAt: Instant
+    let updatedAt: Instant
+    let holdExpiresAt: Instant?
+    let cancelledAt: Instant?
+    let guest: Guest
+    let syncStatus: String
+    let lastAttempt: Instant?
+    let syncError: String?
+
+    /// The booking with its rooms; nil where a row breaks the schema's own rules.
+    func booking(rooms nights: [StoredNight]) -> Booking? {
+        guard let status = Booking.Status(rawValue: status), let stay = Stay(arrival: arrival, departure: departure),
+            let currency = Currency(currency), let sync = SyncState.Status(rawValue: syncStatus)
+        else { return nil }
+        var rooms: [BookedRoom] = []
+        var position: Int16?
+        for night in nights {
+            if night.position != position {
+                position = night.position
+                rooms.append(
+                    BookedRoom(
+                        type: night.type, number: night.roomNumber, guests: Int32(night.guests),
+                        plan: PlanKey(night.plan), nights: []))
+            }
+            if let day = night.night, let price = night.price {
+                let minorUnits = price.minorUnits(currency)
+                rooms[rooms.count - 1].nights.append(BookedRoom.Night(night: day, price: minorUnits))
+            }
+        }
+        return Booking(
+            id: id, engineID: engineID, hotel: hotel, status: status, stay: stay, rooms: rooms, guest: guest,
+            total: Money(minorUnits: total, currency: currency),
+            sync: SyncState(status: sync, lastAttempt: lastAttempt, error: syncError), version: version,
+            createdAt: createdAt, updatedAt: updatedAt, holdExpiresAt: holdExpiresAt, cancelledAt: cancelledAt)
+    }
+}
+
+extension FixedPoint {
+    /// The PMS keeps prices in whole units of the currency, with decimals where it has them.
+    fileprivate func minorUnits(_ currency: Currency) -> Int64 {
+        let scale = (0..<currency.exponent).reduce(Int64(1)) { scale, _ in scale * 10 }
+        let (product, isOver) = tenThousandths.multipliedReportingOverflow(by: scale)
+        return isOver ? .max : product / FixedPoint.one
+    }
+}

@@ -1,0 +1,94 @@
+internal import Authentication
+internal import Cryptography
+internal import FoundationEssentials
+internal import Lifecycle
+internal import Loop
+internal import PMS
+internal import Policy
+internal import Postgres
+internal import Server
+internal import Telemetry
+
+/// The bridge, put together from the database up.
+@OnLoop
+final class Bridge {
+    /// How long open requests may take when the bridge is stopped; the gateways have drained by then.
+    private static let drainTimeout = Duration.seconds(10)
+
+    private let database: Database
+    private let hotels: HotelDirectory
+    private let holds: HoldExpiry
+    private let servers: [(server: Server, listener: Listener)]
+
+    init(_ configuration: BridgeConfiguration, _ context: ProcessContext) throws {
+        Metrics.start(process: "bridge", restarts: Lifecycle.restarts)
+        let database = try Database(configuration.database)
+        let hotels = HotelDirectory(configuration.policy, RhtHotel(database))
+        let bookings = BookingService(database, hotels, configuration.policy.writer)
+        self.database = database
+        self.hotels = hotels
+        holds = HoldExpiry(database, hotels, configuration.policy.writer)
+
+        let routes = try Routes(
+            configuration.routes, hop: try HopIdentity(keyFile: configuration.hopKeyFile),
+            resources: Routes.resources(hotels, bookings, configuration.policy))
+        let admin = AdminHandler(unreadiness: {
+            if !hotels.isLoaded { return "the hotels are not loaded yet" }
+            return database.isAvailable ? nil : "the database is not reachable"
+        })
+        let socket = try context.socket("bridge") {
+            try ListeningSocket(unixPath: "\(context.home)/run/bridge.sock")
+        }
+        let adminSocket = try context.socket("process-admin") {
+            try ListeningSocket(unixPath: "\(context.home)/run/bridge.admin.sock")
+        }
+        servers = [
+            (Server(name: "bridge", configuration: configuration.server, handler: routes), try Listener(socket)),
+            (Server(name: "process-admin", configuration: .init(), handler: admin), try Listener(adminSocket)),
+        ]
+    }
+
+    /// Loads the hotels, then serves until a signal says to stop.
+    func run() async throws {
+        let signals = ProcessSignals()
+        defer { signals.close() }
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask { await self.database.run() }
+            group.addTask {
+                try await self.hotels.load()
+                await self.serve()
+            }
+            while let signal = try? await signals.next(), signal == .hangUp {}
+            Log.info("bridge drains")
+            await self.drain()
+            group.cancelAll()
+        }
+    }
+
+    private func serve() async {
+        await withDiscardingTaskGroup { group in
+            for (server, listener) in servers { group.addTask { await server.run(listener) } }
+            group.addTask { await self.hotels.keepFresh() }
+            group.addTask { await self.holds.run() }
+            Readiness.report(process: "bridge")
+            Log.info("bridge is ready", ["hotels": .init(hotels.count)])
+        }
+    }
+
+    private func drain() async {
+        await withDiscardingTaskGroup { group in
+            for (server, _) in servers { group.addTask { await server.drain(patience: Self.drainTimeout) } }
+        }
+    }
+}
+
+extension HopIdentity {
+    /// Reads the key that gateway and bridge share: 32 bytes as base64 text.
+    convenience init(keyFile: String) throws {
+        let text = try String(contentsOfFile: keyFile, encoding: .utf8)
+        guard let key = Base64.standard.decode(String(text.filter { !$0.isWhitespace })) else {
+            throw CryptographyError("\(keyFile) is not base64 text")
+        }
+        try self.init(key: key.span)
+    }
+}

@@ -1,0 +1,59 @@
+internal import Glibc
+internal import HTTP
+internal import Lifecycle
+internal import Policy
+internal import Postgres
+internal import Server
+internal import Stay
+
+/// Everything the bridge is configured with, read and checked before any socket is touched.
+struct BridgeConfiguration: Sendable {
+    let policy: BridgePolicy
+    let routes: RouteTable
+    let database: DatabaseConfiguration
+    let hopKeyFile: String
+
+    /// The environment variable with the PMS database's connection string; it holds a password, so no file has it.
+    static let databaseVariable = "DATABASE_URL"
+
+    /// What the configuration lacks.
+    struct Mistake: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// - Throws: `PolicyError` with every mistake of a policy file, `Mistake`, `PostgresError` `configuration`.
+    init(_ context: ProcessContext) throws {
+        let directory = PolicyDirectory(path: context.policies, installation: context.home)
+        policy = try directory.bridge()
+        routes = try directory.routes()
+        guard let url = getenv(Self.databaseVariable).map({ String(cString: $0) }), !url.isEmpty else {
+            throw Mistake(description: "\(Self.databaseVariable) is not set")
+        }
+        var database = DatabaseConfiguration(url, name: "pms")
+        database.connections = policy.database.poolSize
+        database.callDeadline = policy.database.statementDeadline
+        database.statementTimeout = policy.database.statementDeadline
+        // The PMS's audit triggers read who acts from the session; see PMS facts in Documentation.
+        database.sessionSettings["my_app.user_id"] = String(policy.writer.userID)
+        try database.validate()
+        self.database = database
+        for hotel in [policy.hotelDefaults] + policy.hotels.values {
+            guard HotelClock(timeZone: hotel.timeZone) != nil else {
+                throw Mistake(description: "bridge.yaml: \(hotel.timeZone) is no time zone of this system")
+            }
+            guard Currency(hotel.currency) != nil else {
+                throw Mistake(description: "bridge.yaml: \(hotel.currency) is no currency")
+            }
+        }
+        hopKeyFile = "\(context.home)/keys/hop.key"
+    }
+
+    /// The server that the gateway's workers talk to; it keeps their request ids.
+    var server: ServerConfiguration {
+        var server = ServerConfiguration()
+        server.trustsRequestID = true
+        server.idleTimeout = .seconds(120)
+        server.limits.body = UInt64(policy.maximumRequestBody.bytes)
+        return server
+    }
+}

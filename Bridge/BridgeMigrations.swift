@@ -1,0 +1,8 @@
+internal import Postgres
+
+/// The bridge's own tables, in the order in which they came to be. A file that was released is never changed again.
+/// (A leading digit of a resource file becomes an underscore in the generated name.)
+let bridgeMigrations = [
+    Migration(number: 1, name: "booking", sql: PackageResources._001_booking_sql),
+    Migration(number: 2, name: "booking_engine", sql: PackageResources._002_booking_engine_sql),
+]

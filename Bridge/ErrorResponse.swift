@@ -1,0 +1,159 @@
+internal import Authentication
+internal import Booking
+internal import HTTP
+internal import JSONText
+internal import Loop
+internal import Postgres
+internal import Server
+internal import Stay
+internal import Telemetry
+
+/// Why the bridge does not do what it was asked.
+enum BridgeError: Error {
+    case unknownPath
+    case methodNotAllowed([Method])
+    case unknownHotel
+    case foreignHotel
+    case unknownBooking
+    /// Parameters that cannot be read.
+    case malformed([(pointer: String, detail: String)])
+    /// Values that can be read and are not possible.
+    case invalid([(pointer: String, detail: String)])
+    case invalidIdempotencyKey
+    case keyUsedOtherwise
+    case requestUnderWay
+}
+
+/// The one place where the bridge's errors become answers.
+@OnLoop
+enum ErrorResponse {
+    static func problem(for error: any Error, _ request: Request) -> any Error {
+        switch error {
+        case let error as BridgeError: problem(for: error)
+        case let error as InvalidRequest: problem(for: error)
+        case let error as AuthenticationError: problem(for: error, request)
+        case let error as PostgresError: problem(for: error, request)
+        case let error as LoopError where error.code == .tooLarge:
+            Problem(.serviceUnavailable, "overloaded", "The hotel is busy").with(.retryAfter, "1")
+        default: error
+        }
+    }
+
+    private static func problem(for error: BridgeError) -> Problem {
+        switch error {
+        case .unknownPath: return Problem(.notFound, "not-found", "There is nothing at this path")
+        case .methodNotAllowed(let methods):
+            return Problem(.methodNotAllowed, "method-not-allowed", "The method is not allowed here")
+                .with(.allow, methods.map(\.rawValue).joined(separator: ", "))
+        case .unknownHotel: return Problem(.notFound, "hotel-not-found", "Hotel not found")
+        case .foreignHotel:
+            return Problem(.forbidden, "foreign-hotel", "The credentials do not cover this hotel")
+        case .unknownBooking: return Problem(.notFound, "booking-not-found", "Booking not found")
+        case .malformed(let mistakes):
+            return withErrors(Problem(.badRequest, "malformed-request", "The request cannot be read"), mistakes)
+        case .invalid(let mistakes):
+            return withErrors(Problem(.unprocessableContent, "invalid-request", "The request is not valid"), mistakes)
+        case .invalidIdempotencyKey:
+            return Problem(
+                .badRequest, "invalid-idempotency-key", "The Idempotency-Key is not valid",
+                detail: "One key of 1 to 255 visible ASCII characters is accepted")
+        case .keyUsedOtherwise:
+            return Problem(
+                .unprocessableContent, "idempotency-key-reused", "The Idempotency-Key was used for another request")
+        case .requestUnderWay:
+            return Problem(.conflict, "request-in-progress", "A request with this Idempotency-Key is still under way")
+                .with(.retryAfter, "1")
+        }
+    }
+
+    private static func withErrors(_ problem: Problem, _ mistakes: [(pointer: String, detail: String)]) -> Problem {
+        var problem = problem
+        problem.errors = mistakes.map { Problem.FieldError(pointer: $0.pointer, detail: $0.detail) }
+        if let first = mistakes.first { problem.detail = "\(first.pointer): \(first.detail)" }
+        return problem
+    }
+
+    private static func problem(for error: InvalidRequest) -> Problem {
+        let problem =
+            error.isMalformed
+            ? Problem(.badRequest, "malformed-json", "The content is not valid JSON")
+            : Problem(.unprocessableContent, "invalid-request", "The request is not valid")
+        return withErrors(problem, error.errors.map { ($0.pointer, $0.detail) })
+    }
+
+    /// Only gateways talk to the bridge; anybody else learns nothing.
+    private static func problem(for error: AuthenticationError, _ request: Request) -> Problem {
+        Log.warning(
+            "request without proof of a gateway",
+            ["request_id": .init(request.id.description), "reason": .init(error.reason)])
+        return Problem(.unauthorized, "unauthorized", "Valid credentials are needed")
+    }
+
+    private static func problem(for error: PostgresError, _ request: Request) -> Problem {
+        Log.warning("database call failed", ["request_id": .init(request.id.description), "error": .init(error: error)])
+        switch error.code {
+        case .unavailable, .connectionLost, .tooManyWaiters, .timedOut, .serializationFailure, .deadlock, .cancelled:
+            return Problem(.serviceUnavailable, "unavailable", "The service is not available at the moment")
+                .with(.retryAfter, "1")
+        case .sql(let state) where state.hasPrefix("57") || state.hasPrefix("53") || state.hasPrefix("08"):
+            // Shutting down, out of resources, connection trouble.
+            return Problem(.serviceUnavailable, "unavailable", "The service is not available at the moment")
+                .with(.retryAfter, "1")
+        default:
+            Log.error("unexpected database error", ["request_id": .init(request.id.description)])
+            return Problem(.internalServerError, "internal-error", "Something went wrong on our side")
+        }
+    }
+}
+
+/// Answers that are refusals and yet outcomes: they are kept for the same Idempotency-Key.
+enum Refusals {
+    /// Names the nights on which rooms are lacking, by room type.
+    static func noAvailability(_ shortages: [Shortage]) -> [UInt8] {
+        problem("no-availability", "There are not enough rooms", "Rooms are lacking on some nights") { json in
+            json.array("shortages", shortages) { json, shortage in
+                json.object { json in
+                    json.member("room_type_id", Int(shortage.type))
+                    json.array("nights", shortage.nights) { json, night in json.element(night.description) }
+                }
+            }
+        }
+    }
+
+    /// Gives the current quote.
+    static func priceChanged(_ total: Money, _ quotes: [RoomQuote]) -> [UInt8] {
+        problem("price-changed", "The price has changed", "The total is not the expected one") { json in
+            json.object("quote") { json in
+                json.object("total") { json in
+                    json.member("amount", Int(total.minorUnits))
+                    json.member("currency", total.currency.code)
+                }
+                json.array("rooms", quotes) { json, quote in
+                    json.object { json in
+                        json.array("nights", quote.nights) { json, night in
+                            json.object { json in
+                                json.member("date", night.night.description)
+                                json.member("price", Int(night.price.minorUnits))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private static func problem(
+        _ type: String, _ title: String, _ detail: String, _ more: (inout JSONWriter) -> Void
+    ) -> [UInt8] {
+        var json = JSONWriter()
+        json.object { json in
+            json.member("type", Problem.typePrefix + type)
+            json.member("title", title)
+            json.member("status", Int(Status.conflict.rawValue))
+            json.member("detail", detail)
+            json.member("error", detail)
+            more(&json)
+        }
+        return json.bytes
+    }
+}

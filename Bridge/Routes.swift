@@ -1,0 +1,111 @@
+internal import Authentication
+internal import HTTP
+internal import Loop
+internal import Policy
+internal import Server
+internal import Telemetry
+
+/// The one list of routes: what the bridge does for each operation that the API's description names.
+@OnLoop
+final class Routes: Handler {
+    /// What answers one operation.
+    typealias Resource = @OnLoop (Call) async throws -> Answer
+
+    static func resources(
+        _ hotels: HotelDirectory, _ bookings: BookingService, _ policy: BridgePolicy
+    ) -> [String: Resource] {
+        let hotelResource = HotelResource(hotels)
+        let availability = AvailabilityResource(hotels, policy.availability)
+        let booking = BookingResource(bookings, hotels)
+        return [
+            "listHotels": hotelResource.list,
+            "getHotel": hotelResource.get,
+            "listRoomTypes": hotelResource.roomTypes,
+            "getAvailability": availability.get,
+            "createBooking": booking.create,
+            "getBooking": booking.get,
+        ]
+    }
+
+    private let table: RouteTable
+    private let hop: HopIdentity
+    private let resources: [String: Resource]
+    private let durations: [String: Histogram]
+
+    /// - Throws: `BridgeConfiguration.Mistake` when the description has an operation without an implementation.
+    init(_ table: RouteTable, hop: HopIdentity, resources: [String: Resource]) throws {
+        for route in table.routes where route.terms.isForwarded && resources[route.operationID] == nil {
+            throw BridgeConfiguration.Mistake(
+                description: "openapi.yaml: the bridge does not implement \(route.operationID)")
+        }
+        self.table = table
+        self.hop = hop
+        self.resources = resources
+        durations = Dictionary(
+            uniqueKeysWithValues: resources.keys.map { name in
+                (
+                    name,
+                    Metrics.histogram(
+                        "drawbridge_bridge_operation_duration_seconds", "Time to answer, by operation.",
+                        [("operation", name)])
+                )
+            })
+    }
+
+    func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
+        // The gateways ask this to know whether the process lives; it says nothing about anybody.
+        if request.head.target.path == "/healthz" { return writer.send(.ok, content: Array("ok\n".utf8)) }
+        do {
+            let identity = try identity(of: request)
+            let match = try match(request)
+            guard let resource = resources[match.route.operationID] else { throw BridgeError.unknownPath }
+            let started = Loop.monotonicNanoseconds
+            let content = try await request.body.collect(upTo: match.route.terms.bodyLimit.bytes)
+            let answer = try await resource(
+                Call(request: request, match: match, identity: identity, content: content))
+            durations[match.route.operationID]?.record(nanoseconds: Loop.monotonicNanoseconds - started)
+            answer.send(to: request, writer)
+        } catch {
+            throw ErrorResponse.problem(for: error, request)
+        }
+    }
+
+    /// Nothing is answered without the proof that a gateway has let this very request through.
+    private func identity(of request: Request) throws -> Identity {
+        let fields = request.head.fields
+        guard fields.count(of: .drawbridgeIdentity) == 1, let header = fields[.drawbridgeIdentity] else {
+            throw AuthenticationError(.badHop, "not exactly one identity header")
+        }
+        return try hop.verify(
+            header, requestID: request.id.description, method: request.head.method.rawValue,
+            target: String(decoding: request.head.target.origin, as: UTF8.self), now: Int64(Loop.unixTime))
+    }
+
+    private func match(_ request: Request) throws -> RouteMatch {
+        switch table.match(request.head.method, path: request.head.target.pathBytes.span) {
+        case .route(let match): return match
+        case .methodNotAllowed(let allowed): throw BridgeError.methodNotAllowed(allowed)
+        case .notFound: throw BridgeError.unknownPath
+        }
+    }
+}
+
+/// One request as a resource sees it.
+@OnLoop
+struct Call {
+    let request: Request
+    let match: RouteMatch
+    let identity: Identity
+    let content: [UInt8]
+
+    /// A path parameter's value.
+    func parameter(_ name: String) -> String? { match.value(of: name, in: request.head.target.pathBytes.span) }
+
+    /// The hotel in the path, which the identity must cover: the gateway has checked it, and so do we.
+    func hotel(in hotels: HotelDirectory) throws -> HotelEntry {
+        guard let id = parameter("hotel_id").flatMap({ Int32($0) }) else { throw BridgeError.unknownHotel }
+        guard identity.hotelIDs.includes(id) else { throw BridgeError.foreignHotel }
+        guard let hotel = hotels[id] else { throw BridgeError.unknownHotel }
+        return hotel
+    }
+}

@@ -93,9 +93,8 @@ let package = Package(
         tests("HTTPTests", "HTTP"),
         tests("LifecycleTests", "Lifecycle", "Loop"),
         tests(
-            "InstallationTests", exclude: ["StandIn"], "Installation", "Lifecycle", "Loop", "Policy", "Cryptography",
-            "Authentication",
-            "drawbridge"),
+            "InstallationTests", exclude: ["StandIn"],
+            "Installation", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication", "drawbridge"),
 
         tests("CryptographyTests", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),

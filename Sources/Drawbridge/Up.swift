@@ -37,11 +37,13 @@ struct Up {
         _ options: UpOptions, _ settings: Settings, _ home: Home, _ run: RunDirectory, _ cluster: PrivateCluster?,
         _ tools: Tools
     ) async throws {
-        let config = try PolicyDirectory.find(options.config, home: home)
-        if options.config != nil { try PolicyDirectory.remember(config, home: home) }
+        let config = try PolicyLocation.find(options.config, home: home)
+        if options.config != nil { try PolicyLocation.remember(config, home: home) }
         let secrets = try Secrets.prepare(home)
         try await Certificate.prepare(home, tools: tools)
-        let policy = try GatewayPolicy.load("\(config)/gateway.yaml", installation: home.path)
+        let policies = PolicyDirectory(path: config, installation: home.path)
+        try policies.check()
+        let policy = try policies.gateway()
         let databaseURL = settings.databaseURL ?? cluster!.url(secrets)
         let sockets = try GatewaySockets(
             policy.listeners, workers: options.workers, port: settings.port, adminPort: settings.adminPort, run: run)

@@ -33,19 +33,19 @@ public struct DemoEnvironment: Sendable {
               source \#(EnvironmentFile.quote(home.environmentFile))
 
               # which rooms are free
-              curl --cacert "$GATEWAY_CA" -H "Authorization: Bearer $BOOKING_ENGINE_TOKEN" \
+              curl -sS --cacert "$GATEWAY_CA" -H "Authorization: Bearer $BOOKING_ENGINE_TOKEN" \
                 "$GATEWAY_URL/api/booking-engine/availability/$HOTEL_ID?start_date=\#(arrival)&end_date=\#(departure)"
 
               # book one
-              BOOKING=$(curl --cacert "$GATEWAY_CA" -H "Authorization: Bearer $BOOKING_ENGINE_TOKEN" \
+              BOOKING=$(curl -sS --cacert "$GATEWAY_CA" -H "Authorization: Bearer $BOOKING_ENGINE_TOKEN" \
                 -H "Content-Type: application/json" -H "Idempotency-Key: $(cat /proc/sys/kernel/random/uuid)" \
-                -s -o /dev/stderr -w '%header{location}' "$GATEWAY_URL/api/booking-engine/bookings" \
+                -o /dev/stderr -w '%header{location}' "$GATEWAY_URL/api/booking-engine/bookings" \
                 -d '{"booking_engine_id":"demo-'$(date +%s)'","hotel_id":'$HOTEL_ID',"check_in":"\#(arrival)",
                      "check_out":"\#(departure)","rooms":[{"room_type_id":'$HOTEL_ID'1,"guests":2,"plan_key":"1h"}],
                      "guest":{"name":"Demo Guest","email":"guest@example.com","phone":"050-0000-0000"}}')
 
               # read the booking back
-              curl --cacert "$GATEWAY_CA" -H "Authorization: Bearer $BOOKING_ENGINE_TOKEN" "$GATEWAY_URL$BOOKING"
+              curl -sS --cacert "$GATEWAY_CA" -H "Authorization: Bearer $BOOKING_ENGINE_TOKEN" "$GATEWAY_URL$BOOKING"
 
             """#
     }

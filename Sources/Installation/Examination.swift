@@ -117,30 +117,19 @@ public struct Examination {
 
     private func policies(_ settings: Settings) -> [Finding] {
         let directory: String
-        do { directory = try PolicyDirectory.find(config, home: home) } catch {
+        do { directory = try PolicyLocation.find(config, home: home) } catch {
             return [.wrong("policies", error.message, fix: error.remedy ?? "--config DIR")]
         }
+        let policies = PolicyDirectory(path: directory, installation: home.path)
         var findings: [Finding] = []
-        func examine<Value>(_ file: String, _ load: (String) throws(PolicyError) -> Value) -> Value? {
-            do {
-                let value = try load("\(directory)/\(file)")
-                findings.append(.well("policy \(directory)/\(file)"))
-                return value
-            } catch {
-                // A mistake says what was expected in its place.
-                findings += error.mistakes.map { .wrong("policy", $0.description, fix: "correct the line") }
-                return nil
-            }
+        do throws(PolicyError) {
+            try policies.check()
+            findings.append(.well("policies in \(directory)"))
+        } catch {
+            // A mistake says where it is, and what was expected in its place.
+            findings += error.mistakes.map { .wrong("policy", $0.description, fix: "correct the line") }
         }
-        let gateway = examine("gateway.yaml") { path throws(PolicyError) in
-            try GatewayPolicy.load(path, installation: home.path)
-        }
-        _ = examine("bridge.yaml") { path throws(PolicyError) in try BridgePolicy.load(path) }
-        _ = examine("issuers.yaml") { path throws(PolicyError) in
-            try IssuerPolicy.load(path, installation: home.path)
-        }
-        _ = examine("openapi.yaml") { path throws(PolicyError) in try RouteTable.load(path) }
-        if let gateway { findings += ports(gateway, settings) }
+        if let gateway = try? policies.gateway() { findings += ports(gateway, settings) }
         return findings
     }
 

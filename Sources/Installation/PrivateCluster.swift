@@ -94,6 +94,8 @@ public final class PrivateCluster {
         // SIGINT ends sessions and writes a checkpoint (fast); SIGQUIT leaves the rest to recovery (immediate).
         plan.endings = [(SIGINT, .seconds(60)), (SIGQUIT, .seconds(10))]
         plan.startTimeout = .seconds(300)
+        // Sessions of a server that was killed let go of its memory a moment later.
+        plan.firstStarts = 6
         plan.isReady = { [directory] in PostmasterFile.read(directory)?.isReady(processID: $0) ?? false }
         return SupervisedProcess("postgresql", plan)
     }

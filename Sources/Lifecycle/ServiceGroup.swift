@@ -61,9 +61,15 @@ public final class ServiceGroup: Service {
                 change.fire()
             }
         } catch {
-            if !mustStop { failure = error }
-            Log.error(
-                "service failed", ["service": .string(member.service.name), "error": Log.Value(error: error)])
+            let fields: KeyValuePairs<StaticString, Log.Value> = [
+                "service": .string(member.service.name), "error": Log.Value(error: error),
+            ]
+            if mustStop {
+                Log.info("service ended early while stopping", fields)
+            } else {
+                Log.error("service failed", fields)
+                failure = error
+            }
         }
         member.phase = .ended
         change.fire()

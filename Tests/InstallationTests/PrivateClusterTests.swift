@@ -1,3 +1,4 @@
+import Cryptography
 import Glibc
 import Lifecycle
 import Loop
@@ -42,6 +43,38 @@ struct PrivateClusterTests {
             #expect(count == "2")
         }
         #expect(try await leftover.waitForExit().isSuccess)
+    }
+
+    @Test("Demo hotels are loaded once, more are added, and API keys are known by their hash", .timeLimit(.minutes(2)))
+    @OnLoop func demoHotels() async throws {
+        let directory = try TemporaryDirectory()
+        let home = Home(path: directory.file("home"))
+        try home.create()
+        let secrets = try Secrets.prepare(home)
+        let migrations = File.directory(of: File.directory(of: File.directory(of: #filePath))) + "/Bridge/Migrations"
+        try await run(home, secrets) { cluster, _ in
+            let database = cluster.database(secrets)
+            let hotels = DemoHotels(cluster, secrets: secrets)
+            for count in [2, 2, 5] {
+                try await hotels.createSchema()
+                try await hotels.load(count)
+                let loaded = try await database.run("SELECT count(*), min(id), max(id) FROM hotels")
+                #expect(loaded == "\(count)|1|\(count)")
+            }
+            try await hotels.registerKeys(secrets)
+            for name in File.names(in: migrations) where name.hasSuffix(".sql") {
+                try await database.run(try #require(try File.readText("\(migrations)/\(name)")))
+            }
+            unlink(home.file("keys/pms.api-key"))
+            for secrets in [secrets, try Secrets.prepare(home)] {
+                try await hotels.registerKeys(secrets)
+                let known = try await database.run(
+                    "SELECT api_key_hash FROM booking_engine_api_keys WHERE is_active AND expires_at > now() ORDER BY 1"
+                )
+                let hashes = secrets.apiKeys.values.map { Hexadecimal.encode(SHA256.hash($0).bytes) }.sorted()
+                #expect(known == hashes.joined(separator: "\n"))
+            }
+        }
     }
 
     /// A password that is lost is replaced, because nobody but the installation knew it.

@@ -27,8 +27,12 @@ final class Trial {
         for name in ["drawbridge-gateway", "drawbridge-bridge"] {
             try Self.copy("\(package)/Tests/InstallationTests/StandIn/standin.pl", to: directory.file(name))
         }
-        mkdir(directory.file("policies"), 0o755)
-        try File.write(Self.policy, to: directory.file("policies/gateway.yaml"), mode: 0o644)
+        let policies = directory.file("policies")
+        mkdir(policies, 0o755)
+        for name in File.names(in: "\(package)/Policies") where name.hasSuffix(".yaml") {
+            let text = try #require(try File.readText("\(package)/Policies/\(name)"))
+            try File.write(text, to: "\(policies)/\(name)", mode: 0o644)
+        }
     }
 
     deinit { if output >= 0 { close(output) } }
@@ -117,19 +121,4 @@ final class Trial {
     private static func copy(_ source: String, to destination: String) throws {
         try File.write(try #require(try File.read(source), "\(source) is missing"), to: destination, mode: 0o755)
     }
-
-    private static let policy = """
-        listeners:
-          - name: public
-            address: 127.0.0.1:8443
-            tls:
-              certificate: tls/certificate.pem
-              key: tls/key.pem
-          - name: admin
-            address: 127.0.0.1:9443
-        upstream:
-          socket: run/bridge.sock
-        drain_timeout: 5 s
-
-        """
 }

@@ -1,7 +1,7 @@
 internal import Glibc
 
 /// The directory with the policy files.
-public enum PolicyDirectory {
+public enum PolicyLocation {
     /// The file that makes a directory one of policies.
     static let mark = "gateway.yaml"
 

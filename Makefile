@@ -4,6 +4,8 @@ SWIFT ?= swift
 SWIFT_FOLDERS := Package.swift $(wildcard Sources Gateway Bridge Tests Benchmarks)
 FILTER ?=
 RUN_ARGUMENTS ?=
+# The runtime is linked in: the programs need no Swift where they run, and calls into it cost less.
+RELEASE := --configuration release --static-swift-stdlib
 
 .DEFAULT_GOAL := build
 .PHONY: run test build bench format check-format test-thread test-address fuzz packages toolchain clean
@@ -14,7 +16,7 @@ run: build
 	@exec .build/release/drawbridge up $(RUN_ARGUMENTS)
 
 build: packages
-	$(SWIFT) build --configuration release
+	$(SWIFT) build $(RELEASE)
 
 # FILTER=LoopTests runs some of them.
 test: packages
@@ -34,8 +36,8 @@ fuzz: packages
 
 bench: toolchain
 	Scripts/packages --bench
-	$(SWIFT) build --configuration release
-	Benchmarks/run
+	$(SWIFT) build $(RELEASE)
+	Scripts/bench
 
 format: toolchain
 	$(SWIFT) format format --in-place --parallel --recursive $(SWIFT_FOLDERS)

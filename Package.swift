@@ -90,23 +90,23 @@ let package = Package(
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
         process("bench-proxy", "Benchmarks/Proxy", "Loop", "HTTP", "Server", "Client", "Proxy"),
-        tests("HTTPTests", "HTTP"),
-        tests("LifecycleTests", "Lifecycle", "Loop"),
-        tests(
-            "InstallationTests", exclude: ["StandIn"],
-            "Installation", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication", "drawbridge"),
+        process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
+        // Tests, module by module.
+        tests("LoopTests", "Loop"),
+        tests("HTTPTests", "HTTP"),
+        tests("TLSTests", "TLS", "Loop"),
+        tests("LifecycleTests", "Lifecycle", "Loop"),
         tests("CryptographyTests", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),
-        tests("PolicyTests", "Policy", "Authentication", "Cryptography"),
-        // Tests and benchmarks.
+        tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography"),
+        tests("PostgresTests", "Postgres", "Loop"),
         tests("StayTests", "Stay"),
         tests("AvailabilityTests", "Availability", "Stay"),
         tests("BookingTests", "Booking", "JSONText", "Stay"),
-        process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
-        tests("PostgresTests", "Postgres", "Loop"),
-        tests("LoopTests", "Loop"),
-        tests("TLSTests", "TLS", "Loop"),
+        tests(
+            "InstallationTests", exclude: ["StandIn"],
+            "Installation", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication", "drawbridge"),
     ]
 )
 

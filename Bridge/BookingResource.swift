@@ -26,7 +26,8 @@ struct BookingResource {
         }
         let request = try body.validate(
             BookingRules(today: hotel.today, capacity: { hotel.catalogue.capacity(ofType: $0) }))
-        let outcome = try await bookings.create(request, at: hotel, client: call.identity.client, key: try key(of: call))
+        let outcome = try await bookings.create(
+            request, at: hotel, client: call.identity.client, key: try key(of: call))
         return answer(outcome)
     }
 

@@ -16,7 +16,8 @@ final class BookingService {
     private let writer: BridgePolicy.PMSWriter
     private let created = Metrics.counter("drawbridge_bridge_bookings_total", "Bookings made.")
     private let lost = Metrics.counter(
-        "drawbridge_bridge_bookings_refused_total", "Bookings refused because rooms were lacking or prices had changed.")
+        "drawbridge_bridge_bookings_refused_total", "Bookings refused because rooms were lacking or prices had changed."
+    )
 
     init(_ database: Database, _ hotels: HotelDirectory, _ writer: BridgePolicy.PMSWriter) {
         self.database = database

@@ -13,9 +13,9 @@ enum BookingStatements {
     static let record = Statement<IdempotencyRecord, String, String>(
         "bridge.record",
         """
-        SELECT request_hash, status, record.booking_id, response_body, COALESCE(version, 0)
-        FROM drawbridge.idempotency_records AS record LEFT JOIN drawbridge.bookings USING (booking_id)
-        WHERE record.client = $1 AND key = $2 AND record.created_at > now() - INTERVAL '24 hours'
+        SELECT record.request_hash, record.status, record.booking_id, record.response_body, COALESCE(booking.version, 0)
+        FROM drawbridge.idempotency_records AS record LEFT JOIN drawbridge.bookings AS booking USING (booking_id)
+        WHERE record.client = $1 AND record.key = $2 AND record.created_at > now() - INTERVAL '24 hours'
         """
     ) { row in
         IdempotencyRecord(

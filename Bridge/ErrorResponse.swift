@@ -90,7 +90,8 @@ enum ErrorResponse {
     }
 
     private static func problem(for error: PostgresError, _ request: Request) -> Problem {
-        Log.warning("database call failed", ["request_id": .init(request.id.description), "error": .init(error: error)])
+        Log.warning(
+            "database call failed", ["request_id": .init(request.id.description), "error": .init(error: error)])
         switch error.code {
         case .unavailable, .connectionLost, .tooManyWaiters, .timedOut, .serializationFailure, .deadlock, .cancelled:
             return Problem(.serviceUnavailable, "unavailable", "The service is not available at the moment")

@@ -31,7 +31,9 @@ final class HoldExpiry {
             do {
                 try await Loop.sleep(for: Self.interval)
                 while try await expireSome() {}
-                if looks % Self.looksPerCleanUp == 0 { try await database.execute(BookingStatements.deleteOldRecords()) }
+                if looks % Self.looksPerCleanUp == 0 {
+                    try await database.execute(BookingStatements.deleteOldRecords())
+                }
                 looks += 1
             } catch is CancellationError {
                 return

@@ -58,7 +58,8 @@ enum ErrorResponse {
 
     /// A client learns which schemes are accepted and nothing more; the log says why.
     private static func problem(for error: AuthenticationError, _ request: Request) -> Problem {
-        Log.debug("authentication failed", ["request_id": .init(request.id.description), "reason": .init(error.reason)])
+        Log.debug(
+            "authentication failed", ["request_id": .init(request.id.description), "reason": .init(error.reason)])
         return Problem(.unauthorized, "unauthorized", "Valid credentials are needed")
             .with(.wwwAuthenticate, "Bearer realm=\"drawbridge\"")
     }

@@ -49,7 +49,8 @@ struct OfferedPlan: Sendable {
     let type: String
 
     func plan(_ rates: PlanRates, _ currency: Currency) -> Plan? {
-        guard let key = PlanKey(globalPlan: globalPlan, hotelPlan: hotelPlan), let type = PlanType(rawValue: type) else {
+        guard let key = PlanKey(globalPlan: globalPlan, hotelPlan: hotelPlan), let type = PlanType(rawValue: type)
+        else {
             return nil
         }
         let own = hotelPlan.map { rates.ofHotelPlan($0, hotel: hotel) } ?? []

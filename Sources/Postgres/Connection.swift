@@ -312,7 +312,9 @@ final class Connection {
     private func finishRetiring() {
         if unitCount == 0, direct == nil, !isLeased { return close(nil) }
         // The first unit that has not ended is the one that runs.
-        guard let running = units.first(where: { _ in true }), running.isAbandoned, running !== cancelled else { return }
+        guard let running = units.first(where: { _ in true }), running.isAbandoned, running !== cancelled else {
+            return
+        }
         cancelled = running
         cancelRunning()
     }

@@ -99,7 +99,9 @@ public final class CopyWriter<each Column: PostgresEncodable> {
     private var bytes: [UInt8]
     private let columnCount: Int16
 
-    private static var signature: [UInt8] { Array("PGCOPY\n".utf8) + [0xff, 0x0d, 0x0a, 0x00] + [0, 0, 0, 0, 0, 0, 0, 0] }
+    private static var signature: [UInt8] {
+        Array("PGCOPY\n".utf8) + [0xff, 0x0d, 0x0a, 0x00] + [0, 0, 0, 0, 0, 0, 0, 0]
+    }
 
     init(_ stream: CopyStream) {
         self.stream = stream

@@ -104,16 +104,18 @@ public enum Metrics {
 
     private static func render(_ labels: Labels) -> String {
         let own = processLabel.isEmpty ? [] : [processLabel]
-        return (own + labels.map { label in
-            let value = label.value.reduce(into: "") { escaped, character in
-                switch character {
-                case "\\", "\"": escaped += "\\\(character)"
-                case "\n": escaped += "\\n"
-                default: escaped.append(character)
+        return
+            (own
+            + labels.map { label in
+                let value = label.value.reduce(into: "") { escaped, character in
+                    switch character {
+                    case "\\", "\"": escaped += "\\\(character)"
+                    case "\n": escaped += "\\n"
+                    default: escaped.append(character)
+                    }
                 }
-            }
-            return "\(label.name)=\"\(value)\""
-        }).joined(separator: ",")
+                return "\(label.name)=\"\(value)\""
+            }).joined(separator: ",")
     }
 }
 

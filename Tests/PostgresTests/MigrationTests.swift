@@ -22,7 +22,8 @@ private func migration(_ number: Int32, _ name: String, _ sql: String) -> Migrat
     Migration(number: number, name: name, sql: Array(sql.utf8))
 }
 
-private let first = migration(1, "rooms", "CREATE TABLE rooms (id int4 PRIMARY KEY);\nINSERT INTO rooms VALUES (1), (2);")
+private let first = migration(
+    1, "rooms", "CREATE TABLE rooms (id int4 PRIMARY KEY);\nINSERT INTO rooms VALUES (1), (2);")
 private let second = migration(2, "floors", "ALTER TABLE rooms ADD floor int4;")
 
 private func withFreshDatabase(

@@ -14,7 +14,9 @@ private final class Tally {
 }
 
 @Suite struct OutageTests {
-    @Test("A server killed and started again under load: calls fail clearly, none hangs, all recover", .timeLimit(.minutes(1)))
+    @Test(
+        "A server killed and started again under load: calls fail clearly, none hangs, all recover",
+        .timeLimit(.minutes(1)))
     func killed() async throws {
         Loop.runInBackground()
         let cluster = try await Cluster()

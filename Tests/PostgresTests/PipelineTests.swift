@@ -51,7 +51,8 @@ private enum Numbers {
                 for number in 0..<60 {
                     group.addTask {
                         if number % 2 == 0 {
-                            return await failure { _ = try await database.query(Numbers.wrong()) } == .sql(state: "42P01")
+                            return await failure { _ = try await database.query(Numbers.wrong()) }
+                                == .sql(state: "42P01")
                         }
                         return await failure { _ = try await database.query(Numbers.double(number)) } == nil
                     }

@@ -1,6 +1,7 @@
 import Loop
-@testable import Postgres
 import Testing
+
+@testable import Postgres
 
 private enum Probe {
     static let one = Statement<Int>("probe.one", "SELECT 1::int8") { row in try row.next() }
@@ -63,7 +64,9 @@ private enum Probe {
 
     @Test("A call waits for a connection only as long as it may")
     func waitDeadline() async throws {
-        try await withDatabase(connections: 1) { $0.waitDeadline = .milliseconds(50) } _: { database in
+        try await withDatabase(connections: 1) {
+            $0.waitDeadline = .milliseconds(50)
+        } _: { database in
             let transaction = try await database.begin()
             let code = await failure { _ = try await database.begin() }
             #expect(code == .timedOut)
@@ -125,7 +128,8 @@ private enum Probe {
     func backoff() {
         var backoff = Backoff(first: .milliseconds(100), longest: .seconds(1))
         let pauses = (0..<5).map { _ in backoff.next(random: 1) }
-        #expect(pauses == [.milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800), .seconds(1)])
+        #expect(
+            pauses == [.milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800), .seconds(1)])
     }
 }
 
@@ -203,7 +207,9 @@ private enum Probe {
 
     @Test("The server ends a statement by itself after its timeout")
     func statementTimeout() async throws {
-        try await withDatabase(connections: 1) { $0.statementTimeout = .milliseconds(50) } _: { database in
+        try await withDatabase(connections: 1) {
+            $0.statementTimeout = .milliseconds(50)
+        } _: { database in
             let code = await failure { _ = try await database.query(Probe.sleep(5)) }
             #expect(code == .timedOut)
             let rows = try await database.query(Probe.one())

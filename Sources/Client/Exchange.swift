@@ -43,15 +43,22 @@ public final class Exchange {
         self.upstream = upstream
         parser = ResponseParser(limits: upstream.configuration.limits)
         deadline = Deadline { [unowned self] in deadlinePassed() }
+        // Of an end in the middle of an exchange, reading and `end` will tell.
+        stream.onHangUp = { [unowned self] in if state == .idle { upstream.discard(self) } }
     }
 
     // MARK: The answer's content
 
     /// Takes the next part of the answer from what has arrived, calling `take` with content.
     ///
-    /// - Throws: `UpstreamError` `broken` when the upstream breaks HTTP.
+    /// - Throws: `UpstreamError` `broken` when the upstream breaks HTTP, `timedOut` when its time is up.
     public func next(_ take: (Span<UInt8>) -> Void) throws(UpstreamError) -> Part {
-        guard state == .open else { return .end }
+        switch state {
+        case .open: break
+        case .complete: return .end
+        // While the reader was busy elsewhere the answer was given up: what is here of it is not all of it.
+        case .idle, .timedOut, .closed: throw failure(LoopError(.closed, "read"))
+        }
         do {
             while true {
                 let step = try stream.withReadable { (input) throws(MessageError) in
@@ -143,10 +150,7 @@ public final class Exchange {
     }
 
     /// Puts it to rest until it is used again, for at most the pool's idle time.
-    func rest() {
-        stream.onHangUp = { [unowned self] in upstream.discard(self) }
-        deadline?.set(upstream.configuration.idleTimeout)
-    }
+    func rest() { deadline?.set(upstream.configuration.idleTimeout) }
 
     /// Whether anything of an answer has arrived.
     var hasReceived: Bool { stream.readableCount > 0 }

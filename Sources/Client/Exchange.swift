@@ -21,7 +21,8 @@ public final class Exchange {
     public private(set) var head = ResponseHead(status: .badGateway)
 
     private let stream: Stream
-    private unowned let upstream: Upstream
+    /// Kept alive by its connections, the resting ones too, until they are closed; nil for one that is not pooled.
+    private let pool: Upstream?
     private var parser: ResponseParser
     private var deadline: Deadline?
     private var state = State.idle
@@ -38,13 +39,13 @@ public final class Exchange {
         case closed
     }
 
-    init(_ stream: Stream, _ upstream: Upstream) {
+    init(_ stream: Stream, limits: MessageLimits, pool: Upstream?) {
         self.stream = stream
-        self.upstream = upstream
-        parser = ResponseParser(limits: upstream.configuration.limits)
+        self.pool = pool
+        parser = ResponseParser(limits: limits)
         deadline = Deadline { [unowned self] in deadlinePassed() }
         // Of an end in the middle of an exchange, reading and `end` will tell.
-        stream.onHangUp = { [unowned self] in if state == .idle { upstream.discard(self) } }
+        stream.onHangUp = { [unowned self] in if state == .idle { pool?.discard(self) } }
     }
 
     // MARK: The answer's content
@@ -103,10 +104,10 @@ public final class Exchange {
     /// Gives the connection back: to be used again when the answer was complete, closed otherwise.
     public func end() {
         deadline?.clear()
-        if state == .complete, head.keepAlive, !stream.isEnded, stream.readableCount == 0 {
+        if let pool, state == .complete, head.keepAlive, !stream.isEnded, stream.readableCount == 0 {
             state = .idle
             stream.startReading()
-            upstream.release(self)
+            pool.release(self)
         } else if state != .closed {
             close()
         }
@@ -150,7 +151,7 @@ public final class Exchange {
     }
 
     /// Puts it to rest until it is used again, for at most the pool's idle time.
-    func rest() { deadline?.set(upstream.configuration.idleTimeout) }
+    func rest(for time: Duration) { deadline?.set(time) }
 
     /// Whether anything of an answer has arrived.
     var hasReceived: Bool { stream.readableCount > 0 }
@@ -161,12 +162,12 @@ public final class Exchange {
         deadline?.cancel()
         deadline = nil
         stream.close()
-        upstream.giveUpPlace()
+        pool?.giveUpPlace()
     }
 
     private func deadlinePassed() {
         if state == .idle {
-            upstream.discard(self)
+            pool?.discard(self)
         } else {
             state = .timedOut
             stream.close()

@@ -118,7 +118,7 @@ public final class Upstream {
         }
         do {
             let stream = try await Stream.connect(to: endpoint, timeout: configuration.connectTimeout)
-            return (Exchange(stream, self), false)
+            return (Exchange(stream, limits: configuration.limits, pool: self), false)
         } catch {
             giveUpPlace()
             let isTimeout = (error as? LoopError)?.code == .timedOut
@@ -158,7 +158,7 @@ public final class Upstream {
             next.signal.fire()
         } else {
             idle.append(exchange)
-            exchange.rest()
+            exchange.rest(for: configuration.idleTimeout)
         }
     }
 

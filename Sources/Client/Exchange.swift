@@ -124,6 +124,8 @@ public final class Exchange {
     func begin(
         _ request: [UInt8], _ method: Method, timeout: Duration, hasBegun: inout Bool
     ) async throws(UpstreamError) {
+        // Between its leaving the pool and now it may have been closed, or got bytes that nobody asked for.
+        guard isUsable else { throw UpstreamError(.broken, LoopError(.unreachable, "send")) }
         state = .open
         parser.expect(responseTo: method)
         deadline?.set(timeout)

@@ -158,13 +158,14 @@ public final class Exchange {
     /// Whether anything of an answer has arrived.
     var hasReceived: Bool { stream.readableCount > 0 }
 
-    func close() {
+    /// - Parameter keepsPlace: whether its place in the pool is the caller's now.
+    func close(keepsPlace: Bool = false) {
         guard state != .closed else { return }
         state = .closed
         deadline?.cancel()
         deadline = nil
         stream.close()
-        pool?.giveUpPlace()
+        if !keepsPlace { pool?.giveUpPlace() }
     }
 
     private func deadlinePassed() {

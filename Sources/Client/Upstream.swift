@@ -77,24 +77,25 @@ public final class Upstream {
     private func attempt(
         _ request: [UInt8], _ method: Method, _ timeout: Duration
     ) async throws(UpstreamError) -> Exchange {
-        var mayRetry = true
+        var (exchange, isReused) = try await acquire()
         while true {
-            let (exchange, isReused) = try await acquire()
             var hasBegun = false
             do {
                 try await exchange.begin(request, method, timeout: timeout, hasBegun: &hasBegun)
-                failedChecks = 0
                 return exchange
             } catch {
-                let hadAnswer = exchange.hasReceived
-                exchange.close()
-                let isSafe = !hasBegun || (method.isIdempotent && error.code == .broken && !hadAnswer)
-                guard mayRetry, isReused, isSafe else { throw error }
-                mayRetry = false
+                let isSafe = !hasBegun || (method.isIdempotent && error.code == .broken && !exchange.hasReceived)
+                guard isReused, isSafe else {
+                    exchange.close()
+                    throw error
+                }
+                exchange.close(keepsPlace: true)
                 metrics.retries.increment()
-                // What broke this connection broke the others that waited beside it.
+                // What broke this connection broke the others that rested beside it.
                 for other in idle { other.close() }
                 idle = []
+                exchange = try await connect()
+                isReused = false
             }
         }
     }
@@ -116,9 +117,14 @@ public final class Upstream {
         } else if let exchange = try await waitForConnection() {
             return (exchange, true)
         }
+        return (try await connect(), false)
+    }
+
+    /// Makes a new connection in a place that the caller has.
+    private func connect() async throws(UpstreamError) -> Exchange {
         do {
             let stream = try await Stream.connect(to: endpoint, timeout: configuration.connectTimeout)
-            return (Exchange(stream, limits: configuration.limits, pool: self), false)
+            return Exchange(stream, limits: configuration.limits, pool: self)
         } catch {
             giveUpPlace()
             let isTimeout = (error as? LoopError)?.code == .timedOut

@@ -17,7 +17,7 @@ public final class Upstream {
         public var responseTimeout: Duration = .seconds(10)
         /// How long an unused connection is kept.
         public var idleTimeout: Duration = .seconds(30)
-        /// How often health is checked.
+        /// How often health is checked; one check may take as long as connecting may, and then as long again.
         public var healthCheckInterval: Duration = .seconds(1)
         /// Bounds on the answers.
         public var limits = MessageLimits()
@@ -191,33 +191,46 @@ public final class Upstream {
     public func checkHealth(path: String) async {
         guard let target = RequestTarget(path, authority: "upstream") else { return }
         var request: [UInt8] = []
-        RequestHead(method: .get, target: target).append(to: &request)
+        RequestHead(method: .get, target: target, keepAlive: false).append(to: &request)
         while !Task.isCancelled {
-            await check(request)
+            let failure = await check(request)
+            if Task.isCancelled { return }
+            note(failure)
             do { try await Loop.sleep(for: configuration.healthCheckInterval) } catch { return }
         }
     }
 
-    private func check(_ request: [UInt8]) async {
-        let wasHealthy = isHealthy
+    /// Makes one check, on a connection of its own: a pool that is busy says nothing about the upstream's health.
+    ///
+    /// - Returns: why the upstream is not well.
+    private func check(_ request: [UInt8]) async -> (any Error)? {
         do {
-            let exchange = try await attempt(request, .get, configuration.connectTimeout)
-            defer { exchange.end() }
-            reading: while true {
-                switch try exchange.next({ _ in }) {
-                case .end: break reading
-                case .incomplete: try await exchange.fill()
-                default: break
-                }
+            let stream = try await Stream.connect(to: endpoint, timeout: configuration.connectTimeout)
+            let exchange = Exchange(stream, limits: configuration.limits, pool: nil)
+            defer { exchange.close() }
+            return try await stream.closingOnCancellation {
+                var hasBegun = false
+                try await exchange.begin(request, .get, timeout: configuration.connectTimeout, hasBegun: &hasBegun)
+                return exchange.head.status == .ok ? nil : UnhealthyStatus(status: exchange.head.status)
             }
-            failedChecks = exchange.head.status == .ok ? 0 : failedChecks + 1
         } catch {
-            failedChecks += 1
-            if wasHealthy, !isHealthy {
-                Log.warning("upstream is ill", ["upstream": .init(endpoint.description), "error": .init(error: error)])
-            }
+            return error
         }
-        if !wasHealthy, isHealthy { Log.info("upstream is well again", ["upstream": .init(endpoint.description)]) }
+    }
+
+    private func note(_ failure: (any Error)?) {
+        let wasHealthy = isHealthy
+        failedChecks = failure == nil ? 0 : failedChecks + 1
+        if wasHealthy, !isHealthy, let failure {
+            Log.warning("upstream is ill", ["upstream": .init(endpoint.description), "error": .init(error: failure)])
+        } else if !wasHealthy, isHealthy {
+            Log.info("upstream is well again", ["upstream": .init(endpoint.description)])
+        }
+    }
+
+    /// The upstream itself says that it is not well.
+    private struct UnhealthyStatus: Error {
+        let status: Status
     }
 }
 

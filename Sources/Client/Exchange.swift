@@ -26,6 +26,7 @@ public final class Exchange {
     private var parser: ResponseParser
     private var deadline: Deadline?
     private var state = State.idle
+    private var isRequestSent = true
 
     private enum State {
         /// In the pool.
@@ -104,7 +105,7 @@ public final class Exchange {
     /// Gives the connection back: to be used again when the answer was complete, closed otherwise.
     public func end() {
         deadline?.clear()
-        if let pool, state == .complete, head.keepAlive, !stream.isEnded, stream.readableCount == 0 {
+        if let pool, state == .complete, isRequestSent, head.keepAlive, !stream.isEnded, stream.readableCount == 0 {
             state = .idle
             stream.startReading()
             pool.release(self)
@@ -132,7 +133,7 @@ public final class Exchange {
         do {
             let rest = try stream.send(request)
             hasBegun = true
-            if let rest { try await stream.write(rest) }
+            if let rest { try await finishSending(rest) }
         } catch {
             throw failure(error)
         }
@@ -149,6 +150,18 @@ public final class Exchange {
                 throw UpstreamError(.broken, error)
             }
             try await fill()
+        }
+    }
+
+    private func finishSending(_ rest: Stream.Remainder) async throws {
+        stream.startReading()
+        isRequestSent = false
+        do {
+            try await stream.write(rest)
+            isRequestSent = true
+        } catch where state == .open && stream.readableCount > 0 {
+            // An upstream may refuse a request without reading all of it, and hang up (RFC 9112 §9.5): its answer is
+            // here, and worth more than the error.
         }
     }
 

@@ -19,14 +19,16 @@ final class ServerConnection {
         case handler
         /// The kernel, to take our bytes.
         case write
+        /// The client, to hang up after the last answer.
+        case closing
     }
 
     private enum ResponseState {
         case notBegun, begun, complete
     }
 
-    /// A deadline passed while the client was to send something.
-    private struct TooSlow: Error {}
+    /// A deadline passed while the client was to send something, or nothing more is wanted of it.
+    private struct Interruption: Error {}
 
     private let server: Server
     private let stream: Stream
@@ -70,39 +72,55 @@ final class ServerConnection {
         }
         do {
             enter(.idle)
-            serving: while true {
-                switch nextHead() {
-                case .request(let head):
-                    begin(head)
-                    try await respond(to: head)
-                case .refusal(let problem):
-                    refuse(problem)
-                case .incomplete:
-                    if mustClose, parser.isBetweenRequests { break serving }
-                    do {
-                        guard try await stream.fillUntilInterrupted() else { break serving }
-                    } catch is TooSlow where phase == .head {
-                        refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
-                    }
-                    if phase == .idle { enter(.head) }
-                    continue
-                }
-                if let rest = try sendOutput() { try await finishSending(rest) }
-                guard !mustClose else { break }
-                enter(.idle)
-            }
-            deadline?.clear()
-            await stream.closeGracefully()
+            while try await serveNext() {}
+            enter(.closing)
+            await stream.closeGracefully(patience: server.configuration.closeTimeout)
         } catch {
             // The client is gone, or too slow to be told so.
             stream.close()
         }
     }
 
+    /// Answers the next request, if there is one.
+    ///
+    /// - Returns: whether the connection can take another.
+    private func serveNext() async throws -> Bool {
+        while true {
+            switch nextHead() {
+            case .request(let head):
+                begin(head)
+                try await respond(to: head)
+            case .refusal(let problem):
+                refuse(problem)
+            case .incomplete:
+                let isBetweenRequests = stream.readableCount == 0
+                if mustClose, isBetweenRequests, requests > 0 { return false }
+                if phase == .idle, !isBetweenRequests { enter(.head) }
+                do {
+                    guard try await stream.fillUntilInterrupted() else { return false }
+                    continue
+                } catch is Interruption {
+                    if phase == .idle { return false }
+                    refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
+                }
+            }
+            if let rest = try sendOutput() { try await finishSending(rest) }
+            guard !mustClose else { return false }
+            enter(.idle)
+            return true
+        }
+    }
+
     /// Ends the connection as soon as no request is open.
     func drain() {
         mustClose = true
-        if phase == .idle { stream.interruptRead(CancellationError()) }
+        guard phase == .idle else { return }
+        if requests > 0 {
+            stream.interruptRead(Interruption())
+        } else {
+            // Its first request may be on its way, and no other worker will see it.
+            deadline?.set(server.configuration.firstRequestGrace)
+        }
     }
 
     /// Ends the connection now.
@@ -180,7 +198,7 @@ final class ServerConnection {
                     mustClose = true
                     throw Problem(.badRequest, "incomplete-content", "The content ended before its announced end")
                 }
-            } catch is TooSlow {
+            } catch is Interruption {
                 mustClose = true
                 throw Problem(.requestTimeout, "request-timeout", "The content did not arrive in time")
             }
@@ -332,17 +350,21 @@ final class ServerConnection {
         let configuration = server.configuration
         switch phase {
         // A connection that has not asked for anything yet gets no more time than a request's head.
-        case .idle: deadline?.set(requests == 0 ? configuration.headTimeout : configuration.idleTimeout)
+        case .idle: deadline?.set(requests > 0 ? configuration.idleTimeout : firstRequestTimeout)
         case .head: deadline?.set(configuration.headTimeout)
         case .content: deadline?.set(configuration.bodyRateGrace)
         case .write: deadline?.set(configuration.writeTimeout)
-        case .handler: deadline?.clear()
+        case .handler, .closing: deadline?.clear()
         }
+    }
+
+    private var firstRequestTimeout: Duration {
+        mustClose ? server.configuration.firstRequestGrace : server.configuration.headTimeout
     }
 
     private func deadlinePassed() {
         switch phase {
-        case .idle, .head: stream.interruptRead(TooSlow())
+        case .idle, .head: stream.interruptRead(Interruption())
         case .content:
             let elapsed = contentProgress.elapsed(at: Loop.monotonicNanoseconds)
             if elapsed < server.configuration.bodyTimeout,
@@ -350,10 +372,10 @@ final class ServerConnection {
             {
                 deadline?.set(.seconds(1))
             } else {
-                stream.interruptRead(TooSlow())
+                stream.interruptRead(Interruption())
             }
         case .write: stream.close()
-        case .handler: break
+        case .handler, .closing: break
         }
     }
 }

@@ -11,13 +11,13 @@ public struct ServerConfiguration: Sendable {
     /// From the first byte of a request to the end of its header section; also for the TLS handshake.
     public var headTimeout: Duration = .seconds(10)
 
-    /// From the end of the header section to the end of the body.
+    /// How long a request's content may take altogether, from when it is first asked for.
     public var bodyTimeout: Duration = .seconds(60)
 
-    /// Bytes a second that a body must arrive with on average, once `bodyRateGrace` has passed.
+    /// Bytes that buy a request's content one more second, up to `bodyTimeout`; 0 for no minimum.
     public var minimumBodyRate: UInt64 = 500
 
-    /// How long a body may come slower than `minimumBodyRate`.
+    /// How long a request's content may take before it has to keep to `minimumBodyRate`.
     public var bodyRateGrace: Duration = .seconds(5)
 
     /// How long a client may take to accept what the kernel cannot buffer.

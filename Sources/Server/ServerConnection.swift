@@ -352,7 +352,7 @@ final class ServerConnection {
         // A connection that has not asked for anything yet gets no more time than a request's head.
         case .idle: deadline?.set(requests > 0 ? configuration.idleTimeout : firstRequestTimeout)
         case .head: deadline?.set(configuration.headTimeout)
-        case .content: deadline?.set(configuration.bodyRateGrace)
+        case .content: deadline?.set(contentProgress.timeLeft(at: Loop.monotonicNanoseconds, configuration))
         case .write: deadline?.set(configuration.writeTimeout)
         case .handler, .closing: deadline?.clear()
         }
@@ -364,16 +364,7 @@ final class ServerConnection {
 
     private func deadlinePassed() {
         switch phase {
-        case .idle, .head: stream.interruptRead(Interruption())
-        case .content:
-            let elapsed = contentProgress.elapsed(at: Loop.monotonicNanoseconds)
-            if elapsed < server.configuration.bodyTimeout,
-                contentProgress.received >= server.configuration.minimumBodyRate * UInt64(elapsed.components.seconds)
-            {
-                deadline?.set(.seconds(1))
-            } else {
-                stream.interruptRead(Interruption())
-            }
+        case .idle, .head, .content: stream.interruptRead(Interruption())
         case .write: stream.close()
         case .handler, .closing: break
         }
@@ -389,5 +380,14 @@ private struct ContentProgress {
 
     mutating func begin(at nanoseconds: UInt64) { if start == nil { start = nanoseconds } }
 
-    func elapsed(at nanoseconds: UInt64) -> Duration { .nanoseconds(Int64(nanoseconds &- (start ?? nanoseconds))) }
+    /// How much longer the client may be waited for: what came so far has bought it time.
+    func timeLeft(at nanoseconds: UInt64, _ configuration: ServerConfiguration) -> Duration {
+        let elapsed = Duration.nanoseconds(Int64(nanoseconds &- (start ?? nanoseconds)))
+        var allowed = configuration.bodyTimeout
+        if configuration.minimumBodyRate > 0 {
+            let bought = Duration.seconds(Double(received) / Double(configuration.minimumBodyRate))
+            allowed = min(allowed, configuration.bodyRateGrace + bought)
+        }
+        return allowed - elapsed
+    }
 }

@@ -36,7 +36,8 @@ public struct ServerConfiguration: Sendable {
     /// Requests after which a connection is closed, so that load spreads over workers again.
     public var maximumRequestsPerConnection: UInt64 = 1_000_000
 
-    /// Bytes of an unread body that are read and thrown away to keep the connection; with more left it is closed.
+    /// Bytes of an unread body that are waited for and thrown away to keep the connection; with more to come, or an
+    /// unknown number, it is closed.
     public var drainedBodyBound = 64 << 10
 
     /// Whether the peer is a process of ours whose `X-Request-Id` is taken over.

@@ -166,10 +166,7 @@ final class ServerConnection {
         if let head {
             if !head.keepAlive || requests >= server.configuration.maximumRequestsPerConnection { mustClose = true }
             // Most requests have no content: their end is seen here, so that the handler need not wait for it.
-            if head.framing == .none || head.framing == .length(0) {
-                var none: [UInt8] = []
-                _ = try? readBufferedContent(into: &none)
-            }
+            if head.framing == .none || head.framing == .length(0) { skipBufferedContent() }
         }
     }
 
@@ -183,11 +180,16 @@ final class ServerConnection {
         }
         contentProgress.begin(at: Loop.monotonicNanoseconds)
         while true {
-            var piece: [UInt8] = []
-            do { try readBufferedContent(into: &piece) } catch { throw Problem(error) }
-            if !piece.isEmpty {
-                contentProgress.received += UInt64(piece.count)
-                if content.isEmpty { content = piece } else { content += piece }
+            let before = content.count
+            do {
+                try readBufferedContent { piece in
+                    piece.withUnsafeBufferPointer { content.append(contentsOf: $0) }
+                }
+            } catch {
+                throw Problem(error)
+            }
+            if content.count > before {
+                contentProgress.received += UInt64(content.count - before)
                 return true
             }
             if isRequestComplete { return false }
@@ -206,13 +208,11 @@ final class ServerConnection {
     }
 
     /// Takes the content that has arrived.
-    private func readBufferedContent(into content: inout [UInt8]) throws(MessageError) {
+    private func readBufferedContent(_ take: (Span<UInt8>) -> Void) throws(MessageError) {
         while !isRequestComplete {
             let step = try stream.withReadable { (input) throws(MessageError) in
                 let step = try parser.next(input)
-                if case .body(let range) = step.event {
-                    input.extracting(range).withUnsafeBufferPointer { content.append(contentsOf: $0) }
-                }
+                if case .body(let range) = step.event { take(input.extracting(range)) }
                 return step
             }
             stream.consume(step.consumed)
@@ -222,6 +222,11 @@ final class ServerConnection {
             default: break
             }
         }
+    }
+
+    /// Passes over content that has arrived and that nobody will read.
+    private func skipBufferedContent() {
+        do { try readBufferedContent { contentProgress.received += UInt64($0.count) } } catch { mustClose = true }
     }
 
     private func sendContinue() async throws {
@@ -252,23 +257,16 @@ final class ServerConnection {
 
     private var isGone: Bool { stream.isEnded }
 
-    /// Reads past content that the handler left, within bounds, so that the next request can be found.
+    /// Reads past content that the handler left, so that the next request can be found.
     private func discardContent() async throws {
-        // A client that waits for a 100 it did not get will not send the content (RFC 9110 §10.1.1).
-        if mustClose || (head?.expectsContinue == true && !contentProgress.hasBegun) {
-            mustClose = true
-            return
-        }
+        skipBufferedContent()
+        if mustCloseAfterUnreadContent { mustClose = true }
         var discarded: [UInt8] = []
-        var total = 0
         do {
-            while try await readContent(into: &discarded) {
-                total += discarded.count
-                discarded.removeAll(keepingCapacity: true)
-                if total > server.configuration.drainedBodyBound { break }
-            }
-        } catch is Problem {}
-        if !isRequestComplete { mustClose = true }
+            while !mustClose, try await readContent(into: &discarded) { discarded.removeAll(keepingCapacity: true) }
+        } catch is Problem {
+            mustClose = true
+        }
     }
 
     func send(_ problem: Problem) {
@@ -282,6 +280,7 @@ final class ServerConnection {
     func send(_ status: Status, _ fields: Fields, _ content: [UInt8]) {
         precondition(response == .notBegun, "a request has one answer")
         response = .begun
+        skipBufferedContent()
         if mustCloseAfterUnreadContent { mustClose = true }
         let head = ResponseHead(
             status: status, fields: fields,
@@ -333,13 +332,16 @@ final class ServerConnection {
         if let rest = try sendOutput() { try await finishSending(rest) }
     }
 
+    /// Whether content that nobody will read is not worth waiting for.
     private var mustCloseAfterUnreadContent: Bool {
         guard !isRequestComplete, let head else { return false }
-        if head.expectsContinue, !contentProgress.hasBegun { return true }
-        if case .length(let length) = head.framing {
-            return length &- contentProgress.received > UInt64(server.configuration.drainedBodyBound)
+        switch head.framing {
+        // A client that waits for a 100 it did not get will not send the content (RFC 9110 §10.1.1).
+        case _ where head.expectsContinue && !contentProgress.hasBegun: return true
+        case .length(let length): return length - contentProgress.received > UInt64(server.configuration.drainedBodyBound)
+        case .chunked: return true
+        case .none: return false
         }
-        return false
     }
 
     // MARK: Time

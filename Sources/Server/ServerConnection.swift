@@ -39,6 +39,9 @@ final class ServerConnection {
     private var requests: UInt64 = 0
     private var mustClose = false
 
+    /// Whether reading or writing has failed.
+    private var isBroken = false
+
     // The current request and its answer.
     private var head: RequestHead?
     private var id = RequestID(sequence: 0)
@@ -203,6 +206,9 @@ final class ServerConnection {
             } catch is Interruption {
                 mustClose = true
                 throw Problem(.requestTimeout, "request-timeout", "The content did not arrive in time")
+            } catch {
+                isBroken = true
+                throw error
             }
         }
     }
@@ -246,16 +252,27 @@ final class ServerConnection {
                 ResponseWriter(self))
         } catch let problem as Problem where response == .notBegun {
             send(problem)
-        } catch  where response == .notBegun && !isGone {
+        } catch {
+            // The client is gone or the server is: nobody is to be told.
+            if isBroken || Task.isCancelled { throw error }
             Log.error("handler failed", ["request_id": .init(id.description), "error": .init(error: error)])
-            send(Problem(.internalServerError, "internal-error", "Something went wrong on our side"))
+            guard response == .notBegun else { throw error }
+            sendInternalError()
+        }
+        if response == .notBegun {
+            Log.error("handler gave no answer", ["request_id": .init(id.description)])
+            // Whoever holds the writer still must not get to answer the next request.
+            mustClose = true
+            sendInternalError()
         }
         // An answer that was begun and not finished can only be cut short visibly.
         guard response == .complete else { throw LoopError(.closed, "respond") }
         if !isRequestComplete { try await discardContent() }
     }
 
-    private var isGone: Bool { stream.isEnded }
+    private func sendInternalError() {
+        send(Problem(.internalServerError, "internal-error", "Something went wrong on our side"))
+    }
 
     /// Reads past content that the handler left, so that the next request can be found.
     private func discardContent() async throws {
@@ -329,7 +346,12 @@ final class ServerConnection {
 
     /// Sends what is in the output.
     func flush() async throws {
-        if let rest = try sendOutput() { try await finishSending(rest) }
+        do {
+            if let rest = try sendOutput() { try await finishSending(rest) }
+        } catch {
+            isBroken = true
+            throw error
+        }
     }
 
     /// Whether content that nobody will read is not worth waiting for.

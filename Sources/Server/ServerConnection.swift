@@ -68,6 +68,10 @@ final class ServerConnection {
     /// The usual request waits twice: for its bytes and for its handler. Everything else here runs without suspending,
     /// because each suspension costs as much as parsing a head.
     func run() async {
+        await stream.closingOnCancellation { await serveUntilClosed() }
+    }
+
+    private func serveUntilClosed() async {
         deadline = Deadline { [unowned self] in deadlinePassed() }
         defer {
             deadline?.cancel()
@@ -125,9 +129,6 @@ final class ServerConnection {
             deadline?.set(server.configuration.firstRequestGrace)
         }
     }
-
-    /// Ends the connection now.
-    func abort() { stream.close() }
 
     // MARK: Reading
 

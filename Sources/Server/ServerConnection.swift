@@ -322,6 +322,8 @@ final class ServerConnection {
         var id: [UInt8] = []
         self.id.append(to: &id)
         extra.append(.xRequestID, bytes: id[...])
+        // RFC 9110 §6.6.1: whoever forwards an answer without a date adds one.
+        if !upstream.fields.contains(.date) { extra.append(.date, HTTPDate.text(unixSeconds: Int64(Loop.unixTime))) }
         return Forwarding.appendResponse(
             upstream, answering: head, keepAlive: !mustClose, context: info.forwarding, extra: extra, to: &output)
     }

@@ -33,7 +33,8 @@ public final class ReverseProxy {
 
         let exchange = try await upstream.send(bytes, method: head.method, timeout: timeout)
         defer { exchange.end() }
-        let answer = writer.forward(exchange.head)
+        var answer = writer.forward(exchange.head)
+        var trailers = Fields()
         while true {
             switch try exchange.next({ answer.append($0) }) {
             case .content:
@@ -43,9 +44,9 @@ public final class ReverseProxy {
                 if answer.holdsContent { try await answer.flush() }
                 try await exchange.fill()
             case .trailers(let fields):
-                return answer.finish(trailers: fields)
+                trailers = fields
             case .end:
-                return answer.finish()
+                return answer.finish(trailers: trailers)
             }
         }
     }

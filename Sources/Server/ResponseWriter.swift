@@ -36,7 +36,8 @@ public struct ContentWriter: ~Copyable {
 
     private let connection: ServerConnection
     private let framing: ResponseFraming
-    private let headLength: Int
+    /// What of the output is not content.
+    private var headLength: Int
 
     init(_ connection: ServerConnection, _ framing: ResponseFraming) {
         self.connection = connection
@@ -61,7 +62,10 @@ public struct ContentWriter: ~Copyable {
     public var holdsContent: Bool { connection.output.count > headLength }
 
     /// Sends what was added; returns when the kernel has taken it, so a fast upstream is held to the client's pace.
-    public func flush() async throws { try await connection.flush() }
+    public mutating func flush() async throws {
+        headLength = 0
+        try await connection.flush()
+    }
 
     /// Ends the answer; what was not flushed is sent when the handler returns.
     public consuming func finish(trailers: Fields = Fields()) {

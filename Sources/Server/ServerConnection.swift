@@ -19,14 +19,16 @@ final class ServerConnection {
         case handler
         /// The kernel, to take our bytes.
         case write
+        /// The client, to hang up after the last answer.
+        case closing
     }
 
     private enum ResponseState {
         case notBegun, begun, complete
     }
 
-    /// A deadline passed while the client was to send something.
-    private struct TooSlow: Error {}
+    /// A deadline passed while the client was to send something, or nothing more is wanted of it.
+    private struct Interruption: Error {}
 
     private let server: Server
     private let stream: Stream
@@ -36,6 +38,9 @@ final class ServerConnection {
     private var phase = Phase.idle
     private var requests: UInt64 = 0
     private var mustClose = false
+
+    /// Whether reading or writing has failed.
+    private var isBroken = false
 
     // The current request and its answer.
     private var head: RequestHead?
@@ -63,6 +68,10 @@ final class ServerConnection {
     /// The usual request waits twice: for its bytes and for its handler. Everything else here runs without suspending,
     /// because each suspension costs as much as parsing a head.
     func run() async {
+        await stream.closingOnCancellation { await serveUntilClosed() }
+    }
+
+    private func serveUntilClosed() async {
         deadline = Deadline { [unowned self] in deadlinePassed() }
         defer {
             deadline?.cancel()
@@ -70,43 +79,56 @@ final class ServerConnection {
         }
         do {
             enter(.idle)
-            serving: while true {
-                switch nextHead() {
-                case .request(let head):
-                    begin(head)
-                    try await respond(to: head)
-                case .refusal(let problem):
-                    refuse(problem)
-                case .incomplete:
-                    if mustClose, parser.isBetweenRequests { break serving }
-                    do {
-                        guard try await stream.fillUntilInterrupted() else { break serving }
-                    } catch is TooSlow where phase == .head {
-                        refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
-                    }
-                    if phase == .idle { enter(.head) }
-                    continue
-                }
-                if let rest = try sendOutput() { try await finishSending(rest) }
-                guard !mustClose else { break }
-                enter(.idle)
-            }
-            deadline?.clear()
-            await stream.closeGracefully()
+            while try await serveNext() {}
+            enter(.closing)
+            await stream.closeGracefully(patience: server.configuration.closeTimeout)
         } catch {
             // The client is gone, or too slow to be told so.
             stream.close()
         }
     }
 
+    /// Answers the next request, if there is one.
+    ///
+    /// - Returns: whether the connection can take another.
+    private func serveNext() async throws -> Bool {
+        while true {
+            switch nextHead() {
+            case .request(let head):
+                begin(head)
+                try await respond(to: head)
+            case .refusal(let problem):
+                refuse(problem)
+            case .incomplete:
+                let isBetweenRequests = stream.readableCount == 0
+                if mustClose, isBetweenRequests, requests > 0 { return false }
+                if phase == .idle, !isBetweenRequests { enter(.head) }
+                do {
+                    guard try await stream.fillUntilInterrupted() else { return false }
+                    continue
+                } catch is Interruption {
+                    if phase == .idle { return false }
+                    refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
+                }
+            }
+            if let rest = try sendOutput() { try await finishSending(rest) }
+            guard !mustClose else { return false }
+            enter(.idle)
+            return true
+        }
+    }
+
     /// Ends the connection as soon as no request is open.
     func drain() {
         mustClose = true
-        if phase == .idle { stream.interruptRead(CancellationError()) }
+        guard phase == .idle else { return }
+        if requests > 0 {
+            stream.interruptRead(Interruption())
+        } else {
+            // Its first request may be on its way, and no other worker will see it.
+            deadline?.set(server.configuration.firstRequestGrace)
+        }
     }
-
-    /// Ends the connection now.
-    func abort() { stream.close() }
 
     // MARK: Reading
 
@@ -148,10 +170,7 @@ final class ServerConnection {
         if let head {
             if !head.keepAlive || requests >= server.configuration.maximumRequestsPerConnection { mustClose = true }
             // Most requests have no content: their end is seen here, so that the handler need not wait for it.
-            if head.framing == .none || head.framing == .length(0) {
-                var none: [UInt8] = []
-                _ = try? readBufferedContent(into: &none)
-            }
+            if head.framing == .none || head.framing == .length(0) { skipBufferedContent() }
         }
     }
 
@@ -165,11 +184,16 @@ final class ServerConnection {
         }
         contentProgress.begin(at: Loop.monotonicNanoseconds)
         while true {
-            var piece: [UInt8] = []
-            do { try readBufferedContent(into: &piece) } catch { throw Problem(error) }
-            if !piece.isEmpty {
-                contentProgress.received += UInt64(piece.count)
-                if content.isEmpty { content = piece } else { content += piece }
+            let before = content.count
+            do {
+                try readBufferedContent { piece in
+                    piece.withUnsafeBufferPointer { content.append(contentsOf: $0) }
+                }
+            } catch {
+                throw Problem(error)
+            }
+            if content.count > before {
+                contentProgress.received += UInt64(content.count - before)
                 return true
             }
             if isRequestComplete { return false }
@@ -180,21 +204,22 @@ final class ServerConnection {
                     mustClose = true
                     throw Problem(.badRequest, "incomplete-content", "The content ended before its announced end")
                 }
-            } catch is TooSlow {
+            } catch is Interruption {
                 mustClose = true
                 throw Problem(.requestTimeout, "request-timeout", "The content did not arrive in time")
+            } catch {
+                isBroken = true
+                throw error
             }
         }
     }
 
     /// Takes the content that has arrived.
-    private func readBufferedContent(into content: inout [UInt8]) throws(MessageError) {
+    private func readBufferedContent(_ take: (Span<UInt8>) -> Void) throws(MessageError) {
         while !isRequestComplete {
             let step = try stream.withReadable { (input) throws(MessageError) in
                 let step = try parser.next(input)
-                if case .body(let range) = step.event {
-                    input.extracting(range).withUnsafeBufferPointer { content.append(contentsOf: $0) }
-                }
+                if case .body(let range) = step.event { take(input.extracting(range)) }
                 return step
             }
             stream.consume(step.consumed)
@@ -204,6 +229,11 @@ final class ServerConnection {
             default: break
             }
         }
+    }
+
+    /// Passes over content that has arrived and that nobody will read.
+    private func skipBufferedContent() {
+        do { try readBufferedContent { contentProgress.received += UInt64($0.count) } } catch { mustClose = true }
     }
 
     private func sendContinue() async throws {
@@ -223,34 +253,38 @@ final class ServerConnection {
                 ResponseWriter(self))
         } catch let problem as Problem where response == .notBegun {
             send(problem)
-        } catch  where response == .notBegun && !isGone {
+        } catch {
+            // The client is gone or the server is: nobody is to be told.
+            if isBroken || Task.isCancelled { throw error }
             Log.error("handler failed", ["request_id": .init(id.description), "error": .init(error: error)])
-            send(Problem(.internalServerError, "internal-error", "Something went wrong on our side"))
+            guard response == .notBegun else { throw error }
+            sendInternalError()
+        }
+        if response == .notBegun {
+            Log.error("handler gave no answer", ["request_id": .init(id.description)])
+            // Whoever holds the writer still must not get to answer the next request.
+            mustClose = true
+            sendInternalError()
         }
         // An answer that was begun and not finished can only be cut short visibly.
         guard response == .complete else { throw LoopError(.closed, "respond") }
         if !isRequestComplete { try await discardContent() }
     }
 
-    private var isGone: Bool { stream.isEnded }
+    private func sendInternalError() {
+        send(Problem(.internalServerError, "internal-error", "Something went wrong on our side"))
+    }
 
-    /// Reads past content that the handler left, within bounds, so that the next request can be found.
+    /// Reads past content that the handler left, so that the next request can be found.
     private func discardContent() async throws {
-        // A client that waits for a 100 it did not get will not send the content (RFC 9110 §10.1.1).
-        if mustClose || (head?.expectsContinue == true && !contentProgress.hasBegun) {
-            mustClose = true
-            return
-        }
+        skipBufferedContent()
+        if mustCloseAfterUnreadContent { mustClose = true }
         var discarded: [UInt8] = []
-        var total = 0
         do {
-            while try await readContent(into: &discarded) {
-                total += discarded.count
-                discarded.removeAll(keepingCapacity: true)
-                if total > server.configuration.drainedBodyBound { break }
-            }
-        } catch is Problem {}
-        if !isRequestComplete { mustClose = true }
+            while !mustClose, try await readContent(into: &discarded) { discarded.removeAll(keepingCapacity: true) }
+        } catch is Problem {
+            mustClose = true
+        }
     }
 
     func send(_ problem: Problem) {
@@ -264,6 +298,7 @@ final class ServerConnection {
     func send(_ status: Status, _ fields: Fields, _ content: [UInt8]) {
         precondition(response == .notBegun, "a request has one answer")
         response = .begun
+        skipBufferedContent()
         if mustCloseAfterUnreadContent { mustClose = true }
         let head = ResponseHead(
             status: status, fields: fields,
@@ -287,6 +322,8 @@ final class ServerConnection {
         var id: [UInt8] = []
         self.id.append(to: &id)
         extra.append(.xRequestID, bytes: id[...])
+        // RFC 9110 §6.6.1: whoever forwards an answer without a date adds one.
+        if !upstream.fields.contains(.date) { extra.append(.date, HTTPDate.text(unixSeconds: Int64(Loop.unixTime))) }
         return Forwarding.appendResponse(
             upstream, answering: head, keepAlive: !mustClose, context: info.forwarding, extra: extra, to: &output)
     }
@@ -312,16 +349,24 @@ final class ServerConnection {
 
     /// Sends what is in the output.
     func flush() async throws {
-        if let rest = try sendOutput() { try await finishSending(rest) }
+        do {
+            if let rest = try sendOutput() { try await finishSending(rest) }
+        } catch {
+            isBroken = true
+            throw error
+        }
     }
 
+    /// Whether content that nobody will read is not worth waiting for.
     private var mustCloseAfterUnreadContent: Bool {
         guard !isRequestComplete, let head else { return false }
-        if head.expectsContinue, !contentProgress.hasBegun { return true }
-        if case .length(let length) = head.framing {
-            return length &- contentProgress.received > UInt64(server.configuration.drainedBodyBound)
+        switch head.framing {
+        // A client that waits for a 100 it did not get will not send the content (RFC 9110 §10.1.1).
+        case _ where head.expectsContinue && !contentProgress.hasBegun: return true
+        case .length(let length): return length - contentProgress.received > UInt64(server.configuration.drainedBodyBound)
+        case .chunked: return true
+        case .none: return false
         }
-        return false
     }
 
     // MARK: Time
@@ -332,28 +377,23 @@ final class ServerConnection {
         let configuration = server.configuration
         switch phase {
         // A connection that has not asked for anything yet gets no more time than a request's head.
-        case .idle: deadline?.set(requests == 0 ? configuration.headTimeout : configuration.idleTimeout)
+        case .idle: deadline?.set(requests > 0 ? configuration.idleTimeout : firstRequestTimeout)
         case .head: deadline?.set(configuration.headTimeout)
-        case .content: deadline?.set(configuration.bodyRateGrace)
+        case .content: deadline?.set(contentProgress.timeLeft(at: Loop.monotonicNanoseconds, configuration))
         case .write: deadline?.set(configuration.writeTimeout)
-        case .handler: deadline?.clear()
+        case .handler, .closing: deadline?.clear()
         }
+    }
+
+    private var firstRequestTimeout: Duration {
+        mustClose ? server.configuration.firstRequestGrace : server.configuration.headTimeout
     }
 
     private func deadlinePassed() {
         switch phase {
-        case .idle, .head: stream.interruptRead(TooSlow())
-        case .content:
-            let elapsed = contentProgress.elapsed(at: Loop.monotonicNanoseconds)
-            if elapsed < server.configuration.bodyTimeout,
-                contentProgress.received >= server.configuration.minimumBodyRate * UInt64(elapsed.components.seconds)
-            {
-                deadline?.set(.seconds(1))
-            } else {
-                stream.interruptRead(TooSlow())
-            }
+        case .idle, .head, .content: stream.interruptRead(Interruption())
         case .write: stream.close()
-        case .handler: break
+        case .handler, .closing: break
         }
     }
 }
@@ -367,5 +407,14 @@ private struct ContentProgress {
 
     mutating func begin(at nanoseconds: UInt64) { if start == nil { start = nanoseconds } }
 
-    func elapsed(at nanoseconds: UInt64) -> Duration { .nanoseconds(Int64(nanoseconds &- (start ?? nanoseconds))) }
+    /// How much longer the client may be waited for: what came so far has bought it time.
+    func timeLeft(at nanoseconds: UInt64, _ configuration: ServerConfiguration) -> Duration {
+        let elapsed = Duration.nanoseconds(Int64(nanoseconds &- (start ?? nanoseconds)))
+        var allowed = configuration.bodyTimeout
+        if configuration.minimumBodyRate > 0 {
+            let bought = Duration.seconds(Double(received) / Double(configuration.minimumBodyRate))
+            allowed = min(allowed, configuration.bodyRateGrace + bought)
+        }
+        return allowed - elapsed
+    }
 }

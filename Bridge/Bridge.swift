@@ -1,6 +1,4 @@
 internal import Authentication
-internal import Cryptography
-internal import FoundationEssentials
 internal import Lifecycle
 internal import Loop
 internal import PMS
@@ -79,16 +77,5 @@ final class Bridge {
         await withDiscardingTaskGroup { group in
             for (server, _) in servers { group.addTask { await server.drain(patience: Self.drainTimeout) } }
         }
-    }
-}
-
-extension HopIdentity {
-    /// Reads the key that gateway and bridge share: 32 bytes as base64 text.
-    convenience init(keyFile: String) throws {
-        let text = try String(contentsOfFile: keyFile, encoding: .utf8)
-        guard let key = Base64.standard.decode(String(text.filter { !$0.isWhitespace })) else {
-            throw CryptographyError("\(keyFile) is not base64 text")
-        }
-        try self.init(key: key.span)
     }
 }

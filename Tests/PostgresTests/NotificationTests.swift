@@ -16,7 +16,7 @@ private enum Notify {
     ) { row in try row.next() }
 }
 
-@Suite struct NotificationTests {
+@Suite(.timeLimit(.minutes(1))) struct NotificationTests {
     @Test("Notifications arrive in order, after a first gap")
     func order() async throws {
         try await withDatabase(connections: 1) { database in

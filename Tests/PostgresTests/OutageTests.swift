@@ -13,7 +13,7 @@ private final class Tally {
     var longest: UInt64 = 0
 }
 
-@Suite struct OutageTests {
+@Suite(.timeLimit(.minutes(1))) struct OutageTests {
     @Test(
         "A server killed and started again under load: calls fail clearly, none hangs, all recover",
         .timeLimit(.minutes(1)))

@@ -79,42 +79,34 @@ final class ServerConnection {
         }
         do {
             enter(.idle)
-            while try await serveNext() {}
+            serving: while true {
+                switch nextHead() {
+                case .request(let head):
+                    begin(head)
+                    try await respond(to: head)
+                case .refusal(let problem):
+                    refuse(problem)
+                case .incomplete:
+                    let isBetweenRequests = stream.readableCount == 0
+                    if mustClose, isBetweenRequests, requests > 0 { break serving }
+                    if phase == .idle, !isBetweenRequests { enter(.head) }
+                    do {
+                        guard try await stream.fillUntilInterrupted() else { break serving }
+                        continue serving
+                    } catch is Interruption {
+                        if phase == .idle { break serving }
+                        refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
+                    }
+                }
+                if let rest = try sendOutput() { try await finishSending(rest) }
+                guard !mustClose else { break }
+                enter(.idle)
+            }
             enter(.closing)
             await stream.closeGracefully(patience: server.configuration.closeTimeout)
         } catch {
             // The client is gone, or too slow to be told so.
             stream.close()
-        }
-    }
-
-    /// Answers the next request, if there is one.
-    ///
-    /// - Returns: whether the connection can take another.
-    private func serveNext() async throws -> Bool {
-        while true {
-            switch nextHead() {
-            case .request(let head):
-                begin(head)
-                try await respond(to: head)
-            case .refusal(let problem):
-                refuse(problem)
-            case .incomplete:
-                let isBetweenRequests = stream.readableCount == 0
-                if mustClose, isBetweenRequests, requests > 0 { return false }
-                if phase == .idle, !isBetweenRequests { enter(.head) }
-                do {
-                    guard try await stream.fillUntilInterrupted() else { return false }
-                    continue
-                } catch is Interruption {
-                    if phase == .idle { return false }
-                    refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
-                }
-            }
-            if let rest = try sendOutput() { try await finishSending(rest) }
-            guard !mustClose else { return false }
-            enter(.idle)
-            return true
         }
     }
 

@@ -90,7 +90,7 @@ public final class Exchange {
     /// - Throws: `UpstreamError` when the connection breaks or the answer takes too long.
     public func fill() async throws(UpstreamError) {
         do {
-            if try await stream.fillUntilInterrupted() { return }
+            if try await withUnsafeThrowingContinuation({ stream.fill(resuming: $0) }) { return }
         } catch {
             throw failure(error)
         }
@@ -122,6 +122,7 @@ public final class Exchange {
     /// Sends a request and waits for the answer's head.
     ///
     /// - Parameter hasBegun: set once bytes may have reached the upstream.
+    @inline(__always)
     func begin(
         _ request: [UInt8], _ method: Method, timeout: Duration, hasBegun: inout Bool
     ) async throws(UpstreamError) {
@@ -159,7 +160,7 @@ public final class Exchange {
         do {
             try await stream.write(rest)
             isRequestSent = true
-        } catch where state == .open && stream.readableCount > 0 {
+        } catch  where state == .open && stream.readableCount > 0 {
             // An upstream may refuse a request without reading all of it, and hang up (RFC 9112 §9.5): its answer is
             // here, and worth more than the error.
         }

@@ -74,6 +74,7 @@ public final class Upstream {
         }
     }
 
+    @inline(__always)
     private func attempt(
         _ request: [UInt8], _ method: Method, _ timeout: Duration
     ) async throws(UpstreamError) -> Exchange {
@@ -110,6 +111,7 @@ public final class Upstream {
         return nil
     }
 
+    @inline(__always)
     private func acquire() async throws(UpstreamError) -> (Exchange, isReused: Bool) {
         if let exchange = takeIdle() { return (exchange, true) }
         if openConnections < configuration.maximumConnections {

@@ -211,15 +211,20 @@ extension [UInt8] {
         append(value, base: 16)
     }
 
+    @inline(__always)
     private mutating func append(_ value: UInt64, base: UInt64) {
-        let start = count
-        var rest = value
-        repeat {
-            let digit = UInt8(truncatingIfNeeded: rest % base)
-            append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit)
-            rest /= base
-        } while rest > 0
-        self[start...].reverse()
+        // The digits come last one first; 20 of them hold any value.
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+            var first = 20
+            var rest = value
+            repeat {
+                first &-= 1
+                let digit = UInt8(truncatingIfNeeded: rest % base)
+                digits[first] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit
+                rest /= base
+            } while rest > 0
+            append(contentsOf: UnsafeBufferPointer(rebasing: digits[first...]))
+        }
     }
 
     mutating func appendLineEnd() {

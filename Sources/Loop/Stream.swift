@@ -101,23 +101,20 @@ public final class Stream {
         }
     }
 
-    /// Waits as `fill` does, but is ended by `interruptRead` and `close` only, not by the task's cancellation.
+    /// Resumes `continuation` as `fill` would return, but does not watch for the task's cancellation: only
+    /// `interruptRead` and `close` end the wait.
     ///
-    /// Watching for cancellation costs a good part of what reading costs; a connection whose owner watches for its
-    /// whole life (`closingOnCancellation`) need not watch again for every read.
-    public func fillUntilInterrupted() async throws -> Bool {
-        if let end { return try result(of: end) }
-        guard !isClosed else { throw LoopError(.closed, "read") }
-        startReading()
-        if let end { return try result(of: end) }
-        return try await withUnsafeThrowingContinuation { continuation in
-            if let end {
-                continuation.resume(with: Result { try result(of: end) })
-            } else if isClosed {
-                continuation.resume(throwing: LoopError(.closed, "read"))
-            } else {
-                reader.park(continuation)
-            }
+    /// It is for the hot path: `try await withUnsafeThrowingContinuation { stream.fill(resuming: $0) }` suspends once,
+    /// where each asynchronous function in between would hop back to the loop's actor as well, and watching for
+    /// cancellation costs a good part of what reading costs. Its owner watches once, by `closingOnCancellation`.
+    public func fill(resuming continuation: UnsafeContinuation<Bool, any Error>) {
+        if end == nil, !isClosed { startReading() }
+        if let end {
+            continuation.resume(with: Result { try result(of: end) })
+        } else if isClosed {
+            continuation.resume(throwing: LoopError(.closed, "read"))
+        } else {
+            reader.park(continuation)
         }
     }
 

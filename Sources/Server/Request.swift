@@ -40,6 +40,9 @@ public struct ConnectionInfo: Sendable {
 public struct RequestBody {
     let connection: ServerConnection
 
+    /// Whether there is nothing to read; asking first saves most requests a suspension.
+    public var isEmpty: Bool { connection.isRequestComplete }
+
     /// Reads all of it.
     ///
     /// - Parameter bound: bytes it may have.

@@ -19,10 +19,8 @@ public struct ResponseWriter: ~Copyable {
     public consuming func send(_ problem: Problem) { connection.send(problem) }
 
     /// Begins an answer that an upstream gave; its content follows.
-    ///
-    /// - Parameter extra: fields of our own, each in place of the upstream's of the same name.
-    public consuming func forward(_ head: ResponseHead, extra: Fields = Fields()) -> ContentWriter {
-        ContentWriter(connection, connection.begin(forwarding: head, extra: extra))
+    public consuming func forward(_ head: ResponseHead) -> ContentWriter {
+        ContentWriter(connection, connection.begin(forwarding: head))
     }
 }
 

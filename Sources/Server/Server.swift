@@ -124,21 +124,27 @@ public final class Server {
         return RequestID(sequence: sequence)
     }
 
-    /// Appends the field lines that every answer of ours has.
-    func appendStandardLines(_ id: RequestID, to output: inout [UInt8]) {
-        let now = Int64(Loop.unixTime)
-        if now != dateSecond {
-            dateSecond = now
-            dateLine = Array("Date: ".utf8)
-            HTTPDate.append(unixSeconds: now, to: &dateLine)
-            dateLine += "\r\nX-Request-Id: ".utf8
+    /// Appends the field lines that every answer of ours has, `Date` only where it is not there already.
+    func appendStandardLines(_ id: RequestID, withDate: Bool, to output: inout [UInt8]) {
+        if withDate {
+            let now = Int64(Loop.unixTime)
+            if now != dateSecond {
+                dateSecond = now
+                dateLine = Array("Date: ".utf8)
+                HTTPDate.append(unixSeconds: now, to: &dateLine)
+                dateLine += "\r\n".utf8
+            }
+            output += dateLine
         }
-        output += dateLine
+        output += Self.requestIDName
         id.append(to: &output)
-        output += "\r\n".utf8
+        output += Self.lineEnd
     }
 
-    /// `Date` and the name of the line after it, made anew each second.
+    private static let requestIDName = Array("X-Request-Id: ".utf8)
+    private static let lineEnd = Array("\r\n".utf8)
+
+    /// The `Date` field's line, made anew each second.
     private var dateLine: [UInt8] = []
     private var dateSecond: Int64 = 0
 }

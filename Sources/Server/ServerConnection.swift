@@ -91,7 +91,9 @@ final class ServerConnection {
                     if mustClose, isBetweenRequests, requests > 0 { break serving }
                     if phase == .idle, !isBetweenRequests { enter(.head) }
                     do {
-                        guard try await stream.fillUntilInterrupted() else { break serving }
+                        guard try await withUnsafeThrowingContinuation({ stream.fill(resuming: $0) }) else {
+                            break serving
+                        }
                         continue serving
                     } catch is Interruption {
                         if phase == .idle { break serving }
@@ -192,7 +194,7 @@ final class ServerConnection {
             enter(.content)
             defer { enter(.handler) }
             do {
-                guard try await stream.fillUntilInterrupted() else {
+                guard try await withUnsafeThrowingContinuation({ stream.fill(resuming: $0) }) else {
                     mustClose = true
                     throw Problem(.badRequest, "incomplete-content", "The content ended before its announced end")
                 }
@@ -235,6 +237,7 @@ final class ServerConnection {
 
     // MARK: Answering
 
+    @inline(__always)
     private func respond(to head: RequestHead) async throws {
         let started = Loop.monotonicNanoseconds
         server.metrics.begin()
@@ -296,7 +299,7 @@ final class ServerConnection {
             status: status, fields: fields,
             framing: status.forbidsContent ? .none : .length(UInt64(content.count)), keepAlive: !mustClose)
         head.append(to: &output, answering: self.head?.version ?? .http11) { output in
-            server.appendStandardLines(id, to: &output)
+            server.appendStandardLines(id, withDate: true, to: &output)
         }
         if !isHeadRequest, !status.forbidsContent { output += content }
         finishResponse(closes: false)
@@ -305,19 +308,17 @@ final class ServerConnection {
     /// Puts an upstream's head into the output.
     ///
     /// - Returns: how the content has to be framed.
-    func begin(forwarding upstream: ResponseHead, extra: Fields) -> ResponseFraming {
+    func begin(forwarding upstream: ResponseHead) -> ResponseFraming {
         precondition(response == .notBegun, "a request has one answer")
         response = .begun
         if mustCloseAfterUnreadContent { mustClose = true }
         guard let head else { return .none }
-        var extra = extra
-        var id: [UInt8] = []
-        self.id.append(to: &id)
-        extra.append(.xRequestID, bytes: id[...])
         // RFC 9110 §6.6.1: whoever forwards an answer without a date adds one.
-        if !upstream.fields.contains(.date) { extra.append(.date, HTTPDate.text(unixSeconds: Int64(Loop.unixTime))) }
+        let hasDate = upstream.fields.contains(.date)
         return Forwarding.appendResponse(
-            upstream, answering: head, keepAlive: !mustClose, context: info.forwarding, extra: extra, to: &output)
+            upstream, answering: head, keepAlive: !mustClose, context: info.forwarding, replacing: [.xRequestID],
+            to: &output
+        ) { output in server.appendStandardLines(id, withDate: !hasDate, to: &output) }
     }
 
     func finishResponse(closes: Bool) {
@@ -355,7 +356,8 @@ final class ServerConnection {
         switch head.framing {
         // A client that waits for a 100 it did not get will not send the content (RFC 9110 §10.1.1).
         case _ where head.expectsContinue && !contentProgress.hasBegun: return true
-        case .length(let length): return length - contentProgress.received > UInt64(server.configuration.drainedBodyBound)
+        case .length(let length):
+            return length - contentProgress.received > UInt64(server.configuration.drainedBodyBound)
         case .chunked: return true
         case .none: return false
         }

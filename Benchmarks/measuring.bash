@@ -68,11 +68,11 @@ table=()
 judge() {
     local verdict
     verdict=$(awk -v value="$2" "BEGIN { print (value $3) ? \"ok\" : \"MISS\" }")
-    table+=("$(printf '%-44s %9s %-6s %-9s %-28s %s' "$1" "$(short "$2")" "$4" "${3/>=/≥}" "$5" "$verdict")")
+    table+=("$(printf '%-44s %9s %-6s %-9s %-28s %s' "$1" "$(short "$2")" "$4" "${3/>=/≥}" "${5-}" "$verdict")")
 }
 
 # Notes a figure that has none: inform LABEL VALUE UNIT DETAIL
-inform() { table+=("$(printf '%-44s %9s %-6s %-9s %-28s %s' "$1" "$(short "$2")" "$3" - "$4" -)"); }
+inform() { table+=("$(printf '%-44s %9s %-6s %-9s %-28s %s' "$1" "$(short "$2")" "$3" - "${4-}" -)"); }
 
 # A number with as many digits as matter.
 short() { awk -v value="$1" 'BEGIN { print (value >= 1000 ? sprintf("%d", value) : sprintf("%.3g", value)) }'; }

@@ -18,8 +18,8 @@ describe_machine() {
 load() {
     local name=$1 connections=$2 seconds=$3 url=$4 errors
     shift 4
-    run taskset --cpu-list "${wrk_cores:-$(cores | paste -s -d ,)}" wrk --threads 1 --connections "$connections" --duration "${seconds}s" --timeout 10s \
-        --script "$wrk_scripts/${wrk_script:-report}.lua" "$@" "$url" >"$output/$name.txt" 2>&1
+    run "$output/$name.txt" taskset --cpu-list "${wrk_cores:-$(cores | paste -s -d ,)}" wrk --threads 1 --connections "$connections" --duration "${seconds}s" --timeout 10s \
+        --script "$wrk_scripts/${wrk_script:-report}.lua" "$@" "$url"
     errors=$(reported errors "$name")
     [ "$errors" = 0 ] || fail "$name: $errors requests failed"
     requests=$(reported requests "$name")

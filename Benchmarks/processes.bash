@@ -11,11 +11,13 @@ start() {
     processes+=($!)
 }
 
-# Runs a command to its end, as one of those that are ended when the script is: run COMMAND [ARGUMENT …]
+# Runs a command to its end, as one of those that are ended when the script is: run OUTPUT COMMAND [ARGUMENT …]
 run() {
-    "$@" &
+    local output=$1
+    shift
+    "$@" >"$output" 2>&1 &
     processes+=($!)
-    wait $! || fail "$1 failed"
+    wait $! || { tail -n 3 "$output" >&2 && fail "$* failed"; }
     unset 'processes[-1]'
 }
 

@@ -3,11 +3,14 @@
 local hotels = tonumber(os.getenv("HOTELS"))
 local first_day = os.time() + 7 * 86400
 local run = os.getenv("RUN")
-local count, booked, refused = 0, 0, 0
+local count = 0
 local threads = {}
 
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
+
+-- Global, so that `done` can ask each thread for them.
+booked, refused = 0, 0
 
 function setup(thread) table.insert(threads, thread) end
 

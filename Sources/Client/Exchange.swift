@@ -79,6 +79,7 @@ public final class Exchange {
     /// Waits for more of the answer to arrive.
     ///
     /// - Throws: `UpstreamError` when the connection breaks or the answer takes too long.
+    @inline(__always)
     public func fill() async throws(UpstreamError) {
         do {
             if try await stream.fillUntilInterrupted() { return }
@@ -113,6 +114,7 @@ public final class Exchange {
     /// Sends a request and waits for the answer's head.
     ///
     /// - Parameter hasBegun: set once bytes may have reached the upstream.
+    @inline(__always)
     func begin(
         _ request: [UInt8], _ method: Method, timeout: Duration, hasBegun: inout Bool
     ) async throws(UpstreamError) {

@@ -59,6 +59,7 @@ public final class Upstream {
     ///   - request: head and content, as they go out.
     ///   - timeout: until the answer is complete; nil for the configured one.
     /// - Returns: the exchange, to be read to its end and then ended.
+    @inline(__always)
     public func send(
         _ request: [UInt8], method: Method, timeout: Duration? = nil
     ) async throws(UpstreamError) -> Exchange {
@@ -74,6 +75,7 @@ public final class Upstream {
         }
     }
 
+    @inline(__always)
     private func attempt(
         _ request: [UInt8], _ method: Method, _ timeout: Duration
     ) async throws(UpstreamError) -> Exchange {
@@ -109,6 +111,7 @@ public final class Upstream {
         return nil
     }
 
+    @inline(__always)
     private func acquire() async throws(UpstreamError) -> (Exchange, isReused: Bool) {
         if let exchange = takeIdle() { return (exchange, true) }
         if openConnections < configuration.maximumConnections {

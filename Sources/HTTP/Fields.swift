@@ -125,7 +125,8 @@ public struct Fields: Sendable {
         let start = arena.count
         arena.append(contentsOf: text.utf8)
         let nameEnd = arena.count
-        for byte in value { arena.append(byte.isFieldValueByte ? byte : .space) }
+        arena.append(contentsOf: value)
+        for index in nameEnd..<arena.count where !arena[index].isFieldValueByte { arena[index] = .space }
         let valueRange = arena.span.trimmed(nameEnd..<arena.count)
         entries.append(Entry(name: name, nameRange: start..<nameEnd, valueRange: valueRange))
     }

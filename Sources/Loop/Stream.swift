@@ -105,6 +105,7 @@ public final class Stream {
     ///
     /// Watching for cancellation costs a good part of what reading costs; a connection whose owner watches for its
     /// whole life (`closingOnCancellation`) need not watch again for every read.
+    @inline(__always)
     public func fillUntilInterrupted() async throws -> Bool {
         if let end { return try result(of: end) }
         guard !isClosed else { throw LoopError(.closed, "read") }

@@ -213,6 +213,7 @@ final class ServerConnection {
 
     // MARK: Answering
 
+    @inline(__always)
     private func respond(to head: RequestHead) async throws {
         let started = Loop.monotonicNanoseconds
         server.metrics.begin()

@@ -195,7 +195,10 @@ extension Span<UInt8> {
 
 extension [UInt8] {
     mutating func append(_ text: String) {
-        append(contentsOf: text.utf8)
+        // Native strings, which ours are, hand out their bytes to be copied at once.
+        if text.utf8.withContiguousStorageIfAvailable({ append(contentsOf: $0) }) == nil {
+            append(contentsOf: text.utf8)
+        }
     }
 
     /// Appends a span. `Array` has no such method yet; the pointer does not leave this line.

@@ -88,6 +88,7 @@ public final class Exchange {
     /// Waits for more of the answer to arrive.
     ///
     /// - Throws: `UpstreamError` when the connection breaks or the answer takes too long.
+    @inline(__always)
     public func fill() async throws(UpstreamError) {
         do {
             if try await withUnsafeThrowingContinuation({ stream.fill(resuming: $0) }) { return }

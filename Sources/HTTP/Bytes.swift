@@ -195,7 +195,10 @@ extension Span<UInt8> {
 
 extension [UInt8] {
     mutating func append(_ text: String) {
-        append(contentsOf: text.utf8)
+        // Native strings, which ours are, hand out their bytes to be copied at once.
+        if text.utf8.withContiguousStorageIfAvailable({ append(contentsOf: $0) }) == nil {
+            append(contentsOf: text.utf8)
+        }
     }
 
     /// Appends a span. `Array` has no such method yet; the pointer does not leave this line.
@@ -204,7 +207,18 @@ extension [UInt8] {
     }
 
     mutating func append(decimal value: UInt64) {
-        append(value, base: 10)
+        // From the last digit to the first: 20 of them hold every number.
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+            var first = 20
+            var rest = value
+            repeat {
+                first &-= 1
+                let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+                digits[first] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit)
+                rest = quotient
+            } while rest > 0
+            append(contentsOf: UnsafeBufferPointer(rebasing: digits[first...]))
+        }
     }
 
     mutating func append(hexadecimal value: UInt64) {

@@ -115,12 +115,13 @@ public enum Forwarding {
 
 /// What is the same for all requests of one client connection; made once when it opens.
 public struct ForwardingContext: Sendable {
-    private let pseudonym: String
     fileprivate let defaultAuthority: [UInt8]
     /// `Forwarded` up to its `host` value, without one.
     private let forwarded: [UInt8]
     /// The `X-Forwarded-For` and `X-Forwarded-Proto` lines.
     private let xForwarded: [UInt8]
+    /// The `Via` line for each version a message can have been received in.
+    private let via: (http10: [UInt8], http11: [UInt8])
 
     /// - Parameters:
     ///   - clientAddress: the address the connection came from, in numbers and without port; anything that is not an
@@ -132,7 +133,7 @@ public struct ForwardingContext: Sendable {
         clientAddress: String, scheme: Scheme, pseudonym: String = "drawbridge", defaultAuthority: String = "localhost"
     ) {
         precondition(Fields.isValidName(pseudonym), "a pseudonym must be a token")
-        self.pseudonym = pseudonym
+        via = (Array("Via: 1.0 \(pseudonym)\r\n".utf8), Array("Via: 1.1 \(pseudonym)\r\n".utf8))
         let authority = Array(defaultAuthority.utf8)
         precondition(Authority.isValid(authority.span, 0..<authority.count), "the default host must be valid")
         self.defaultAuthority = authority
@@ -169,8 +170,6 @@ public struct ForwardingContext: Sendable {
 
     /// Appends a `Via` line after those already there (RFC 9110 §7.6.3).
     func appendVia(received version: Version, to bytes: inout [UInt8]) {
-        bytes.append(version == .http11 ? "Via: 1.1 " : "Via: 1.0 ")
-        bytes.append(pseudonym)
-        bytes.appendLineEnd()
+        bytes.append(contentsOf: version == .http11 ? via.http11 : via.http10)
     }
 }

@@ -24,4 +24,14 @@ public actor OnLoop {
             try unsafeBitCast(escaping, to: (() throws -> Result).self)()
         }
     }
+
+    /// The same for callbacks that come with every read: `body` captures nothing, but is given `argument`, so that no
+    /// closure is put on the heap for it.
+    @inline(__always)
+    nonisolated static func assumeIsolated<Argument>(
+        _ argument: Argument, _ body: @escaping @OnLoop (Argument) -> Void
+    ) {
+        precondition(LoopExecutor.shared.isOnLoopThread, "called off the loop's thread")
+        unsafeBitCast(body, to: ((Argument) -> Void).self)(argument)
+    }
 }

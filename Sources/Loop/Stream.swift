@@ -141,22 +141,19 @@ public final class Stream {
         isReading = true
         let status = uv_read_start(
             handle,
-            { _, _, buffer in
-                OnLoop.assumeIsolated {
-                    buffer!.pointee = uv_buf_init(Stream.scratch, CUnsignedInt(Stream.scratchCount))
-                }
-            },
+            { _, _, buffer in buffer!.pointee = uv_buf_init(Stream.scratch, CUnsignedInt(Stream.scratchCount)) },
             { handle, count, _ in
                 let stream = Unmanaged<Stream>.fromOpaque(handle!.pointee.data).takeUnretainedValue()
-                OnLoop.assumeIsolated { stream.didRead(count) }
+                OnLoop.assumeIsolated((stream, count)) { stream, count in stream.didRead(count) }
                 LoopExecutor.shared.drain()
             })
         if status != 0 { finish(.failure(LoopError(status, "read"))) }
     }
 
     /// Where libuv puts what it reads, for every stream: the bytes are moved on before the callback returns.
-    private static let scratchCount = 64 << 10
-    private static let scratch = UnsafeMutablePointer<CChar>.allocate(capacity: scratchCount)
+    private nonisolated static let scratchCount = 64 << 10
+    /// Touched by libuv and `didRead` only, both on the loop's thread.
+    private nonisolated(unsafe) static let scratch = UnsafeMutablePointer<CChar>.allocate(capacity: scratchCount)
 
     private func didRead(_ count: Int) {
         guard count >= 0 else {

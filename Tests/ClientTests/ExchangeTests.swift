@@ -117,7 +117,7 @@ struct ExchangeTests {
         try await onLoop {
             let fake = try FakeUpstream(FakeUpstream.answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"))
             let upstream = Upstream(fake)
-            let exchange = try await upstream.send(Self.get, method: .get, timeout: .milliseconds(50))
+            let exchange = try await upstream.send(Self.get, method: .get, timeout: .milliseconds(500))
             try await eventually { fake.open == 0 }
             #expect(await exchange.failure() == .timedOut)
             exchange.end()

@@ -27,6 +27,8 @@ public final class Exchange {
     private var deadline: Deadline?
     private var state = State.idle
     private var isRequestSent = true
+    /// What is left for the answer after the deadline that is set.
+    private var timeLeft = Duration.zero
 
     private enum State {
         /// In the pool.
@@ -88,12 +90,16 @@ public final class Exchange {
     /// Waits for more of the answer to arrive.
     ///
     /// - Throws: `UpstreamError` when the connection breaks or the answer takes too long.
-    @inline(__always)
     public func fill() async throws(UpstreamError) {
-        do {
-            if try await withUnsafeThrowingContinuation({ stream.fill(resuming: $0) }) { return }
-        } catch {
-            throw failure(error)
+        waiting: while true {
+            do {
+                if try await withUnsafeThrowingContinuation({ stream.fill(resuming: $0) }) { return }
+                break waiting
+            } catch is Glance {
+                if Task.isCancelled { throw UpstreamError(.broken, CancellationError()) }
+            } catch {
+                throw failure(error)
+            }
         }
         do {
             if case .end = try parser.endOfInput() { state = .complete }
@@ -131,7 +137,8 @@ public final class Exchange {
         guard isUsable else { throw UpstreamError(.broken, LoopError(.unreachable, "send")) }
         state = .open
         parser.expect(responseTo: method)
-        deadline?.set(timeout)
+        timeLeft = timeout
+        setDeadline()
         do {
             let rest = try stream.send(request)
             hasBegun = true
@@ -183,9 +190,25 @@ public final class Exchange {
         if !keepsPlace { pool?.giveUpPlace() }
     }
 
+    /// Wakes the reader for it to see whether its task was cancelled. Watching for that costs a good part of what an
+    /// exchange costs; a look now and then costs nothing, because most exchanges end before the first.
+    private struct Glance: Error {}
+
+    private static let glanceInterval: Duration = .seconds(1)
+
+    /// Lets the next glance's time pass, or what is left until the answer must be complete.
+    private func setDeadline() {
+        let step = min(timeLeft, Self.glanceInterval)
+        timeLeft -= step
+        deadline?.set(step)
+    }
+
     private func deadlinePassed() {
         if state == .idle {
             pool?.discard(self)
+        } else if timeLeft > .zero {
+            setDeadline()
+            stream.interruptRead(Glance())
         } else {
             state = .timedOut
             stream.close()

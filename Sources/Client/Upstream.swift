@@ -59,7 +59,6 @@ public final class Upstream {
     ///   - request: head and content, as they go out.
     ///   - timeout: until the answer is complete; nil for the configured one.
     /// - Returns: the exchange, to be read to its end and then ended.
-    @inline(__always)
     public func send(
         _ request: [UInt8], method: Method, timeout: Duration? = nil
     ) async throws(UpstreamError) -> Exchange {

@@ -206,24 +206,9 @@ extension [UInt8] {
         bytes.withUnsafeBufferPointer { append(contentsOf: $0) }
     }
 
-    mutating func append(decimal value: UInt64) {
-        // From the last digit to the first: 20 of them hold every number.
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
-            var first = 20
-            var rest = value
-            repeat {
-                first &-= 1
-                let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-                digits[first] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit)
-                rest = quotient
-            } while rest > 0
-            append(contentsOf: UnsafeBufferPointer(rebasing: digits[first...]))
-        }
-    }
+    mutating func append(decimal value: UInt64) { append(value, base: 10) }
 
-    mutating func append(hexadecimal value: UInt64) {
-        append(value, base: 16)
-    }
+    mutating func append(hexadecimal value: UInt64) { append(value, base: 16) }
 
     @inline(__always)
     private mutating func append(_ value: UInt64, base: UInt64) {

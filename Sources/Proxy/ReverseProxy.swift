@@ -19,7 +19,6 @@ public final class ReverseProxy {
     ///   - extra: fields of our own, each in place of the client's of the same name.
     ///   - timeout: until the answer is complete; nil for the upstream's own.
     /// - Throws: `UpstreamError`; when an answer had begun, the client's connection is cut.
-    @inline(__always)
     public func forward(
         _ request: Request, content: [UInt8], extra: Fields = Fields(), timeout: Duration? = nil,
         _ writer: consuming ResponseWriter

@@ -47,7 +47,6 @@ public struct RequestBody {
     ///
     /// - Parameter bound: bytes it may have.
     /// - Throws: `Problem` 413 when it has more, 408 when it comes too slowly, 400 when it is not as announced.
-    @inline(__always)
     public func collect(upTo bound: Int) async throws -> [UInt8] {
         if connection.isRequestComplete { return [] }
         if case .length(let length) = connection.framing, length > UInt64(bound) { throw Self.tooLarge(bound) }

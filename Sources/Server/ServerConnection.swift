@@ -293,8 +293,10 @@ final class ServerConnection {
     func send(_ status: Status, _ fields: Fields, _ content: [UInt8]) {
         precondition(response == .notBegun, "a request has one answer")
         response = .begun
-        skipBufferedContent()
-        if mustCloseAfterUnreadContent { mustClose = true }
+        if !isRequestComplete {
+            skipBufferedContent()
+            if mustCloseAfterUnreadContent { mustClose = true }
+        }
         let head = ResponseHead(
             status: status, fields: fields,
             framing: status.forbidsContent ? .none : .length(UInt64(content.count)), keepAlive: !mustClose)

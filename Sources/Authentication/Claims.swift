@@ -22,7 +22,7 @@ struct Claims {
             throw AuthenticationError(.badClaim, "the token's times contradict each other")
         }
         validity = max(notBefore, issuedAt ?? 0) - skew..<expiry + skew
-        identity = try Self.identity(claims, names: issuer.claimNames)
+        identity = try Self.identity(claims, issuer)
     }
 
     /// Refuses a token outside its time.
@@ -56,13 +56,14 @@ struct Claims {
     }
 
     private static func identity(
-        _ claims: [String: JSONValue], names: TrustedIssuer.ClaimNames
+        _ claims: [String: JSONValue], _ issuer: TrustedIssuer
     ) throws(AuthenticationError) -> Identity {
+        let names = issuer.claimNames
         guard let subject = try name(claims["sub"]) else {
             throw AuthenticationError(.badClaim, "a token without subject")
         }
         return Identity(
-            subject: subject, client: try name(claims[names.client]) ?? subject,
+            issuer: issuer.issuer, subject: subject, client: try name(claims[names.client]) ?? subject,
             scopes: try scopes(claims[names.scopes]), hotelIDs: try hotelIDs(claims[names.hotelIDs]), method: .jwt)
     }
 

@@ -12,10 +12,15 @@ public final class Identity: Sendable {
         case jwt
     }
 
-    /// The token's subject: a user or a machine, in the issuer's own name space.
+    /// Who vouches for it: the token's issuer as configured. Subject and client are names in its name space.
+    public let issuer: String
+    /// The token's subject: a user or a machine.
     public let subject: String
-    /// The application that acts for the subject; idempotency keys and holds belong to it.
+    /// The application that acts for the subject, as its issuer calls it. Records belong to ``clientKey``, not to it.
     public let client: String
+    /// The application across all issuers, in at most 255 printable bytes: two issuers may call different applications by
+    /// one name. Idempotency keys and bookings belong to it.
+    public let clientKey: String
     /// What the client may do.
     public let scopes: Scopes
     /// For which hotels it may do so.
@@ -27,15 +32,19 @@ public final class Identity: Sendable {
     let encoded: String
 
     /// Puts an identity together. Proof is the caller's business: see ``TokenVerifier`` and ``HopIdentity``.
-    public init(subject: String, client: String, scopes: Scopes, hotelIDs: HotelAccess, method: Method) {
+    public init(
+        issuer: String, subject: String, client: String, scopes: Scopes, hotelIDs: HotelAccess, method: Method
+    ) {
+        self.issuer = issuer
         self.subject = subject
         self.client = client
+        clientKey = Self.clientKey(issuer: issuer, client: client)
         self.scopes = scopes
         self.hotelIDs = hotelIDs
         self.method = method
         encoded =
             Form(
-                subject: subject, client: client, scopes: scopes, hotelIDs: hotelIDs, method: method
+                issuer: issuer, subject: subject, client: client, scopes: scopes, hotelIDs: hotelIDs, method: method
             ).encoded
     }
 
@@ -44,16 +53,30 @@ public final class Identity: Sendable {
         guard let bytes = Base64.url.decode(encoded),
             let form = try? JSONDecoder().decode(Form.self, from: Data(bytes))
         else { return nil }
+        issuer = form.issuer
         subject = form.subject
         client = form.client
+        clientKey = Self.clientKey(issuer: form.issuer, client: form.client)
         scopes = form.scopes
         hotelIDs = form.hotelIDs
         method = form.method
         self.encoded = encoded
     }
 
+    private static let longestKey = 255
+
+    /// Issuer and client with a blank between them, or a digest of both where that would be long or could be read in two
+    /// ways. A digest has no blank, so the two forms never meet.
+    private static func clientKey(issuer: String, client: String) -> String {
+        let key = "\(issuer) \(client)"
+        if key.utf8.count <= longestKey, issuer.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) { return key }
+        let digest = SHA256.hash("\(issuer.utf8.count) \(key)".utf8.span)
+        return Hexadecimal.encode(digest.bytes)
+    }
+
     /// The JSON both processes agree on; short names because it travels with every request.
     private struct Form: Codable {
+        let issuer: String
         let subject: String
         let client: String
         let scopes: Scopes
@@ -61,6 +84,7 @@ public final class Identity: Sendable {
         let method: Method
 
         enum CodingKeys: String, CodingKey {
+            case issuer = "iss"
             case subject = "sub"
             case client
             case scopes = "scope"
@@ -81,8 +105,8 @@ public final class Identity: Sendable {
 extension Identity: Equatable {
     /// Two identities are equal when all they say is.
     public static func == (left: Identity, right: Identity) -> Bool {
-        left.subject == right.subject && left.client == right.client && left.scopes == right.scopes
-            && left.hotelIDs == right.hotelIDs && left.method == right.method
+        left.issuer == right.issuer && left.subject == right.subject && left.client == right.client
+            && left.scopes == right.scopes && left.hotelIDs == right.hotelIDs && left.method == right.method
     }
 }
 

@@ -6,7 +6,8 @@ import Testing
 @Suite("The identity between gateway and bridge")
 struct HopIdentityTests {
     private let identity = Identity(
-        subject: "予約 \"engine\"", client: "web", scopes: [.bookingRead, .admin], hotelIDs: .of([7, 2]), method: .jwt)
+        issuer: "https://issuer.example", subject: "予約 \"engine\"", client: "web", scopes: [.bookingRead, .admin],
+        hotelIDs: .of([7, 2]), method: .jwt)
     private let now: Int64 = 1_800_000_000
 
     private func hop(_ key: [UInt8] = .init(repeating: 9, count: 32)) throws -> HopIdentity {
@@ -97,7 +98,8 @@ struct HopIdentityTests {
     @Test("Every access to hotels survives the hop")
     func hotelAccess() throws {
         for access in [HotelAccess.all, .none, .of([1]), .of(1...300)] {
-            let identity = Identity(subject: "s", client: "c", scopes: .all, hotelIDs: access, method: .jwt)
+            let identity = Identity(
+                issuer: "i", subject: "s", client: "c", scopes: .all, hotelIDs: access, method: .jwt)
             #expect(Identity(encoded: identity.encoded) == identity)
         }
     }
@@ -105,6 +107,29 @@ struct HopIdentityTests {
 
 @Suite("What an identity may see")
 struct AccessTests {
+    private func clientKey(_ issuer: String, _ client: String) -> String {
+        Identity(issuer: issuer, subject: "s", client: client, scopes: [], hotelIDs: .none, method: .jwt).clientKey
+    }
+
+    @Test("Clients of two issuers never share a key, whatever they are called")
+    func clientKeys() {
+        #expect(clientKey("https://a.example", "web") == "https://a.example web")
+        let long = String(repeating: "x", count: 255)
+        let names = ["a", "b", "a b", "b c", "c", "", long, long + "y"]
+        let keys = names.flatMap { issuer in names.map { clientKey(issuer, $0) } }
+        #expect(Set(keys).count == names.count * names.count)
+        #expect(keys.allSatisfy { $0.utf8.count <= 255 })
+    }
+
+    @Test("The client's key survives the hop")
+    func clientKeyRoundTrip() throws {
+        let identity = Identity(
+            issuer: "https://issuer.example", subject: "s", client: "web", scopes: [], hotelIDs: .none, method: .jwt)
+        let read = try #require(Identity(encoded: identity.encoded))
+        #expect(read.clientKey == "https://issuer.example web")
+        #expect(read.issuer == identity.issuer)
+    }
+
     @Test("Exactly the listed hotels are included")
     func includes() {
         let access = HotelAccess.of([9, 3, 5, 3])

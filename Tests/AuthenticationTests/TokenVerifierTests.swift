@@ -22,7 +22,8 @@ struct AcceptedTokenTests {
     func algorithms() throws {
         let verifier = try verifier()
         let expected = Identity(
-            subject: "engine", client: "web", scopes: [.availabilityRead, .bookingWrite], hotelIDs: .some([1, 2, 3]),
+            issuer: TokenMaker.issuer, subject: "engine", client: "web", scopes: [.availabilityRead, .bookingWrite],
+            hotelIDs: .some([1, 2, 3]),
             method: .jwt)
         for token in [TokenMaker.hs256(), TokenMaker.es256(), try RSAKey.shared.get().token()] {
             #expect(try verifier.verify(token) == expected)

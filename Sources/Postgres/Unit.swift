@@ -40,10 +40,14 @@ final class Unit {
     private(set) var isAbandoned = false
     private(set) var abandoned = UInt64.max
 
-    /// The first statement's name, for errors.
-    var name: String? {
-        for command in commands { if case .statement(let text, _) = command { return text.key } }
-        return nil
+    /// The name of the command that an error is about, for the log: the first without a result; where all have one, it
+    /// is about ending the unit, so about the last.
+    private var current: String? {
+        switch results.count < commands.count ? commands[results.count] : commands.last {
+        case .statement(let text, _): text.key
+        case .plain(let sql): sql.description
+        case .listen, nil: nil
+        }
     }
 
     func uses(_ text: StatementText) -> Bool {
@@ -65,7 +69,7 @@ final class Unit {
     func add(_ error: PostgresError) {
         guard self.error == nil else { return }
         self.error = error
-        self.error!.statement = error.statement ?? name
+        self.error!.statement = error.statement ?? current
     }
 
     /// The server has ended it.

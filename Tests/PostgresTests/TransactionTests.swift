@@ -36,6 +36,19 @@ private func withThings(
 
 /// Every test has its own hundred of ids.
 @Suite(.timeLimit(.minutes(1))) struct TransactionTests {
+    @Test("An error in a batch names the statement that failed, not the first one")
+    func failingStatement() async throws {
+        try await withThings { database in
+            let error = await #expect(throws: PostgresError.self) {
+                try await database.transaction { transaction in
+                    _ = try await transaction.query(
+                        Things.count(1, 2), Things.insert(9_901, "a"), Things.insert(9_901, "b"), Things.session())
+                }
+            }
+            #expect(error?.statement == "things.insert")
+        }
+    }
+
     @Test("What is committed stays")
     func commit() async throws {
         try await withThings { database in

@@ -10,13 +10,15 @@ public enum Forwarding {
     /// - Parameters:
     ///   - context: who the client is and who we are.
     ///   - extra: fields of our own, such as a request id; each replaces what the client sent under its name.
+    ///   - dropped: the client's fields that the upstream has no use for, such as credentials already checked.
     public static func appendRequest(
-        _ head: RequestHead, context: ForwardingContext, extra: Fields = Fields(), to bytes: inout [UInt8]
+        _ head: RequestHead, context: ForwardingContext, extra: Fields = Fields(), dropping dropped: FieldNameSet = [],
+        to bytes: inout [UInt8]
     ) {
         let authority = head.target.authorityBytes
         head.appendRequestLine(
             version: .http11, authority: authority.isEmpty ? context.defaultAuthority[...] : authority, to: &bytes)
-        appendFields(head.fields, except: writtenByUs, extra: extra, to: &bytes)
+        appendFields(head.fields, except: writtenByUs.union(dropped), extra: extra, to: &bytes)
         context.appendForwarded(authority: authority, to: &bytes)
         context.appendVia(received: head.version, to: &bytes)
         if head.framing == .none, head.method.expectsContent {

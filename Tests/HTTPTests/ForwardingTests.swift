@@ -37,6 +37,18 @@ struct ForwardingTests {
         }
     }
 
+    @Test("What the upstream has no use for is dropped, however it is written")
+    func dropped() throws {
+        let head = try Self.request(
+            "GET /a HTTP/1.1\r\nHost: a\r\nAUTHORIZATION: Bearer x\r\nCookie: a=b\r\ncookie: c=d\r\nAccept: y\r\n\r\n")
+        var bytes: [UInt8] = []
+        let context = ForwardingContext(clientAddress: "192.0.2.1", scheme: .https)
+        Forwarding.appendRequest(head, context: context, dropping: [.authorization, .cookie], to: &bytes)
+        let text = String(decoding: bytes, as: UTF8.self).lowercased()
+        #expect(text.contains("accept: y\r\n"))
+        #expect(!text.contains("cookie") && !text.contains("authorization"))
+    }
+
     @Test("A request is written anew, with our fields and nobody else's")
     func whole() throws {
         let head = try Self.request(

@@ -8,6 +8,10 @@ public import Server
 /// Both are written anew: nothing of either connection's framing or hop-by-hop fields passes to the other.
 @OnLoop
 public final class ReverseProxy {
+    /// The upstream does not take this request from us (421 Misdirected Request, RFC 9110 §15.5.20): something between
+    /// the two is set up wrongly. That is not the client's affair, so the answer does not reach it.
+    public struct Misdirected: Error {}
+
     private let upstream: Upstream
 
     public init(upstream: Upstream) { self.upstream = upstream }
@@ -17,22 +21,25 @@ public final class ReverseProxy {
     /// - Parameters:
     ///   - content: the request's whole content.
     ///   - extra: fields of our own, each in place of the client's of the same name.
+    ///   - dropped: the client's fields that the upstream has no use for.
     ///   - timeout: until the answer is complete; nil for the upstream's own.
-    /// - Throws: `UpstreamError`; when an answer had begun, the client's connection is cut.
+    /// - Throws: `UpstreamError`, `Misdirected`; when an answer had begun, the client's connection is cut.
     public func forward(
-        _ request: Request, content: [UInt8], extra: Fields = Fields(), timeout: Duration? = nil,
-        _ writer: consuming ResponseWriter
+        _ request: Request, content: [UInt8], extra: Fields = Fields(), dropping dropped: FieldNameSet = [],
+        timeout: Duration? = nil, _ writer: consuming ResponseWriter
     ) async throws {
         var head = request.head
         // The content is here as a whole, so its length is told, however the client framed it.
         head.framing = content.isEmpty && head.framing == .none ? .none : .length(UInt64(content.count))
         var bytes: [UInt8] = []
         bytes.reserveCapacity(1024 + content.count)
-        Forwarding.appendRequest(head, context: request.connection.forwarding, extra: extra, to: &bytes)
+        Forwarding.appendRequest(
+            head, context: request.connection.forwarding, extra: extra, dropping: dropped, to: &bytes)
         bytes += content
 
         let exchange = try await upstream.send(bytes, method: head.method, timeout: timeout)
         defer { exchange.end() }
+        guard exchange.head.status != .misdirectedRequest else { throw Misdirected() }
         var answer = writer.forward(exchange.head)
         var trailers = Fields()
         while true {

@@ -50,6 +50,21 @@ struct ForwardingTests {
         }
     }
 
+    @Test("an upstream that does not take requests from us is our trouble, not the client's")
+    func misdirected() async throws {
+        try await onLoop {
+            let fake = try FakeUpstream { connection in
+                _ = try await connection.receive()
+                try await connection.send("HTTP/1.1 421 Misdirected Request\r\nContent-Length: 2\r\n\r\nno")
+            }
+            let proxy = try TestProxy(fake.endpoint)
+            let answer = try await proxy.connect().exchange(get)
+            #expect(answer.head.status.rawValue >= 500)
+            await proxy.stop()
+            await fake.stop()
+        }
+    }
+
     @Test("content that comes in chunks goes on with its length")
     func chunkedIn() async throws {
         try await onLoop {

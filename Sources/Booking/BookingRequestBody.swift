@@ -81,7 +81,7 @@ public struct BookingRequestBody: Sendable {
         let stay = validStay(rules, &errors)
         let rooms = validRooms(rules, &errors)
         guard errors.isEmpty, let engineID, let hotel, let stay, let guest else {
-            throw InvalidRequest(isMalformed: false, errors: errors)
+            throw InvalidRequest(isMalformed: false, errors: Array(errors.prefix(FieldReader.maximumErrors)))
         }
         return BookingRequest(
             engineID: engineID, hotel: hotel, stay: stay, rooms: rooms, guest: guest, expectedTotal: expectedTotal,

@@ -3,6 +3,9 @@ internal import JSONText
 /// Reads the members of a JSON object one by one and collects what is wrong with each, so that a client learns of all its
 /// mistakes at once. Members that nobody asked for are errors too.
 struct FieldReader {
+    /// Errors that are told; further ones help nobody and would make a small request a large answer.
+    static let maximumErrors = 20
+
     let pointer: String
     private(set) var errors: [FieldError] = []
     private let members: [String: JSONValue]
@@ -23,16 +26,20 @@ struct FieldReader {
 
     /// Adds an error about a member of this object.
     mutating func fail(_ name: String, _ detail: String) {
+        guard errors.count < FieldReader.maximumErrors else { return }
         errors.append(FieldError(pointer: pointer + "/" + FieldReader.escape(name), detail: detail))
     }
 
     /// Adds errors found in a member by another reader.
-    mutating func absorb(_ other: FieldReader) { errors += other.finished() }
+    mutating func absorb(_ other: FieldReader) {
+        errors += other.finished().prefix(FieldReader.maximumErrors - errors.count)
+    }
 
-    /// All errors, with one for each member that was not read.
+    /// The first errors, with one for each member that was not read.
     func finished() -> [FieldError] {
-        errors
-            + names.filter { !known.contains($0) }.map {
+        let unknown = names.lazy.filter { !known.contains($0) }.prefix(FieldReader.maximumErrors - errors.count)
+        return errors
+            + unknown.map {
                 FieldError(pointer: pointer + "/" + FieldReader.escape($0), detail: "There is no such member")
             }
     }

@@ -51,6 +51,18 @@ struct BookingRequestTests {
         #expect(request.holdMinutes == nil)
     }
 
+    @Test("However much is wrong, the answer stays short")
+    func boundedErrors() {
+        let members = (0..<5000).map { #""n\#($0)":1"# }.joined(separator: ",")
+        let rooms = (0..<10).map { (_: Int) -> String in #"{"room_type_id":9,"guests":0,"plan_key":"","x":1,"y":2}"# }
+        let many = [
+            "{\(members)}", replacing(#""payment_timing":"prepaid""#, with: members),
+            replacing(#"{"room_type_id":1,"guests":2,"plan_key":"1h5"}"#, with: rooms.joined(separator: ",")),
+            replacing(#""name":"青木 花""#, with: #""name":"青木 花","# + members),
+        ]
+        for json in many { #expect(errors(of: json).count == 20) }
+    }
+
     @Test("What may be left out may be left out")
     func least() throws {
         let request = try read(

@@ -26,10 +26,10 @@ final class AvailabilityResource {
         entry.rollWindow()
         try query.check(today: entry.index.firstNight, policy)
         if let type = query.roomType, !entry.index.hasType(type) {
-            throw BridgeError.invalid([("room_type_id", "The hotel has no such room type")])
+            throw BridgeError.invalid([(QueryParameters.pointer("room_type_id"), "The hotel has no such room type")])
         }
         guard entry.index.query(query.stay, type: query.roomType, guests: query.guests, into: &found) else {
-            throw BridgeError.invalid([("start_date", "The stay is outside the window")])
+            throw BridgeError.invalid([(QueryParameters.pointer("start_date"), "The stay is outside the window")])
         }
         return answer(entry, query)
     }
@@ -97,7 +97,7 @@ struct AvailabilityQuery {
         rooms = parameters.integer("rooms", in: 1...99)
         parameters.refuseOthers()
         if let arrival, let departure, Stay(arrival: arrival, departure: departure) == nil {
-            parameters.mistakes.append(("end_date", "The departure must be after the arrival"))
+            parameters.fail("end_date", "The departure must be after the arrival")
         }
         guard parameters.mistakes.isEmpty, let arrival, let departure,
             let stay = Stay(arrival: arrival, departure: departure)
@@ -108,12 +108,13 @@ struct AvailabilityQuery {
     /// - Throws: `BridgeError.invalid` when the stay is not one that can be asked about.
     func check(today: Day, _ policy: BridgePolicy.Availability) throws {
         var mistakes: [(pointer: String, detail: String)] = []
-        if stay.arrival < today { mistakes.append(("start_date", "The arrival is in the past at the hotel")) }
+        func fail(_ name: String, _ detail: String) { mistakes.append((QueryParameters.pointer(name), detail)) }
+        if stay.arrival < today { fail("start_date", "The arrival is in the past at the hotel") }
         if today.distance(to: stay.arrival) > policy.windowInDays {
-            mistakes.append(("start_date", "The arrival is more than \(policy.windowInDays) days ahead"))
+            fail("start_date", "The arrival is more than \(policy.windowInDays) days ahead")
         }
         if stay.nightCount > policy.maximumNights {
-            mistakes.append(("end_date", "A stay has at most \(policy.maximumNights) nights"))
+            fail("end_date", "A stay has at most \(policy.maximumNights) nights")
         }
         if !mistakes.isEmpty { throw BridgeError.invalid(mistakes) }
     }
@@ -121,26 +122,47 @@ struct AvailabilityQuery {
 
 /// A query's parameters, read strictly: none twice, none unknown. What it cannot read it collects.
 struct QueryParameters {
+    /// Mistakes that are told; further ones help nobody and would make a small request a large answer.
+    private static let maximumMistakes = 20
+    /// Characters of a name that are quoted back to whoever sent it; none of ours is longer.
+    private static let quotedName = 64
+
     private var values: [String: String] = [:]
-    var mistakes: [(pointer: String, detail: String)] = []
+    private(set) var mistakes: [(pointer: String, detail: String)] = []
+
+    /// Where a parameter stands, in the manner of a JSON pointer (RFC 6901 §3).
+    static func pointer(_ name: String) -> String {
+        let name = name.unicodeScalars.prefix(quotedName).map { scalar in
+            switch scalar {
+            case "~": "~0"
+            case "/": "~1"
+            default: String(scalar)
+            }
+        }
+        return "/query/" + name.joined()
+    }
+
+    mutating func fail(_ name: String, _ detail: String) {
+        if mistakes.count < Self.maximumMistakes { mistakes.append((Self.pointer(name), detail)) }
+    }
 
     init(_ query: String) {
         for pair in query.split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = String(parts[0])
             if values.updateValue(parts.count == 2 ? String(parts[1]) : "", forKey: name) != nil {
-                mistakes.append((name, "The parameter is repeated"))
+                fail(name, "The parameter is repeated")
             }
         }
     }
 
     mutating func day(_ name: String) -> Day? {
         guard let text = values.removeValue(forKey: name) else {
-            mistakes.append((name, "The parameter is missing"))
+            fail(name, "The parameter is missing")
             return nil
         }
         guard let day = Day(text) else {
-            mistakes.append((name, "This is no day of the form YYYY-MM-DD"))
+            fail(name, "This is no day of the form YYYY-MM-DD")
             return nil
         }
         return day
@@ -149,13 +171,13 @@ struct QueryParameters {
     mutating func integer(_ name: String, in range: ClosedRange<Int>) -> Int? {
         guard let text = values.removeValue(forKey: name) else { return nil }
         guard text.utf8.allSatisfy({ (48...57).contains($0) }), let value = Int(text), range.contains(value) else {
-            mistakes.append((name, "This is no integer from \(range.lowerBound) to \(range.upperBound)"))
+            fail(name, "This is no integer from \(range.lowerBound) to \(range.upperBound)")
             return nil
         }
         return value
     }
 
     mutating func refuseOthers() {
-        for name in values.keys.sorted() { mistakes.append((name, "There is no such parameter")) }
+        for name in values.keys.sorted() { fail(name, "There is no such parameter") }
     }
 }

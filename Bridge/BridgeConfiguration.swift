@@ -53,6 +53,9 @@ struct BridgeConfiguration: Sendable {
         var server = ServerConfiguration()
         server.trustsRequestID = true
         server.idleTimeout = .seconds(120)
+        // Room for what the gateway adds to the fields it has let through, its proof of identity above all.
+        server.limits.fieldCount += 16
+        server.limits.fieldSection += 16 * 1024
         server.limits.body = UInt64(policy.maximumRequestBody.bytes)
         return server
     }

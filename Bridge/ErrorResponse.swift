@@ -27,6 +27,11 @@ enum BridgeError: Error {
 /// The one place where the bridge's errors become answers.
 @OnLoop
 enum ErrorResponse {
+    // A line for each request would let anybody fill the log while the database is away.
+    private static var strangers = LogThrottle()
+    private static var failures = LogThrottle()
+    private static var surprises = LogThrottle()
+
     static func problem(for error: any Error, _ request: Request) -> any Error {
         switch error {
         case let error as BridgeError: problem(for: error)
@@ -81,17 +86,29 @@ enum ErrorResponse {
         return withErrors(problem, error.errors.map { ($0.pointer, $0.detail) })
     }
 
-    /// Only gateways talk to the bridge; anybody else learns nothing.
+    /// Only gateways talk to the bridge; anybody else learns nothing. The status tells a gateway, which shows it to nobody,
+    /// that it is not the client who lacks proof.
     private static func problem(for error: AuthenticationError, _ request: Request) -> Problem {
-        Log.warning(
-            "request without proof of a gateway",
-            ["request_id": .init(request.id.description), "reason": .init(error.reason)])
-        return Problem(.unauthorized, "unauthorized", "Valid credentials are needed")
+        if let omitted = strangers.admit(at: Loop.monotonicNanoseconds) {
+            Log.warning(
+                "request without proof of a gateway",
+                [
+                    "request_id": .init(request.id.description), "reason": .init(error.reason),
+                    "lines_omitted": .init(omitted),
+                ])
+        }
+        return Problem(.misdirectedRequest, "misdirected-request", "This is not the place to ask")
     }
 
     private static func problem(for error: PostgresError, _ request: Request) -> Problem {
-        Log.warning(
-            "database call failed", ["request_id": .init(request.id.description), "error": .init(error: error)])
+        if let omitted = failures.admit(at: Loop.monotonicNanoseconds) {
+            Log.warning(
+                "database call failed",
+                [
+                    "request_id": .init(request.id.description), "error": .init(error: error),
+                    "lines_omitted": .init(omitted),
+                ])
+        }
         switch error.code {
         case .unavailable, .connectionLost, .tooManyWaiters, .timedOut, .serializationFailure, .deadlock, .cancelled:
             return Problem(.serviceUnavailable, "unavailable", "The service is not available at the moment")
@@ -101,7 +118,14 @@ enum ErrorResponse {
             return Problem(.serviceUnavailable, "unavailable", "The service is not available at the moment")
                 .with(.retryAfter, "1")
         default:
-            Log.error("unexpected database error", ["request_id": .init(request.id.description)])
+            if let omitted = surprises.admit(at: Loop.monotonicNanoseconds) {
+                Log.error(
+                    "unexpected database error",
+                    [
+                        "request_id": .init(request.id.description), "error": .init(error: error),
+                        "lines_omitted": .init(omitted),
+                    ])
+            }
             return Problem(.internalServerError, "internal-error", "Something went wrong on our side")
         }
     }

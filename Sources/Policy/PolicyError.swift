@@ -43,7 +43,8 @@ final class MistakeLog {
     func record(at mark: Mark, key: String, found: String, expected: String) {
         mistakes.append(
             Mistake(
-                file: file, line: mark.line, column: mark.column, key: key, found: found, expected: expected))
+                file: file, line: mark.line, column: mark.column, key: key,
+                found: found.isEmpty ? "an empty text" : found, expected: expected))
     }
 
     /// Throws what has been collected, in the order of the file.

@@ -3,6 +3,7 @@ internal import Client
 internal import HTTP
 internal import Loop
 internal import Policy
+internal import Proxy
 internal import Server
 internal import Telemetry
 
@@ -13,6 +14,7 @@ enum Refusal: Error {
     case missingScope(Scopes)
     case foreignHotel
     case unknownHotel
+    case unsupportedMediaType
     case malformedJSON
     case invalidField(pointer: String, String)
 }
@@ -20,11 +22,16 @@ enum Refusal: Error {
 /// The one place where the gateway's errors become answers.
 @OnLoop
 enum ErrorResponse {
+    // A line for each request would let anybody fill the log while the bridge is away.
+    private static var failures = LogThrottle()
+    private static var misdirections = LogThrottle()
+
     static func problem(for error: any Error, _ request: Request) -> any Error {
         switch error {
         case let refusal as Refusal: problem(for: refusal)
         case let error as AuthenticationError: problem(for: error, request)
         case let error as UpstreamError: problem(for: error, request)
+        case is ReverseProxy.Misdirected: misdirected(request)
         default: error
         }
     }
@@ -47,6 +54,10 @@ enum ErrorResponse {
             return Problem(.forbidden, "foreign-hotel", "The credentials do not cover this hotel")
         case .unknownHotel:
             return Problem(.notFound, "hotel-not-found", "Hotel not found")
+        case .unsupportedMediaType:
+            return Problem(
+                .unsupportedMediaType, "unsupported-media-type", "The content is of a type not accepted",
+                detail: "This request takes content of the type application/json")
         case .malformedJSON:
             return Problem(.badRequest, "malformed-json", "The content is not valid JSON")
         case .invalidField(let pointer, let detail):
@@ -64,9 +75,25 @@ enum ErrorResponse {
             .with(.wwwAuthenticate, "Bearer realm=\"drawbridge\"")
     }
 
+    /// The bridge does not believe us: its key is another one, or the clocks differ. No client can do anything about it.
+    private static func misdirected(_ request: Request) -> Problem {
+        if let omitted = misdirections.admit(at: Loop.monotonicNanoseconds) {
+            Log.error(
+                "bridge refuses this gateway's proof; check hop.key and the clocks",
+                ["request_id": .init(request.id.description), "lines_omitted": .init(omitted)])
+        }
+        return Problem(.badGateway, "bad-gateway", "The service failed while it answered")
+    }
+
     private static func problem(for error: UpstreamError, _ request: Request) -> Problem {
-        Log.warning(
-            "bridge did not answer", ["request_id": .init(request.id.description), "error": .init(error: error)])
+        if let omitted = failures.admit(at: Loop.monotonicNanoseconds) {
+            Log.warning(
+                "bridge did not answer",
+                [
+                    "request_id": .init(request.id.description), "error": .init(error: error),
+                    "lines_omitted": .init(omitted),
+                ])
+        }
         switch error.code {
         case .unavailable:
             return Problem(.serviceUnavailable, "unavailable", "The service is not available at the moment")

@@ -65,15 +65,22 @@ final class Gateway {
             group.addTask { await self.upstream.checkHealth(path: "/healthz") }
             Readiness.report(process: name)
             Log.info("gateway worker is ready")
-            while let signal = try? await signals.next() {
-                guard signal == .hangUp else { break }
-                reloadCertificates()
-            }
+            await untilStopped(by: signals)
             Log.info("gateway worker drains")
             await drain()
             group.cancelAll()
         }
         signals.close()
+    }
+
+    /// Returns when a signal asks to stop; reloads meanwhile when one asks for that.
+    private func untilStopped(by signals: ProcessSignals) async {
+        do {
+            while try await signals.next() == .hangUp { reloadCertificates() }
+        } catch {
+            // A worker that hears no signals could never be told to stop, so it stops now.
+            Log.error("gateway worker hears no signals any more", ["error": .init(error: error)])
+        }
     }
 
     private func drain() async {

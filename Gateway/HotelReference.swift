@@ -21,7 +21,8 @@ enum HotelReference {
         case .query(let parameter):
             let values = values(of: parameter, in: routed.request.head.target.query ?? "")
             guard values.count == 1, let id = Int32(values[0]) else {
-                throw Refusal.invalidField(pointer: parameter, "exactly one hotel id is needed in the query")
+                throw Refusal.invalidField(
+                    pointer: "/query/\(parameter)", "exactly one hotel id is needed in the query")
             }
             return id
         case .body(let pointer):

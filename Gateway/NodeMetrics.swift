@@ -11,32 +11,72 @@ internal import Telemetry
 final class NodeMetrics {
     /// How long one process may take; one that does not answer is left out.
     private static let patience = Duration.seconds(1)
+    /// Bytes of one process's text; one that has more to say is left out.
+    private static let maximumText = 4 * 1024 * 1024
 
     private let directory: String
+    private struct TooLong: Error {}
+
     private let own: String
+    private var isCollecting = false
+    private var askers: [Asker] = []
+
+    /// Somebody who asked while a collection was under way and shares what it finds.
+    @OnLoop
+    private final class Asker {
+        let signal = Signal()
+        var text: [UInt8]?
+    }
 
     init(home: String, own: String) {
         directory = "\(home)/run"
         self.own = own
     }
 
+    /// All processes' metrics. One collection is under way at a time, however many ask.
     func render() async -> [UInt8] {
-        var texts = [Metrics.render()]
-        for socket in sockets {
-            if let text = try? await fetch(socket) { texts.append(text) }
+        while isCollecting {
+            let asker = Asker()
+            askers.append(asker)
+            // Only its own cancellation ends the wait without a text; then nobody waits for the answer either.
+            do { try await asker.signal.wait() } catch { return [] }
+            if let text = asker.text { return text }
         }
-        return Metrics.merge(texts)
+        isCollecting = true
+        let text = await collect()
+        isCollecting = false
+        // A collection that was cancelled is not whole; one of the others makes it again.
+        for asker in askers {
+            asker.text = Task.isCancelled ? nil : text
+            asker.signal.fire()
+        }
+        askers = []
+        return text
+    }
+
+    private func collect() async -> [UInt8] {
+        let others = await withTaskGroup(of: (String, [UInt8])?.self, returning: [String: [UInt8]].self) { group in
+            for socket in sockets {
+                // A process that does not answer, or says too much, is left out of this collection.
+                group.addTask { try? await (socket, self.fetch(socket)) }
+            }
+            var texts: [String: [UInt8]] = [:]
+            for await case (let socket, let text)? in group { texts[socket] = text }
+            return texts
+        }
+        return Metrics.merge([Metrics.render()] + others.sorted { $0.key < $1.key }.map(\.value))
     }
 
     private var sockets: [String] {
         let suffix = ".admin.sock"
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        return names.filter { $0.hasSuffix(suffix) && $0 != own + suffix }.sorted().map { "\(directory)/\($0)" }
+        return names.filter { $0.hasSuffix(suffix) && $0 != own + suffix }.map { "\(directory)/\($0)" }
     }
 
     private func fetch(_ socket: String) async throws -> [UInt8] {
         var configuration = Upstream.Configuration()
         configuration.maximumConnections = 1
+        configuration.limits.body = UInt64(Self.maximumText)
         let upstream = Upstream(name: "admin", endpoint: .unix(path: socket), configuration: configuration)
         var request: [UInt8] = []
         let target = RequestTarget("/metrics", authority: "localhost")!
@@ -47,7 +87,10 @@ final class NodeMetrics {
         while true {
             switch try exchange.next({ content in content.withUnsafeBufferPointer { text.append(contentsOf: $0) } }) {
             case .end: return text
-            case .incomplete: try await exchange.fill()
+            case .incomplete:
+                // Content that only the end of the connection delimits has no length to be refused by.
+                guard text.count <= Self.maximumText else { throw TooLong() }
+                try await exchange.fill()
             default: break
             }
         }

@@ -121,18 +121,30 @@ private struct Authorizing {
         let terms = routed.route.terms
         guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
         // Read only now: a stranger cannot make us hold content.
-        let content =
-            routed.request.body.isEmpty ? [] : try await routed.request.body.collect(upTo: terms.bodyLimit.bytes)
+        let content = routed.request.body.isEmpty ? [] : try await content(of: routed.request, terms)
         if let hotelID = try HotelReference.hotelID(in: routed, content: content) {
             guard identity.hotelIDs.includes(hotelID) else { throw Refusal.foreignHotel }
         }
         return AuthorizedRequest(authenticated, content: content)
+    }
+
+    private func content(of request: Request, _ terms: Route.Terms) async throws -> [UInt8] {
+        if terms.takesJSON {
+            let fields = request.head.fields
+            guard fields.count(of: .contentType) == 1, let type = fields.bytes(of: .contentType),
+                MediaType.isJSON(type.span)
+            else { throw Refusal.unsupportedMediaType }
+        }
+        return try await request.body.collect(upTo: terms.bodyLimit.bytes)
     }
 }
 
 /// The request goes to the bridge with the proof of who makes it.
 @OnLoop
 private struct ForwardingStage {
+    /// What proves the client to us proves nothing to the bridge, which has our word for it.
+    private static let credentials: FieldNameSet = [.authorization, .cookie, .xAPIKey]
+
     private let proxy: ReverseProxy
     private let hop: HopIdentity
 
@@ -152,6 +164,7 @@ private struct ForwardingStage {
                 authorized.identity, requestID: id, method: request.head.method.rawValue,
                 target: String(decoding: request.head.target.origin, as: UTF8.self), now: Int64(Loop.unixTime)))
         try await proxy.forward(
-            request, content: authorized.content, extra: fields, timeout: authorized.route.terms.timeout, writer)
+            request, content: authorized.content, extra: fields, dropping: Self.credentials,
+            timeout: authorized.route.terms.timeout, writer)
     }
 }

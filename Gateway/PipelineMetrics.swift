@@ -2,6 +2,7 @@ internal import Authentication
 internal import Client
 internal import Loop
 internal import Policy
+internal import Proxy
 internal import Telemetry
 
 /// What the pipeline counts: requests let through by route, and refused ones by what refused them.
@@ -28,8 +29,10 @@ final class PipelineMetrics {
             case let error as AuthenticationError: ("authenticate", error.code.rawValue)
             case Refusal.missingScope: ("authorize", "scope")
             case Refusal.foreignHotel: ("authorize", "hotel")
+            case Refusal.unsupportedMediaType: ("authorize", "media_type")
             case is Refusal: ("authorize", "content")
             case let error as UpstreamError: ("forward", error.code.rawValue)
+            case is ReverseProxy.Misdirected: ("forward", "misdirected")
             default: ("other", "other")
             }
         let key = "\(stage)/\(reason)"

@@ -47,6 +47,8 @@ public final class Route: Sendable {
         public var hotel: HotelLocation
         /// The largest body; zero for operations described without one.
         public var bodyLimit: ByteCount
+        /// Whether the body is described as JSON; then no other content is let through.
+        public var takesJSON: Bool
         /// How long the bridge may take; `nil` leaves it to `gateway.yaml`.
         public var timeout: Duration?
         /// Whether the request is forwarded to the bridge.

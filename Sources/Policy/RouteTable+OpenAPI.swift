@@ -110,7 +110,8 @@ struct OpenAPIReader {
         for (key, value) in operation.entries() where !Self.operationKeys.contains(key) && key != "x-drawbridge" {
             value.refuse(expected: "a key of an OpenAPI operation, or x-drawbridge", found: "the key \(key)")
         }
-        let hasBody = operation.node["requestBody"] != nil
+        let body = child(of: operation, "requestBody")
+        let takesJSON = body.flatMap(resolve)?.node["content"]?["application/json"] != nil
         guard let operationID = child(of: operation, "operationId")?.text() else {
             operation.refuse(expected: "an operationId", found: "none")
             return nil
@@ -119,7 +120,8 @@ struct OpenAPIReader {
             operation.refuse(expected: "x-drawbridge, which says who may call it", found: "none")
             return nil
         }
-        let reader = RouteTermsReader(template: template, parameters: parameters, hasBody: hasBody)
+        let reader = RouteTermsReader(
+            template: template, parameters: parameters, hasBody: body != nil, takesJSON: takesJSON)
         return terms.mapping { reader.terms($0) }.map {
             Route(
                 operationID: operationID, template: template.text, method: method,

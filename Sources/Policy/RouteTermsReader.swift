@@ -9,6 +9,7 @@ struct RouteTermsReader {
     let template: PathTemplate
     let parameters: [OpenAPIParameter]
     let hasBody: Bool
+    let takesJSON: Bool
 
     private enum Place: String, CaseIterable {
         case path, query, body
@@ -20,7 +21,7 @@ struct RouteTermsReader {
         return Route.Terms(
             authentication: methods.compactMap { $0.choice(Identity.Method.self) },
             scopes: Scopes(scopes.compactMap { $0.choice(Scope.self) }), hotel: hotel(mapping),
-            bodyLimit: bodyLimit(mapping),
+            bodyLimit: bodyLimit(mapping), takesJSON: takesJSON,
             timeout: mapping.optional("timeout")?.duration(in: .milliseconds(10)...Duration.seconds(600)),
             isForwarded: mapping.truth("forward", default: true))
     }

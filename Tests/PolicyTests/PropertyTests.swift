@@ -28,8 +28,8 @@ struct PropertyTests {
                     operationID: "op\(number)", template: template.text, method: .get,
                     pathParameters: template.parameters,
                     terms: Route.Terms(
-                        authentication: [], scopes: [], hotel: .none, bodyLimit: .bytes(0), timeout: nil,
-                        isForwarded: true))
+                        authentication: [], scopes: [], hotel: .none, bodyLimit: .bytes(0), takesJSON: false,
+                        timeout: nil, isForwarded: true))
             }
             let table = RouteTable(
                 routes: routes, trie: RouteTrie(zip(templates, routes).map { (template: $0, routes: [$1]) }))

@@ -167,7 +167,7 @@ public final class Exchange {
         do {
             try await stream.write(rest)
             isRequestSent = true
-        } catch where state == .open && stream.readableCount > 0 {
+        } catch  where state == .open && stream.readableCount > 0 {
             // An upstream may refuse a request without reading all of it, and hang up (RFC 9112 §9.5): its answer is
             // here, and worth more than the error.
         }

@@ -357,7 +357,8 @@ final class ServerConnection {
         switch head.framing {
         // A client that waits for a 100 it did not get will not send the content (RFC 9110 §10.1.1).
         case _ where head.expectsContinue && !contentProgress.hasBegun: return true
-        case .length(let length): return length - contentProgress.received > UInt64(server.configuration.drainedBodyBound)
+        case .length(let length):
+            return length - contentProgress.received > UInt64(server.configuration.drainedBodyBound)
         case .chunked: return true
         case .none: return false
         }

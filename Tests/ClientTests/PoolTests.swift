@@ -148,7 +148,9 @@ struct PoolTests {
                 try await connection.send("HTTP/1.1 \(status.value)\r\nContent-Length: 0\r\n\r\n")
             }
             let upstream = Upstream(fake) { $0.healthCheckInterval = .milliseconds(5) }
-            let checking = Task(executorPreference: LoopExecutor.shared) { await upstream.checkHealth(path: "/healthz") }
+            let checking = Task(executorPreference: LoopExecutor.shared) {
+                await upstream.checkHealth(path: "/healthz")
+            }
             try await eventually { fake.requests.count > 3 }
             #expect(upstream.isHealthy)
             status.value = "503 Service Unavailable"
@@ -178,7 +180,9 @@ struct PoolTests {
                 $0.responseTimeout = .milliseconds(300)
             }
             async let busy = upstream.failure()
-            let checking = Task(executorPreference: LoopExecutor.shared) { await upstream.checkHealth(path: "/healthz") }
+            let checking = Task(executorPreference: LoopExecutor.shared) {
+                await upstream.checkHealth(path: "/healthz")
+            }
             try await eventually { fake.accepted > 20 }
             #expect(upstream.isHealthy)
             #expect(await busy == .timedOut)

@@ -140,7 +140,8 @@ struct MessageTests {
         }
     }
 
-    @Test("unread content that is large or of unknown length ends the connection, and the answer says so",
+    @Test(
+        "unread content that is large or of unknown length ends the connection, and the answer says so",
         arguments: ["Content-Length: 100000", "Transfer-Encoding: chunked"])
     func largeUnreadContent(framing: String) async throws {
         try await onLoop {
@@ -154,7 +155,8 @@ struct MessageTests {
         }
     }
 
-    @Test("a client that has ended its side still gets its answer, also when the handler fails", arguments: [false, true])
+    @Test(
+        "a client that has ended its side still gets its answer, also when the handler fails", arguments: [false, true])
     func halfClosed(fails: Bool) async throws {
         try await onLoop {
             let server = try TestServer { _, writer in

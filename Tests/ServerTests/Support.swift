@@ -102,7 +102,9 @@ final class TestServer {
             shutdown(descriptor, Int32(SHUT_WR))
             var received: [UInt8] = []
             var buffer = [UInt8](repeating: 0, count: 4096)
-            while case let count = recv(descriptor, &buffer, buffer.count, 0), count > 0 { received += buffer[..<count] }
+            while case let count = recv(descriptor, &buffer, buffer.count, 0), count > 0 {
+                received += buffer[..<count]
+            }
             return String(decoding: received, as: UTF8.self)
         }
     }
@@ -223,7 +225,9 @@ final class XORSecurity: StreamSecurity {
 
 extension String {
     /// A request without content.
-    static func request(_ method: String = "GET", _ path: String = "/", version: String = "1.1", _ fields: String...) -> String {
+    static func request(_ method: String = "GET", _ path: String = "/", version: String = "1.1", _ fields: String...)
+        -> String
+    {
         "\(method) \(path) HTTP/\(version)\r\nHost: test\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n"
     }
 }

@@ -107,7 +107,8 @@ struct TimeoutTests {
                 $0.minimumBodyRate = 0
             }
             let client = try await server.connect()
-            let answer = try await client.exchange(.request("POST", "/", "Transfer-Encoding: chunked") + "4\r\nfour\r\n")
+            let answer = try await client.exchange(
+                .request("POST", "/", "Transfer-Encoding: chunked") + "4\r\nfour\r\n")
             #expect(answer.status == .requestTimeout)
             await server.stop()
         }

@@ -4,7 +4,7 @@ import Server
 import Telemetry
 import Testing
 
-@Suite("Handlers")
+@Suite("Handlers", .serialized)
 struct HandlerTests {
     private struct Secret: Error, CustomStringConvertible {
         let description = "password is hunter2"

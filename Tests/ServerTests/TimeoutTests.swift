@@ -3,17 +3,17 @@ import Loop
 import Server
 import Testing
 
-@Suite("Slow clients")
+@Suite("Slow clients", .serialized)
 struct TimeoutTests {
     @Test("a head that comes byte by byte is answered 408 and the connection closed")
     func dribbledHead() async throws {
         try await onLoop {
-            let server = try TestServer { $0.headTimeout = .milliseconds(200) }
+            let server = try TestServer { $0.headTimeout = .milliseconds(400) }
             let client = try await server.connect()
             let dribbling = Task {
                 for byte in String.request().utf8.dropLast() {
                     try await client.stream.write([byte])
-                    try await Loop.sleep(for: .milliseconds(20))
+                    try await Loop.sleep(for: .milliseconds(40))
                 }
             }
             let answer = try await client.receive()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Client
 
-@Suite("Exchanges")
+@Suite("Exchanges", .serialized)
 struct ExchangeTests {
     /// An upstream that closes the connection it has answered on when the next request comes, and answers on another.
     private static let closesOnReuse: FakeUpstream.Script = { connection in

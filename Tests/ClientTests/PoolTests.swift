@@ -5,7 +5,7 @@ import Testing
 
 @testable import Client
 
-@Suite("The pool")
+@Suite("The pool", .serialized)
 struct PoolTests {
     @Test("a connection is used again")
     func reuse() async throws {
@@ -23,7 +23,10 @@ struct PoolTests {
     func bound() async throws {
         try await onLoop {
             let fake = try FakeUpstream(FakeUpstream.answering(okay))
-            let upstream = Upstream(fake) { $0.maximumConnections = 3 }
+            let upstream = Upstream(fake) {
+                $0.maximumConnections = 3
+                $0.connectTimeout = .seconds(10)
+            }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<50 { group.addTask { _ = try await upstream.fetch() } }
                 try await group.waitForAll()
@@ -73,7 +76,10 @@ struct PoolTests {
                     try await connection.send(okay)
                 }
             }
-            let upstream = Upstream(fake) { $0.maximumConnections = 1 }
+            let upstream = Upstream(fake) {
+                $0.maximumConnections = 1
+                $0.connectTimeout = .seconds(10)
+            }
             async let first = upstream.fetch()
             try await eventually { fake.requests.count == 1 }
             let waiting = Task(executorPreference: LoopExecutor.shared) { try await upstream.fetch() }
@@ -176,6 +182,7 @@ struct PoolTests {
             let upstream = Upstream(fake) {
                 $0.maximumConnections = 1
                 $0.maximumWaiting = 0
+                $0.connectTimeout = .seconds(10)
                 $0.healthCheckInterval = .milliseconds(1)
                 $0.responseTimeout = .milliseconds(300)
             }

@@ -105,21 +105,28 @@ public final class Stream {
     ///
     /// Watching for cancellation costs a good part of what reading costs; a connection whose owner watches for its
     /// whole life (`closingOnCancellation`) need not watch again for every read.
+    ///
+    /// It is inlined into its callers, other modules' too: an asynchronous call and its return each look up the task's
+    /// executor anew, which costs hundreds of instructions.
+    @inlinable
     @inline(__always)
     public func fillUntilInterrupted() async throws -> Bool {
-        if let end { return try result(of: end) }
-        guard !isClosed else { throw LoopError(.closed, "read") }
+        if let result = knownResult() { return try result.get() }
         startReading()
-        if let end { return try result(of: end) }
-        return try await withUnsafeThrowingContinuation { continuation in
-            if let end {
-                continuation.resume(with: Result { try result(of: end) })
-            } else if isClosed {
-                continuation.resume(throwing: LoopError(.closed, "read"))
-            } else {
-                reader.park(continuation)
-            }
-        }
+        if let result = knownResult() { return try result.get() }
+        return try await withUnsafeThrowingContinuation { park($0) }
+    }
+
+    /// What reading comes to when there is nothing to wait for.
+    @usableFromInline
+    func knownResult() -> Result<Bool, any Error>? {
+        if let end { return Result { try result(of: end) } }
+        return isClosed ? .failure(LoopError(.closed, "read")) : nil
+    }
+
+    @usableFromInline
+    func park(_ continuation: UnsafeContinuation<Bool, any Error>) {
+        if let result = knownResult() { continuation.resume(with: result) } else { reader.park(continuation) }
     }
 
     /// Runs `body`, and closes the stream when the task is cancelled meanwhile.

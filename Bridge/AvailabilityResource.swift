@@ -23,11 +23,12 @@ final class AvailabilityResource {
     func get(_ call: Call) throws -> Answer {
         let entry = try call.hotel(in: hotels)
         let query = try AvailabilityQuery(call.request.head.target.query ?? "")
-        try query.check(today: entry.today, policy)
-        if let type = query.roomType, !entry.currentIndex.hasType(type) {
+        entry.rollWindow()
+        try query.check(today: entry.index.firstNight, policy)
+        if let type = query.roomType, !entry.index.hasType(type) {
             throw BridgeError.invalid([("room_type_id", "The hotel has no such room type")])
         }
-        guard entry.currentIndex.query(query.stay, type: query.roomType, guests: query.guests, into: &found) else {
+        guard entry.index.query(query.stay, type: query.roomType, guests: query.guests, into: &found) else {
             throw BridgeError.invalid([("start_date", "The stay is outside the window")])
         }
         return answer(entry, query)

@@ -27,7 +27,7 @@ struct BookingResource {
         let request = try body.validate(
             BookingRules(today: hotel.today, capacity: { hotel.catalogue.capacity(ofType: $0) }))
         let outcome = try await bookings.create(
-            request, at: hotel, client: call.identity.client, key: try key(of: call))
+            request, at: hotel, client: call.identity.client, key: try key(of: call), requestID: call.request.id)
         return answer(outcome)
     }
 

@@ -39,7 +39,7 @@ final class BookingService {
     ///
     /// - Throws: `BridgeError`, `PostgresError`, `LoopError` when too many wait.
     func create(
-        _ request: BookingRequest, at hotel: HotelEntry, client: String, key: IdempotencyKey?
+        _ request: BookingRequest, at hotel: HotelEntry, client: String, key: IdempotencyKey?, requestID: RequestID
     ) async throws -> BookingOutcome {
         let plans = try plans(for: request, hotel.catalogue)
         return try await hotel.turnstile.pass {
@@ -59,13 +59,15 @@ final class BookingService {
             switch RoomChoice(for: request.rooms, stay: request.stay, among: before.candidates) {
             case .lacking(let shortages):
                 lost.increment()
-                return try await refuse(transaction, Refusals.noAvailability(shortages), client, key)
+                let problem = Refusals.noAvailability(shortages).json(instance: requestID)
+                return try await refuse(transaction, problem, client, key)
             case .chosen(let rooms):
                 let quotes = try quotes(request, plans)
                 let total = try Self.total(quotes)
                 if let expected = request.expectedTotal, expected != total {
                     lost.increment()
-                    return try await refuse(transaction, Refusals.priceChanged(total, quotes), client, key)
+                    let problem = Refusals.priceChanged(total, quotes).json(instance: requestID)
+                    return try await refuse(transaction, problem, client, key)
                 }
                 let reserved = zip(zip(rooms, request.rooms), zip(plans, quotes)).map { room, price in
                     ReservedRoom(room: room.0, guests: room.1.guests, plan: price.0, quote: price.1)

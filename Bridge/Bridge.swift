@@ -1,6 +1,4 @@
 internal import Authentication
-internal import Cryptography
-internal import FoundationEssentials
 internal import Lifecycle
 internal import Loop
 internal import PMS
@@ -18,7 +16,8 @@ final class Bridge {
     private let database: Database
     private let hotels: HotelDirectory
     private let holds: HoldExpiry
-    private let servers: [(server: Server, listener: Listener)]
+    private let contract: (server: Server, listener: Listener)
+    private let administration: (server: Server, listener: Listener)
 
     init(_ configuration: BridgeConfiguration, _ context: ProcessContext) throws {
         Metrics.start(process: "bridge", restarts: Lifecycle.restarts)
@@ -42,10 +41,12 @@ final class Bridge {
         let adminSocket = try context.socket("process-admin") {
             try ListeningSocket(unixPath: "\(context.home)/run/bridge.admin.sock")
         }
-        servers = [
-            (Server(name: "bridge", configuration: configuration.server, handler: routes), try Listener(socket)),
-            (Server(name: "process-admin", configuration: .init(), handler: admin), try Listener(adminSocket)),
-        ]
+        contract = (
+            Server(name: "bridge", configuration: configuration.server, handler: routes), try Listener(socket)
+        )
+        administration = (
+            Server(name: "process-admin", configuration: .init(), handler: admin), try Listener(adminSocket)
+        )
     }
 
     /// Loads the hotels, then serves until a signal says to stop.
@@ -54,6 +55,7 @@ final class Bridge {
         defer { signals.close() }
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { await self.database.run() }
+            group.addTask { await self.administration.server.run(self.administration.listener) }
             group.addTask {
                 try await self.hotels.load()
                 await self.serve()
@@ -67,7 +69,7 @@ final class Bridge {
 
     private func serve() async {
         await withDiscardingTaskGroup { group in
-            for (server, listener) in servers { group.addTask { await server.run(listener) } }
+            group.addTask { await self.contract.server.run(self.contract.listener) }
             group.addTask { await self.hotels.keepFresh() }
             group.addTask { await self.holds.run() }
             Readiness.report(process: "bridge")
@@ -77,18 +79,9 @@ final class Bridge {
 
     private func drain() async {
         await withDiscardingTaskGroup { group in
-            for (server, _) in servers { group.addTask { await server.drain(patience: Self.drainTimeout) } }
+            for server in [contract.server, administration.server] {
+                group.addTask { await server.drain(patience: Self.drainTimeout) }
+            }
         }
-    }
-}
-
-extension HopIdentity {
-    /// Reads the key that gateway and bridge share: 32 bytes as base64 text.
-    convenience init(keyFile: String) throws {
-        let text = try String(contentsOfFile: keyFile, encoding: .utf8)
-        guard let key = Base64.standard.decode(String(text.filter { !$0.isWhitespace })) else {
-            throw CryptographyError("\(keyFile) is not base64 text")
-        }
-        try self.init(key: key.span)
     }
 }

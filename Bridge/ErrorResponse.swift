@@ -110,8 +110,10 @@ enum ErrorResponse {
 /// Answers that are refusals and yet outcomes: they are kept for the same Idempotency-Key.
 enum Refusals {
     /// Names the nights on which rooms are lacking, by room type.
-    static func noAvailability(_ shortages: [Shortage]) -> [UInt8] {
-        problem("no-availability", "There are not enough rooms", "Rooms are lacking on some nights") { json in
+    static func noAvailability(_ shortages: [Shortage]) -> Problem {
+        var problem = Problem(
+            .conflict, "no-availability", "There are not enough rooms", detail: "Rooms are lacking on some nights")
+        problem.extend = { json in
             json.array("shortages", shortages) { json, shortage in
                 json.object { json in
                     json.member("room_type_id", Int(shortage.type))
@@ -119,42 +121,33 @@ enum Refusals {
                 }
             }
         }
+        return problem
     }
 
     /// Gives the current quote.
-    static func priceChanged(_ total: Money, _ quotes: [RoomQuote]) -> [UInt8] {
-        problem("price-changed", "The price has changed", "The total is not the expected one") { json in
+    static func priceChanged(_ total: Money, _ quotes: [RoomQuote]) -> Problem {
+        var problem = Problem(
+            .conflict, "price-changed", "The price has changed", detail: "The total is not the expected one")
+        problem.extend = { json in
             json.object("quote") { json in
                 json.object("total") { json in
                     json.member("amount", Int(total.minorUnits))
                     json.member("currency", total.currency.code)
                 }
-                json.array("rooms", quotes) { json, quote in
-                    json.object { json in
-                        json.array("nights", quote.nights) { json, night in
-                            json.object { json in
-                                json.member("date", night.night.description)
-                                json.member("price", Int(night.price.minorUnits))
-                            }
-                        }
-                    }
+                json.array("rooms", quotes) { json, quote in write(quote, to: &json) }
+            }
+        }
+        return problem
+    }
+
+    private static func write(_ quote: RoomQuote, to json: inout JSONWriter) {
+        json.object { json in
+            json.array("nights", quote.nights) { json, night in
+                json.object { json in
+                    json.member("date", night.night.description)
+                    json.member("price", Int(night.price.minorUnits))
                 }
             }
         }
-    }
-
-    private static func problem(
-        _ type: String, _ title: String, _ detail: String, _ more: (inout JSONWriter) -> Void
-    ) -> [UInt8] {
-        var json = JSONWriter()
-        json.object { json in
-            json.member("type", Problem.typePrefix + type)
-            json.member("title", title)
-            json.member("status", Int(Status.conflict.rawValue))
-            json.member("detail", detail)
-            json.member("error", detail)
-            more(&json)
-        }
-        return json.bytes
     }
 }

@@ -143,11 +143,10 @@ final class HotelEntry {
     /// The day it is at the hotel.
     var today: Day { clock.today(at: Int64(Loop.unixTime)) ?? index.firstNight }
 
-    /// The index with its window starting today.
-    var currentIndex: HotelIndex {
+    /// Lets the index's window start today, as it does from midnight on.
+    func rollWindow() {
         let today = today
         if index.firstNight < today { index.advance(to: today) }
-        return index
     }
 
     /// A booking begins that may change the hotel's rooms; `endBooking` must follow.

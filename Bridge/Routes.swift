@@ -60,7 +60,8 @@ final class Routes: Handler {
             let match = try match(request)
             guard let resource = resources[match.route.operationID] else { throw BridgeError.unknownPath }
             let started = Loop.monotonicNanoseconds
-            let content = try await request.body.collect(upTo: match.route.terms.bodyLimit.bytes)
+            let content =
+                request.body.isEmpty ? [] : try await request.body.collect(upTo: match.route.terms.bodyLimit.bytes)
             let answer = try await resource(
                 Call(request: request, match: match, identity: identity, content: content))
             durations[match.route.operationID]?.record(nanoseconds: Loop.monotonicNanoseconds - started)

@@ -1,7 +1,5 @@
 internal import Authentication
 internal import Client
-internal import Cryptography
-internal import FoundationEssentials
 internal import Lifecycle
 internal import Loop
 internal import Policy
@@ -104,16 +102,5 @@ extension TLSServerContext {
         var configuration = Configuration(certificateChainPath: policy.certificateFile, keyPath: policy.keyFile)
         configuration.minimumVersion = policy.minimumVersion == .tls12 ? .tls12 : .tls13
         try self.init(configuration)
-    }
-}
-
-extension HopIdentity {
-    /// Reads the key that gateway and bridge share: 32 bytes as base64 text.
-    convenience init(keyFile: String) throws {
-        let text = try String(contentsOfFile: keyFile, encoding: .utf8)
-        guard let key = Base64.standard.decode(String(text.filter { !$0.isWhitespace })) else {
-            throw CryptographyError("\(keyFile) is not base64 text")
-        }
-        try self.init(key: key.span)
     }
 }

@@ -121,7 +121,8 @@ private struct Authorizing {
         let terms = routed.route.terms
         guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
         // Read only now: a stranger cannot make us hold content.
-        let content = try await routed.request.body.collect(upTo: terms.bodyLimit.bytes)
+        let content =
+            routed.request.body.isEmpty ? [] : try await routed.request.body.collect(upTo: terms.bodyLimit.bytes)
         if let hotelID = try HotelReference.hotelID(in: routed, content: content) {
             guard identity.hotelIDs.includes(hotelID) else { throw Refusal.foreignHotel }
         }

@@ -16,7 +16,7 @@ final class ForwardEverything: Handler {
     init(_ proxy: ReverseProxy) { self.proxy = proxy }
 
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
-        let content = try await request.body.collect(upTo: 1 << 20)
+        let content = request.body.isEmpty ? [] : try await request.body.collect(upTo: 1 << 20)
         try await proxy.forward(request, content: content, writer)
     }
 }

@@ -21,10 +21,14 @@ public final class Exchange {
     public private(set) var head = ResponseHead(status: .badGateway)
 
     private let stream: Stream
-    private unowned let upstream: Upstream
+    /// Kept alive by its connections, the resting ones too, until they are closed; nil for one that is not pooled.
+    private let pool: Upstream?
     private var parser: ResponseParser
     private var deadline: Deadline?
     private var state = State.idle
+    private var isRequestSent = true
+    /// What is left for the answer after the deadline that is set.
+    private var timeLeft = Duration.zero
 
     private enum State {
         /// In the pool.
@@ -38,20 +42,27 @@ public final class Exchange {
         case closed
     }
 
-    init(_ stream: Stream, _ upstream: Upstream) {
+    init(_ stream: Stream, limits: MessageLimits, pool: Upstream?) {
         self.stream = stream
-        self.upstream = upstream
-        parser = ResponseParser(limits: upstream.configuration.limits)
+        self.pool = pool
+        parser = ResponseParser(limits: limits)
         deadline = Deadline { [unowned self] in deadlinePassed() }
+        // Of an end in the middle of an exchange, reading and `end` will tell.
+        stream.onHangUp = { [unowned self] in if state == .idle { pool?.discard(self) } }
     }
 
     // MARK: The answer's content
 
     /// Takes the next part of the answer from what has arrived, calling `take` with content.
     ///
-    /// - Throws: `UpstreamError` `broken` when the upstream breaks HTTP.
+    /// - Throws: `UpstreamError` `broken` when the upstream breaks HTTP, `timedOut` when its time is up.
     public func next(_ take: (Span<UInt8>) -> Void) throws(UpstreamError) -> Part {
-        guard state == .open else { return .end }
+        switch state {
+        case .open: break
+        case .complete: return .end
+        // While the reader was busy elsewhere the answer was given up: what is here of it is not all of it.
+        case .idle, .timedOut, .closed: throw failure(LoopError(.closed, "read"))
+        }
         do {
             while true {
                 let step = try stream.withReadable { (input) throws(MessageError) in
@@ -79,12 +90,16 @@ public final class Exchange {
     /// Waits for more of the answer to arrive.
     ///
     /// - Throws: `UpstreamError` when the connection breaks or the answer takes too long.
-    @inline(__always)
     public func fill() async throws(UpstreamError) {
-        do {
-            if try await stream.fillUntilInterrupted() { return }
-        } catch {
-            throw failure(error)
+        waiting: while true {
+            do {
+                if try await withUnsafeThrowingContinuation({ stream.fill(resuming: $0) }) { return }
+                break waiting
+            } catch is Glance {
+                if Task.isCancelled { throw UpstreamError(.broken, CancellationError()) }
+            } catch {
+                throw failure(error)
+            }
         }
         do {
             if case .end = try parser.endOfInput() { state = .complete }
@@ -97,10 +112,10 @@ public final class Exchange {
     /// Gives the connection back: to be used again when the answer was complete, closed otherwise.
     public func end() {
         deadline?.clear()
-        if state == .complete, head.keepAlive, !stream.isEnded, stream.readableCount == 0 {
+        if let pool, state == .complete, isRequestSent, head.keepAlive, !stream.isEnded, stream.readableCount == 0 {
             state = .idle
             stream.startReading()
-            upstream.release(self)
+            pool.release(self)
         } else if state != .closed {
             close()
         }
@@ -118,13 +133,16 @@ public final class Exchange {
     func begin(
         _ request: [UInt8], _ method: Method, timeout: Duration, hasBegun: inout Bool
     ) async throws(UpstreamError) {
+        // Between its leaving the pool and now it may have been closed, or got bytes that nobody asked for.
+        guard isUsable else { throw UpstreamError(.broken, LoopError(.unreachable, "send")) }
         state = .open
         parser.expect(responseTo: method)
-        deadline?.set(timeout)
+        timeLeft = timeout
+        setDeadline()
         do {
             let rest = try stream.send(request)
             hasBegun = true
-            if let rest { try await stream.write(rest) }
+            if let rest { try await finishSending(rest) }
         } catch {
             throw failure(error)
         }
@@ -144,27 +162,53 @@ public final class Exchange {
         }
     }
 
-    /// Puts it to rest until it is used again, for at most the pool's idle time.
-    func rest() {
-        stream.onHangUp = { [unowned self] in upstream.discard(self) }
-        deadline?.set(upstream.configuration.idleTimeout)
+    private func finishSending(_ rest: Stream.Remainder) async throws {
+        stream.startReading()
+        isRequestSent = false
+        do {
+            try await stream.write(rest)
+            isRequestSent = true
+        } catch  where state == .open && stream.readableCount > 0 {
+            // An upstream may refuse a request without reading all of it, and hang up (RFC 9112 §9.5): its answer is
+            // here, and worth more than the error.
+        }
     }
+
+    /// Puts it to rest until it is used again, for at most the pool's idle time.
+    func rest(for time: Duration) { deadline?.set(time) }
 
     /// Whether anything of an answer has arrived.
     var hasReceived: Bool { stream.readableCount > 0 }
 
-    func close() {
+    /// - Parameter keepsPlace: whether its place in the pool is the caller's now.
+    func close(keepsPlace: Bool = false) {
         guard state != .closed else { return }
         state = .closed
         deadline?.cancel()
         deadline = nil
         stream.close()
-        upstream.giveUpPlace()
+        if !keepsPlace { pool?.giveUpPlace() }
+    }
+
+    /// Wakes the reader for it to see whether its task was cancelled. Watching for that costs a good part of what an
+    /// exchange costs; a look now and then costs nothing, because most exchanges end before the first.
+    private struct Glance: Error {}
+
+    private static let glanceInterval: Duration = .seconds(1)
+
+    /// Lets the next glance's time pass, or what is left until the answer must be complete.
+    private func setDeadline() {
+        let step = min(timeLeft, Self.glanceInterval)
+        timeLeft -= step
+        deadline?.set(step)
     }
 
     private func deadlinePassed() {
         if state == .idle {
-            upstream.discard(self)
+            pool?.discard(self)
+        } else if timeLeft > .zero {
+            setDeadline()
+            stream.interruptRead(Glance())
         } else {
             state = .timedOut
             stream.close()

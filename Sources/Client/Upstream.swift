@@ -17,7 +17,7 @@ public final class Upstream {
         public var responseTimeout: Duration = .seconds(10)
         /// How long an unused connection is kept.
         public var idleTimeout: Duration = .seconds(30)
-        /// How often health is checked.
+        /// How often health is checked; one check may take as long as connecting may, and then as long again.
         public var healthCheckInterval: Duration = .seconds(1)
         /// Bounds on the answers.
         public var limits = MessageLimits()
@@ -59,7 +59,6 @@ public final class Upstream {
     ///   - request: head and content, as they go out.
     ///   - timeout: until the answer is complete; nil for the configured one.
     /// - Returns: the exchange, to be read to its end and then ended.
-    @inline(__always)
     public func send(
         _ request: [UInt8], method: Method, timeout: Duration? = nil
     ) async throws(UpstreamError) -> Exchange {
@@ -79,24 +78,25 @@ public final class Upstream {
     private func attempt(
         _ request: [UInt8], _ method: Method, _ timeout: Duration
     ) async throws(UpstreamError) -> Exchange {
-        var mayRetry = true
+        var (exchange, isReused) = try await acquire()
         while true {
-            let (exchange, isReused) = try await acquire()
             var hasBegun = false
             do {
                 try await exchange.begin(request, method, timeout: timeout, hasBegun: &hasBegun)
-                failedChecks = 0
                 return exchange
             } catch {
-                let hadAnswer = exchange.hasReceived
-                exchange.close()
-                let isSafe = !hasBegun || (method.isIdempotent && error.code == .broken && !hadAnswer)
-                guard mayRetry, isReused, isSafe else { throw error }
-                mayRetry = false
+                let isSafe = !hasBegun || (method.isIdempotent && error.code == .broken && !exchange.hasReceived)
+                guard isReused, isSafe else {
+                    exchange.close()
+                    throw error
+                }
+                exchange.close(keepsPlace: true)
                 metrics.retries.increment()
-                // What broke this connection broke the others that waited beside it.
+                // What broke this connection broke the others that rested beside it.
                 for other in idle { other.close() }
                 idle = []
+                exchange = try await connect()
+                isReused = false
             }
         }
     }
@@ -119,9 +119,14 @@ public final class Upstream {
         } else if let exchange = try await waitForConnection() {
             return (exchange, true)
         }
+        return (try await connect(), false)
+    }
+
+    /// Makes a new connection in a place that the caller has.
+    private func connect() async throws(UpstreamError) -> Exchange {
         do {
             let stream = try await Stream.connect(to: endpoint, timeout: configuration.connectTimeout)
-            return (Exchange(stream, self), false)
+            return Exchange(stream, limits: configuration.limits, pool: self)
         } catch {
             giveUpPlace()
             let isTimeout = (error as? LoopError)?.code == .timedOut
@@ -161,7 +166,7 @@ public final class Upstream {
             next.signal.fire()
         } else {
             idle.append(exchange)
-            exchange.rest()
+            exchange.rest(for: configuration.idleTimeout)
         }
     }
 
@@ -188,33 +193,46 @@ public final class Upstream {
     public func checkHealth(path: String) async {
         guard let target = RequestTarget(path, authority: "upstream") else { return }
         var request: [UInt8] = []
-        RequestHead(method: .get, target: target).append(to: &request)
+        RequestHead(method: .get, target: target, keepAlive: false).append(to: &request)
         while !Task.isCancelled {
-            await check(request)
+            let failure = await check(request)
+            if Task.isCancelled { return }
+            note(failure)
             do { try await Loop.sleep(for: configuration.healthCheckInterval) } catch { return }
         }
     }
 
-    private func check(_ request: [UInt8]) async {
-        let wasHealthy = isHealthy
+    /// Makes one check, on a connection of its own: a pool that is busy says nothing about the upstream's health.
+    ///
+    /// - Returns: why the upstream is not well.
+    private func check(_ request: [UInt8]) async -> (any Error)? {
         do {
-            let exchange = try await attempt(request, .get, configuration.connectTimeout)
-            defer { exchange.end() }
-            reading: while true {
-                switch try exchange.next({ _ in }) {
-                case .end: break reading
-                case .incomplete: try await exchange.fill()
-                default: break
-                }
+            let stream = try await Stream.connect(to: endpoint, timeout: configuration.connectTimeout)
+            let exchange = Exchange(stream, limits: configuration.limits, pool: nil)
+            defer { exchange.close() }
+            return try await stream.closingOnCancellation {
+                var hasBegun = false
+                try await exchange.begin(request, .get, timeout: configuration.connectTimeout, hasBegun: &hasBegun)
+                return exchange.head.status == .ok ? nil : UnhealthyStatus(status: exchange.head.status)
             }
-            failedChecks = exchange.head.status == .ok ? 0 : failedChecks + 1
         } catch {
-            failedChecks += 1
-            if wasHealthy, !isHealthy {
-                Log.warning("upstream is ill", ["upstream": .init(endpoint.description), "error": .init(error: error)])
-            }
+            return error
         }
-        if !wasHealthy, isHealthy { Log.info("upstream is well again", ["upstream": .init(endpoint.description)]) }
+    }
+
+    private func note(_ failure: (any Error)?) {
+        let wasHealthy = isHealthy
+        failedChecks = failure == nil ? 0 : failedChecks + 1
+        if wasHealthy, !isHealthy, let failure {
+            Log.warning("upstream is ill", ["upstream": .init(endpoint.description), "error": .init(error: failure)])
+        } else if !wasHealthy, isHealthy {
+            Log.info("upstream is well again", ["upstream": .init(endpoint.description)])
+        }
+    }
+
+    /// The upstream itself says that it is not well.
+    private struct UnhealthyStatus: Error {
+        let status: Status
     }
 }
 

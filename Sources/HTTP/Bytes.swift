@@ -206,27 +206,23 @@ extension [UInt8] {
         bytes.withUnsafeBufferPointer { append(contentsOf: $0) }
     }
 
-    mutating func append(decimal value: UInt64) {
-        // From the last digit to the first: 20 of them hold every number.
+    mutating func append(decimal value: UInt64) { append(value, base: 10) }
+
+    mutating func append(hexadecimal value: UInt64) { append(value, base: 16) }
+
+    @inline(__always)
+    private mutating func append(_ value: UInt64, base: UInt64) {
+        // The digits come last one first; 20 of them hold any value.
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
             var first = 20
             var rest = value
             repeat {
                 first &-= 1
-                let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-                digits[first] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit)
-                rest = quotient
+                let digit = UInt8(truncatingIfNeeded: rest % base)
+                digits[first] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit
+                rest /= base
             } while rest > 0
             append(contentsOf: UnsafeBufferPointer(rebasing: digits[first...]))
-        }
-    }
-
-    mutating func append(hexadecimal value: UInt64) {
-        var shift = (63 - (value | 1).leadingZeroBitCount) & ~3
-        while shift >= 0 {
-            let digit = UInt8(truncatingIfNeeded: value >> UInt64(shift) & 15)
-            append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit)
-            shift -= 4
         }
     }
 

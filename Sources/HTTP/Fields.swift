@@ -126,7 +126,7 @@ public struct Fields: Sendable {
         arena.append(contentsOf: text.utf8)
         let nameEnd = arena.count
         arena.append(contentsOf: value)
-        for index in nameEnd..<arena.count where !arena[index].isFieldValueByte { arena[index] = .space }
+        while let index = arena.span.firstControl(from: nameEnd) { arena[index] = .space }
         let valueRange = arena.span.trimmed(nameEnd..<arena.count)
         entries.append(Entry(name: name, nameRange: start..<nameEnd, valueRange: valueRange))
     }

@@ -32,19 +32,22 @@ public enum Forwarding {
     ///   - request: what it answers; an HTTP/1.0 client gets no chunks.
     ///   - keepAlive: whether we want to use the client's connection again; it is closed in any case after content
     ///     that only closing ends.
-    ///   - extra: fields of our own; each replaces what the upstream sent under its name.
+    ///   - replaced: fields that are not taken from the upstream, because `lines` has them.
+    ///   - lines: appends field lines of our own, each with its line end.
     /// - Returns: how the content must be delimited on the client's connection. After `untilClose` it must be closed.
     public static func appendResponse(
         _ head: ResponseHead, answering request: RequestHead, keepAlive: Bool, context: ForwardingContext,
-        extra: Fields = Fields(), to bytes: inout [UInt8]
+        replacing replaced: FieldNameSet = [], to bytes: inout [UInt8], lines: (inout [UInt8]) -> Void = { _ in }
     ) -> ResponseFraming {
         var head = head
         head.framing = framing(head.framing, for: request.version)
         head.appendStatusLine(to: &bytes)
-        var dropped = FieldNameSet.hopByHop.union([.server])
+        var dropped = FieldNameSet.hopByHop.union(replaced)
+        dropped.insert(.server)
         // An answer to HEAD, or a 304, tells the length that an answer to GET would have (RFC 9110 §8.6).
         if head.framing != .none || head.status == .noContent { dropped.insert(.contentLength) }
-        appendFields(head.fields, except: dropped, extra: extra, to: &bytes)
+        appendFields(head.fields, except: dropped, extra: nil, to: &bytes)
+        lines(&bytes)
         context.appendVia(received: head.version, to: &bytes)
         head.appendFraming(to: &bytes)
         bytes.appendConnection(keepAlive: keepAlive && head.framing != .untilClose, peer: request.version)
@@ -61,12 +64,14 @@ public enum Forwarding {
     }
 
     private static func appendFields(
-        _ fields: Fields, except dropped: FieldNameSet, extra: Fields, to bytes: inout [UInt8]
+        _ fields: Fields, except dropped: FieldNameSet, extra: Fields?, to bytes: inout [UInt8]
     ) {
         var dropped = dropped
         var droppedOthers: [ArraySlice<UInt8>] = []
-        for entry in extra.entries {
-            drop(entry.name, extra.arena[entry.nameRange], &dropped, &droppedOthers)
+        if let extra {
+            for entry in extra.entries {
+                drop(entry.name, extra.arena[entry.nameRange], &dropped, &droppedOthers)
+            }
         }
         for entry in fields.entries where entry.name == .connection {
             dropOptions(fields.arena, entry.valueRange, &dropped, &droppedOthers)
@@ -79,7 +84,7 @@ public enum Forwarding {
             }
             fields.append(entry, to: &bytes)
         }
-        extra.append(except: .ofFraming, to: &bytes)
+        extra?.append(except: .ofFraming, to: &bytes)
     }
 
     /// Every field a Connection option names is hop-by-hop (RFC 9110 §7.6.1). Host, framing and our own fields are

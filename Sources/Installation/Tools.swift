@@ -26,7 +26,7 @@ public final class Tools {
     /// The environment every program gets: nothing of ours but what it needs to work at all.
     public nonisolated static let environment: [String: String] = {
         var environment = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"]
-        for name in ["PATH", "HOME", "LANG", "TZ"] {
+        for name in ["PATH", "HOME", "LANG", "TZ", "DRAWBRIDGE_LOG_LEVEL"] {
             if let value = getenv(name) { environment[name] = String(cString: value) }
         }
         return environment

@@ -101,32 +101,21 @@ public final class Stream {
         }
     }
 
-    /// Waits as `fill` does, but is ended by `interruptRead` and `close` only, not by the task's cancellation.
+    /// Resumes `continuation` as `fill` would return, but does not watch for the task's cancellation: only
+    /// `interruptRead` and `close` end the wait.
     ///
-    /// Watching for cancellation costs a good part of what reading costs; a connection whose owner watches for its
-    /// whole life (`closingOnCancellation`) need not watch again for every read.
-    ///
-    /// It is inlined into its callers, other modules' too: an asynchronous call and its return each look up the task's
-    /// executor anew, which costs hundreds of instructions.
-    @inlinable
-    @inline(__always)
-    public func fillUntilInterrupted() async throws -> Bool {
-        if let result = knownResult() { return try result.get() }
-        startReading()
-        if let result = knownResult() { return try result.get() }
-        return try await withUnsafeThrowingContinuation { park($0) }
-    }
-
-    /// What reading comes to when there is nothing to wait for.
-    @usableFromInline
-    func knownResult() -> Result<Bool, any Error>? {
-        if let end { return Result { try result(of: end) } }
-        return isClosed ? .failure(LoopError(.closed, "read")) : nil
-    }
-
-    @usableFromInline
-    func park(_ continuation: UnsafeContinuation<Bool, any Error>) {
-        if let result = knownResult() { continuation.resume(with: result) } else { reader.park(continuation) }
+    /// It is for the hot path: `try await withUnsafeThrowingContinuation { stream.fill(resuming: $0) }` suspends once,
+    /// where each asynchronous function in between would hop back to the loop's actor as well, and watching for
+    /// cancellation costs a good part of what reading costs. Its owner watches once, by `closingOnCancellation`.
+    public func fill(resuming continuation: UnsafeContinuation<Bool, any Error>) {
+        if end == nil, !isClosed { startReading() }
+        if let end {
+            continuation.resume(with: Result { try result(of: end) })
+        } else if isClosed {
+            continuation.resume(throwing: LoopError(.closed, "read"))
+        } else {
+            reader.park(continuation)
+        }
     }
 
     /// Runs `body`, and closes the stream when the task is cancelled meanwhile.

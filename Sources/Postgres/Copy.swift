@@ -106,7 +106,7 @@ public final class CopyWriter<each Column: PostgresEncodable> {
     init(_ stream: CopyStream) {
         self.stream = stream
         var count: Int16 = 0
-        repeat ((each Column).self, count += 1).1
+        for _ in repeat (each Column).self { count += 1 }
         columnCount = count
         bytes = Self.signature
     }

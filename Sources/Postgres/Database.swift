@@ -178,7 +178,7 @@ public final class Database {
     func giveBack(_ connection: Connection) {
         guard connection.isClean else { return connection.discard() }
         connection.isLeased = false
-        serve()
+        serve(unitsFirst: true)
     }
 
     /// Until when a new call may wait; nil, and the call failed, when it may not.
@@ -269,31 +269,41 @@ public final class Database {
     }
 
     /// Lets those who wait go on, as far as there is room.
-    private func serve() {
+    ///
+    /// Who waits for a connection alone goes first, or a steady stream of statements would never let one run empty. Only
+    /// when such a connection comes back do the statements have the first turn.
+    private func serve(unitsFirst: Bool = false) {
         for connection in connections where connection.isReserved { connection.isReserved = false }
+        if unitsFirst { serveUnits() }
+        serveLeases()
+        serveUnits()
+    }
+
+    private func serveUnits() {
         while let waiting = units.first {
             if !waiting.unit.isAnswered {
-                guard let connection = sharedConnection() else { break }
+                guard let connection = sharedConnection() else { return }
                 _ = units.popFirst()
                 connection.send(waiting.unit)
             } else {
                 _ = units.popFirst()
             }
         }
+    }
+
+    private func serveLeases() {
         while let request = leases.first {
             if !request.isAnswered {
-                guard let connection = idleConnection() else { break }
+                guard let connection = idleConnection() else { return reserve() }
                 connection.isLeased = true
                 request.give(connection)
             }
             _ = leases.popFirst()
         }
-        reserve()
     }
 
     /// Lets the connections with the fewest units run empty for those who wait to have one alone.
     private func reserve() {
-        guard !leases.isEmpty else { return }
         let free = max(1, configuration.connections - 1) - connections.count { $0.isLeased }
         let candidates = connections.filter { $0.isUsable && !$0.isLeased }.sorted { $0.unitCount < $1.unitCount }
         for connection in candidates.prefix(max(0, min(free, leases.count))) { connection.isReserved = true }

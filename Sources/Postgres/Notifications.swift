@@ -48,7 +48,7 @@ public final class Notifications {
     private let channels: [Channel]
     private var connection: Connection?
     private var buffer = FIFO<Notification>()
-    private var hasGap = false
+    private(set) var hasGap = false
     private var backoff: Backoff
     private var rotation = 0
     private let arrival = Signal()
@@ -60,6 +60,9 @@ public final class Notifications {
         self.channels = channels
         backoff = configuration.backoff
     }
+
+    /// Notifications that wait for `next`.
+    var waitingCount: Int { buffer.count }
 
     /// Waits for the next event; connects first where necessary, trying until it succeeds.
     ///

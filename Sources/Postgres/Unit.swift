@@ -122,7 +122,7 @@ final class Unit {
             }
         } onCancel: {
             // Cancellation comes on any thread. The unit outlives the call, so that a late arrival does no harm.
-            Task { await self.cancel() }
+            Task(executorPreference: LoopExecutor.shared) { await self.cancel() }
         }
     }
 

@@ -19,7 +19,6 @@ public final class ReverseProxy {
     ///   - extra: fields of our own, each in place of the client's of the same name.
     ///   - timeout: until the answer is complete; nil for the upstream's own.
     /// - Throws: `UpstreamError`; when an answer had begun, the client's connection is cut.
-    @inline(__always)
     public func forward(
         _ request: Request, content: [UInt8], extra: Fields = Fields(), timeout: Duration? = nil,
         _ writer: consuming ResponseWriter
@@ -34,7 +33,8 @@ public final class ReverseProxy {
 
         let exchange = try await upstream.send(bytes, method: head.method, timeout: timeout)
         defer { exchange.end() }
-        let answer = writer.forward(exchange.head)
+        var answer = writer.forward(exchange.head)
+        var trailers = Fields()
         while true {
             switch try exchange.next({ answer.append($0) }) {
             case .content:
@@ -44,9 +44,9 @@ public final class ReverseProxy {
                 if answer.holdsContent { try await answer.flush() }
                 try await exchange.fill()
             case .trailers(let fields):
-                return answer.finish(trailers: fields)
+                trailers = fields
             case .end:
-                return answer.finish()
+                return answer.finish(trailers: trailers)
             }
         }
     }

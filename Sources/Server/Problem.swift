@@ -1,5 +1,5 @@
 public import HTTP
-internal import JSONText
+public import JSONText
 
 /// An answer that says what went wrong, as `application/problem+json` (RFC 9457).
 ///
@@ -34,8 +34,8 @@ public struct Problem: Error, Sendable {
     /// The mistakes in the request's content, if it is about those.
     public var errors: [FieldError] = []
 
-    /// Further members: a name and a value that is JSON already.
-    public var members: [(name: StaticString, json: String)] = []
+    /// Writes further members.
+    public var extend: (@Sendable (inout JSONWriter) -> Void)?
 
     /// Fields of the answer, such as `Allow` or `Retry-After`.
     public var fields = Fields()
@@ -81,7 +81,7 @@ public struct Problem: Error, Sendable {
                     }
                 }
             }
-            for member in members { json.member(member.name, raw: member.json) }
+            extend?(&json)
         }
         return json.bytes
     }

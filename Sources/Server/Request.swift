@@ -40,22 +40,15 @@ public struct ConnectionInfo: Sendable {
 public struct RequestBody {
     let connection: ServerConnection
 
+    /// Whether there is nothing to read; asking first saves most requests a suspension.
+    public var isEmpty: Bool { connection.isRequestComplete }
+
     /// Reads all of it.
     ///
     /// - Parameter bound: bytes it may have.
     /// - Throws: `Problem` 413 when it has more, 408 when it comes too slowly, 400 when it is not as announced.
-    @inlinable
-    @inline(__always)
     public func collect(upTo bound: Int) async throws -> [UInt8] {
-        // Most requests have none, and need not pay for an asynchronous call to learn it.
-        isComplete ? [] : try await collectRest(upTo: bound)
-    }
-
-    /// Whether nothing is left to read.
-    public var isComplete: Bool { connection.isRequestComplete }
-
-    @usableFromInline
-    func collectRest(upTo bound: Int) async throws -> [UInt8] {
+        if connection.isRequestComplete { return [] }
         if case .length(let length) = connection.framing, length > UInt64(bound) { throw Self.tooLarge(bound) }
         var content: [UInt8] = []
         while try await connection.readContent(into: &content) {

@@ -19,10 +19,8 @@ public struct ResponseWriter: ~Copyable {
     public consuming func send(_ problem: Problem) { connection.send(problem) }
 
     /// Begins an answer that an upstream gave; its content follows.
-    ///
-    /// - Parameter extra: fields of our own, each in place of the upstream's of the same name.
-    public consuming func forward(_ head: ResponseHead, extra: Fields = Fields()) -> ContentWriter {
-        ContentWriter(connection, connection.begin(forwarding: head, extra: extra))
+    public consuming func forward(_ head: ResponseHead) -> ContentWriter {
+        ContentWriter(connection, connection.begin(forwarding: head))
     }
 }
 
@@ -36,7 +34,8 @@ public struct ContentWriter: ~Copyable {
 
     private let connection: ServerConnection
     private let framing: ResponseFraming
-    private let headLength: Int
+    /// What of the output is not content.
+    private var headLength: Int
 
     init(_ connection: ServerConnection, _ framing: ResponseFraming) {
         self.connection = connection
@@ -61,7 +60,10 @@ public struct ContentWriter: ~Copyable {
     public var holdsContent: Bool { connection.output.count > headLength }
 
     /// Sends what was added; returns when the kernel has taken it, so a fast upstream is held to the client's pace.
-    public func flush() async throws { try await connection.flush() }
+    public mutating func flush() async throws {
+        headLength = 0
+        try await connection.flush()
+    }
 
     /// Ends the answer; what was not flushed is sent when the handler returns.
     public consuming func finish(trailers: Fields = Fields()) {

@@ -21,7 +21,10 @@ public final class Server {
 
     private var listener: Listener?
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
-    private let connectionEnded = Signal()
+    private let placeFreed = Signal()
+    private let allEnded = Signal()
+    /// Fired when connections that are left are to be cut, or none is.
+    private let drained = Signal()
     private var sequence: UInt64 = 0
     private var isDraining = false
 
@@ -41,80 +44,107 @@ public final class Server {
     /// Accepts and serves connections until `drain`, and returns when all have ended.
     public func run(_ listener: Listener) async {
         self.listener = listener
+        defer { listener.close() }
         await withDiscardingTaskGroup { group in
             while let stream = await nextConnection(listener) {
-                group.addTask { await self.serve(stream) }
+                // Counted at once, not when the task gets its turn, so that neither the bound nor a drain misses it.
+                guard let connection = admit(stream) else { continue }
+                group.addTask { await self.serve(connection) }
             }
+            // A handler that waits for somebody else does not see that its client was cut off; its task's end it does.
+            try? await drained.wait()
+            group.cancelAll()
         }
     }
 
     /// Stops accepting; ends idle connections at once, busy ones after their current answer, and what is left after
-    /// `patience` without one.
+    /// `patience` without one. To be called once.
     public func drain(patience: Duration) async {
         isDraining = true
         listener?.close()
         for connection in connections.values { connection.drain() }
-        let deadline = Deadline { for connection in self.connections.values { connection.abort() } }
+        let deadline = Deadline { self.drained.fire() }
         deadline.set(patience)
         defer { deadline.cancel() }
         while !connections.isEmpty {
-            do { try await connectionEnded.wait() } catch { return }
+            do { try await allEnded.wait() } catch { break }
         }
+        drained.fire()
     }
 
     private func nextConnection(_ listener: Listener) async -> Stream? {
-        do {
-            while connections.count >= configuration.maximumConnections { try await connectionEnded.wait() }
-            return try await listener.next()
-        } catch {
-            return nil
+        while !isDraining {
+            do {
+                while connections.count >= configuration.maximumConnections { try await placeFreed.wait() }
+                return try await listener.next()
+            } catch let error as LoopError where error.code != .closed {
+                Log.error("connection not accepted", ["error": .init(error: error)])
+                try? await Loop.sleep(for: Self.restAfterFailure)
+            } catch {
+                break
+            }
         }
+        return nil
     }
 
-    private func serve(_ stream: Stream) async {
+    /// How long accepting rests after a failure, which may go on for a while.
+    private static let restAfterFailure: Duration = .milliseconds(100)
+
+    private func admit(_ stream: Stream) -> ServerConnection? {
         if let makeSecurity {
             do {
                 stream.security = try makeSecurity()
             } catch {
                 Log.error("no TLS session", ["error": .init(error: error)])
-                return stream.close()
+                stream.close()
+                return nil
             }
         }
         let connection = ServerConnection(stream, self)
         connections[ObjectIdentifier(connection)] = connection
         metrics.connections.value = Double(connections.count)
         if isDraining { connection.drain() }
-        await stream.closingOnCancellation { await connection.run() }
+        return connection
+    }
+
+    private func serve(_ connection: ServerConnection) async {
+        await connection.run()
         connections[ObjectIdentifier(connection)] = nil
         metrics.connections.value = Double(connections.count)
-        connectionEnded.fire()
+        placeFreed.fire()
+        if connections.isEmpty { allEnded.fire() }
     }
 
     /// The id of a request that has just begun.
     func nextRequestID(_ head: RequestHead?) -> RequestID {
         if configuration.trustsRequestID, let text = head?.fields.bytes(of: .xRequestID) {
-            let id = text.withUnsafeBufferPointer { RequestID(Span(_unsafeElements: $0)) }
-            if let id { return id }
+            if let id = RequestID(text.span) { return id }
         }
         sequence &+= 1
         return RequestID(sequence: sequence)
     }
 
-    /// Appends the field lines that every answer of ours has.
-    func appendStandardLines(_ id: RequestID, to output: inout [UInt8]) {
-        let now = Int64(Loop.unixTime)
-        if now != dateSecond {
-            dateSecond = now
-            dateLine = Array("Date: ".utf8)
-            HTTPDate.append(unixSeconds: now, to: &dateLine)
-            dateLine += "\r\nX-Request-Id: ".utf8
+    /// Appends the field lines that every answer of ours has, `Date` only where it is not there already.
+    func appendStandardLines(_ id: RequestID, withDate: Bool, to output: inout [UInt8]) {
+        if withDate {
+            let now = Int64(Loop.unixTime)
+            if now != dateSecond {
+                dateSecond = now
+                dateLine = Array("Date: ".utf8)
+                HTTPDate.append(unixSeconds: now, to: &dateLine)
+                dateLine += "\r\n".utf8
+            }
+            output += dateLine
         }
-        output += dateLine
+        output += Self.requestIDName
         id.append(to: &output)
-        output += "\r\n".utf8
+        output += Self.lineEnd
     }
 
-    /// `Date` and the name of the line after it, made anew each second.
+    private static let requestIDName = Array("X-Request-Id: ".utf8)
+    private static let lineEnd = Array("\r\n".utf8)
+
+    /// The `Date` field's line, made anew each second.
     private var dateLine: [UInt8] = []
     private var dateSecond: Int64 = 0
 }

@@ -19,14 +19,16 @@ final class ServerConnection {
         case handler
         /// The kernel, to take our bytes.
         case write
+        /// The client, to hang up after the last answer.
+        case closing
     }
 
     private enum ResponseState {
         case notBegun, begun, complete
     }
 
-    /// A deadline passed while the client was to send something.
-    private struct TooSlow: Error {}
+    /// A deadline passed while the client was to send something, or nothing more is wanted of it.
+    private struct Interruption: Error {}
 
     private let server: Server
     private let stream: Stream
@@ -36,6 +38,9 @@ final class ServerConnection {
     private var phase = Phase.idle
     private var requests: UInt64 = 0
     private var mustClose = false
+
+    /// Whether reading or writing has failed.
+    private var isBroken = false
 
     // The current request and its answer.
     private var head: RequestHead?
@@ -63,6 +68,10 @@ final class ServerConnection {
     /// The usual request waits twice: for its bytes and for its handler. Everything else here runs without suspending,
     /// because each suspension costs as much as parsing a head.
     func run() async {
+        await stream.closingOnCancellation { await serveUntilClosed() }
+    }
+
+    private func serveUntilClosed() async {
         deadline = Deadline { [unowned self] in deadlinePassed() }
         defer {
             deadline?.cancel()
@@ -78,21 +87,25 @@ final class ServerConnection {
                 case .refusal(let problem):
                     refuse(problem)
                 case .incomplete:
-                    if mustClose, parser.isBetweenRequests { break serving }
+                    let isBetweenRequests = stream.readableCount == 0
+                    if mustClose, isBetweenRequests, requests > 0 { break serving }
+                    if phase == .idle, !isBetweenRequests { enter(.head) }
                     do {
-                        guard try await stream.fillUntilInterrupted() else { break serving }
-                    } catch is TooSlow where phase == .head {
+                        guard try await withUnsafeThrowingContinuation({ stream.fill(resuming: $0) }) else {
+                            break serving
+                        }
+                        continue serving
+                    } catch is Interruption {
+                        if phase == .idle { break serving }
                         refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
                     }
-                    if phase == .idle { enter(.head) }
-                    continue
                 }
                 if let rest = try sendOutput() { try await finishSending(rest) }
                 guard !mustClose else { break }
                 enter(.idle)
             }
-            deadline?.clear()
-            await stream.closeGracefully()
+            enter(.closing)
+            await stream.closeGracefully(patience: server.configuration.closeTimeout)
         } catch {
             // The client is gone, or too slow to be told so.
             stream.close()
@@ -102,11 +115,14 @@ final class ServerConnection {
     /// Ends the connection as soon as no request is open.
     func drain() {
         mustClose = true
-        if phase == .idle { stream.interruptRead(CancellationError()) }
+        guard phase == .idle else { return }
+        if requests > 0 {
+            stream.interruptRead(Interruption())
+        } else {
+            // Its first request may be on its way, and no other worker will see it.
+            deadline?.set(server.configuration.firstRequestGrace)
+        }
     }
-
-    /// Ends the connection now.
-    func abort() { stream.close() }
 
     // MARK: Reading
 
@@ -148,10 +164,7 @@ final class ServerConnection {
         if let head {
             if !head.keepAlive || requests >= server.configuration.maximumRequestsPerConnection { mustClose = true }
             // Most requests have no content: their end is seen here, so that the handler need not wait for it.
-            if head.framing == .none || head.framing == .length(0) {
-                var none: [UInt8] = []
-                _ = try? readBufferedContent(into: &none)
-            }
+            if head.framing == .none || head.framing == .length(0) { skipBufferedContent() }
         }
     }
 
@@ -165,36 +178,42 @@ final class ServerConnection {
         }
         contentProgress.begin(at: Loop.monotonicNanoseconds)
         while true {
-            var piece: [UInt8] = []
-            do { try readBufferedContent(into: &piece) } catch { throw Problem(error) }
-            if !piece.isEmpty {
-                contentProgress.received += UInt64(piece.count)
-                if content.isEmpty { content = piece } else { content += piece }
+            let before = content.count
+            do {
+                try readBufferedContent { piece in
+                    piece.withUnsafeBufferPointer { content.append(contentsOf: $0) }
+                }
+            } catch {
+                throw Problem(error)
+            }
+            if content.count > before {
+                contentProgress.received += UInt64(content.count - before)
                 return true
             }
             if isRequestComplete { return false }
             enter(.content)
             defer { enter(.handler) }
             do {
-                guard try await stream.fillUntilInterrupted() else {
+                guard try await withUnsafeThrowingContinuation({ stream.fill(resuming: $0) }) else {
                     mustClose = true
                     throw Problem(.badRequest, "incomplete-content", "The content ended before its announced end")
                 }
-            } catch is TooSlow {
+            } catch is Interruption {
                 mustClose = true
                 throw Problem(.requestTimeout, "request-timeout", "The content did not arrive in time")
+            } catch {
+                isBroken = true
+                throw error
             }
         }
     }
 
     /// Takes the content that has arrived.
-    private func readBufferedContent(into content: inout [UInt8]) throws(MessageError) {
+    private func readBufferedContent(_ take: (Span<UInt8>) -> Void) throws(MessageError) {
         while !isRequestComplete {
             let step = try stream.withReadable { (input) throws(MessageError) in
                 let step = try parser.next(input)
-                if case .body(let range) = step.event {
-                    input.extracting(range).withUnsafeBufferPointer { content.append(contentsOf: $0) }
-                }
+                if case .body(let range) = step.event { take(input.extracting(range)) }
                 return step
             }
             stream.consume(step.consumed)
@@ -204,6 +223,11 @@ final class ServerConnection {
             default: break
             }
         }
+    }
+
+    /// Passes over content that has arrived and that nobody will read.
+    private func skipBufferedContent() {
+        do { try readBufferedContent { contentProgress.received += UInt64($0.count) } } catch { mustClose = true }
     }
 
     private func sendContinue() async throws {
@@ -224,34 +248,38 @@ final class ServerConnection {
                 ResponseWriter(self))
         } catch let problem as Problem where response == .notBegun {
             send(problem)
-        } catch  where response == .notBegun && !isGone {
+        } catch {
+            // The client is gone or the server is: nobody is to be told.
+            if isBroken || Task.isCancelled { throw error }
             Log.error("handler failed", ["request_id": .init(id.description), "error": .init(error: error)])
-            send(Problem(.internalServerError, "internal-error", "Something went wrong on our side"))
+            guard response == .notBegun else { throw error }
+            sendInternalError()
+        }
+        if response == .notBegun {
+            Log.error("handler gave no answer", ["request_id": .init(id.description)])
+            // Whoever holds the writer still must not get to answer the next request.
+            mustClose = true
+            sendInternalError()
         }
         // An answer that was begun and not finished can only be cut short visibly.
         guard response == .complete else { throw LoopError(.closed, "respond") }
         if !isRequestComplete { try await discardContent() }
     }
 
-    private var isGone: Bool { stream.isEnded }
+    private func sendInternalError() {
+        send(Problem(.internalServerError, "internal-error", "Something went wrong on our side"))
+    }
 
-    /// Reads past content that the handler left, within bounds, so that the next request can be found.
+    /// Reads past content that the handler left, so that the next request can be found.
     private func discardContent() async throws {
-        // A client that waits for a 100 it did not get will not send the content (RFC 9110 §10.1.1).
-        if mustClose || (head?.expectsContinue == true && !contentProgress.hasBegun) {
-            mustClose = true
-            return
-        }
+        skipBufferedContent()
+        if mustCloseAfterUnreadContent { mustClose = true }
         var discarded: [UInt8] = []
-        var total = 0
         do {
-            while try await readContent(into: &discarded) {
-                total += discarded.count
-                discarded.removeAll(keepingCapacity: true)
-                if total > server.configuration.drainedBodyBound { break }
-            }
-        } catch is Problem {}
-        if !isRequestComplete { mustClose = true }
+            while !mustClose, try await readContent(into: &discarded) { discarded.removeAll(keepingCapacity: true) }
+        } catch is Problem {
+            mustClose = true
+        }
     }
 
     func send(_ problem: Problem) {
@@ -265,12 +293,15 @@ final class ServerConnection {
     func send(_ status: Status, _ fields: Fields, _ content: [UInt8]) {
         precondition(response == .notBegun, "a request has one answer")
         response = .begun
-        if mustCloseAfterUnreadContent { mustClose = true }
+        if !isRequestComplete {
+            skipBufferedContent()
+            if mustCloseAfterUnreadContent { mustClose = true }
+        }
         let head = ResponseHead(
             status: status, fields: fields,
             framing: status.forbidsContent ? .none : .length(UInt64(content.count)), keepAlive: !mustClose)
         head.append(to: &output, answering: self.head?.version ?? .http11) { output in
-            server.appendStandardLines(id, to: &output)
+            server.appendStandardLines(id, withDate: true, to: &output)
         }
         if !isHeadRequest, !status.forbidsContent { output += content }
         finishResponse(closes: false)
@@ -279,17 +310,17 @@ final class ServerConnection {
     /// Puts an upstream's head into the output.
     ///
     /// - Returns: how the content has to be framed.
-    func begin(forwarding upstream: ResponseHead, extra: Fields) -> ResponseFraming {
+    func begin(forwarding upstream: ResponseHead) -> ResponseFraming {
         precondition(response == .notBegun, "a request has one answer")
         response = .begun
         if mustCloseAfterUnreadContent { mustClose = true }
         guard let head else { return .none }
-        var extra = extra
-        var id: [UInt8] = []
-        self.id.append(to: &id)
-        extra.append(.xRequestID, bytes: id[...])
+        // RFC 9110 §6.6.1: whoever forwards an answer without a date adds one.
+        let hasDate = upstream.fields.contains(.date)
         return Forwarding.appendResponse(
-            upstream, answering: head, keepAlive: !mustClose, context: info.forwarding, extra: extra, to: &output)
+            upstream, answering: head, keepAlive: !mustClose, context: info.forwarding, replacing: [.xRequestID],
+            to: &output
+        ) { output in server.appendStandardLines(id, withDate: !hasDate, to: &output) }
     }
 
     func finishResponse(closes: Bool) {
@@ -313,16 +344,25 @@ final class ServerConnection {
 
     /// Sends what is in the output.
     func flush() async throws {
-        if let rest = try sendOutput() { try await finishSending(rest) }
+        do {
+            if let rest = try sendOutput() { try await finishSending(rest) }
+        } catch {
+            isBroken = true
+            throw error
+        }
     }
 
+    /// Whether content that nobody will read is not worth waiting for.
     private var mustCloseAfterUnreadContent: Bool {
         guard !isRequestComplete, let head else { return false }
-        if head.expectsContinue, !contentProgress.hasBegun { return true }
-        if case .length(let length) = head.framing {
-            return length &- contentProgress.received > UInt64(server.configuration.drainedBodyBound)
+        switch head.framing {
+        // A client that waits for a 100 it did not get will not send the content (RFC 9110 §10.1.1).
+        case _ where head.expectsContinue && !contentProgress.hasBegun: return true
+        case .length(let length):
+            return length - contentProgress.received > UInt64(server.configuration.drainedBodyBound)
+        case .chunked: return true
+        case .none: return false
         }
-        return false
     }
 
     // MARK: Time
@@ -333,28 +373,23 @@ final class ServerConnection {
         let configuration = server.configuration
         switch phase {
         // A connection that has not asked for anything yet gets no more time than a request's head.
-        case .idle: deadline?.set(requests == 0 ? configuration.headTimeout : configuration.idleTimeout)
+        case .idle: deadline?.set(requests > 0 ? configuration.idleTimeout : firstRequestTimeout)
         case .head: deadline?.set(configuration.headTimeout)
-        case .content: deadline?.set(configuration.bodyRateGrace)
+        case .content: deadline?.set(contentProgress.timeLeft(at: Loop.monotonicNanoseconds, configuration))
         case .write: deadline?.set(configuration.writeTimeout)
-        case .handler: deadline?.clear()
+        case .handler, .closing: deadline?.clear()
         }
+    }
+
+    private var firstRequestTimeout: Duration {
+        mustClose ? server.configuration.firstRequestGrace : server.configuration.headTimeout
     }
 
     private func deadlinePassed() {
         switch phase {
-        case .idle, .head: stream.interruptRead(TooSlow())
-        case .content:
-            let elapsed = contentProgress.elapsed(at: Loop.monotonicNanoseconds)
-            if elapsed < server.configuration.bodyTimeout,
-                contentProgress.received >= server.configuration.minimumBodyRate * UInt64(elapsed.components.seconds)
-            {
-                deadline?.set(.seconds(1))
-            } else {
-                stream.interruptRead(TooSlow())
-            }
+        case .idle, .head, .content: stream.interruptRead(Interruption())
         case .write: stream.close()
-        case .handler: break
+        case .handler, .closing: break
         }
     }
 }
@@ -368,5 +403,14 @@ private struct ContentProgress {
 
     mutating func begin(at nanoseconds: UInt64) { if start == nil { start = nanoseconds } }
 
-    func elapsed(at nanoseconds: UInt64) -> Duration { .nanoseconds(Int64(nanoseconds &- (start ?? nanoseconds))) }
+    /// How much longer the client may be waited for: what came so far has bought it time.
+    func timeLeft(at nanoseconds: UInt64, _ configuration: ServerConfiguration) -> Duration {
+        let elapsed = Duration.nanoseconds(Int64(nanoseconds &- (start ?? nanoseconds)))
+        var allowed = configuration.bodyTimeout
+        if configuration.minimumBodyRate > 0 {
+            let bought = Duration.seconds(Double(received) / Double(configuration.minimumBodyRate))
+            allowed = min(allowed, configuration.bodyRateGrace + bought)
+        }
+        return allowed - elapsed
+    }
 }

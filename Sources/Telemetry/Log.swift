@@ -5,9 +5,17 @@ internal import Loop
 ///
 /// Messages are constant; what varies goes into fields. Secrets and guests' personal data go nowhere.
 public enum Log {
-    public enum Level: String, Sendable {
+    public enum Level: String, Sendable, CaseIterable {
         case debug, info, warning, error
+
+        var rank: Int { Self.allCases.firstIndex(of: self)! }
     }
+
+    /// The environment variable that names the least level written; `info` where it names none.
+    public static let levelVariable = "DRAWBRIDGE_LOG_LEVEL"
+
+    private static let threshold =
+        getenv(levelVariable).flatMap { Level(rawValue: String(cString: $0)) } ?? .info
 
     /// A field's value.
     public enum Value: Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
@@ -50,6 +58,7 @@ public enum Log {
     }
 
     private static func write(_ level: Level, _ message: StaticString, _ fields: KeyValuePairs<StaticString, Value>) {
+        guard level.rank >= threshold.rank else { return }
         var line = self.line(level, message, fields, at: Loop.unixTime)
         line.append(UInt8(ascii: "\n"))
         // A log that nobody reads must not stop the loop: a line that would have to wait is dropped.

@@ -11,7 +11,7 @@ struct GatewayPolicyTests {
 
     init() throws {
         directory = try TemporaryDirectory()
-        for name in ["tls/server.pem", "tls/server.key"] { try directory.write("x", to: name) }
+        for name in ["tls/certificate.pem", "tls/key.pem"] { try directory.write("x", to: name) }
     }
 
     private func load(_ text: String) throws -> GatewayPolicy {
@@ -38,7 +38,7 @@ struct GatewayPolicyTests {
             TemporaryDirectory.repository + "/gateway.yaml", installation: directory.path)
         #expect(policy.listeners.map(\.name) == ["public", "admin"])
         #expect(policy.listeners.first?.tls?.minimumVersion == .tls13)
-        #expect(policy.listeners.first?.tls?.certificateFile == directory.path + "/tls/server.pem")
+        #expect(policy.listeners.first?.tls?.certificateFile == directory.path + "/tls/certificate.pem")
         #expect(policy.limits == GatewayPolicy.ServerLimits())
         #expect(policy.timeouts == GatewayPolicy.ServerTimeouts())
         #expect(policy.upstream == GatewayPolicy.Upstream(socketPath: directory.path + "/run/bridge.sock"))
@@ -80,7 +80,7 @@ struct GatewayPolicyTests {
                 address: 0.0.0.0:80
               - name: public
                 address: localhost:80
-                tls: {certificate: nowhere.pem, key: tls/server.key, minimum_version: "1.1"}
+                tls: {certificate: nowhere.pem, key: tls/key.pem, minimum_version: "1.1"}
             limits:
               maximum_body: 1 GB
               maximum_field_count: many
@@ -155,7 +155,7 @@ struct BridgePolicyTests {
         #expect(policy.availability == BridgePolicy.Availability())
         #expect(policy.database == BridgePolicy.Database())
         #expect(policy.hotel(1) == BridgePolicy.Hotel())
-        #expect(policy.writer == BridgePolicy.PMSWriter(userID: 1, agentName: "Drawbridge"))
+        #expect(policy.writer == BridgePolicy.PMSWriter(userID: 2, agentName: "Drawbridge"))
         #expect(policy.maximumRequestBody == .kibibytes(64))
     }
 
@@ -282,7 +282,7 @@ struct PolicyDirectoryTests {
     @Test("The repository's policies are in order together")
     func repository() throws {
         let installation = try TemporaryDirectory()
-        for name in ["tls/server.pem", "tls/server.key"] { try installation.write("x", to: name) }
+        for name in ["tls/certificate.pem", "tls/key.pem"] { try installation.write("x", to: name) }
         try installation.write(P256PrivateKey().publicKey.pem, to: "keys/demo-issuer.public.pem")
         try PolicyDirectory(path: TemporaryDirectory.repository, installation: installation.path).check()
     }

@@ -1,4 +1,5 @@
 import Authentication
+import HTTP
 import Testing
 
 @testable import Policy

@@ -1,8 +1,9 @@
 import FoundationEssentials
 import Glibc
 import Loop
-import Postgres
 import Synchronization
+
+@testable import Postgres
 
 /// A PostgreSQL cluster of the tests' own, in a temporary directory; it ends with this process at the latest.
 @OnLoop
@@ -115,7 +116,7 @@ private enum Leftovers {
     }
 }
 
-/// Runs `body` on the loop with a database of the shared cluster.
+/// Runs `body` on the loop with all connections open to a database of the shared cluster.
 func withDatabase(
     connections: Int = 4, _ change: (inout DatabaseConfiguration) -> Void = { _ in },
     _ body: @escaping @Sendable @OnLoop (Database) async throws -> Void
@@ -124,7 +125,11 @@ func withDatabase(
     let cluster = try await Cluster.shared()
     var configuration = cluster.configuration(connections: connections)
     change(&configuration)
-    try await Database.with(configuration, body)
+    try await Database.with(configuration) { database in
+        // All connections first, so that deadlines measure the test and not the start.
+        while database.idleCount < connections { try await Loop.sleep(for: .milliseconds(1)) }
+        try await body(database)
+    }
 }
 
 /// Whether `body` threw a `PostgresError`, and with which code.

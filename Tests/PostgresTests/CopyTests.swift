@@ -12,7 +12,7 @@ private enum Nights {
 
 private struct Regret: Error {}
 
-@Suite struct CopyTests {
+@Suite(.timeLimit(.minutes(1))) struct CopyTests {
     @Test("100,000 rows go in and come out")
     func roundTrip() async throws {
         try await withDatabase(connections: 1) { database in

@@ -45,7 +45,7 @@ private func description(_ body: @OnLoop () async throws -> Void) async -> Strin
     } catch { return "\(error)" }
 }
 
-@Suite struct MigrationTests {
+@Suite(.timeLimit(.minutes(1))) struct MigrationTests {
     @Test("Each is applied once and recorded")
     func twice() async throws {
         try await withFreshDatabase("migrate_twice") { configuration in

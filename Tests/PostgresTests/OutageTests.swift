@@ -13,7 +13,7 @@ private final class Tally {
     var longest: UInt64 = 0
 }
 
-@Suite struct OutageTests {
+@Suite(.timeLimit(.minutes(1))) struct OutageTests {
     @Test(
         "A server killed and started again under load: calls fail clearly, none hangs, all recover",
         .timeLimit(.minutes(1)))
@@ -33,8 +33,10 @@ private final class Tally {
             while tally.successes < before + 2000 { try await Loop.sleep(for: .milliseconds(5)) }
             load.cancel()
             await load.value
-            let clear: [PostgresError.Code] = [.unavailable, .connectionLost, .cancelled]
-            #expect(tally.failures.allSatisfy { clear.contains($0) })
+            let unclear = tally.failures.filter {
+                ![.unavailable, .connectionLost, .timedOut, .cancelled].contains($0)
+            }
+            #expect(unclear.isEmpty)
             #expect(tally.longest < 3_000_000_000)
         }
         try await cluster.end()

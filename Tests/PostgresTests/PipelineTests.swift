@@ -8,7 +8,7 @@ private enum Numbers {
     static let wrong = Statement<Int>("numbers.wrong", "SELECT nothing FROM nowhere") { row in try row.next() }
 }
 
-@Suite struct PipelineTests {
+@Suite(.timeLimit(.minutes(1))) struct PipelineTests {
     @Test("A statement answers")
     func one() async throws {
         try await withDatabase { database in

@@ -17,6 +17,13 @@ private enum Probe {
     static let sessions = Statement<Int, String>(
         "probe.sessions", "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
     ) { row in try row.next() }
+    static let processes = Statement<Int32>(
+        "probe.processes",
+        """
+        SELECT pid FROM pg_stat_activity
+        WHERE application_name = current_setting('application_name') ORDER BY backend_start
+        """
+    ) { row in try row.next() }
     static let terminateOthers = Statement<Bool>(
         "probe.terminate",
         """
@@ -29,10 +36,12 @@ private enum Probe {
     }
 }
 
-@Suite struct PoolTests {
+@Suite(.timeLimit(.minutes(1))) struct PoolTests {
     @Test("A pool opens as many connections as it is told, and no more")
     func bound() async throws {
-        try await withDatabase(connections: 3, { $0.connectionString += " application_name=pool_bound" }) { database in
+        try await withDatabase(connections: 3) {
+            $0.connectionString += " application_name=pool_bound"
+        } _: { database in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<100 { group.addTask { _ = try await database.query(Probe.sleep(0.002)) } }
                 try await group.waitForAll()
@@ -97,12 +106,34 @@ private enum Probe {
 
     @Test("Connections that the server ends while they are idle are replaced")
     func idle() async throws {
-        try await withDatabase(connections: 2, { $0.connectionString += " application_name=pool_idle" }) { database in
-            while try await database.query(Probe.sessions("pool_idle")) != [2] {}
+        try await withDatabase(connections: 2) {
+            $0.connectionString += " application_name=pool_idle"
+        } _: { database in
+            let before = try await database.query(Probe.processes())
             let ended = try await database.query(Probe.terminateOthers())
-            #expect(ended == [true])
-            while try await database.query(Probe.sessions("pool_idle")) != [1] {}
-            while try await database.query(Probe.sessions("pool_idle")) != [2] {}
+            #expect(before.count == 2 && ended == [true])
+            var after = before
+            while after == before || after.count < 2 { after = try await database.query(Probe.processes()) }
+            #expect(Set(after).intersection(before).count == 1)
+        }
+    }
+
+    @Test("A statement goes on after its table has changed, on whichever connection")
+    func stalePlans() async throws {
+        let create = Statement<Void>("stale.create", "CREATE TABLE stale AS SELECT 7::int4 AS number")
+        let read = Statement<Int>("stale.read", "SELECT number FROM stale") { row in try row.next() }
+        let widen = Statement<Void>("stale.widen", "ALTER TABLE stale ALTER number TYPE int8")
+        try await withDatabase(connections: 3) { database in
+            @OnLoop func readOften() async throws {
+                try await withThrowingTaskGroup(of: [Int].self) { group in
+                    for _ in 0..<30 { group.addTask { try await database.query(read()) } }
+                    for try await numbers in group { #expect(numbers == [7]) }
+                }
+            }
+            try await database.execute(create())
+            try await readOften()
+            try await database.execute(widen())
+            try await readOften()
         }
     }
 
@@ -133,7 +164,7 @@ private enum Probe {
     }
 }
 
-@Suite struct CancellationTests {
+@Suite(.timeLimit(.minutes(1))) struct CancellationTests {
     @Test("A call that is over its deadline ends, and so does its statement on the server")
     func deadline() async throws {
         try await withDatabase(connections: 2) { database in

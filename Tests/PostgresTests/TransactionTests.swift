@@ -35,7 +35,7 @@ private func withThings(
 }
 
 /// Every test has its own hundred of ids.
-@Suite struct TransactionTests {
+@Suite(.timeLimit(.minutes(1))) struct TransactionTests {
     @Test("What is committed stays")
     func commit() async throws {
         try await withThings { database in

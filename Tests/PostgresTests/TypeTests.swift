@@ -34,7 +34,7 @@ private func echo<Value: PostgresCodable>(_ name: StaticString, _ sql: StaticStr
     Statement(name, sql) { row in Pair(value: try row.next(), text: try row.next()) }
 }
 
-@Suite struct TypeTests {
+@Suite(.timeLimit(.minutes(1))) struct TypeTests {
     @Test("Booleans") func booleans() async throws {
         try await roundTrip(echo("echo.bool", "SELECT $1, $1::text"), [(true, "true"), (false, "false")])
     }
@@ -193,7 +193,7 @@ private func echo<Value: PostgresCodable>(_ name: StaticString, _ sql: StaticStr
     }
 }
 
-@Suite struct ExactDecimalTests {
+@Suite(.timeLimit(.minutes(1))) struct ExactDecimalTests {
     @Test("Numbers that are equal are equal whatever their zeros")
     func equality() {
         #expect(ExactDecimal("1.50") == ExactDecimal("1.5"))

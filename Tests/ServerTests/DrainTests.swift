@@ -1,0 +1,135 @@
+import HTTP
+import Loop
+import Server
+import Testing
+
+@Suite("Draining")
+struct DrainTests {
+    @Test("idle connections end at once, in order")
+    func idle() async throws {
+        try await onLoop {
+            let server = try TestServer()
+            let client = try await server.connect()
+            _ = try await client.exchange(.request())
+            async let drained: Void = server.drain()
+            #expect(try await client.stream.fill() == false)
+            client.close()
+            await drained
+            #expect(server.connections == 0)
+            await server.stop()
+        }
+    }
+
+    @Test("a busy connection gets its answer, which says that it is the last")
+    func busy() async throws {
+        try await onLoop {
+            let begun = Signal()
+            let gate = Signal()
+            let server = try TestServer { _, writer in
+                begun.fire()
+                try await gate.wait()
+                writer.send(.ok)
+            }
+            let client = try await server.connect()
+            try await client.send(.request())
+            try await begun.wait()
+            async let drained: Void = server.drain()
+            try await Loop.sleep(for: .milliseconds(5))
+            gate.fire()
+            let answer = try await client.receive()
+            #expect(answer.status == .ok)
+            #expect(!answer.head.keepAlive)
+            await drained
+            await server.stop()
+        }
+    }
+
+    @Test("a request whose head has begun is still answered")
+    func halfAHead() async throws {
+        try await onLoop {
+            let server = try TestServer()
+            let client = try await server.connect()
+            _ = try await client.exchange(.request())
+            try await client.send("GET / HTT")
+            // Both are on their way on one loop; the bytes came first.
+            try await Loop.sleep(for: .milliseconds(20))
+            async let drained: Void = server.drain()
+            try await Loop.sleep(for: .milliseconds(20))
+            let answer = try await client.exchange("P/1.1\r\nHost: a\r\n\r\n")
+            #expect(answer.status == .ok)
+            #expect(!answer.head.keepAlive)
+            await drained
+            await server.stop()
+        }
+    }
+
+    @Test("a connection that was just accepted may still ask once", arguments: [false, true])
+    func fresh(asks: Bool) async throws {
+        try await onLoop {
+            let server = try TestServer { $0.firstRequestGrace = .milliseconds(asks ? 5000 : 50) }
+            let client = try await server.connect()
+            try await eventually { server.connections == 1 }
+            async let drained: Void = server.drain()
+            try await Loop.sleep(for: .milliseconds(5))
+            if asks {
+                let answer = try await client.exchange(.request())
+                #expect(answer.status == .ok)
+                #expect(!answer.head.keepAlive)
+            } else {
+                #expect(await client.isClosedByServer())
+            }
+            await drained
+            await server.stop()
+        }
+    }
+
+    @Test("what is left when patience ends is cut, a handler that waits for others included")
+    func patience() async throws {
+        try await onLoop {
+            let begun = Signal()
+            let never = Signal()
+            let server = try TestServer { _, _ in
+                begun.fire()
+                try await never.wait()
+            }
+            let client = try await server.connect()
+            try await client.send(.request())
+            try await begun.wait()
+            await server.drain(patience: .milliseconds(50))
+            #expect(server.connections == 0)
+            await #expect(throws: (any Error).self) { try await client.receive() }
+            await server.stop()
+        }
+    }
+
+    @Test("a server that is full drains as well")
+    func full() async throws {
+        try await onLoop {
+            let server = try TestServer { $0.maximumConnections = 1 }
+            let client = try await server.connect()
+            _ = try await client.exchange(.request())
+            let waiting = try await server.connect()
+            await server.drain(patience: .milliseconds(50))
+            #expect(server.connections == 0)
+            waiting.close()
+            await server.stop()
+        }
+    }
+
+    @Test("cancelling the server ends everything")
+    func cancellation() async throws {
+        try await onLoop {
+            let never = Signal()
+            let begun = Signal()
+            let server = try TestServer { _, _ in
+                begun.fire()
+                try await never.wait()
+            }
+            let client = try await server.connect()
+            try await client.send(.request())
+            try await begun.wait()
+            await server.cancel()
+            #expect(server.connections == 0)
+        }
+    }
+}

@@ -1,0 +1,229 @@
+import Glibc
+import HTTP
+import Loop
+import Server
+import Telemetry
+import Testing
+
+/// Runs a test as a process runs: on the loop, in a task that prefers it. A test that hangs fails.
+func onLoop(_ body: @escaping @Sendable @OnLoop () async throws -> Void) async throws {
+    Loop.runInBackground()
+    try await Task(executorPreference: LoopExecutor.shared) {
+        try await Loop.withDeadline(.seconds(30), "test") { try await body() }
+    }.value
+}
+
+/// A handler that is one closure.
+@OnLoop
+final class ClosureHandler: Handler {
+    typealias Body = @OnLoop (Request, consuming ResponseWriter) async throws -> Void
+
+    private let body: Body
+
+    init(_ body: @escaping Body) { self.body = body }
+
+    func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
+        try await body(request, writer)
+    }
+
+    /// Answers with the method, the target and the content.
+    static let echo: Body = { request, writer in
+        let content = try await request.body.collect(upTo: 1 << 20)
+        let line = "\(request.head.method.rawValue) \(request.head.target.path) "
+        writer.send(.ok, content: Array(line.utf8) + content)
+    }
+}
+
+/// A server on a free port of the loopback, or on a unix-domain socket.
+@OnLoop
+final class TestServer {
+    let name = "test-\(UInt64.random(in: 0 ... .max))"
+    let endpoint: Endpoint
+    private let server: Server
+    private let running: Task<Void, Never>
+
+    init(
+        unix: Bool = false, isSecured: Bool = false, configuration configure: (inout ServerConfiguration) -> Void,
+        _ body: @escaping ClosureHandler.Body
+    ) throws {
+        var configuration = ServerConfiguration()
+        configuration.closeTimeout = .milliseconds(300)
+        configure(&configuration)
+        let server = Server(
+            name: name, configuration: configuration, handler: ClosureHandler(body),
+            makeSecurity: isSecured ? XORSecurity.init : nil)
+        let listener: Listener
+        if unix {
+            let path = "/tmp/\(name).sock"
+            listener = try Listener(ListeningSocket(unixPath: path))
+            endpoint = .unix(path: path)
+        } else {
+            let socket = try ListeningSocket(address: "127.0.0.1", port: 0)
+            endpoint = .tcp(address: "127.0.0.1", port: socket.port)
+            listener = try Listener(socket)
+        }
+        self.server = server
+        running = Task(executorPreference: LoopExecutor.shared) { await server.run(listener) }
+    }
+
+    convenience init(unix: Bool = false, configuration: (inout ServerConfiguration) -> Void) throws {
+        try self.init(unix: unix, configuration: configuration, ClosureHandler.echo)
+    }
+
+    convenience init(unix: Bool = false, isSecured: Bool = false, _ body: @escaping ClosureHandler.Body) throws {
+        try self.init(unix: unix, isSecured: isSecured, configuration: { _ in }, body)
+    }
+
+    convenience init(unix: Bool = false, isSecured: Bool = false) throws {
+        try self.init(unix: unix, isSecured: isSecured, configuration: { _ in }, ClosureHandler.echo)
+    }
+
+    func connect() async throws -> TestClient {
+        TestClient(try await Stream.connect(to: endpoint, timeout: .seconds(10)))
+    }
+
+    /// Sends `text`, ends the sending side as our own streams never do, and returns all that comes back.
+    func exchangeEndingOutput(_ text: String) async throws -> String {
+        guard case .tcp(_, let port) = endpoint else { fatalError("only over TCP") }
+        return try await Loop.offload {
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            defer { Glibc.close(descriptor) }
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = inet_addr("127.0.0.1")
+            let status = withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            guard status == 0 else { throw LoopError(.unreachable, "connect") }
+            _ = Glibc.send(descriptor, text, text.utf8.count, 0)
+            shutdown(descriptor, Int32(SHUT_WR))
+            var received: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            while case let count = recv(descriptor, &buffer, buffer.count, 0), count > 0 { received += buffer[..<count] }
+            return String(decoding: received, as: UTF8.self)
+        }
+    }
+
+    /// Connections that the server has open.
+    var connections: Int {
+        Int(Metrics.gauge("drawbridge_server_connections", "Open client connections.", [("listener", name)]).value)
+    }
+
+    func drain(patience: Duration = .seconds(10)) async { await server.drain(patience: patience) }
+
+    /// Drains and waits until nothing runs any more.
+    func stop() async {
+        await drain(patience: .zero)
+        await running.value
+        #expect(connections == 0)
+    }
+
+    /// Cancels everything, as the end of the process does.
+    func cancel() async {
+        running.cancel()
+        await running.value
+    }
+}
+
+/// One answer as it came.
+struct Answer {
+    var interim: [Status] = []
+    var head = ResponseHead(status: .ok)
+    var content = ""
+    var trailers = Fields()
+
+    var status: Status { head.status }
+}
+
+/// A client that sends whatever bytes a test wants and reads answers strictly.
+@OnLoop
+final class TestClient {
+    let stream: Stream
+    private var parser = ResponseParser()
+
+    init(_ stream: Stream) { self.stream = stream }
+
+    func send(_ text: String) async throws { try await stream.write(Array(text.utf8)) }
+
+    /// Reads one answer.
+    func receive(to method: HTTP.Method = .get) async throws -> Answer {
+        parser.expect(responseTo: method)
+        var answer = Answer()
+        var content: [UInt8] = []
+        while true {
+            let step = try stream.withReadable { input in
+                let step = try parser.next(input)
+                if case .body(let range) = step.event {
+                    input.extracting(range).withUnsafeBufferPointer { content.append(contentsOf: $0) }
+                }
+                return step
+            }
+            stream.consume(step.consumed)
+            switch step.event {
+            case .interim(let head): answer.interim.append(head.status)
+            case .head(let head): answer.head = head
+            case .trailers(let fields): answer.trailers = fields
+            case .body: break
+            case .end:
+                answer.content = String(decoding: content, as: UTF8.self)
+                return answer
+            case nil:
+                if try await stream.fill() { continue }
+                _ = try parser.endOfInput()
+                answer.content = String(decoding: content, as: UTF8.self)
+                return answer
+            }
+        }
+    }
+
+    func exchange(_ text: String, _ method: HTTP.Method = .get) async throws -> Answer {
+        try await send(text)
+        return try await receive(to: method)
+    }
+
+    /// Whether the server ends the connection, and has nothing more to say before.
+    func isClosedByServer() async -> Bool {
+        let more = try? await stream.fill()
+        return more != true && stream.readableCount == 0
+    }
+
+    func close() { stream.close() }
+}
+
+/// Waits until something that other tasks bring about is so.
+@OnLoop
+func eventually(_ condition: @OnLoop () -> Bool) async throws {
+    while !condition() { try await Loop.sleep(for: .milliseconds(1)) }
+}
+
+/// A security layer that only shows that everything passes through it: each byte is inverted by a key.
+@OnLoop
+final class XORSecurity: StreamSecurity {
+    private static let key: UInt8 = 0x5A
+    /// No ASCII character looks like this.
+    private static let goodbye: UInt8 = 0xFF
+
+    private(set) var isClosedByPeer = false
+
+    func receive(_ ciphertext: UnsafeRawBufferPointer, plaintext: inout [UInt8], outgoing: inout [UInt8]) throws {
+        for byte in ciphertext {
+            if byte == Self.goodbye { isClosedByPeer = true } else { plaintext.append(byte ^ Self.key) }
+        }
+    }
+
+    func send(_ plaintext: UnsafeRawBufferPointer, outgoing: inout [UInt8]) throws {
+        for byte in plaintext { outgoing.append(byte ^ Self.key) }
+    }
+
+    func close(outgoing: inout [UInt8]) { outgoing.append(Self.goodbye) }
+}
+
+extension String {
+    /// A request without content.
+    static func request(_ method: String = "GET", _ path: String = "/", version: String = "1.1", _ fields: String...) -> String {
+        "\(method) \(path) HTTP/\(version)\r\nHost: test\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n"
+    }
+}

@@ -111,6 +111,11 @@ let package = Package(
         tests(
             "InstallationTests", exclude: ["StandIn"],
             "Installation", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication", "drawbridge"),
+        // The real processes, whole; depended upon so that they are built first.
+        tests(
+            "IntegrationTests",
+            "Loop", "HTTP", "TLS", "JSONText", "Stay", "Cryptography", "Authentication", "drawbridge",
+            "drawbridge-gateway", "drawbridge-bridge"),
     ]
 )
 

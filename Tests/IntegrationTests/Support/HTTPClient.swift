@@ -118,7 +118,7 @@ final class HTTPConnection {
                 answer.keepsAlive = head.keepAlive
             case .end: return answer
             case nil:
-                guard try await stream.fillUntilInterrupted() else {
+                guard try await stream.fill() else {
                     guard case .end? = try parser.endOfInput() else { throw LoopError(.unreachable, "read") }
                     return answer
                 }

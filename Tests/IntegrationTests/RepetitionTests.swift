@@ -186,7 +186,7 @@ struct RepetitionTests {
                 """) == [["cancelled", "t", "f", "2"]])
         // Whoever held it and asks again is told that it is over.
         let again = try await node.book(body)
-        #expect(again.status == 200)
-        #expect(again.string("status") == "expired")
+        #expect(again.status == 409)
+        #expect(again.string("booking_status") == "expired")
     }
 }

@@ -18,16 +18,16 @@ run: build
 build: packages
 	$(SWIFT) build $(RELEASE)
 
-# FILTER=LoopTests runs some of them.
+# FILTER=LoopTests runs some of them. One after the other: many keep times of milliseconds on a loop they all share.
 test: packages
-	$(SWIFT) test $(if $(FILTER),--filter $(FILTER))
+	$(SWIFT) test --no-parallel $(if $(FILTER),--filter $(FILTER))
 
 # Each sanitizer has a build of its own, so that the plain one stays as it is.
 test-thread: packages
-	$(SWIFT) test --sanitize thread --scratch-path .build-thread $(if $(FILTER),--filter $(FILTER))
+	$(SWIFT) test --no-parallel --sanitize thread --scratch-path .build-thread $(if $(FILTER),--filter $(FILTER))
 
 test-address: packages
-	$(SWIFT) test --sanitize address --scratch-path .build-address $(if $(FILTER),--filter $(FILTER))
+	$(SWIFT) test --no-parallel --sanitize address --scratch-path .build-address $(if $(FILTER),--filter $(FILTER))
 
 # FUZZ_SECONDS for each target.
 FUZZ_SECONDS ?= 60

@@ -33,7 +33,7 @@ reported() { sed -n "s/^report $1 //p" "$output/$2.txt" | grep . || fail "$2: wr
 
 # Loads each contender in turn, every round: rounds FIGURE CONNECTIONS 'NAME URL' … [-- WRK-ARGUMENT …]
 #
-# Appends to the arrays of lines in $output/FIGURE-NAME.{rate,p50,p99}.
+# Appends a line per round to $output/FIGURE-NAME.rate, .p50 and .p99.
 rounds() {
     local figure=$1 connections=$2 round contender name url contenders=()
     shift 2

@@ -9,6 +9,9 @@ struct Answer {
     var fields = Fields()
     var content: [UInt8]
 
+    /// Whether its `ETag` names exactly this content, so that a client that has it need not get it again.
+    var isValidated = false
+
     /// A JSON answer.
     static func json(_ content: [UInt8], status: Status = .ok) -> Answer {
         var fields = Fields()
@@ -24,6 +27,7 @@ struct Answer {
     static func cached(_ content: [UInt8], age: Int, timeToLive: Int?) -> Answer {
         var answer = json(content)
         answer.fields.append(.etag, "\"\(Hexadecimal.encode(SHA256.hash(content.span).bytes.prefix(12)))\"")
+        answer.isValidated = true
         answer.fields.append(.age, String(age))
         answer.fields.append(
             .cacheStatus, timeToLive.map { "Drawbridge; hit; ttl=\($0 - age)" } ?? "Drawbridge; hit")
@@ -34,7 +38,7 @@ struct Answer {
     /// Sends it, or 304 where the client has it already (RFC 9110 §13.1.2).
     @OnLoop
     func send(to request: Request, _ writer: consuming ResponseWriter) {
-        if status == .ok, let tag = fields[.etag], let condition = request.head.fields[.ifNoneMatch],
+        if isValidated, let tag = fields[.etag], let condition = request.head.fields[.ifNoneMatch],
             request.head.method.isSafe, Self.matches(condition, tag)
         {
             var fields = fields

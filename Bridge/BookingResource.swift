@@ -20,15 +20,21 @@ struct BookingResource {
 
     func create(_ call: Call) async throws -> Answer {
         let body = try BookingRequestBody(json: call.content)
-        guard let id = body.hotel, call.identity.hotelIDs.includes(id), let hotel = hotels[id] else {
-            if let id = body.hotel, !call.identity.hotelIDs.includes(id) { throw BridgeError.foreignHotel }
-            throw body.invalidHotel()
+        guard let id = body.hotel else { throw body.invalidHotel() }
+        guard call.identity.hotelIDs.includes(id) else { throw BridgeError.foreignHotel }
+        guard let hotel = hotels[id] else { throw body.invalidHotel() }
+        let client = call.identity.client
+        let key = try key(of: call)
+        do {
+            let request = try body.validate(
+                BookingRules(today: hotel.today, capacity: { hotel.catalogue.capacity(ofType: $0) }))
+            let order = BookingOrder(request: request, client: client, key: key, requestID: call.request.id)
+            return answer(try await bookings.create(order, at: hotel))
+        } catch let error where error.isRefusal {
+            let earlier = try await bookings.earlier(hotel: id, engineID: body.engineID, client: client, key: key)
+            guard let earlier else { throw error }
+            return answer(earlier)
         }
-        let request = try body.validate(
-            BookingRules(today: hotel.today, capacity: { hotel.catalogue.capacity(ofType: $0) }))
-        let outcome = try await bookings.create(
-            request, at: hotel, client: call.identity.client, key: try key(of: call), requestID: call.request.id)
-        return answer(outcome)
     }
 
     func get(_ call: Call) async throws -> Answer {
@@ -85,5 +91,13 @@ struct BookingOutcome: Sendable {
         var content: [UInt8] = []
         booking.appendJSON(to: &content)
         return content
+    }
+}
+
+extension Error {
+    /// Whether it says that the request itself cannot be carried out, now or ever.
+    fileprivate var isRefusal: Bool {
+        if case BridgeError.invalid? = self as? BridgeError { return true }
+        return self is InvalidRequest
     }
 }

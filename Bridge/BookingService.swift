@@ -14,6 +14,8 @@ final class BookingService {
     private let database: Database
     private let hotels: HotelDirectory
     private let writer: BridgePolicy.PMSWriter
+    /// Client and key of each request that has one and is not answered yet.
+    private var keysUnderWay: Set<String> = []
     private let created = Metrics.counter("drawbridge_bridge_bookings_total", "Bookings made.")
     private let lost = Metrics.counter(
         "drawbridge_bridge_bookings_refused_total", "Bookings refused because rooms were lacking or prices had changed."
@@ -37,94 +39,139 @@ final class BookingService {
     /// Bookings of one hotel follow each other, in this process by its turnstile and between processes by a lock in the
     /// database; what is free is read under that lock, never taken from memory.
     ///
-    /// - Throws: `BridgeError`, `PostgresError`, `LoopError` when too many wait.
-    func create(
-        _ request: BookingRequest, at hotel: HotelEntry, client: String, key: IdempotencyKey?, requestID: RequestID
-    ) async throws -> BookingOutcome {
-        let plans = try plans(for: request, hotel.catalogue)
-        return try await hotel.turnstile.pass {
-            hotel.beginBooking()
-            var taken: [Int32] = []
-            defer { hotel.endBooking(taken: taken, stay: taken.isEmpty ? nil : request.stay) }
-            let transaction = try await database.begin()
-            let before = try await read(transaction, request, client, key)
-            if let answer = try Self.repeated(before, key) {
-                transaction.rollback()
-                return answer
+    /// - Throws: `BridgeError`, `PostgresError`, `LoopError` when the hotel is too busy.
+    func create(_ order: BookingOrder, at hotel: HotelEntry) async throws -> BookingOutcome {
+        let plans = try plans(for: order.request, hotel.catalogue)
+        let claim = try claim(order)
+        defer { if let claim { keysUnderWay.remove(claim) } }
+        let deadline = Loop.monotonicNanoseconds + Self.patience
+        do {
+            return try await hotel.turnstile.pass {
+                try await create(order, at: hotel, plans, until: deadline)
             }
-            if let existing = before.existing {
-                transaction.rollback()
-                return try await first(existing)
-            }
-            switch RoomChoice(for: request.rooms, stay: request.stay, among: before.candidates) {
-            case .lacking(let shortages):
-                lost.increment()
-                let problem = Refusals.noAvailability(shortages).json(instance: requestID)
-                return try await refuse(transaction, problem, client, key)
-            case .chosen(let rooms):
-                let quotes = try quotes(request, plans)
-                let total = try Self.total(quotes)
-                if let expected = request.expectedTotal, expected != total {
-                    lost.increment()
-                    let problem = Refusals.priceChanged(total, quotes).json(instance: requestID)
-                    return try await refuse(transaction, problem, client, key)
-                }
-                let reserved = zip(zip(rooms, request.rooms), zip(plans, quotes)).map { room, price in
-                    ReservedRoom(room: room.0, guests: room.1.guests, plan: price.0, quote: price.1)
-                }
-                let outcome = try await write(
-                    transaction, request, reserved, total, client: before.client, by: client, key)
-                taken = rooms
-                created.increment()
-                return outcome
-            }
+        } catch let error as PostgresError where error.leavesDoubt {
+            hotels.distrust(hotel.id)
+            throw error
         }
+    }
+
+    /// The answer to a request that was carried out before; nil when it was not.
+    ///
+    /// It is asked for requests that would be refused now: what was valid when it was carried out (an arrival that is
+    /// past, a plan that is gone) stays carried out.
+    func earlier(
+        hotel: Int32, engineID: String?, client: String, key: IdempotencyKey?
+    ) async throws -> BookingOutcome? {
+        if let key, let record = try await database.first(BookingStatements.record(client, key.key)) {
+            return try record.outcome(for: key)
+        }
+        guard let engineID, let booking = try await database.first(BookingStatements.byEngineID(hotel, engineID)) else {
+            return nil
+        }
+        return try await repeated(booking, client)
+    }
+
+    /// How long a booking may take, in nanoseconds: well under what the gateway waits. Nobody is answered that it took
+    /// too long and then has a booking.
+    private static let patience: UInt64 = 8_000_000_000
+
+    private func create(
+        _ order: BookingOrder, at hotel: HotelEntry, _ plans: [Plan], until deadline: UInt64
+    ) async throws -> BookingOutcome {
+        let request = order.request
+        let transaction = try await database.begin(deadline: try Self.timeLeft(until: deadline))
+        let before = try await read(transaction, order, try Self.timeLeft(until: deadline))
+        if before.isUnderWay { throw BridgeError.requestUnderWay }
+        if let record = before.record, let key = order.key {
+            // The end is waited for, so that a further repetition does not find the key in use.
+            _ = try await transaction.commit()
+            return try record.outcome(for: key)
+        }
+        if let earlier = before.earlier {
+            _ = try await transaction.commit()
+            return try await repeated(earlier, order.client)
+        }
+        switch RoomChoice(for: request.rooms, stay: request.stay, among: before.candidates) {
+        case .lacking(let shortages):
+            return try await refuse(transaction, Refusals.noAvailability(shortages), order)
+        case .chosen(let rooms):
+            let quotes = try quotes(request, plans)
+            let total = try Self.total(quotes)
+            if let expected = request.expectedTotal, expected != total {
+                return try await refuse(transaction, Refusals.priceChanged(total, quotes), order)
+            }
+            let reserved = zip(zip(rooms, request.rooms), zip(plans, quotes)).map { room, price in
+                ReservedRoom(room: room.0, guests: room.1.guests, plan: price.0, quote: price.1)
+            }
+            let outcome = try await write(transaction, order, reserved, total, guest: before.guest, until: deadline)
+            hotel.take(rooms, nights: request.stay.nights)
+            created.increment()
+            return outcome
+        }
+    }
+
+    private static func timeLeft(until deadline: UInt64) throws -> Duration {
+        let now = Loop.monotonicNanoseconds
+        guard now < deadline else { throw LoopError(.timedOut, "book") }
+        return .nanoseconds(Int64(deadline - now))
+    }
+
+    /// Notes that a request with this key is under way, so that the same one beside it is told so.
+    private func claim(_ order: BookingOrder) throws -> String? {
+        guard let key = order.key else { return nil }
+        let claim = "\(order.client)\n\(key.key)"
+        guard keysUnderWay.insert(claim).inserted else { throw BridgeError.requestUnderWay }
+        return claim
     }
 
     // MARK: Before
 
-    /// What the transaction finds, all read in one round trip.
+    /// What the transaction finds, read in at most two round trips.
     private struct Before {
         var isUnderWay = false
         var record: IdempotencyRecord?
-        var existing: BookingID?
+        var earlier: EarlierBooking?
         var candidates: [CandidateRoom] = []
-        var client: BookingID?
+        var guest: BookingID?
     }
 
     private func read(
-        _ transaction: borrowing Transaction, _ request: BookingRequest, _ client: String, _ key: IdempotencyKey?
+        _ transaction: borrowing Transaction, _ order: BookingOrder, _ deadline: Duration
     ) async throws -> Before {
         var before = Before()
-        let types = Array(Set(request.rooms.map(\.type)))
-        if let key {
-            let (locks, records) = try await transaction.query(
-                BookingStatements.claim(client, key.key), BookingStatements.record(client, key.key))
-            before.isUnderWay = locks == [false]
+        let request = order.request
+        if let key = order.key {
+            let (claims, records) = try await transaction.query(
+                BookingStatements.claim(order.client, key.key), BookingStatements.record(order.client, key.key),
+                deadline: deadline)
+            before.isUnderWay = claims == [false]
             before.record = records.first
             if before.isUnderWay || before.record != nil { return before }
         }
-        let (_, existing, candidates, guests) = try await transaction.query(
+        let (_, earlier, candidates, guests) = try await transaction.query(
             RhtHotel.lock(hotel: request.hotel), BookingStatements.byEngineID(request.hotel, request.engineID),
-            RhtHotel.candidates(hotel: request.hotel, types: types, stay: request.stay), RhtHotel.client(request.guest))
-        before.existing = existing.first
+            RhtHotel.candidates(
+                hotel: request.hotel, types: Array(Set(request.rooms.map(\.type))), stay: request.stay),
+            RhtHotel.client(request.guest), deadline: deadline)
+        before.earlier = earlier.first
         before.candidates = candidates
-        before.client = guests.first
+        before.guest = guests.first
         return before
     }
 
-    private static func repeated(_ before: Before, _ key: IdempotencyKey?) throws -> BookingOutcome? {
-        if before.isUnderWay { throw BridgeError.requestUnderWay }
-        guard let record = before.record, let key else { return nil }
-        guard record.requestHash == key.requestHash else { throw BridgeError.keyUsedOtherwise }
-        return record.outcome
-    }
-
     /// The answer to a booking that was made before under the same `booking_engine_id`.
-    private func first(_ id: BookingID) async throws -> BookingOutcome {
-        guard let booking = try await booking(id) else { throw BridgeError.unknownBooking }
+    ///
+    /// It goes only to the client that made it: another one would learn a guest's particulars from a guessed id. One that
+    /// has ended is no booking, and a status of success would say that it is.
+    private func repeated(_ earlier: EarlierBooking, _ client: String) async throws -> BookingOutcome {
+        guard earlier.client == client else { throw BridgeError.engineIDTaken }
+        guard earlier.status == "hold" || earlier.status == "confirmed" else {
+            throw BridgeError.bookingEnded(earlier.status)
+        }
+        guard let booking = try await booking(earlier.id) else { throw BridgeError.unknownBooking }
         return BookingOutcome(
-            status: Status.ok.rawValue, booking: id, version: booking.version, content: BookingOutcome.json(booking))
+            status: Status.ok.rawValue, booking: earlier.id, version: booking.version,
+            content: BookingOutcome.json(booking))
     }
 
     // MARK: Prices
@@ -162,9 +209,10 @@ final class BookingService {
     // MARK: Writing
 
     private func write(
-        _ transaction: consuming Transaction, _ request: BookingRequest, _ rooms: [ReservedRoom], _ total: Money,
-        client guest: BookingID?, by client: String, _ key: IdempotencyKey?
+        _ transaction: consuming Transaction, _ order: BookingOrder, _ rooms: [ReservedRoom], _ total: Money,
+        guest: BookingID?, until deadline: UInt64
     ) async throws -> BookingOutcome {
+        let request = order.request
         let id = BookingID.random()
         let reservation = NewReservation(
             id: id, request: request, client: guest ?? .random(), isNewClient: guest == nil, rooms: rooms,
@@ -173,42 +221,67 @@ final class BookingService {
         let statements =
             RhtHotel.insert(reservation) + [
                 BookingStatements.insertBooking(
-                    id, request.hotel, request.engineID, client, hold == nil ? "confirmed" : "hold",
+                    id, request.hotel, request.engineID, order.client, hold == nil ? "confirmed" : "hold",
                     request.stay.arrival, request.stay.departure, total.minorUnits, total.currency.code, hold),
                 BookingStatements.insertRooms(
                     id, Array(rooms.indices).map { Int16($0) }, request.rooms.map(\.type), rooms.map(\.room),
                     rooms.map { Int16($0.guests) }, rooms.map(\.plan.key.description)),
                 BookingStatements.insertSync(request.hotel, id, request.engineID),
             ]
-        try await transaction.execute(statements)
+        try await transaction.execute(statements, deadline: try Self.timeLeft(until: deadline))
         let (found, bookedRooms) = try await transaction.query(
-            BookingStatements.booking(id), BookingStatements.rooms(id))
+            BookingStatements.booking(id), BookingStatements.rooms(id),
+            deadline: try Self.timeLeft(until: deadline))
         guard let booking = found.first?.booking(rooms: bookedRooms) else { throw BridgeError.unknownBooking }
         let outcome = BookingOutcome(
             status: Status.created.rawValue, booking: id, version: booking.version,
             content: BookingOutcome.json(booking))
-        try await Self.commit(transaction, outcome, client, key)
+        // The last moment to give up: from here on only the database knows whether there is a booking.
+        _ = try Self.timeLeft(until: deadline)
+        try await Self.commit(transaction, outcome, order)
         return outcome
     }
 
     /// A refusal changes nothing, but is kept for the same key.
     private func refuse(
-        _ transaction: consuming Transaction, _ content: [UInt8], _ client: String, _ key: IdempotencyKey?
+        _ transaction: consuming Transaction, _ problem: Problem, _ order: BookingOrder
     ) async throws -> BookingOutcome {
-        let outcome = BookingOutcome(status: Status.conflict.rawValue, booking: nil, version: 0, content: content)
-        try await Self.commit(transaction, outcome, client, key)
+        lost.increment()
+        let outcome = BookingOutcome(
+            status: problem.status.rawValue, booking: nil, version: 0,
+            content: problem.json(instance: order.requestID))
+        try await Self.commit(transaction, outcome, order)
         return outcome
     }
 
     private static func commit(
-        _ transaction: consuming Transaction, _ outcome: BookingOutcome, _ client: String, _ key: IdempotencyKey?
+        _ transaction: consuming Transaction, _ outcome: BookingOutcome, _ order: BookingOrder
     ) async throws {
-        guard let key else {
+        guard let key = order.key else {
             _ = try await transaction.commit()
             return
         }
         _ = try await transaction.commit(
             BookingStatements.insertRecord(
-                client, key.key, key.requestHash, Int32(outcome.status), outcome.booking, outcome.content))
+                order.client, key.key, key.requestHash, Int32(outcome.status), outcome.booking, outcome.version,
+                outcome.content))
+    }
+}
+
+/// A request to book, and who makes it.
+struct BookingOrder: Sendable {
+    let request: BookingRequest
+    let client: String
+    let key: IdempotencyKey?
+    let requestID: RequestID
+}
+
+extension PostgresError {
+    /// Whether it may be that a transaction was committed all the same.
+    fileprivate var leavesDoubt: Bool {
+        switch code {
+        case .connectionLost, .timedOut, .cancelled: true
+        default: false
+        }
     }
 }

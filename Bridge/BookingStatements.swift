@@ -13,9 +13,9 @@ enum BookingStatements {
     static let record = Statement<IdempotencyRecord, String, String>(
         "bridge.record",
         """
-        SELECT record.request_hash, record.status, record.booking_id, record.response_body, COALESCE(booking.version, 0)
-        FROM drawbridge.idempotency_records AS record LEFT JOIN drawbridge.bookings AS booking USING (booking_id)
-        WHERE record.client = $1 AND record.key = $2 AND record.created_at > now() - INTERVAL '24 hours'
+        SELECT request_hash, status, booking_id, response_body, version
+        FROM drawbridge.idempotency_records
+        WHERE client = $1 AND key = $2 AND created_at > now() - INTERVAL '24 hours'
         """
     ) { row in
         IdempotencyRecord(
@@ -24,14 +24,15 @@ enum BookingStatements {
     }
 
     /// A record that has outlived its day gives way.
-    static let insertRecord = Statement<Void, String, String, [UInt8], Int32, BookingID?, [UInt8]>(
+    static let insertRecord = Statement<Void, String, String, [UInt8], Int32, BookingID?, Int32, [UInt8]>(
         "bridge.insert_record",
         """
-        INSERT INTO drawbridge.idempotency_records (client, key, request_hash, status, booking_id, response_body)
-        VALUES ($1, $2, $3, $4, $5, $6)
+        INSERT INTO drawbridge.idempotency_records (client, key, request_hash, status, booking_id, version,
+                                                    response_body)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT (client, key) DO UPDATE
         SET request_hash = EXCLUDED.request_hash, status = EXCLUDED.status, booking_id = EXCLUDED.booking_id,
-            response_body = EXCLUDED.response_body, created_at = now()
+            version = EXCLUDED.version, response_body = EXCLUDED.response_body, created_at = now()
         """)
 
     /// Records past their day, so many at a time.
@@ -43,10 +44,10 @@ enum BookingStatements {
             WHERE created_at < now() - INTERVAL '24 hours' ORDER BY created_at LIMIT 1000)
         """)
 
-    static let byEngineID = Statement<BookingID, Int32, String>(
+    static let byEngineID = Statement<EarlierBooking, Int32, String>(
         "bridge.by_engine_id",
-        "SELECT booking_id FROM drawbridge.bookings WHERE hotel_id = $1 AND booking_engine_id = $2"
-    ) { row in try row.next() }
+        "SELECT booking_id, client, status FROM drawbridge.bookings WHERE hotel_id = $1 AND booking_engine_id = $2"
+    ) { row in EarlierBooking(id: try row.next(), client: try row.next(), status: try row.next()) }
 
     static let insertBooking = Statement<
         Void, BookingID, Int32, String, String, String, Day, Day, Int64, String, Int32?
@@ -123,28 +124,38 @@ enum BookingStatements {
             plan: try row.next(), night: try row.next(), price: try row.next())
     }
 
-    /// Holds that have run out, locked for this transaction; those that others work on are left to them.
-    static let expiredHolds = Statement<ExpiredHold>(
-        "bridge.expired_holds",
+    /// The hold that ran out first, but for those named.
+    static let expiredHold = Statement<ExpiredHold, [BookingID]>(
+        "bridge.expired_hold",
         """
-        SELECT booking_id, hotel_id, arrival, departure,
-               ARRAY (SELECT room_id FROM drawbridge.booking_rooms AS room WHERE room.booking_id = booking.booking_id)
-        FROM drawbridge.bookings AS booking
-        WHERE status = 'hold' AND hold_expires_at <= now()
-        ORDER BY hold_expires_at LIMIT 50 FOR UPDATE SKIP LOCKED
+        SELECT booking_id, hotel_id FROM drawbridge.bookings
+        WHERE status = 'hold' AND hold_expires_at <= now() AND booking_id <> ALL ($1)
+        ORDER BY hold_expires_at LIMIT 1
         """
-    ) { row in
-        ExpiredHold(
-            id: try row.next(), hotel: try row.next(), arrival: try row.next(), departure: try row.next(),
-            rooms: try row.next())
-    }
+    ) { row in ExpiredHold(id: try row.next(), hotel: try row.next()) }
 
-    static let expire = Statement<Void, BookingID>(
-        "bridge.expire",
+    /// Locks a hold that has run out; no row when it is none any more.
+    static let lockHold = Statement<BookingID, BookingID>(
+        "bridge.lock_hold",
         """
-        UPDATE drawbridge.bookings SET status = 'expired', version = version + 1, updated_at = now()
-        WHERE booking_id = $1
+        SELECT booking_id FROM drawbridge.bookings
+        WHERE booking_id = $1 AND status = 'hold' AND hold_expires_at <= now() FOR UPDATE SKIP LOCKED
+        """
+    ) { row in try row.next() }
+
+    /// Ends a hold as expired or, where the front desk has confirmed it, as confirmed.
+    static let endHold = Statement<Void, BookingID, String>(
+        "bridge.end_hold",
+        """
+        UPDATE drawbridge.bookings SET status = $2, version = version + 1, updated_at = now() WHERE booking_id = $1
         """)
+}
+
+/// A booking made before under the same `booking_engine_id`.
+struct EarlierBooking: Sendable {
+    let id: BookingID
+    let client: String
+    let status: String
 }
 
 /// An answer that was given for a key.
@@ -155,8 +166,12 @@ struct IdempotencyRecord: Sendable {
     let content: [UInt8]
     let version: Int32
 
-    var outcome: BookingOutcome {
-        BookingOutcome(status: UInt16(status), booking: booking, version: version, content: content)
+    /// The answer, if it was given to the same request.
+    ///
+    /// - Throws: `BridgeError.keyUsedOtherwise`.
+    func outcome(for key: IdempotencyKey) throws -> BookingOutcome {
+        guard requestHash == key.requestHash else { throw BridgeError.keyUsedOtherwise }
+        return BookingOutcome(status: UInt16(status), booking: booking, version: version, content: content)
     }
 }
 
@@ -164,9 +179,6 @@ struct IdempotencyRecord: Sendable {
 struct ExpiredHold: Sendable {
     let id: BookingID
     let hotel: Int32
-    let arrival: Day
-    let departure: Day
-    let rooms: [Int32]
 }
 
 /// One night of a booked room, as stored; the night is nil when the PMS has none left.

@@ -57,7 +57,7 @@ final class Bridge {
             group.addTask { await self.database.run() }
             group.addTask { await self.administration.server.run(self.administration.listener) }
             group.addTask {
-                try await self.hotels.load()
+                do { try await self.hotels.load() } catch is CancellationError { return }
                 await self.serve()
             }
             while let signal = try? await signals.next(), signal == .hangUp {}

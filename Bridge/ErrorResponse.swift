@@ -22,6 +22,10 @@ enum BridgeError: Error {
     case invalidIdempotencyKey
     case keyUsedOtherwise
     case requestUnderWay
+    /// Another client of the hotel has used the `booking_engine_id`.
+    case engineIDTaken
+    /// The booking with this `booking_engine_id` has ended, as this status says.
+    case bookingEnded(String)
 }
 
 /// The one place where the bridge's errors become answers.
@@ -38,7 +42,7 @@ enum ErrorResponse {
         case let error as InvalidRequest: problem(for: error)
         case let error as AuthenticationError: problem(for: error, request)
         case let error as PostgresError: problem(for: error, request)
-        case let error as LoopError where error.code == .tooLarge:
+        case let error as LoopError where error.code == .tooLarge || error.code == .timedOut:
             Problem(.serviceUnavailable, "overloaded", "The hotel is busy").with(.retryAfter, "1")
         default: error
         }
@@ -65,6 +69,16 @@ enum ErrorResponse {
         case .keyUsedOtherwise:
             return Problem(
                 .unprocessableContent, "idempotency-key-reused", "The Idempotency-Key was used for another request")
+        case .engineIDTaken:
+            return Problem(
+                .conflict, "booking-engine-id-taken", "The booking_engine_id is taken",
+                detail: "Another client has used this booking_engine_id; choose another one")
+        case .bookingEnded(let status):
+            var problem = Problem(
+                .conflict, "booking-ended", "The booking has ended",
+                detail: "The booking with this booking_engine_id is \(status); a new one needs a new id")
+            problem.extend = { json in json.member("booking_status", status) }
+            return problem
         case .requestUnderWay:
             return Problem(.conflict, "request-in-progress", "A request with this Idempotency-Key is still under way")
                 .with(.retryAfter, "1")

@@ -1,8 +1,8 @@
+internal import Booking
 internal import Loop
 internal import PMS
 internal import Policy
 internal import Postgres
-internal import Stay
 internal import Telemetry
 
 /// Gives the rooms of holds back when their time is up, and forgets answers that need not be repeated any more.
@@ -18,6 +18,8 @@ final class HoldExpiry {
     private let hotels: HotelDirectory
     private let writer: BridgePolicy.PMSWriter
     private let expired = Metrics.counter("drawbridge_bridge_holds_expired_total", "Holds whose time ran out.")
+    private let failures = Metrics.counter(
+        "drawbridge_bridge_hold_failures_total", "Holds that could not be ended when their time ran out.")
 
     init(_ database: Database, _ hotels: HotelDirectory, _ writer: BridgePolicy.PMSWriter) {
         self.database = database
@@ -25,41 +27,72 @@ final class HoldExpiry {
         self.writer = writer
     }
 
+    /// Works until the task is cancelled. What fails is tried again at the next look.
     func run() async {
         var looks = 0
         while !Task.isCancelled {
-            do {
-                try await Loop.sleep(for: Self.interval)
-                while try await expireSome() {}
-                if looks % Self.looksPerCleanUp == 0 {
-                    try await database.execute(BookingStatements.deleteOldRecords())
-                }
-                looks += 1
-            } catch is CancellationError {
-                return
-            } catch {
-                // The database is away; the holds wait for its return.
-                Log.debug("holds not expired", ["error": .init(error: error)])
-            }
+            do { try await Loop.sleep(for: Self.interval) } catch { return }
+            await expireAll()
+            if looks % Self.looksPerCleanUp == 0 { await forgetOldAnswers() }
+            looks += 1
         }
     }
 
-    /// - Returns: whether there may be more.
-    private func expireSome() async throws -> Bool {
-        let holds = try await database.transaction { transaction in
-            let holds = try await transaction.query(BookingStatements.expiredHolds())
-            for hold in holds {
-                try await transaction.execute(
-                    RhtHotel.cancel(hold.id, hotel: hold.hotel, user: writer.userID)
-                        + [BookingStatements.expire(hold.id)])
+    /// One hold after the other, each in a transaction of its own: one that somebody works on keeps no other waiting.
+    private func expireAll() async {
+        var passedOver: [BookingID] = []
+        do {
+            while let hold = try await nextHold(except: passedOver) {
+                passedOver.append(hold.id)
+                do {
+                    try await hotels.inTurn(hold.hotel) { hotel in try await expire(hold, of: hotel) }
+                } catch let error where !(error is CancellationError) {
+                    failures.increment()
+                    hotels.distrust(hold.hotel)
+                    Log.warning(
+                        "hold not ended", ["booking_id": .init(hold.id.description), "error": .init(error: error)])
+                }
             }
-            return holds
+        } catch {
+            // The database is away, which its own log says; the holds wait for its return.
+            Log.debug("holds not looked for", ["error": .init(error: error)])
         }
-        for hold in holds {
-            expired.increment()
-            guard let stay = Stay(arrival: hold.arrival, departure: hold.departure) else { continue }
-            hotels[hold.hotel]?.release(hold.rooms, stay: stay)
+    }
+
+    private func nextHold(except passedOver: [BookingID]) async throws -> ExpiredHold? {
+        // Looks only; the lock is taken where the hold is ended.
+        try await database.first(BookingStatements.expiredHold(passedOver))
+    }
+
+    private func expire(_ hold: ExpiredHold, of hotel: HotelEntry?) async throws {
+        let transaction = try await database.begin()
+        let (_, mine, statuses, isThere) = try await transaction.query(
+            RhtHotel.lock(hotel: hold.hotel), BookingStatements.lockHold(hold.id),
+            RhtHotel.lockReservation(hold.id, hotel: hold.hotel), RhtHotel.hasReservation(hold.id, hotel: hold.hotel))
+        // Ended meanwhile, or in somebody's hands at the front desk.
+        guard mine == [hold.id], let status = statuses.first ?? (isThere == [false] ? "cancelled" : nil) else {
+            return transaction.rollback()
         }
-        return !holds.isEmpty
+        guard status == "hold" || status == "cancelled" else {
+            // The front desk has confirmed it, or the guest has come: it is a hold no longer.
+            _ = try await transaction.commit(BookingStatements.endHold(hold.id, "confirmed"))
+            return
+        }
+        try await transaction.execute(RhtHotel.cancelReservation(hold.id, hotel: hold.hotel, user: writer.userID))
+        let (released, _) = try await transaction.commit(
+            RhtHotel.cancelNights(of: hold.id, hotel: hold.hotel, user: writer.userID),
+            BookingStatements.endHold(hold.id, "expired"))
+        expired.increment()
+        for night in released {
+            if let room = night.room { hotel?.release(room, night: night.night) }
+        }
+    }
+
+    private func forgetOldAnswers() async {
+        do {
+            while try await database.execute(BookingStatements.deleteOldRecords()) > 0 {}
+        } catch {
+            Log.debug("old answers not removed", ["error": .init(error: error)])
+        }
     }
 }

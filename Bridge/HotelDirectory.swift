@@ -21,6 +21,10 @@ final class HotelDirectory {
     private var order: [Int32] = []
     private(set) var isLoaded = false
 
+    /// Hotels to be read anew out of turn.
+    private var doubtful: Set<Int32> = []
+    private let doubt = Signal()
+
     init(_ policy: BridgePolicy, _ pms: RhtHotel) {
         self.policy = policy
         self.pms = pms
@@ -82,27 +86,46 @@ final class HotelDirectory {
         }
     }
 
-    /// Reads one hotel after the other anew, so that each is fresh and the PMS sees an even trickle of queries.
+    /// Reads one hotel after the other anew, so that each is fresh and the PMS sees an even trickle of queries; first
+    /// those that somebody is in doubt about.
     func keepFresh() async {
+        var next = 0
         while !Task.isCancelled, !order.isEmpty {
-            let pause = Self.timeToLive / (2 * order.count)
-            for id in order {
-                do { try await Loop.sleep(for: pause) } catch { return }
-                guard let entry = entries[id] else { continue }
-                do { try await refresh(entry) } catch {
-                    Log.warning("hotel not refreshed", ["hotel_id": .init(id), "error": .init(error: error)])
-                }
+            let deadline = Deadline { self.doubt.fire() }
+            deadline.set(doubtful.isEmpty ? Self.timeToLive / (2 * order.count) : .seconds(1))
+            defer { deadline.cancel() }
+            do { try await doubt.wait() } catch { return }
+            let id = doubtful.popFirst() ?? order[next % order.count]
+            next += 1
+            guard let entry = entries[id] else { continue }
+            do { try await refresh(entry) } catch {
+                Log.warning("hotel not refreshed", ["hotel_id": .init(id), "error": .init(error: error)])
             }
         }
     }
 
-    /// Replaces a hotel's index by what the PMS says now. While bookings of ours are under way nothing is replaced: what
-    /// was read may or may not hold them. The hotel's turn comes again.
+    /// Runs `body` when it is its turn to change the hotel's rooms; at once for a hotel that is not in memory.
+    func inTurn<Output>(
+        _ hotel: Int32, _ body: @OnLoop (HotelEntry?) async throws -> Output
+    ) async throws -> Output {
+        guard let entry = entries[hotel] else { return try await body(nil) }
+        return try await entry.turnstile.pass { try await body(entry) }
+    }
+
+    /// It is not known whether a change of ours took effect: what is in memory of the hotel is read anew soon.
+    func distrust(_ hotel: Int32) {
+        doubtful.insert(hotel)
+        doubt.fire()
+    }
+
+    /// Replaces a hotel's index by what the PMS says now. No booking of ours is under way meanwhile, so what was read
+    /// holds each of them or none.
     private func refresh(_ entry: HotelEntry) async throws {
-        guard let mark = entry.beginRefresh() else { return }
-        let today = entry.today
-        let taken = try await pms.takenNights(of: [entry.id], from: today)
-        entry.finishRefresh(mark, today: today, taken: taken.map(\.night))
+        try await entry.turnstile.pass {
+            let today = entry.today
+            let taken = try await pms.takenNights(of: [entry.id], from: today)
+            entry.replaceIndex(today: today, taken: taken.map(\.night))
+        }
     }
 }
 
@@ -121,12 +144,9 @@ final class HotelEntry {
     /// When the index was last read from the PMS, in Unix seconds.
     private(set) var loadedAt: Double
 
-    /// Bookings of one hotel pass one after the other: they would wait for each other's lock in the database, each
-    /// holding a connection.
-    let turnstile = Turnstile()
-
-    private var bookingsUnderWay = 0
-    private var changes: UInt64 = 0
+    /// What changes the hotel's rooms passes one after the other, the index included. In the database the bookings of a
+    /// hotel wait for each other anyway, but there each would hold a connection.
+    let turnstile = Turnstile(bound: 512, patience: .seconds(5))
 
     init(
         _ catalogue: HotelCatalogue, clock: HotelClock, windowInDays: Int, today: Day, taken: [TakenNight]
@@ -149,29 +169,16 @@ final class HotelEntry {
         if index.firstNight < today { index.advance(to: today) }
     }
 
-    /// A booking begins that may change the hotel's rooms; `endBooking` must follow.
-    func beginBooking() { bookingsUnderWay += 1 }
-
-    /// A booking has ended.
-    ///
-    /// - Parameter rooms: those that are taken now, for the stay.
-    func endBooking(taken rooms: [Int32] = [], stay: Stay? = nil) {
-        bookingsUnderWay -= 1
-        guard let stay else { return }
-        changes += 1
-        for room in rooms { _ = index.take(room: room, nights: stay.nights) }
+    /// Rooms were booked. To be called in the turnstile, as the two below.
+    func take(_ rooms: [Int32], nights: Range<Day>) {
+        for room in rooms { _ = index.take(room: room, nights: nights) }
     }
 
-    /// Rooms of a booking are free again.
-    func release(_ rooms: [Int32], stay: Stay) {
-        changes += 1
-        for room in rooms { _ = index.release(room: room, nights: stay.nights) }
-    }
+    /// A room was given back for a night.
+    func release(_ room: Int32, night: Day) { _ = index.release(room: room, nights: night..<night.advanced(by: 1)) }
 
-    fileprivate func beginRefresh() -> UInt64? { bookingsUnderWay == 0 ? changes : nil }
-
-    fileprivate func finishRefresh(_ mark: UInt64, today: Day, taken: [TakenNight]) {
-        guard bookingsUnderWay == 0, changes == mark else { return }
+    /// The PMS was read anew.
+    func replaceIndex(today: Day, taken: [TakenNight]) {
         index = Self.makeIndex(catalogue, windowInDays, today, taken)
         loadedAt = Loop.unixTime
     }

@@ -9,7 +9,7 @@ CREATE TABLE drawbridge.bookings (
     booking_id UUID PRIMARY KEY,
     hotel_id INTEGER NOT NULL,
     booking_engine_id TEXT NOT NULL CHECK (length(booking_engine_id) BETWEEN 1 AND 64),
-    client TEXT NOT NULL CHECK (length(client) BETWEEN 1 AND 200),
+    client TEXT NOT NULL CHECK (length(client) BETWEEN 1 AND 512),
     status TEXT NOT NULL CHECK (status IN ('hold', 'confirmed', 'cancelled', 'expired')),
     version INTEGER NOT NULL DEFAULT 1 CHECK (version >= 1),
     arrival DATE NOT NULL,
@@ -48,11 +48,12 @@ CREATE TABLE drawbridge.booking_rooms (
 -- Answers already given, kept for 24 hours, so that a request sent twice is carried out once. A record commits together
 -- with what it answers for; that a request is still under way is told by an advisory lock, which dies with its session.
 CREATE TABLE drawbridge.idempotency_records (
-    client TEXT NOT NULL CHECK (length(client) BETWEEN 1 AND 200),
+    client TEXT NOT NULL CHECK (length(client) BETWEEN 1 AND 512),
     key TEXT NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
     request_hash BYTEA NOT NULL CHECK (length(request_hash) = 32),
     status INTEGER NOT NULL CHECK (status BETWEEN 200 AND 499),
     booking_id UUID,
+    version INTEGER NOT NULL,
     response_body BYTEA NOT NULL,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     PRIMARY KEY (client, key)

@@ -7,7 +7,8 @@ public struct BookingRequestBody: Sendable {
     /// The hotel's id, if the body names one.
     public let hotel: Int32?
 
-    private let engineID: String?
+    /// The booking engine's id for the booking; nil if it is missing or wrong.
+    public let engineID: String?
     private let arrival: Day?
     private let departure: Day?
     private let rooms: [Room]

@@ -90,6 +90,7 @@ public final class Exchange {
     /// Waits for more of the answer to arrive.
     ///
     /// - Throws: `UpstreamError` when the connection breaks or the answer takes too long.
+    @inline(__always)
     public func fill() async throws(UpstreamError) {
         waiting: while true {
             do {

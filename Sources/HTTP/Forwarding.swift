@@ -6,25 +6,28 @@ public enum Forwarding {
         .contentLength, .drawbridge, .drawbridgeIdentity, .expect, .forwarded, .host, .xForwarded, .xRealIP,
     ])
 
-    /// Appends a request as it goes to the upstream: HTTP/1.1, origin form, kept alive, framed as `head.framing` says.
+    /// Appends a request as it goes to the upstream: HTTP/1.1, origin form, kept alive.
     /// - Parameters:
+    ///   - framing: how the content is delimited from here on; nil for the client's own way.
     ///   - context: who the client is and who we are.
     ///   - extra: fields of our own, such as a request id; each replaces what the client sent under its name.
     ///   - dropped: the client's fields that the upstream has no use for, such as credentials already checked.
     public static func appendRequest(
-        _ head: RequestHead, context: ForwardingContext, extra: Fields = Fields(), dropping dropped: FieldNameSet = [],
+        _ head: RequestHead, framing: BodyFraming? = nil, context: ForwardingContext, extra: Fields = Fields(),
+        dropping dropped: FieldNameSet = [],
         to bytes: inout [UInt8]
     ) {
+        let framing = framing ?? head.framing
         let authority = head.target.authorityBytes
         head.appendRequestLine(
             version: .http11, authority: authority.isEmpty ? context.defaultAuthority[...] : authority, to: &bytes)
         appendFields(head.fields, except: writtenByUs.union(dropped), extra: extra, to: &bytes)
         context.appendForwarded(authority: authority, to: &bytes)
         context.appendVia(received: head.version, to: &bytes)
-        if head.framing == .none, head.method.expectsContent {
+        if framing == .none, head.method.expectsContent {
             bytes.appendContentLength(0)
         } else {
-            head.appendFraming(to: &bytes)
+            bytes.append(framing)
         }
         bytes.appendLineEnd()
     }
@@ -41,20 +44,19 @@ public enum Forwarding {
         _ head: ResponseHead, answering request: RequestHead, keepAlive: Bool, context: ForwardingContext,
         replacing replaced: FieldNameSet = [], to bytes: inout [UInt8], lines: (inout [UInt8]) -> Void = { _ in }
     ) -> ResponseFraming {
-        var head = head
-        head.framing = framing(head.framing, for: request.version)
+        let framing = framing(head.framing, for: request.version)
         head.appendStatusLine(to: &bytes)
         var dropped = FieldNameSet.hopByHop.union(replaced)
         dropped.insert(.server)
         // An answer to HEAD, or a 304, tells the length that an answer to GET would have (RFC 9110 §8.6).
-        if head.framing != .none || head.status == .noContent { dropped.insert(.contentLength) }
+        if framing != .none || head.status == .noContent { dropped.insert(.contentLength) }
         appendFields(head.fields, except: dropped, extra: nil, to: &bytes)
         lines(&bytes)
         context.appendVia(received: head.version, to: &bytes)
-        head.appendFraming(to: &bytes)
-        bytes.appendConnection(keepAlive: keepAlive && head.framing != .untilClose, peer: request.version)
+        if !head.status.forbidsContent { bytes.append(framing) }
+        bytes.appendConnection(keepAlive: keepAlive && framing != .untilClose, peer: request.version)
         bytes.appendLineEnd()
-        return head.framing
+        return framing
     }
 
     private static func framing(_ framing: ResponseFraming, for client: Version) -> ResponseFraming {

@@ -11,7 +11,7 @@ extension RequestHead {
     public func append(to bytes: inout [UInt8]) {
         appendRequestLine(version: version, authority: target.authorityBytes, to: &bytes)
         fields.append(except: FieldNameSet.ofFraming.union([.host]), to: &bytes)
-        appendFraming(to: &bytes)
+        bytes.append(framing)
         bytes.appendConnection(keepAlive: keepAlive, peer: version)
         bytes.appendLineEnd()
     }
@@ -27,14 +27,6 @@ extension RequestHead {
         bytes.append("Host: ")
         bytes.append(contentsOf: authority)
         bytes.appendLineEnd()
-    }
-
-    func appendFraming(to bytes: inout [UInt8]) {
-        switch framing {
-        case .none: break
-        case .length(let length): bytes.appendContentLength(length)
-        case .chunked: bytes.append("Transfer-Encoding: chunked\r\n")
-        }
     }
 }
 
@@ -55,7 +47,7 @@ extension ResponseHead {
         fields.append(
             except: keepsLength ? [.transferEncoding, .connection] : FieldNameSet.ofFraming, to: &bytes)
         lines(&bytes)
-        appendFraming(to: &bytes)
+        if !status.forbidsContent { bytes.append(framing) }
         if !status.isInterim {
             bytes.appendConnection(keepAlive: keepAlive && framing != .untilClose, peer: peer)
         }
@@ -68,14 +60,6 @@ extension ResponseHead {
         bytes.append(.space)
         bytes.append(status.reasonPhrase)
         bytes.appendLineEnd()
-    }
-
-    func appendFraming(to bytes: inout [UInt8]) {
-        switch framing {
-        case .none, .untilClose: break
-        case .length(let length): if !status.forbidsContent { bytes.appendContentLength(length) }
-        case .chunked: if !status.forbidsContent { bytes.append("Transfer-Encoding: chunked\r\n") }
-        }
     }
 }
 
@@ -137,6 +121,24 @@ extension Fields {
 }
 
 extension [UInt8] {
+    /// The field that announces content delimited in this way, if there is one.
+    mutating func append(_ framing: BodyFraming) {
+        switch framing {
+        case .none: break
+        case .length(let length): appendContentLength(length)
+        case .chunked: append("Transfer-Encoding: chunked\r\n")
+        }
+    }
+
+    /// The field that announces content delimited in this way, if there is one.
+    mutating func append(_ framing: ResponseFraming) {
+        switch framing {
+        case .none, .untilClose: break
+        case .length(let length): appendContentLength(length)
+        case .chunked: append("Transfer-Encoding: chunked\r\n")
+        }
+    }
+
     mutating func appendContentLength(_ length: UInt64) {
         append("Content-Length: ")
         append(decimal: length)

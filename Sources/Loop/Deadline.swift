@@ -113,10 +113,8 @@ extension Duration {
     /// Whole milliseconds, rounded up, so that a short wait is never none; 0 for a negative duration, and the greatest
     /// number for one that is no instant of any clock.
     var milliseconds: UInt64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        let fraction = UInt64(attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
-        let (whole, isOver) = UInt64(seconds).multipliedReportingOverflow(by: 1000)
-        return isOver || whole > .max - fraction ? .max : whole + fraction
+        guard attoseconds > 0 else { return 0 }
+        let (whole, rest) = attoseconds.quotientAndRemainder(dividingBy: 1_000_000_000_000_000)
+        return UInt64(clamping: rest > 0 ? whole + 1 : whole)
     }
 }

@@ -2,34 +2,60 @@
 @OnLoop
 public final class Turnstile {
     private let bound: Int
+    private let patience: Duration
     private var isTaken = false
-    private var waiting: [Signal] = []
+    private var waiting: [Place] = []
 
-    /// - Parameter bound: tasks that may wait; one more is refused.
-    public init(bound: Int = 1024) { self.bound = bound }
+    /// A task's place in the line.
+    @OnLoop
+    private final class Place {
+        let turn = Signal()
+        var isServed = false
+    }
+
+    /// - Parameters:
+    ///   - bound: tasks that may wait; one more is refused.
+    ///   - patience: how long one waits before it gives up.
+    public init(bound: Int, patience: Duration) {
+        self.bound = bound
+        self.patience = patience
+    }
 
     /// Waits for its turn, runs `body`, and lets the next one pass.
     ///
-    /// - Throws: `LoopError` `tooLarge` when too many wait, `CancellationError`, what `body` throws.
+    /// - Throws: `LoopError` `tooLarge` when too many wait, `timedOut` when the turn did not come in time;
+    ///   `CancellationError`; what `body` throws.
     public func pass<Output>(_ body: @OnLoop () async throws -> Output) async throws -> Output {
-        if isTaken {
-            guard waiting.count < bound else { throw LoopError(.tooLarge, "wait in line") }
-            let turn = Signal()
-            waiting.append(turn)
-            do {
-                try await turn.wait()
-            } catch {
-                // The turn may have come just now; then it is passed on.
-                if let place = waiting.firstIndex(where: { $0 === turn }) { waiting.remove(at: place) } else { leave() }
-                throw error
-            }
-        }
+        if isTaken { try await waitForTurn() }
         isTaken = true
         defer { leave() }
         return try await body()
     }
 
+    private func waitForTurn() async throws {
+        guard waiting.count < bound else { throw LoopError(.tooLarge, "wait in line") }
+        let place = Place()
+        waiting.append(place)
+        let deadline = Deadline { place.turn.fire() }
+        deadline.set(patience)
+        defer { deadline.cancel() }
+        do {
+            try await place.turn.wait()
+            guard place.isServed else { throw LoopError(.timedOut, "wait in line") }
+        } catch {
+            // A turn that came all the same is passed on.
+            if place.isServed { leave() } else { waiting.removeAll { $0 === place } }
+            throw error
+        }
+    }
+
     private func leave() {
-        if waiting.isEmpty { isTaken = false } else { waiting.removeFirst().fire() }
+        guard !waiting.isEmpty else {
+            isTaken = false
+            return
+        }
+        let next = waiting.removeFirst()
+        next.isServed = true
+        next.turn.fire()
     }
 }

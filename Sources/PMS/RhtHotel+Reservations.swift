@@ -30,6 +30,13 @@ public struct NewReservation: Sendable {
     }
 }
 
+/// A night that a reservation no longer takes.
+public struct ReleasedNight: Sendable {
+    /// Nil where the front desk had assigned none.
+    public let room: Int32?
+    public let night: Day
+}
+
 /// One room of a reservation, the same for all its nights.
 public struct ReservedRoom: Sendable {
     public let room: Int32
@@ -57,8 +64,11 @@ extension RhtHotel {
     }
 
     /// The client with exactly these particulars, if there is one.
+    ///
+    /// Only a guest with an e-mail address can be one: two who share no more than a name are two people, and the PMS has
+    /// an index on nothing else.
     public static func client(_ guest: Guest) -> Query<BookingID> {
-        ReservationStatements.client(guest.name, guest.nameKana, guest.email, guest.phone)
+        ReservationStatements.client(guest.email, guest.name, guest.nameKana, guest.phone)
     }
 
     /// The statements that write a reservation, in an order that its foreign keys allow.
@@ -90,12 +100,24 @@ extension RhtHotel {
         return statements
     }
 
-    /// The statements that give a reservation's rooms back and keep its prices. No fee: its nights are not billed.
-    public static func cancel(_ id: BookingID, hotel: Int32, user: Int32) -> [Query<Void>] {
-        [
-            ReservationStatements.cancelReservation(hotel, id, user),
-            ReservationStatements.cancelDetails(hotel, id, user),
-        ]
+    /// Locks a reservation and reads its status; no row when it is gone, or when somebody at the front desk works on it.
+    public static func lockReservation(_ id: BookingID, hotel: Int32) -> Query<String> {
+        ReservationStatements.lockReservation(hotel, id)
+    }
+
+    /// Whether the PMS has the reservation at all: the front desk may have deleted it.
+    public static func hasReservation(_ id: BookingID, hotel: Int32) -> Query<Bool> {
+        ReservationStatements.hasReservation(hotel, id)
+    }
+
+    /// Sets a reservation cancelled; its nights are cancelled apart.
+    public static func cancelReservation(_ id: BookingID, hotel: Int32, user: Int32) -> Query<Void> {
+        ReservationStatements.cancelReservation(hotel, id, user)
+    }
+
+    /// Gives a reservation's rooms back, whichever it has now, and keeps its prices. No fee: its nights are not billed.
+    public static func cancelNights(of id: BookingID, hotel: Int32, user: Int32) -> Query<ReleasedNight> {
+        ReservationStatements.cancelDetails(hotel, id, user)
     }
 
     /// The columns of the rows of `reservation_details`, one element a row.
@@ -152,14 +174,23 @@ private enum ReservationStatements {
             takenNights: try row.next())
     }
 
-    static let client = Statement<BookingID, String, String?, String?, String?>(
+    static let client = Statement<BookingID, String?, String, String?, String?>(
         "rht.client",
         """
         SELECT id FROM clients
-        WHERE name = $1 AND name_kana IS NOT DISTINCT FROM $2 AND email IS NOT DISTINCT FROM $3
-          AND phone IS NOT DISTINCT FROM $4 AND legal_or_natural_person = 'natural'
+        WHERE email = $1 AND name = $2 AND name_kana IS NOT DISTINCT FROM $3 AND phone IS NOT DISTINCT FROM $4
+          AND legal_or_natural_person = 'natural'
         ORDER BY created_at, id LIMIT 1
         """
+    ) { row in try row.next() }
+
+    static let lockReservation = Statement<String, Int32, BookingID>(
+        "rht.lock_reservation",
+        "SELECT status FROM reservations WHERE hotel_id = $1 AND id = $2 FOR UPDATE SKIP LOCKED"
+    ) { row in try row.next() }
+
+    static let hasReservation = Statement<Bool, Int32, BookingID>(
+        "rht.has_reservation", "SELECT EXISTS (SELECT FROM reservations WHERE hotel_id = $1 AND id = $2)"
     ) { row in try row.next() }
 
     static let insertClient = Statement<Void, BookingID, String, String?, String?, String?, Int32>(
@@ -214,12 +245,14 @@ private enum ReservationStatements {
         "rht.cancel_reservation",
         "UPDATE reservations SET status = 'cancelled', updated_by = $3 WHERE hotel_id = $1 AND id = $2")
 
-    static let cancelDetails = Statement<Void, Int32, BookingID, Int32>(
+    static let cancelDetails = Statement<ReleasedNight, Int32, BookingID, Int32>(
         "rht.cancel_details",
         """
         UPDATE reservation_details SET cancelled = gen_random_uuid(), billable = FALSE, updated_by = $3
         WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL
-        """)
+        RETURNING room_id, date
+        """
+    ) { row in ReleasedNight(room: try row.next(), night: try row.next()) }
 }
 
 /// A column of type void, which has no value.

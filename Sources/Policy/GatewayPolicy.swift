@@ -78,7 +78,7 @@ public struct GatewayPolicy: Sendable, Equatable {
         /// The bridge's unix socket, as an absolute path or relative to the working directory.
         public var socketPath: String
         /// The most connections one worker opens to it.
-        public var maximumConnections = 64
+        public var maximumConnections = 256
         /// The most requests that wait for one of them; further ones get 503 at once.
         public var maximumWaitingRequests = 1_000
         /// How long opening a connection may take.

@@ -28,13 +28,13 @@ public final class ReverseProxy {
         _ request: Request, content: [UInt8], extra: Fields = Fields(), dropping dropped: FieldNameSet = [],
         timeout: Duration? = nil, _ writer: consuming ResponseWriter
     ) async throws {
-        var head = request.head
+        let head = request.head
         // The content is here as a whole, so its length is told, however the client framed it.
-        head.framing = content.isEmpty && head.framing == .none ? .none : .length(UInt64(content.count))
+        let framing: BodyFraming = head.framing == .none ? .none : .length(UInt64(content.count))
         var bytes: [UInt8] = []
         bytes.reserveCapacity(1024 + content.count)
         Forwarding.appendRequest(
-            head, context: request.connection.forwarding, extra: extra, dropping: dropped, to: &bytes)
+            head, framing: framing, context: request.connection.forwarding, extra: extra, dropping: dropped, to: &bytes)
         bytes += content
 
         let exchange = try await upstream.send(bytes, method: head.method, timeout: timeout)

@@ -18,7 +18,7 @@ public struct Request {
 }
 
 /// What is the same for all requests of one connection.
-public struct ConnectionInfo: Sendable {
+public final class ConnectionInfo: Sendable {
     /// The client's address without port; empty on a unix-domain socket.
     public let peerAddress: String
 

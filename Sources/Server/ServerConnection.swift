@@ -81,9 +81,9 @@ final class ServerConnection {
             enter(.idle)
             serving: while true {
                 switch nextHead() {
-                case .request(let head):
-                    begin(head)
-                    try await respond(to: head)
+                case .request:
+                    begin()
+                    try await respond()
                 case .refusal(let problem):
                     refuse(problem)
                 case .incomplete:
@@ -128,7 +128,8 @@ final class ServerConnection {
 
     /// What the received bytes hold.
     private enum NextHead {
-        case request(RequestHead)
+        /// One that is in `head` now.
+        case request
         /// No acceptable request; nothing after it can be read.
         case refusal(Problem)
         case incomplete
@@ -138,8 +139,9 @@ final class ServerConnection {
         do {
             let step = try stream.withReadable { (input) throws(MessageError) in try parser.next(input) }
             stream.consume(step.consumed)
-            if case .head(let head) = step.event { return .request(head) }
-            return .incomplete
+            guard case .head(let head) = step.event else { return .incomplete }
+            self.head = head
+            return .request
         } catch {
             return .refusal(Problem(error))
         }
@@ -147,14 +149,14 @@ final class ServerConnection {
 
     /// Answers a request that could not be read; nothing else on the connection can be.
     private func refuse(_ problem: Problem) {
-        begin(nil)
+        head = nil
+        begin()
         server.metrics.refused.increment()
         mustClose = true
         send(problem)
     }
 
-    private func begin(_ head: RequestHead?) {
-        self.head = head
+    private func begin() {
         requests += 1
         response = .notBegun
         isRequestComplete = false
@@ -238,7 +240,8 @@ final class ServerConnection {
     // MARK: Answering
 
     @inline(__always)
-    private func respond(to head: RequestHead) async throws {
+    private func respond() async throws {
+        guard let head else { return }
         let started = Loop.monotonicNanoseconds
         server.metrics.begin()
         defer { server.metrics.end(nanoseconds: Loop.monotonicNanoseconds &- started) }
@@ -391,26 +394,5 @@ final class ServerConnection {
         case .write: stream.close()
         case .handler, .closing: break
         }
-    }
-}
-
-/// How the content of one request is coming along.
-private struct ContentProgress {
-    var received: UInt64 = 0
-    private var start: UInt64?
-
-    var hasBegun: Bool { start != nil }
-
-    mutating func begin(at nanoseconds: UInt64) { if start == nil { start = nanoseconds } }
-
-    /// How much longer the client may be waited for: what came so far has bought it time.
-    func timeLeft(at nanoseconds: UInt64, _ configuration: ServerConfiguration) -> Duration {
-        let elapsed = Duration.nanoseconds(Int64(nanoseconds &- (start ?? nanoseconds)))
-        var allowed = configuration.bodyTimeout
-        if configuration.minimumBodyRate > 0 {
-            let bought = Duration.seconds(Double(received) / Double(configuration.minimumBodyRate))
-            allowed = min(allowed, configuration.bodyRateGrace + bought)
-        }
-        return allowed - elapsed
     }
 }

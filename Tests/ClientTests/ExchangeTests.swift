@@ -4,7 +4,7 @@ import Testing
 
 @testable import Client
 
-@Suite("Exchanges")
+@Suite("Exchanges", .serialized)
 struct ExchangeTests {
     /// An upstream that closes the connection it has answered on when the next request comes, and answers on another.
     private static let closesOnReuse: FakeUpstream.Script = { connection in
@@ -64,7 +64,8 @@ struct ExchangeTests {
     @Test(
         "an answer that breaks off is broken",
         arguments: [
-            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf",
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf",
             "HTTP/1.1 200 OK\r\nContent-Le", "",
         ])
     func breaksOff(answer: String) async throws {
@@ -96,7 +97,9 @@ struct ExchangeTests {
         }
     }
 
-    @Test("an answer that is too slow is timed out, before its head and in its content", arguments: ["", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"])
+    @Test(
+        "an answer that is too slow is timed out, before its head and in its content",
+        arguments: ["", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"])
     func slow(answer: String) async throws {
         try await onLoop {
             let fake = try FakeUpstream { connection in
@@ -212,7 +215,8 @@ struct ExchangeTests {
         "an answer without content leaves the connection in step",
         arguments: [
             (HTTP.Method.head, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"),
-            (.get, "HTTP/1.1 204 No Content\r\n\r\n"), (.get, "HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\n\r\n"),
+            (.get, "HTTP/1.1 204 No Content\r\n\r\n"),
+            (.get, "HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\n\r\n"),
         ])
     func withoutContent(method: HTTP.Method, answer: String) async throws {
         try await onLoop {
@@ -239,7 +243,8 @@ struct ExchangeTests {
         try await onLoop {
             let fake = try FakeUpstream { connection in
                 #expect(try await connection.stream.fill())
-                try await connection.send("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+                try await connection.send(
+                    "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
                 // Hanging up with bytes unread resets the connection; reading on does not.
                 if hangsUp { try await Loop.sleep(for: .milliseconds(50)) } else { try await connection.end() }
             }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Client
 
-@Suite("The pool")
+@Suite("The pool", .serialized)
 struct PoolTests {
     @Test("a connection is used again")
     func reuse() async throws {
@@ -23,7 +23,10 @@ struct PoolTests {
     func bound() async throws {
         try await onLoop {
             let fake = try FakeUpstream(FakeUpstream.answering(okay))
-            let upstream = Upstream(fake) { $0.maximumConnections = 3 }
+            let upstream = Upstream(fake) {
+                $0.maximumConnections = 3
+                $0.connectTimeout = .seconds(10)
+            }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<50 { group.addTask { _ = try await upstream.fetch() } }
                 try await group.waitForAll()
@@ -73,7 +76,10 @@ struct PoolTests {
                     try await connection.send(okay)
                 }
             }
-            let upstream = Upstream(fake) { $0.maximumConnections = 1 }
+            let upstream = Upstream(fake) {
+                $0.maximumConnections = 1
+                $0.connectTimeout = .seconds(10)
+            }
             async let first = upstream.fetch()
             try await eventually { fake.requests.count == 1 }
             let waiting = Task(executorPreference: LoopExecutor.shared) { try await upstream.fetch() }
@@ -148,7 +154,9 @@ struct PoolTests {
                 try await connection.send("HTTP/1.1 \(status.value)\r\nContent-Length: 0\r\n\r\n")
             }
             let upstream = Upstream(fake) { $0.healthCheckInterval = .milliseconds(5) }
-            let checking = Task(executorPreference: LoopExecutor.shared) { await upstream.checkHealth(path: "/healthz") }
+            let checking = Task(executorPreference: LoopExecutor.shared) {
+                await upstream.checkHealth(path: "/healthz")
+            }
             try await eventually { fake.requests.count > 3 }
             #expect(upstream.isHealthy)
             status.value = "503 Service Unavailable"
@@ -174,11 +182,14 @@ struct PoolTests {
             let upstream = Upstream(fake) {
                 $0.maximumConnections = 1
                 $0.maximumWaiting = 0
+                $0.connectTimeout = .seconds(10)
                 $0.healthCheckInterval = .milliseconds(1)
                 $0.responseTimeout = .milliseconds(300)
             }
             async let busy = upstream.failure()
-            let checking = Task(executorPreference: LoopExecutor.shared) { await upstream.checkHealth(path: "/healthz") }
+            let checking = Task(executorPreference: LoopExecutor.shared) {
+                await upstream.checkHealth(path: "/healthz")
+            }
             try await eventually { fake.accepted > 20 }
             #expect(upstream.isHealthy)
             #expect(await busy == .timedOut)

@@ -2,7 +2,7 @@ import HTTP
 import Loop
 import Testing
 
-@Suite("Forwarding")
+@Suite("Forwarding", .serialized)
 struct ForwardingTests {
     @Test("hop-by-hop and forged fields do not pass to the upstream")
     func requestFields() async throws {

@@ -28,6 +28,8 @@ final class FakeUpstream {
     let endpoint: Endpoint
     fileprivate(set) var requests: [String] = []
     fileprivate(set) var sent = 0
+    /// How many connections have ended.
+    private(set) var ended = 0
     private let listener: Listener
     private var running: Task<Void, Never>?
 
@@ -42,14 +44,17 @@ final class FakeUpstream {
         await withDiscardingTaskGroup { group in
             while let stream = try? await listener.next() {
                 let connection = FakeConnection(stream, self)
-                group.addTask {
-                    // A script may end by the proxy's hanging up.
-                    try? await script(connection)
-                    await connection.stream.close()
-                }
+                group.addTask { await self.play(script, connection) }
             }
             group.cancelAll()
         }
+    }
+
+    private func play(_ script: Script, _ connection: FakeConnection) async {
+        // A script may end by the proxy's hanging up.
+        try? await script(connection)
+        connection.stream.close()
+        ended += 1
     }
 
     func stop() async {

@@ -4,7 +4,7 @@ import Server
 import Telemetry
 import Testing
 
-@Suite("Handlers")
+@Suite("Handlers", .serialized)
 struct HandlerTests {
     private struct Secret: Error, CustomStringConvertible {
         let description = "password is hunter2"
@@ -164,7 +164,8 @@ struct HandlerTests {
             #expect(try await client.exchange(.request("GET", "/healthz")).content == "ok\n")
             let readiness = try await client.exchange(.request("GET", "/readyz"))
             #expect(readiness.status == (reason == nil ? .ok : .serviceUnavailable))
-            #expect(try await client.exchange(.request("GET", "/metrics")).content.contains("# TYPE drawbridge_server_"))
+            #expect(
+                try await client.exchange(.request("GET", "/metrics")).content.contains("# TYPE drawbridge_server_"))
             #expect(try await client.exchange(.request("GET", "/other")).status == .notFound)
             #expect(try await client.exchange(.request("POST", "/healthz")).head.fields[.allow] == "GET, HEAD")
             await server.stop()

@@ -3,7 +3,7 @@ import Loop
 import Server
 import Testing
 
-@Suite("Bounds and malformed requests")
+@Suite("Bounds and malformed requests", .serialized)
 struct LimitTests {
     struct Refused: Sendable, CustomTestStringConvertible {
         let name: String

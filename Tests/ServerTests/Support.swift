@@ -39,6 +39,9 @@ final class ClosureHandler: Handler {
 final class TestServer {
     let name = "test-\(UInt64.random(in: 0 ... .max))"
     let endpoint: Endpoint
+    /// What secured connections have received.
+    let received = Received()
+    private let isSecured: Bool
     private let server: Server
     private let running: Task<Void, Never>
 
@@ -49,9 +52,10 @@ final class TestServer {
         var configuration = ServerConfiguration()
         configuration.closeTimeout = .milliseconds(300)
         configure(&configuration)
+        let makeSecurity: @OnLoop @Sendable () throws -> any StreamSecurity = { [received] in XORSecurity(received) }
         let server = Server(
             name: name, configuration: configuration, handler: ClosureHandler(body),
-            makeSecurity: isSecured ? XORSecurity.init : nil)
+            makeSecurity: isSecured ? makeSecurity : nil)
         let listener: Listener
         if unix {
             let path = "/tmp/\(name).sock"
@@ -63,11 +67,14 @@ final class TestServer {
             listener = try Listener(socket)
         }
         self.server = server
+        self.isSecured = isSecured
         running = Task(executorPreference: LoopExecutor.shared) { await server.run(listener) }
     }
 
-    convenience init(unix: Bool = false, configuration: (inout ServerConfiguration) -> Void) throws {
-        try self.init(unix: unix, configuration: configuration, ClosureHandler.echo)
+    convenience init(
+        unix: Bool = false, isSecured: Bool = false, configuration: (inout ServerConfiguration) -> Void
+    ) throws {
+        try self.init(unix: unix, isSecured: isSecured, configuration: configuration, ClosureHandler.echo)
     }
 
     convenience init(unix: Bool = false, isSecured: Bool = false, _ body: @escaping ClosureHandler.Body) throws {
@@ -79,7 +86,9 @@ final class TestServer {
     }
 
     func connect() async throws -> TestClient {
-        TestClient(try await Stream.connect(to: endpoint, timeout: .seconds(10)))
+        let stream = try await Stream.connect(to: endpoint, timeout: .seconds(10))
+        if isSecured { stream.security = XORSecurity() }
+        return TestClient(stream)
     }
 
     /// Sends `text`, ends the sending side as our own streams never do, and returns all that comes back.
@@ -102,7 +111,9 @@ final class TestServer {
             shutdown(descriptor, Int32(SHUT_WR))
             var received: [UInt8] = []
             var buffer = [UInt8](repeating: 0, count: 4096)
-            while case let count = recv(descriptor, &buffer, buffer.count, 0), count > 0 { received += buffer[..<count] }
+            while case let count = recv(descriptor, &buffer, buffer.count, 0), count > 0 {
+                received += buffer[..<count]
+            }
             return String(decoding: received, as: UTF8.self)
         }
     }
@@ -199,6 +210,12 @@ func eventually(_ condition: @OnLoop () -> Bool) async throws {
     while !condition() { try await Loop.sleep(for: .milliseconds(1)) }
 }
 
+/// Counts bytes.
+@OnLoop
+final class Received {
+    var bytes = 0
+}
+
 /// A security layer that only shows that everything passes through it: each byte is inverted by a key.
 @OnLoop
 final class XORSecurity: StreamSecurity {
@@ -207,8 +224,12 @@ final class XORSecurity: StreamSecurity {
     private static let goodbye: UInt8 = 0xFF
 
     private(set) var isClosedByPeer = false
+    private let received: Received?
+
+    init(_ received: Received? = nil) { self.received = received }
 
     func receive(_ ciphertext: UnsafeRawBufferPointer, plaintext: inout [UInt8], outgoing: inout [UInt8]) throws {
+        received?.bytes += ciphertext.count
         for byte in ciphertext {
             if byte == Self.goodbye { isClosedByPeer = true } else { plaintext.append(byte ^ Self.key) }
         }
@@ -223,7 +244,9 @@ final class XORSecurity: StreamSecurity {
 
 extension String {
     /// A request without content.
-    static func request(_ method: String = "GET", _ path: String = "/", version: String = "1.1", _ fields: String...) -> String {
+    static func request(_ method: String = "GET", _ path: String = "/", version: String = "1.1", _ fields: String...)
+        -> String
+    {
         "\(method) \(path) HTTP/\(version)\r\nHost: test\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n"
     }
 }

@@ -3,17 +3,17 @@ import Loop
 import Server
 import Testing
 
-@Suite("Slow clients")
+@Suite("Slow clients", .serialized)
 struct TimeoutTests {
     @Test("a head that comes byte by byte is answered 408 and the connection closed")
     func dribbledHead() async throws {
         try await onLoop {
-            let server = try TestServer { $0.headTimeout = .milliseconds(200) }
+            let server = try TestServer { $0.headTimeout = .milliseconds(400) }
             let client = try await server.connect()
             let dribbling = Task {
                 for byte in String.request().utf8.dropLast() {
                     try await client.stream.write([byte])
-                    try await Loop.sleep(for: .milliseconds(20))
+                    try await Loop.sleep(for: .milliseconds(40))
                 }
             }
             let answer = try await client.receive()
@@ -107,7 +107,8 @@ struct TimeoutTests {
                 $0.minimumBodyRate = 0
             }
             let client = try await server.connect()
-            let answer = try await client.exchange(.request("POST", "/", "Transfer-Encoding: chunked") + "4\r\nfour\r\n")
+            let answer = try await client.exchange(
+                .request("POST", "/", "Transfer-Encoding: chunked") + "4\r\nfour\r\n")
             #expect(answer.status == .requestTimeout)
             await server.stop()
         }

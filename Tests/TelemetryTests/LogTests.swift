@@ -34,7 +34,10 @@ struct LogTests {
         #expect(line("message", ["long": long]).hasSuffix(String(repeating: "x", count: 256) + "…\"}"))
         let text = line(
             "message",
-            ["a": .init(String(repeating: "\u{1}", count: 600)), "b": .init(String(repeating: "\u{1}", count: 600)), "c": 1])
+            [
+                "a": .init(String(repeating: "\u{1}", count: 600)), "b": .init(String(repeating: "\u{1}", count: 600)),
+                "c": 1,
+            ])
         #expect(text.utf8.count < Log.lineBound)
         #expect(!text.contains(#""b":"#))
         #expect(text.hasSuffix(#","c":1}"#))

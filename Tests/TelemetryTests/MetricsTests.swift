@@ -65,8 +65,10 @@ struct MetricsTests {
     @Test("merging tells each family once, with the series of all")
     @OnLoop
     func merge() {
-        let first = "# HELP a A.\n# TYPE a counter\na{process=\"1\"} 1\n# HELP b B.\n# TYPE b gauge\nb{process=\"1\"} 2\n"
-        let second = "# HELP b B.\n# TYPE b gauge\nb{process=\"2\"} 3\n# HELP a A.\n# TYPE a counter\na{process=\"2\"} 4\n"
+        let first =
+            "# HELP a A.\n# TYPE a counter\na{process=\"1\"} 1\n# HELP b B.\n# TYPE b gauge\nb{process=\"1\"} 2\n"
+        let second =
+            "# HELP b B.\n# TYPE b gauge\nb{process=\"2\"} 3\n# HELP a A.\n# TYPE a counter\na{process=\"2\"} 4\n"
         let merged = String(decoding: Metrics.merge([Array(first.utf8), Array(second.utf8)]), as: UTF8.self)
         #expect(
             merged == """

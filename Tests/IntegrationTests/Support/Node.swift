@@ -1,0 +1,189 @@
+import Cryptography
+import Glibc
+import JSONText
+import Loop
+import Stay
+import TLS
+import Testing
+
+/// A whole installation of the tests' own: `drawbridge up` with the real gateway, bridge and PostgreSQL, in a home of its
+/// own on free ports.
+@OnLoop
+final class Node {
+    /// For the tests that break nothing; each takes nights of its own.
+    static func shared() async throws -> Node {
+        if let starting { return try await starting.value }
+        let task = Task {
+            let node = try Node()
+            try await node.start()
+            return node
+        }
+        starting = task
+        return try await task.value
+    }
+
+    private static var starting: Task<Node, any Error>?
+
+    let home: String
+    private let directory: String
+    private var child: ChildProcess?
+    private var variables: [String: String] = [:]
+
+    init() throws {
+        var template = Array("/tmp/dbi-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        directory = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        // The database's user must get through where tests run as root.
+        chmod(directory, 0o711)
+        home = "\(directory)/home"
+    }
+
+    deinit { Files.removeTree(directory) }
+
+    // MARK: Running it
+
+    /// Starts it, and waits until it says that it is ready.
+    func start() async throws {
+        let offset = log.utf8.count
+        let output = open("\(directory)/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        defer { close(output) }
+        // Told by the kernel when the tests are gone, even by kill -9.
+        let child = try ChildProcess(
+            "/usr/bin/env",
+            [
+                "setpriv", "--pdeathsig", "TERM", "--", "\(Self.programs)/drawbridge", "up", "--workers", "2",
+                "--config", "\(Self.package)/Policies",
+            ],
+            environment: [
+                "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "DRAWBRIDGE_HOME": home,
+                "DRAWBRIDGE_PORT": "0", "DRAWBRIDGE_ADMIN_PORT": "0", "DRAWBRIDGE_LOG_LEVEL": "debug",
+            ],
+            descriptors: [.null, .inherit(output), .inherit(output)])
+        self.child = child
+        Leftovers.add(child.processID, directory)
+        try await wait("drawbridge is ready", for: .seconds(120)) { [self] in
+            try #require(child.isRunning, "drawbridge up ended: \(log)")
+            return log.utf8.dropFirst(offset).split(separator: UInt8(ascii: "\n"))
+                .contains { String($0) == "drawbridge is ready" }
+        }
+        for line in Files.text("\(home)/demo.env").split(separator: "\n") {
+            let parts = line.split(separator: "=", maxSplits: 1)
+            variables[String(parts[0])] = parts.count == 2 ? String(parts[1]) : ""
+        }
+    }
+
+    func signal(_ number: Int32) { child?.send(signal: number) }
+
+    /// Asks it to end by a signal, and waits for that.
+    func stop(_ number: Int32 = SIGTERM) async throws -> ChildProcess.Exit {
+        let child = try #require(self.child)
+        child.send(signal: number)
+        let exit = try await Loop.withDeadline(.seconds(60), "stop") { try await child.waitForExit() }
+        Leftovers.remove(child.processID)
+        self.child = nil
+        return exit
+    }
+
+    /// Everything its processes have said so far.
+    var log: String { Files.text("\(directory)/log") }
+
+    /// The process number of one of its processes, such as `bridge` or `gateway-0`, from the last time it got ready.
+    func processID(_ slot: String) throws -> Int32 {
+        for line in log.split(separator: "\n").reversed() where line.contains("\"message\":\"process is ready\"") {
+            let entry = try JSONValue(parsing: Array(line.utf8))
+            if entry["slot"]?.string == slot, let id = entry["pid"]?.integer { return Int32(id) }
+        }
+        throw LoopError(.unreachable, "find process")
+    }
+
+    /// Living processes that belong to this installation.
+    var processes: [Int32] {
+        Files.names(in: "/proc").compactMap { Int32($0) }.filter { id in
+            Files.text("/proc/\(id)/cmdline").contains(directory)
+        }
+    }
+
+    // MARK: Talking to it
+
+    /// The gateway as clients reach it.
+    var gateway: HTTPClient {
+        get throws { try gateway() }
+    }
+
+    func gateway(_ versions: ClosedRange<TLSVersion> = .tls12 ... .tls13) throws -> HTTPClient {
+        HTTPClient(
+            endpoint: .tcp(address: "127.0.0.1", port: try port("GATEWAY_URL")), host: "localhost",
+            security: try TLSClientContext(authoritiesPath: "\(home)/tls/certificate.pem", versions: versions))
+    }
+
+    /// The node's own address for health, readiness and metrics.
+    var admin: HTTPClient {
+        get throws {
+            HTTPClient(endpoint: .tcp(address: "127.0.0.1", port: try port("ADMIN_URL")), host: "localhost")
+        }
+    }
+
+    /// A socket of one process, such as `bridge` or `gateway-0.admin`.
+    func socket(_ name: String) -> HTTPClient {
+        HTTPClient(endpoint: .unix(path: "\(home)/run/\(name).sock"), host: "localhost")
+    }
+
+    func port(_ variable: String) throws -> UInt16 {
+        try #require(variables[variable]?.split(separator: ":").last.flatMap { UInt16($0) })
+    }
+
+    func variable(_ name: String) throws -> String { try #require(variables[name]) }
+
+    /// A token of the installation's own issuer, changed as the test wants it.
+    func token(_ change: (inout Token) -> Void = { _ in }) throws -> String {
+        var token = Token()
+        change(&token)
+        let pem = try #require(Files.read("\(home)/keys/demo-issuer.private.pem"))
+        return token.signed(try P256PrivateKey(pem: pem.span))
+    }
+
+    /// Asks the gateway with a token that may do everything.
+    func get(_ target: String) async throws -> Answer { try await gateway.send(.get(target, try token())) }
+
+    /// Books with a token that may do everything.
+    func book(_ booking: BookingBody, key: String? = nil) async throws -> Answer {
+        try await gateway.send(request(booking, key: key))
+    }
+
+    func request(_ booking: BookingBody, key: String? = nil) throws -> TestRequest {
+        let request = TestRequest.post("/api/booking-engine/bookings", try token(), json: booking.json)
+        return key.map { request.with("Idempotency-Key", $0) } ?? request
+    }
+
+    /// Rooms of a type that are free for a stay, as availability says.
+    func available(_ hotel: Int, _ type: Int, _ stay: TestStay) async throws -> Int {
+        let answer = try await get("\(stay.availability(hotel))&room_type_id=\(type)")
+        return try #require(answer.integer("room_types.0.available"), "\(answer.status) \(answer.text)")
+    }
+
+    /// The rows of a query on the PMS's database, as text.
+    func rows(_ query: String) async throws -> [[String]] {
+        let result = try await Files.run(
+            ["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", try variable("DATABASE_URL"), "-c", query])
+        try #require(result.exit.isSuccess, "\(result.output)")
+        return result.output.split(separator: "\n").map {
+            $0.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
+        }
+    }
+
+    /// The one value of a query.
+    func value(_ query: String) async throws -> String { try #require(try await rows(query).first?.first) }
+
+    // MARK: Where things are
+
+    /// Where the tests were built, the programs were too.
+    private static let programs: String = {
+        var path = [CChar](repeating: 0, count: 4096)
+        guard realpath("/proc/self/exe", &path) != nil else { return "." }
+        return path.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+            .split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+    }()
+
+    static let package = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4)
+        .joined(separator: "/")
+}

@@ -23,7 +23,7 @@ struct BookingResource {
         guard let id = body.hotel else { throw body.invalidHotel() }
         guard call.identity.hotelIDs.includes(id) else { throw BridgeError.foreignHotel }
         guard let hotel = hotels[id] else { throw body.invalidHotel() }
-        let client = call.identity.client
+        let client = call.identity.clientKey
         let key = try key(of: call)
         do {
             let request = try body.validate(

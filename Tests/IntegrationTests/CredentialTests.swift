@@ -35,7 +35,9 @@ struct CredentialTests {
             // Why is nobody's business.
             #expect(answer.string("detail") == "Valid credentials are needed")
         }
-        for fields in [[("Authorization", "Basic eDp5")], [("Authorization", "Bearer \(good)"), ("Authorization", "x")]] {
+        for fields in [
+            [("Authorization", "Basic eDp5")], [("Authorization", "Bearer \(good)"), ("Authorization", "x")],
+        ] {
             expectProblem(try await node.gateway.send(TestRequest(target: Self.hotels, fields: fields)), 401)
         }
     }
@@ -71,7 +73,9 @@ struct CredentialTests {
         #expect(list.elements("hotels").compactMap { $0["hotel_id"]?.integer } == [2])
         #expect(try await node.gateway.send(.get("\(Self.hotels)/2", token)).status == 200)
         // Whether such a hotel exists is not told either.
-        for target in ["\(Self.hotels)/1", "\(Self.hotels)/99", "/api/booking-engine/room-types/1", stay.availability(1)] {
+        for target in [
+            "\(Self.hotels)/1", "\(Self.hotels)/99", "/api/booking-engine/room-types/1", stay.availability(1),
+        ] {
             expectProblem(try await node.gateway.send(.get(target, token)), 403, "foreign-hotel")
         }
         let foreign = BookingBody(stay, hotel: 1, type: 11)
@@ -100,7 +104,10 @@ struct CredentialTests {
         for fields in [
             [("Drawbridge-Identity", forged), ("X-Request-Id", id)], [("drawbridge-identity", forged)],
             [("X-Request-Id", id)], [("Connection", "Drawbridge-Identity, X-Request-Id")],
-            [("Forwarded", "for=127.0.0.1;by=bridge"), ("X-Forwarded-For", "127.0.0.1"), ("X-Forwarded-Proto", "http")],
+            [
+                ("Forwarded", "for=127.0.0.1;by=bridge"), ("X-Forwarded-For", "127.0.0.1"),
+                ("X-Forwarded-Proto", "http"),
+            ],
         ] {
             let answer = try await node.gateway.send(TestRequest(target: Self.hotels, token: token, fields: fields))
             #expect(answer.status == 200, "\(answer.text)")
@@ -120,7 +127,7 @@ struct CredentialTests {
         let text = Files.text("\(node.home)/keys/hop.key").split(separator: "\n")[0]
         let key = try #require(Base64.standard.decode(String(text)))
         let identity = Identity(
-            subject: "test", client: "test", scopes: Scopes([.hotelRead]), hotelIDs: .all, method: .jwt)
+            issuer: "test", subject: "test", client: "test", scopes: Scopes([.hotelRead]), hotelIDs: .all, method: .jwt)
         return try HopIdentity(key: key.span).sign(
             identity, requestID: id, method: method, target: Array(target.utf8).span, now: Int64(Loop.unixTime) - age)
     }
@@ -150,8 +157,8 @@ struct CredentialTests {
         ]
         for (number, request) in refused.enumerated() {
             let answer = try await bridge.send(request)
-            #expect(answer.status == 401, "\(number)")
-            if request.method == "GET" { expectProblem(answer, 401, "unauthorized") }
+            #expect(answer.status == 421, "\(number)")
+            if request.method == "GET" { expectProblem(answer, 421, "misdirected-request") }
         }
         // Health is all it tells a stranger, and that is nothing.
         #expect(try await bridge.send(.get("/healthz")).text == "ok\n")

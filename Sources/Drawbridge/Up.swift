@@ -41,6 +41,7 @@ struct Up {
         if options.config != nil { try PolicyLocation.remember(config, home: home) }
         let secrets = try Secrets.prepare(home)
         try await Certificate.prepare(home, tools: tools)
+        let isSelfSigned = try await Certificate.isSelfSigned(home, tools: tools)
         let policies = PolicyDirectory(path: config, installation: home.path)
         try policies.check()
         let policy = try policies.gateway()
@@ -76,7 +77,8 @@ struct Up {
         stages.append(
             step("demo.env") {
                 let demo = DemoEnvironment(
-                    home: home, sockets: sockets, secrets: secrets, databaseURL: databaseURL, isDemo: cluster != nil)
+                    home: home, sockets: sockets, secrets: secrets, databaseURL: cluster?.url(secrets),
+                    isSelfSigned: isSelfSigned)
                 try demo.file.write(to: home.environmentFile)
             })
         group = ServiceGroup("drawbridge", stages)

@@ -18,8 +18,14 @@ public final class BoundedLog: Service {
 
     init(path: String) throws {
         self.path = path
-        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw File.failure(path) }
+        descriptor = try Self.open(path)
+    }
+
+    nonisolated static func open(_ path: String) throws -> Int32 {
+        guard let descriptor = try File.open(path, O_RDWR | O_CREAT | O_APPEND, mode: 0o600, ownership: .own) else {
+            throw File.failure(path)
+        }
+        return descriptor
     }
 
     deinit { close(descriptor) }

@@ -39,6 +39,12 @@ public enum Certificate {
             .isSuccess
     }
 
+    /// Whether the home's certificate is one that was made here, which no client believes by itself.
+    @OnLoop
+    public static func isSelfSigned(_ home: Home, tools: Tools) async throws -> Bool {
+        try await isOurs(home.certificateFile, tools: tools)
+    }
+
     @OnLoop
     private static func isOurs(_ path: String, tools: Tools) async throws -> Bool {
         try await tools.require(["openssl", "x509", "-in", path, "-noout", "-issuer"]).contains(organization)

@@ -40,22 +40,103 @@ struct Database {
     }
 }
 
-/// A PostgreSQL connection URI in two: the password, and the rest, which may be seen by other users.
+/// A PostgreSQL connection string in two, as libpq reads it: the password, and the rest, which may be seen by others.
 struct ConnectionString: Equatable {
-    let password: String?
-    let rest: String
+    private(set) var password: String?
+    private(set) var rest: String
 
-    /// Anything but a URI with a password before its hosts is left as it is.
+    /// - Parameter text: a URI, or keywords and values.
     init(_ text: String) {
-        guard let scheme = text.firstRange(of: "://"),
-            let at = text[scheme.upperBound...].prefix(while: { $0 != "/" && $0 != "?" }).lastIndex(of: "@"),
-            let colon = text[scheme.upperBound..<at].firstIndex(of: ":")
-        else {
-            password = nil
-            rest = text
-            return
+        rest = text
+        if text.hasPrefix("postgresql://") || text.hasPrefix("postgres://") {
+            partURI()
+        } else if text.contains("=") {
+            partKeywords()
         }
-        password = PercentEncoding.decode(text[text.index(after: colon)..<at])
-        rest = String(text[..<colon] + text[at...])
+    }
+
+    /// The key of a client certificate may have a password too; libpq takes it from nowhere but here, so psql does
+    /// without it rather than show it.
+    private static let secretKeywords = ["password", "sslpassword"]
+
+    private mutating func partURI() {
+        let text = rest
+        let start = text.firstRange(of: "://")!.upperBound
+        var location = text[start...]
+        var credentials: Substring = ""
+        // A question mark may stand in a password as it is.
+        if let end = location.firstIndex(where: { $0 == "@" || $0 == "/" }), location[end] == "@" {
+            credentials = location[..<end]
+            location = location[end...]
+        }
+        if let colon = credentials.firstIndex(of: ":") {
+            password = PercentEncoding.decode(credentials[credentials.index(after: colon)...])
+            credentials = credentials[..<colon]
+        }
+        var query = ""
+        if let mark = location.firstIndex(of: "?") {
+            let kept = location[location.index(after: mark)...].split(separator: "&").filter { keep($0) }
+            query = kept.isEmpty ? "" : "?" + kept.joined(separator: "&")
+            location = location[..<mark]
+        }
+        rest = text[..<start] + credentials + location + query
+    }
+
+    /// Takes the password from a parameter of a URI; whether the parameter may be shown.
+    private mutating func keep(_ parameter: Substring) -> Bool {
+        let parts = parameter.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let name = PercentEncoding.decode(parts[0])
+        guard Self.secretKeywords.contains(name) else { return true }
+        if name == "password" { password = parts.count > 1 ? PercentEncoding.decode(parts[1]) : nil }
+        return false
+    }
+
+    private mutating func partKeywords() {
+        var text = rest[...]
+        var kept: [Substring] = []
+        while let start = text.firstIndex(where: { !$0.isWhitespace }) {
+            text = text[start...]
+            let whole = text
+            let name = text.prefix { $0 != "=" && !$0.isWhitespace }
+            text = text[name.endIndex...].drop(while: \.isWhitespace)
+            var value: String?
+            if text.first == "=" {
+                text = text.dropFirst().drop(while: \.isWhitespace)
+                value = Self.takeValue(&text)
+            }
+            if Self.secretKeywords.contains(String(name)) {
+                if name == "password" { password = value }
+            } else {
+                kept.append(whole[..<text.startIndex])
+            }
+        }
+        guard kept.count > 0 || password != nil else { return }
+        rest = kept.map { String($0).trimmingSpaces }.joined(separator: " ")
+    }
+
+    /// A bare value ends at a space, one in quotes at the next quote; a backslash takes the character after it as it is.
+    private static func takeValue(_ text: inout Substring) -> String {
+        var value = ""
+        let isQuoted = text.first == "'"
+        if isQuoted { text.removeFirst() }
+        while let character = text.first {
+            if !isQuoted, character.isWhitespace { break }
+            text.removeFirst()
+            if isQuoted, character == "'" { break }
+            if character == "\\" {
+                if let escaped = text.popFirst() { value.append(escaped) }
+            } else {
+                value.append(character)
+            }
+        }
+        return value
+    }
+}
+
+extension String {
+    fileprivate var trimmingSpaces: String {
+        var text = self[...]
+        while text.last?.isWhitespace == true { text.removeLast() }
+        return String(text)
     }
 }

@@ -7,17 +7,22 @@ public struct DemoEnvironment: Sendable {
     public let file: EnvironmentFile
 
     /// - Parameters:
-    ///   - isDemo: whether the database is the private one, whose hotels and API keys are known.
+    ///   - databaseURL: the private database's, whose hotels and API keys are known; `nil` for any other.
+    ///   - isSelfSigned: whether clients must be told to believe the certificate.
     @OnLoop
-    public init(home: Home, sockets: GatewaySockets, secrets: Secrets, databaseURL: String, isDemo: Bool) {
+    public init(home: Home, sockets: GatewaySockets, secrets: Secrets, databaseURL: String?, isSelfSigned: Bool) {
         var file = EnvironmentFile()
         file.set("GATEWAY_URL", "\(sockets.isSecure ? "https" : "http")://localhost:\(sockets.port)")
-        file.set("GATEWAY_CA", home.certificateFile)
+        file.set("GATEWAY_CA", databaseURL != nil || isSelfSigned ? home.certificateFile : nil)
         file.set("ADMIN_URL", "http://127.0.0.1:\(sockets.adminPort)")
-        file.set("HOTEL_ID", isDemo ? "1" : nil)
-        file.set("BOOKING_ENGINE_TOKEN", DemoToken.make(secrets.issuerKey, unixTime: Int(Loop.unixTime)))
-        for key in DemoAPIKey.allCases { file.set(key.variable, isDemo ? secrets.apiKeys[key] : nil) }
-        file.set("DATABASE_URL", databaseURL)
+        if let databaseURL {
+            file.set("HOTEL_ID", "1")
+            file.set("BOOKING_ENGINE_TOKEN", DemoToken.make(secrets.issuerKey, unixTime: Int(Loop.unixTime)))
+            for key in DemoAPIKey.allCases { file.set(key.variable, secrets.apiKeys[key]) }
+            file.set("DATABASE_URL", databaseURL)
+        } else {
+            file.comment = ["No token, key or DATABASE_URL: the database holds real hotels."]
+        }
         self.file = file
     }
 

@@ -3,6 +3,9 @@ public struct EnvironmentFile: Sendable, Equatable {
     /// Names and values in order.
     public private(set) var variables: [(name: String, value: String)] = []
 
+    /// A comment in front of them, one line each.
+    public var comment: [String] = []
+
     /// An empty file.
     public init() {}
 
@@ -13,7 +16,7 @@ public struct EnvironmentFile: Sendable, Equatable {
 
     /// The file's text: one assignment a line, quoted where a shell would read the value otherwise.
     public var text: String {
-        variables.map { "\($0.name)=\(Self.quote($0.value))\n" }.joined()
+        comment.map { "# \($0)\n" }.joined() + variables.map { "\($0.name)=\(Self.quote($0.value))\n" }.joined()
     }
 
     /// Writes the file for its owner alone, replacing it in one step.

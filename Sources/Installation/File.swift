@@ -1,24 +1,37 @@
 internal import Glibc
 
 /// Small files and directories of an installation. Errors carry the system's words.
+///
+/// `drawbridge up` may run as root where others own directories: nothing here follows a symbolic link that stands in a
+/// file's own place, waits for a pipe's other end, or believes a file that is somebody else's.
 enum File {
-    /// The bytes of a file; `nil` when there is none.
-    static func read(_ path: String) throws -> [UInt8]? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            if errno == ENOENT { return nil }
-            throw failure(path)
-        }
-        defer { close(descriptor) }
-        return try readAll(descriptor, path)
+    /// The most that `read` takes.
+    static let readBound = 1 << 20
+
+    /// Who must have made a file.
+    enum Ownership {
+        /// This process's user, and nobody else may write to it.
+        case own
+        case anybody
     }
 
-    static func readText(_ path: String) throws -> String? {
-        try read(path).map { String(decoding: $0, as: UTF8.self) }
+    /// The bytes of a regular file; `nil` when there is none.
+    ///
+    /// - Parameter bound: the most bytes it may have.
+    static func read(
+        _ path: String, ownership: Ownership = .anybody, bound: Int = readBound
+    ) throws -> [UInt8]? {
+        guard let descriptor = try open(path, O_RDONLY, ownership: ownership) else { return nil }
+        defer { close(descriptor) }
+        return try readAll(descriptor, path, bound: bound)
+    }
+
+    static func readText(_ path: String, ownership: Ownership = .anybody) throws -> String? {
+        try read(path, ownership: ownership).map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// Everything from where the descriptor stands to the end.
-    static func readAll(_ descriptor: Int32, _ path: String) throws -> [UInt8] {
+    static func readAll(_ descriptor: Int32, _ path: String, bound: Int = .max) throws -> [UInt8] {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 16 << 10)
         while true {
@@ -26,6 +39,43 @@ enum File {
             guard count >= 0 else { throw failure(path) }
             if count == 0 { return bytes }
             bytes += chunk[..<count]
+            guard bytes.count <= bound else { throw InstallationError("\(path) has more than \(bound) bytes") }
+        }
+    }
+
+    /// Opens a regular file; `nil` when there is none.
+    static func open(_ path: String, _ flags: Int32, mode: mode_t = 0, ownership: Ownership) throws -> Int32? {
+        let descriptor = Glibc.open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode)
+        guard descriptor >= 0 else {
+            switch errno {
+            case ENOENT: return nil
+            case ELOOP: throw InstallationError("\(path) is a symbolic link", remedy: "put the file itself there")
+            default: throw failure(path)
+            }
+        }
+        do {
+            var status = stat()
+            guard fstat(descriptor, &status) == 0 else { throw failure(path) }
+            guard status.st_mode & S_IFMT == S_IFREG else {
+                throw InstallationError("\(path) is no regular file", remedy: "remove it")
+            }
+            if ownership == .own { try requireOwn(status, path) }
+            return descriptor
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    /// Refuses what another user owns or may write to: they would decide what this user does.
+    private static func requireOwn(_ status: stat, _ path: String, or owner: SystemUser? = nil) throws {
+        guard status.st_uid == geteuid() || status.st_uid == owner?.id else {
+            throw InstallationError(
+                "\(path) belongs to somebody else (user \(status.st_uid))",
+                remedy: "run as that user, remove it, or choose another home by \(Home.variable)")
+        }
+        guard status.st_mode & 0o022 == 0 else {
+            throw InstallationError("others may write to \(path)", remedy: "chmod go-w \(path)")
         }
     }
 
@@ -35,7 +85,7 @@ enum File {
     static func write(_ bytes: [UInt8], to path: String, mode: mode_t, owner: SystemUser? = nil) throws {
         let temporary = "\(path).new"
         unlink(temporary)
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
+        let descriptor = Glibc.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw failure(temporary) }
         defer { close(descriptor) }
         do {
@@ -66,13 +116,37 @@ enum File {
         }
     }
 
-    /// Makes a directory and those above it; leaves one alone that is there.
-    static func makeDirectory(_ path: String, mode: mode_t) throws {
-        if isDirectory(path) { return }
+    /// Makes a directory and those above it. One that is there keeps its mode, but must be a directory, not a link to
+    /// one, of this user or `owner`, that nobody else may write to.
+    ///
+    /// - Parameter owner: who gets the directory, where that is somebody else.
+    static func makeDirectory(_ path: String, mode: mode_t, owner: SystemUser? = nil) throws {
+        try makeAncestors(of: path)
+        let isNew = mkdir(path, mode) == 0
+        guard isNew || errno == EEXIST else { throw failure(path) }
+        var status = stat()
+        guard lstat(path, &status) == 0 else { throw failure(path) }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            throw InstallationError("\(path) is no directory, or a link to one", remedy: "remove it")
+        }
+        try requireOwn(status, path, or: owner)
+        guard isNew || owner != nil else { return }
+        // From here on what was looked at is held, whoever moves names around.
+        let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure(path) }
+        defer { close(descriptor) }
+        guard fstat(descriptor, &status) == 0 else { throw failure(path) }
+        try requireOwn(status, path, or: owner)
+        // The mode given to `mkdir` is subject to the umask.
+        if isNew, fchmod(descriptor, mode) != 0 { throw failure(path) }
+        if let owner, fchown(descriptor, owner.id, owner.groupID) != 0 { throw failure(path) }
+    }
+
+    private static func makeAncestors(of path: String) throws {
         let parent = directory(of: path)
-        if parent != path { try makeDirectory(parent, mode: 0o755) }
-        guard mkdir(path, mode) == 0 else { throw failure(path) }
-        guard chmod(path, mode) == 0 else { throw failure(path) }
+        guard !isDirectory(parent) else { return }
+        try makeAncestors(of: parent)
+        guard mkdir(parent, 0o755) == 0 else { throw failure(parent) }
     }
 
     /// Replaces what `path` names by a symbolic link, in one step.
@@ -125,7 +199,7 @@ enum File {
 
     /// A rename is safe from a power failure only once its directory is on disk.
     private static func synchronizeDirectory(of path: String) {
-        let descriptor = open(directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = Glibc.open(directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
         fsync(descriptor)
         close(descriptor)

@@ -47,6 +47,8 @@ public struct Home: Sendable, Equatable {
     var tag: String { Hexadecimal.encode(SHA256.hash(path).bytes.prefix(4)) }
 
     /// Makes the directory, for its owner alone; as root, passable for the database's user.
+    ///
+    /// - Throws: `InstallationError` when it is there but another user owns it or may write to it.
     public func create() throws {
         try File.makeDirectory(path, mode: SystemUser.isRoot ? 0o711 : 0o700)
         try File.makeDirectory(file("keys"), mode: 0o700)

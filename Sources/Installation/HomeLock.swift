@@ -7,8 +7,10 @@ public final class HomeLock: Sendable {
     /// - Throws: `InstallationError` when another process holds it.
     public init(_ home: Home) throws {
         let path = home.file("lock")
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw File.failure(path) }
+        guard let descriptor = try File.open(path, O_RDWR | O_CREAT, mode: 0o600, ownership: .own) else {
+            throw File.failure(path)
+        }
+        self.descriptor = descriptor
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let holder = (try? File.readText(path))?.trimmingNewline ?? ""
             close(descriptor)
@@ -24,8 +26,7 @@ public final class HomeLock: Sendable {
 
     /// Whether an installation runs in the home.
     public static func isHeld(_ home: Home) -> Bool {
-        let descriptor = open(home.file("lock"), O_RDWR | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
+        guard let descriptor = try? File.open(home.file("lock"), O_RDWR, ownership: .own) else { return false }
         defer { close(descriptor) }
         return flock(descriptor, LOCK_SH | LOCK_NB) != 0
     }

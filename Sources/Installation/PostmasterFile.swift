@@ -28,7 +28,8 @@ enum LeftoverProcess {
         else { return false }
         let state = status[close...].dropFirst(2).first
         guard status[open...close] == "(postgres)", state != "Z", state != "X" else { return false }
-        guard let workingDirectory = File.resolve("/proc/\(processID)/cwd") else { return true }
+        // It is about to be sent a signal: where it works must be known, not supposed.
+        guard let workingDirectory = File.resolve("/proc/\(processID)/cwd") else { return false }
         return workingDirectory == File.resolve(directory)
     }
 }

@@ -106,8 +106,7 @@ public final class PrivateCluster {
         Log.info("creating the private database cluster")
         let unfinished = "\(directory).unfinished"
         try await tools.require(["rm", "-rf", "--", unfinished])
-        try File.makeDirectory(unfinished, mode: 0o700)
-        if let owner, chown(unfinished, owner.id, owner.groupID) != 0 { throw File.failure(unfinished) }
+        try File.makeDirectory(unfinished, mode: 0o700, owner: owner)
         // Nobody can log in until `pg_hba.conf` is ours.
         try await tools.require(
             asOwner([

@@ -48,10 +48,7 @@ public struct RunDirectory: Sendable, Equatable {
         // 0711 lets the database's user through to the one directory that is its own.
         try makeOwn(directory.path, mode: guest == nil ? 0o700 : 0o711)
         if let guest {
-            try File.makeDirectory(directory.databaseDirectory, mode: 0o755)
-            guard chown(directory.databaseDirectory, guest.id, guest.groupID) == 0 else {
-                throw File.failure(directory.databaseDirectory)
-            }
+            try File.makeDirectory(directory.databaseDirectory, mode: 0o755, owner: guest)
         } else {
             try File.makeDirectory(directory.databaseDirectory, mode: 0o700)
         }
@@ -81,12 +78,7 @@ public struct RunDirectory: Sendable, Equatable {
 
     /// Makes a directory in a place where others may have been first, or refuses.
     private static func makeOwn(_ path: String, mode: mode_t) throws {
-        if mkdir(path, mode) != 0, errno != EEXIST { throw File.failure(path) }
-        var status = stat()
-        guard lstat(path, &status) == 0 else { throw File.failure(path) }
-        guard status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
-            throw InstallationError("\(path) belongs to somebody else", remedy: "remove it, or choose another home")
-        }
+        try File.makeDirectory(path, mode: mode)
         guard chmod(path, mode) == 0 else { throw File.failure(path) }
     }
 

@@ -43,14 +43,14 @@ public struct Secrets: Sendable {
             throw InstallationError("\(home.issuerKeyFile): \(error)", remedy: "remove it; a new one is made")
         }
         let publicPEM = key.publicKey.pem
-        if try File.readText(home.issuerPublicKeyFile) != publicPEM {
+        if try File.readText(home.issuerPublicKeyFile, ownership: .own) != publicPEM {
             try File.write(publicPEM, to: home.issuerPublicKeyFile, mode: 0o644)
         }
         return key
     }
 
     private static func secret(_ path: String, make: () -> String) throws -> (text: String, isNew: Bool) {
-        if let text = try File.readText(path)?.trimmingNewline, !text.isEmpty { return (text, false) }
+        if let text = try File.readText(path, ownership: .own)?.trimmingNewline, !text.isEmpty { return (text, false) }
         let text = make()
         try File.write(text + "\n", to: path, mode: 0o600)
         return (text, true)

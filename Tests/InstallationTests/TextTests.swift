@@ -33,6 +33,15 @@ struct TextTests {
             ("postgresql://me@db/pms", nil, "postgresql://me@db/pms"),
             ("postgresql://db:5432/pms", nil, "postgresql://db:5432/pms"),
             ("host=db dbname=pms", nil, "host=db dbname=pms"),
+            ("postgresql://me:p?w@db/pms", "p?w", "postgresql://me@db/pms"),
+            ("postgresql://db/pms?user=u&password=p%26w", "p&w", "postgresql://db/pms?user=u"),
+            ("postgres://db/pms?p%61ssword=pw", "pw", "postgres://db/pms"),
+            ("postgresql://me:first@db/pms?sslpassword=s&password=pw", "pw", "postgresql://me@db/pms"),
+            ("host=db password=pw dbname=pms", "pw", "host=db dbname=pms"),
+            (#"host=db password = 'p w\'x\\' user='a b'"#, #"p w'x\"#, "host=db user='a b'"),
+            (#"password=p\ w"#, "p w", ""),
+            ("host=db password='open", "open", "host=db"),
+            ("pms", nil, "pms"),
         ] as [(String, String?, String)])
     func connectionString(text: String, password: String?, rest: String) {
         let parts = ConnectionString(text)

@@ -119,6 +119,7 @@ final class Trial {
     }
 
     private static func copy(_ source: String, to destination: String) throws {
-        try File.write(try #require(try File.read(source), "\(source) is missing"), to: destination, mode: 0o755)
+        try File.write(
+            try #require(try File.read(source, bound: .max), "\(source) is missing"), to: destination, mode: 0o755)
     }
 }

@@ -25,6 +25,19 @@ struct UpTests {
         #expect(journal[6...] == ["bridge stops"])
     }
 
+    @Test("With a database that is not its own, demo.env holds nothing secret", .timeLimit(.minutes(1)))
+    @OnLoop func keepsSecrets() async throws {
+        let trial = try Trial()
+        try await trial.start("--workers", "1")
+        let lines = try #require(try File.readText(trial.home.environmentFile)).split(separator: "\n")
+        #expect(lines.first?.hasPrefix("# ") == true)
+        #expect(
+            lines.dropFirst().compactMap { $0.split(separator: "=").first } == [
+                "GATEWAY_URL", "GATEWAY_CA", "ADMIN_URL",
+            ])
+        #expect(try await trial.stop(SIGTERM).isSuccess)
+    }
+
     @Test("Nothing is left when it has stopped: no process, no socket", .timeLimit(.minutes(1)))
     @OnLoop func leavesNothing() async throws {
         let trial = try Trial()

@@ -60,7 +60,7 @@ final class Bridge {
                 do { try await self.hotels.load() } catch is CancellationError { return }
                 await self.serve()
             }
-            while let signal = try? await signals.next(), signal == .hangUp {}
+            while try await signals.next() == .hangUp {}
             Log.info("bridge drains")
             await self.drain()
             group.cancelAll()

@@ -4,26 +4,47 @@ internal import Policy
 
 /// One thing `drawbridge doctor` looked at.
 public struct Finding: Sendable, Equatable, CustomStringConvertible {
+    /// How much it matters.
+    public enum Weight: String, Sendable {
+        case well = "ok"
+        case note
+        case warning = "warn"
+        case wrong = "WRONG"
+    }
+
+    /// How much it matters.
+    public let weight: Weight
     /// What was looked at.
     public let subject: String
-    /// What is wrong with it; `nil` when nothing is.
+    /// What is to be said about it; `nil` when nothing is.
     public let complaint: String?
     /// What puts it right.
     public let remedy: String?
 
     /// Whether nothing is wrong.
-    public var isWell: Bool { complaint == nil }
+    public var isWell: Bool { weight != .wrong }
 
-    static func well(_ subject: String) -> Finding { Finding(subject: subject, complaint: nil, remedy: nil) }
-
-    static func wrong(_ subject: String, _ complaint: String, fix: String) -> Finding {
-        Finding(subject: subject, complaint: complaint, remedy: fix)
+    static func well(_ subject: String) -> Finding {
+        Finding(weight: .well, subject: subject, complaint: nil, remedy: nil)
     }
 
-    /// One line: `ok`, or what is wrong and how to put it right.
+    static func note(_ subject: String, _ words: String) -> Finding {
+        Finding(weight: .note, subject: subject, complaint: words, remedy: nil)
+    }
+
+    static func warning(_ subject: String, _ complaint: String, fix: String) -> Finding {
+        Finding(weight: .warning, subject: subject, complaint: complaint, remedy: fix)
+    }
+
+    static func wrong(_ subject: String, _ complaint: String, fix: String) -> Finding {
+        Finding(weight: .wrong, subject: subject, complaint: complaint, remedy: fix)
+    }
+
+    /// One line: `ok`, or what is to be said and how to put it right.
     public var description: String {
-        guard let complaint else { return "ok     \(subject)" }
-        let line = "WRONG  \(subject): \(complaint)"
+        let mark = weight.rawValue + String(repeating: " ", count: 7 - weight.rawValue.utf8.count)
+        guard let complaint else { return "\(mark)\(subject)" }
+        let line = "\(mark)\(subject): \(complaint)"
         return (line + (remedy.map { " — fix: \($0)" } ?? "")).split(separator: "\n").joined(separator: " ")
     }
 }
@@ -89,7 +110,7 @@ public struct Examination {
 
     private func homeDirectory() -> [Finding] {
         guard let status = File.status(home.path) else {
-            return [.wrong("home \(home.path)", "not there yet", fix: "drawbridge up makes it")]
+            return [.note("home \(home.path), with its keys and certificate", "made by the first drawbridge up")]
         }
         var findings: [Finding] = []
         if status.st_uid != geteuid() {
@@ -127,10 +148,35 @@ public struct Examination {
             findings.append(.well("policies in \(directory)"))
         } catch {
             // A mistake says where it is, and what was expected in its place.
-            findings += error.mistakes.map { .wrong("policy", $0.description, fix: "correct the line") }
+            let mistakes = error.mistakes.filter { !isMadeByFirstStart($0) }
+            if mistakes.isEmpty { findings.append(.well("policies in \(directory)")) }
+            findings += mistakes.map { .wrong("policy", $0.description, fix: "correct the line") }
+        }
+        if settings.databaseURL != nil, trustsDemoIssuer("\(directory)/issuers.yaml") {
+            findings.append(
+                .warning(
+                    "issuers.yaml", "trusts the demo issuer, whose key is in this home, with real hotels",
+                    fix: "name your own issuer in its place"))
         }
         if let gateway = try? policies.gateway() { findings += ports(gateway, settings) }
         return findings
+    }
+
+    /// Looks at the text alone, so that it also holds while a key is missing.
+    private func trustsDemoIssuer(_ path: String) -> Bool {
+        guard let path = File.resolve(path), let text = try? File.readText(path) else { return false }
+        return text.split(separator: "\n").contains { line in
+            line.prefix { $0 != "#" }.firstRange(of: DemoToken.issuer) != nil
+        }
+    }
+
+    /// Whether a mistake is a file that is not there because the home is not.
+    private func isMadeByFirstStart(_ mistake: Mistake) -> Bool {
+        guard !File.exists(home.path) else { return false }
+        return [home.certificateFile, home.certificateKeyFile, home.issuerPublicKeyFile].contains { path in
+            mistake.found.hasPrefix("\(path) (")
+                || mistake.found.hasPrefix("\(path.dropFirst(home.path.utf8.count + 1)) (")
+        }
     }
 
     private func ports(_ policy: GatewayPolicy, _ settings: Settings) -> [Finding] {
@@ -157,6 +203,7 @@ public struct Examination {
 
     private func certificate() async throws -> [Finding] {
         let path = home.certificateFile
+        guard File.exists(home.path) else { return [] }
         guard File.exists(path) else { return [.wrong(path, "not there yet", fix: "drawbridge up makes it")] }
         guard try await tools.run(["openssl", "x509", "-in", path, "-noout"]).exit.isSuccess else {
             return [.wrong(path, "no certificate", fix: "replace it, or remove it: drawbridge up makes a new one")]

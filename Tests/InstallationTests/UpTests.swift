@@ -38,6 +38,17 @@ struct UpTests {
         #expect(try await trial.stop(SIGTERM).isSuccess)
     }
 
+    @Test("doctor takes what the first start makes for no mistake, and warns of the demo issuer beside real hotels")
+    @OnLoop func doctor() async throws {
+        let trial = try Trial()
+        let other = trial.home.path + "-new"
+        let before = try await trial.run("doctor", environment: ["DRAWBRIDGE_HOME": other]).output
+        #expect(before.contains("note   home \(other)"))
+        #expect(!before.contains("WRONG  policy"))
+        _ = try Secrets.prepare(trial.home)
+        #expect(try await trial.run("doctor").output.contains("warn   issuers.yaml"))
+    }
+
     @Test("Nothing is left when it has stopped: no process, no socket", .timeLimit(.minutes(1)))
     @OnLoop func leavesNothing() async throws {
         let trial = try Trial()

@@ -85,7 +85,7 @@ struct MainJobTests {
         #expect(
             try await node.rows(
                 "SELECT hotel_id, status, version, total, client FROM drawbridge.bookings WHERE booking_id = '\(id)'")
-                == [["2", "confirmed", "1", price, "integration-tests"]])
+                == [["2", "confirmed", "1", price, "https://demo.drawbridge.example integration-tests"]])
         // One line for the reservation, one for each night, its guest and its rate; all by the bridge's user.
         #expect(
             try await node.rows(
@@ -175,9 +175,7 @@ struct MainJobTests {
     @Test("A client that has an answer already gets 304 and no content", .timeLimit(.minutes(3)))
     @OnLoop func notModified() async throws {
         let node = try await Node.shared()
-        let stay = TestStay.next()
-        let booking = try await node.book(BookingBody(stay))
-        for target in ["/api/booking-engine/hotels/1", "/api/booking-engine/room-types/1", booking["Location"]!] {
+        for target in ["/api/booking-engine/hotels/1", "/api/booking-engine/room-types/1"] {
             let first = try await node.get(target)
             let tag = try #require(first["ETag"])
             for condition in [tag, "\"other\", W/\(tag)", "*"] {

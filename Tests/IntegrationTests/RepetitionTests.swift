@@ -69,7 +69,8 @@ struct RepetitionTests {
         let first = try await node.book(body, key: key)
         expectProblem(first, 409, "no-availability")
         _ = try await node.rows(
-            "UPDATE reservation_details SET cancelled = gen_random_uuid() WHERE hotel_id = 1 AND reservation_id = '\(id)'")
+            "UPDATE reservation_details SET cancelled = gen_random_uuid() WHERE hotel_id = 1 AND reservation_id = '\(id)'"
+        )
         let again = try await node.book(body, key: key)
         #expect(again.status == 409)
         #expect(again.content == first.content)

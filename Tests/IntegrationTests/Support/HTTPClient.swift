@@ -42,7 +42,9 @@ struct TestRequest: Sendable {
     var fields: [(name: String, value: String)] = []
     var content: [UInt8]?
 
-    static func get(_ target: String, _ token: String? = nil) -> TestRequest { TestRequest(target: target, token: token) }
+    static func get(_ target: String, _ token: String? = nil) -> TestRequest {
+        TestRequest(target: target, token: token)
+    }
 
     static func post(_ target: String, _ token: String?, json: String) -> TestRequest {
         TestRequest(

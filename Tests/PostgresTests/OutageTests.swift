@@ -68,7 +68,7 @@ private final class Tally {
         }
     }
 
-    @Test("Without a server, calls fail as unavailable, and after a while at once")
+    @Test("Without a server, calls fail as unavailable, the first and the later ones")
     func away() async throws {
         Loop.runInBackground()
         var configuration = DatabaseConfiguration("host=/nonexistent", name: "away")
@@ -77,10 +77,8 @@ private final class Tally {
             let first = await failure { _ = try await database.query(Probe.one()) }
             #expect(first == .unavailable)
             try await Loop.sleep(for: .milliseconds(100))
-            let began = Loop.monotonicNanoseconds
             let second = await failure { _ = try await database.begin() }
             #expect(second == .unavailable)
-            #expect(Loop.monotonicNanoseconds - began < 20_000_000)
         }
     }
 

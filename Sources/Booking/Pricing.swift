@@ -11,6 +11,8 @@ public struct Rate: Hashable, Sendable {
         case percentage
         /// An amount on top, of which no percentages are taken.
         case flatFee = "flat_fee"
+        /// It cannot be told what the rate does: on nights it applies to there is no price.
+        case unreadable
     }
 
     /// On which nights of its dates the rate applies.
@@ -21,8 +23,8 @@ public struct Rate: Hashable, Sendable {
         case weekdays(Set<Day.Weekday>)
         /// On nights that begin in these months.
         case months(Set<Day.Month>)
-        /// On no night: a condition that cannot be read must not change a price.
-        case never
+        /// It cannot be told on which: any night of its dates may be meant, and none of them has a price.
+        case unreadable
     }
 
     /// What the value is.
@@ -45,16 +47,18 @@ public struct Rate: Hashable, Sendable {
         self.lastNight = lastNight
     }
 
-    /// Whether the rate applies to the night.
+    /// Whether the rate applies to the night, or may do so.
     public func applies(to night: Day) -> Bool {
         guard night >= firstNight, night <= lastNight ?? .last else { return false }
         return switch condition {
-        case .always: true
+        case .always, .unreadable: true
         case .weekdays(let weekdays): weekdays.contains(night.weekday)
         case .months(let months): months.contains(night.month)
-        case .never: false
         }
     }
+
+    /// Whether it leaves the nights it applies to without a price.
+    public var isUnreadable: Bool { adjustment == .unreadable || condition == .unreadable }
 }
 
 /// Whether a plan's price is for the room or for each guest.
@@ -71,8 +75,10 @@ public enum NightPrice: Hashable, Sendable {
     case amount(Int64)
     /// No base rate applies to the night: the plan cannot be sold on it. This is not a price of zero.
     case noBaseRate
-    /// The rates make no sensible price: less than nothing, or more than fits.
+    /// The rates make no sensible price: less than nothing, or more than the PMS can store.
     case outOfRange
+    /// A rate that cannot be read applies to the night, or may: no price is better than a wrong one.
+    case unreadableRate
 }
 
 /// The PMS's rule for the price of a night: floor₁₀₀(base + Σ base × percentage + Σ flat fees).
@@ -86,6 +92,9 @@ public enum NightPrice: Hashable, Sendable {
 ///   `perPerson` plan it is applied to one person's price, which is then multiplied by the number of guests.
 /// - A base rate of zero is a price; no base rate is none. A price below zero is refused.
 public struct Pricing: Hashable, Sendable {
+    /// The most a night may cost as stored, in whole currency units: the PMS's column for it is a DECIMAL(10, 2).
+    public static let maximumStoredPrice: Int64 = 99_999_999
+
     private let rates: [Rate]
     /// Whether the prices are for the room or for each guest.
     public let planType: PlanType
@@ -106,10 +115,12 @@ public struct Pricing: Hashable, Sendable {
         var flat: Int128 = 0
         // Each value is at most 2^63 and there are fewer than 2^32 of them: sums of them cannot overflow 128 bits.
         for rate in rates where rate.applies(to: night) {
+            if rate.condition == .unreadable { return .unreadableRate }
             switch rate.adjustment {
             case .baseRate: base = (base ?? 0) + Int128(rate.value.tenThousandths)
             case .percentage: percentage += Int128(rate.value.tenThousandths)
             case .flatFee: flat += Int128(rate.value.tenThousandths)
+            case .unreadable: return .unreadableRate
             }
         }
         guard let base else { return .noBaseRate }
@@ -119,7 +130,8 @@ public struct Pricing: Hashable, Sendable {
         let (fixed, fixedOverflow) = (base + flat).multipliedReportingOverflow(by: million)
         let (sum, sumOverflow) = fixed.addingReportingOverflow(surcharge)
         guard !surchargeOverflow, !fixedOverflow, !sumOverflow, sum >= 0,
-            let price = Int64(exactly: sum / (100 * Int128(FixedPoint.one) * million) * 100)
+            let price = Int64(exactly: sum / (100 * Int128(FixedPoint.one) * million) * 100),
+            price <= Self.maximumStoredPrice
         else { return .outOfRange }
         return .amount(price)
     }
@@ -134,11 +146,12 @@ public struct Pricing: Hashable, Sendable {
                 let factor = planType == .perPerson ? Int64(guests) : 1
                 guard let unit = money(amount), let charged = unit.multiplied(by: factor),
                     let sum = total.adding(charged)
-                else { return .failure(NoPrice(night: night, isOutOfRange: true)) }
+                else { return .failure(NoPrice(night: night, reason: .outOfRange)) }
                 total = sum
                 nights.append(RoomQuote.Night(night: night, storedPrice: amount, price: charged))
-            case .noBaseRate: return .failure(NoPrice(night: night, isOutOfRange: false))
-            case .outOfRange: return .failure(NoPrice(night: night, isOutOfRange: true))
+            case .noBaseRate: return .failure(NoPrice(night: night, reason: .noBaseRate))
+            case .outOfRange: return .failure(NoPrice(night: night, reason: .outOfRange))
+            case .unreadableRate: return .failure(NoPrice(night: night, reason: .unreadableRate))
             }
         }
         return .success(RoomQuote(nights: nights, total: total))
@@ -171,15 +184,25 @@ public struct RoomQuote: Hashable, Sendable {
 
 /// Why a stay has no price.
 public struct NoPrice: Error, Hashable, Sendable {
+    /// What its first night without one lacks.
+    public enum Reason: String, Sendable {
+        /// No base rate applies: the plan is not offered on that night.
+        case noBaseRate = "no base rate applies"
+        /// There are rates, but they make no sensible price.
+        case outOfRange = "the price is below zero or more than the PMS can store"
+        /// A rate that cannot be read applies.
+        case unreadableRate = "a rate cannot be read"
+    }
+
     /// The first night without one.
     public let night: Day
-    /// Whether there are rates but they make no sensible price; otherwise no base rate applies.
-    public let isOutOfRange: Bool
+    /// What that night lacks.
+    public let reason: Reason
 
     /// No price for a stay.
-    public init(night: Day, isOutOfRange: Bool) {
+    public init(night: Day, reason: Reason) {
         self.night = night
-        self.isOutOfRange = isOutOfRange
+        self.reason = reason
     }
 }
 
@@ -187,18 +210,18 @@ public struct NoPrice: Error, Hashable, Sendable {
 
 extension Rate.Condition {
     /// Reads `condition_type` and `condition_value`, a JSON array of lowercase English names such as
-    /// `["friday", "saturday"]`. What cannot be read whole applies never.
+    /// `["friday", "saturday"]`.
     public init(type: String, value: String?) {
         let names = value.flatMap(Rate.Condition.names) ?? []
         switch type {
         case "no_restriction": self = .always
         case "day_of_week":
             let days = names.compactMap { name in Day.Weekday.allCases.first { "\($0)" == name } }
-            self = days.isEmpty || days.count < names.count ? .never : .weekdays(Set(days))
+            self = days.isEmpty || days.count < names.count ? .unreadable : .weekdays(Set(days))
         case "month":
             let months = names.compactMap { name in Day.Month.allCases.first { "\($0)" == name } }
-            self = months.isEmpty || months.count < names.count ? .never : .months(Set(months))
-        default: self = .never
+            self = months.isEmpty || months.count < names.count ? .unreadable : .months(Set(months))
+        default: self = .unreadable
         }
     }
 

@@ -67,8 +67,14 @@ struct PricingTests {
             testDescription: "no base rate is no price, whatever else applies", base: [], percentages: ["20"],
             flatFees: ["500"], price: .noBaseRate),
         Example(
-            testDescription: "the largest NUMERIC(10,2) at its largest percentage fits", base: ["99999999.99"],
-            percentages: ["99999999.99"], price: .amount(100_000_099_979_900)),
+            testDescription: "the largest price that the PMS can store", base: ["99999999.99"],
+            price: .amount(99_999_900)),
+        Example(
+            testDescription: "a price that the PMS cannot store is refused", base: ["99999999.99"], flatFees: ["0.01"],
+            price: .outOfRange),
+        Example(
+            testDescription: "the largest NUMERIC(10,2) at its largest percentage is refused", base: ["99999999.99"],
+            percentages: ["99999999.99"], price: .outOfRange),
         Example(
             testDescription: "more than fits is refused", base: ["900000000000000"], percentages: ["900000000000000"],
             price: .outOfRange),
@@ -121,14 +127,33 @@ struct PricingTests {
     }
 
     @Test(
-        "A condition that cannot be read whole applies never",
+        "A condition that cannot be read whole leaves no price on the nights of its dates, and on no other",
         arguments: [
             ("day_of_week", nil), ("day_of_week", ""), ("day_of_week", "[]"), ("day_of_week", #"["Friday"]"#),
             ("day_of_week", #"["friday", "august"]"#), ("day_of_week", #"["friday", 5]"#), ("day_of_week", "friday"),
             ("month", #"["friday"]"#), ("month", #"{"august": true}"#), ("season", #"["august"]"#),
         ] as [(String, String?)])
     func unreadable(type: String, value: String?) {
-        #expect(Rate.Condition(type: type, value: value) == .never)
+        let condition = Rate.Condition(type: type, value: value)
+        #expect(condition == .unreadable)
+        let rates = [rate(.baseRate, "9800"), rate(.percentage, "20", condition, from: "2027-01-10", to: "2027-01-11")]
+        #expect(price(rates, on: "2027-01-09") == .amount(9800))
+        #expect(price(rates, on: "2027-01-10") == .unreadableRate)
+        #expect(price(rates, on: "2027-01-11") == .unreadableRate)
+        #expect(price(rates, on: "2027-01-12") == .amount(9800))
+    }
+
+    @Test("A rate of which nobody knows what it does leaves no price, whatever else applies")
+    func unreadableRate() throws {
+        for rates in [
+            [rate(.unreadable, "0")], [rate(.baseRate, "9800"), rate(.unreadable, "0")],
+            [rate(.unreadable, "0"), rate(.flatFee, "100"), rate(.baseRate, "9800")],
+        ] { #expect(price(rates) == .unreadableRate) }
+        let stay = try #require(Stay(arrival: day("2027-01-10"), departure: day("2027-01-14")))
+        let rates = [rate(.baseRate, "9800"), rate(.unreadable, "0", from: "2027-01-13")]
+        #expect(
+            Pricing(ownRates: rates, globalRates: [], planType: .perRoom).quote(stay, guests: 1)
+                == .failure(NoPrice(night: day("2027-01-13"), reason: .unreadableRate)))
     }
 
     @Test("No restriction needs no value")
@@ -160,7 +185,7 @@ struct PricingTests {
         let rates = [rate(.baseRate, "9800", to: "2027-01-11")]
         let pricing = Pricing(ownRates: rates, globalRates: [], planType: .perRoom)
         let stay = try #require(Stay(arrival: day("2027-01-10"), departure: day("2027-01-14")))
-        #expect(pricing.quote(stay, guests: 1) == .failure(NoPrice(night: day("2027-01-12"), isOutOfRange: false)))
+        #expect(pricing.quote(stay, guests: 1) == .failure(NoPrice(night: day("2027-01-12"), reason: .noBaseRate)))
     }
 
     @Test("A currency with cents is priced in whole units and answered in cents")

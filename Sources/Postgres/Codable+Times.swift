@@ -47,7 +47,10 @@ public struct Timestamp: PostgresCodable, PostgresElement, Hashable, Comparable 
     public init(postgres field: Span<UInt8>, type: PostgresType) throws(FieldError) {
         let microseconds: Int64 = try field.whole()
         guard microseconds != .max, microseconds != .min else { throw FieldError("is infinite") }
-        microsecondsSince1970 = microseconds + PostgresEpoch.microseconds
+        // The server's last thirty years do not fit.
+        let (sum, overflow) = microseconds.addingReportingOverflow(PostgresEpoch.microseconds)
+        guard !overflow else { throw FieldError("is outside the calendar") }
+        microsecondsSince1970 = sum
     }
 }
 

@@ -22,7 +22,7 @@ struct BookingResource {
         let body = try BookingRequestBody(json: call.content)
         guard let id = body.hotel else { throw body.invalidHotel() }
         guard call.identity.hotelIDs.includes(id) else { throw BridgeError.foreignHotel }
-        guard let hotel = hotels[id] else { throw body.invalidHotel() }
+        guard let hotel = try hotels.hotel(id) else { throw body.invalidHotel() }
         let client = call.identity.clientKey
         let key = try key(of: call)
         do {

@@ -16,6 +16,7 @@ final class BookingService {
     private let writer: BridgePolicy.PMSWriter
     /// Client and key of each request that has one and is not answered yet.
     private var keysUnderWay: Set<String> = []
+    private var unpriced = LogThrottle()
     private let created = Metrics.counter("drawbridge_bridge_bookings_total", "Bookings made.")
     private let lost = Metrics.counter(
         "drawbridge_bridge_bookings_refused_total", "Bookings refused because rooms were lacking or prices had changed."
@@ -91,7 +92,8 @@ final class BookingService {
             _ = try await transaction.commit()
             return try await repeated(earlier, order.client)
         }
-        switch RoomChoice(for: request.rooms, stay: request.stay, among: before.candidates) {
+        let candidates = before.candidates.filter { !hotel.closedRooms.contains($0.id) }
+        switch RoomChoice(for: request.rooms, stay: request.stay, among: candidates) {
         case .lacking(let shortages):
             return try await refuse(transaction, Refusals.noAvailability(shortages), order)
         case .chosen(let rooms):
@@ -192,11 +194,23 @@ final class BookingService {
             switch room.1.pricing.quote(request.stay, guests: Int(room.0.guests)) {
             case .success(let quote): return quote
             case .failure(let reason):
+                log(reason, hotel: request.hotel, room.0.plan)
                 throw BridgeError.invalid([
                     ("/rooms/\(position)/plan_key", "The plan has no price for the night of \(reason.night)")
                 ])
             }
         }
+    }
+
+    /// Somebody at the hotel should know, unless the plan is just not offered on that night.
+    private func log(_ reason: NoPrice, hotel: Int32, _ plan: PlanKey) {
+        guard reason.reason != .noBaseRate, let omitted = unpriced.admit(at: Loop.monotonicNanoseconds) else { return }
+        Log.warning(
+            "a plan has no price",
+            [
+                "hotel_id": .init(hotel), "plan_key": .init(plan.description), "night": .init(reason.night.description),
+                "reason": .init(reason.reason.rawValue), "lines_omitted": .init(omitted),
+            ])
     }
 
     private static func total(_ quotes: [RoomQuote]) throws -> Money {

@@ -71,6 +71,7 @@ final class Bridge {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.contract.server.run(self.contract.listener) }
             group.addTask { await self.hotels.keepFresh() }
+            group.addTask { await self.hotels.recover() }
             group.addTask { await self.holds.run() }
             Readiness.report(process: "bridge")
             Log.info("bridge is ready", ["hotels": .init(hotels.count)])

@@ -14,6 +14,8 @@ enum BridgeError: Error {
     case methodNotAllowed([Method])
     case unknownHotel
     case foreignHotel
+    /// What the PMS has of the hotel cannot be read; in so many seconds it is tried again.
+    case unreadableHotel(retryAfter: Int)
     case unknownBooking
     /// Parameters that cannot be read.
     case malformed([(pointer: String, detail: String)])
@@ -57,6 +59,12 @@ enum ErrorResponse {
         case .unknownHotel: return Problem(.notFound, "hotel-not-found", "Hotel not found")
         case .foreignHotel:
             return Problem(.forbidden, "foreign-hotel", "The credentials do not cover this hotel")
+        case .unreadableHotel(let seconds):
+            return Problem(
+                .serviceUnavailable, "unavailable", "The service is not available at the moment",
+                detail: "The hotel cannot be read from the property management system"
+            )
+            .with(.retryAfter, String(seconds))
         case .unknownBooking: return Problem(.notFound, "booking-not-found", "Booking not found")
         case .malformed(let mistakes):
             return withErrors(Problem(.badRequest, "malformed-request", "The request cannot be read"), mistakes)

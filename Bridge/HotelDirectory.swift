@@ -1,5 +1,5 @@
 internal import Availability
-internal import Booking
+internal import Lifecycle
 internal import Loop
 internal import PMS
 internal import Policy
@@ -7,17 +7,24 @@ internal import Stay
 internal import Telemetry
 
 /// Every hotel in memory: what it sells, and which rooms are free.
+///
+/// A hotel of which something cannot be read is kept out, with the reason, and tried again until it can be: its rooms are
+/// not sold, and the other hotels do not notice.
 @OnLoop
 final class HotelDirectory {
     /// How long an index counts as fresh.
     static let timeToLive = Duration.seconds(15 * 60)
 
-    /// Hotels whose taken nights are read in one query.
+    /// Hotels that are read in one round trip.
     private static let batch = 50
+
+    /// How often it looks for hotels to be tried again.
+    private static let recoveryInterval = Duration.seconds(1)
 
     private let policy: BridgePolicy
     private let pms: RhtHotel
     private var entries: [Int32: HotelEntry] = [:]
+    private var unreadable: [Int32: UnreadableHotel] = [:]
     private var order: [Int32] = []
     private(set) var isLoaded = false
 
@@ -28,18 +35,32 @@ final class HotelDirectory {
     init(_ policy: BridgePolicy, _ pms: RhtHotel) {
         self.policy = policy
         self.pms = pms
-        Metrics.gauge("drawbridge_bridge_hotels", "Hotels in memory.") { [unowned self] in Double(count) }
+        Metrics.gauge("drawbridge_bridge_hotels", "Hotels in memory.") { [unowned self] in Double(entries.count) }
+        Metrics.gauge(
+            "drawbridge_bridge_unreadable_hotels", "Hotels left out because the PMS's rows of them cannot be read."
+        ) { [unowned self] in Double(unreadable.count) }
         Metrics.gauge(
             "drawbridge_bridge_unassigned_nights", "Nights taken today without a room, in all hotels."
         ) { [unowned self] in Double(entries.values.reduce(0) { $0 + Int($1.index.unassigned(on: $1.today)) }) }
     }
 
-    var count: Int { order.count }
+    var count: Int { entries.count }
 
-    /// All hotels in the PMS's order.
+    /// All hotels in the PMS's order, but for those that cannot be read.
     var all: [HotelEntry] { order.compactMap { entries[$0] } }
 
-    subscript(id: Int32) -> HotelEntry? { entries[id] }
+    /// A hotel; nil when the PMS has none of this id.
+    ///
+    /// - Throws: `BridgeError.unreadableHotel`.
+    func hotel(_ id: Int32) throws -> HotelEntry? {
+        if let hotel = unreadable[id] { throw BridgeError.unreadableHotel(retryAfter: hotel.secondsToNextAttempt) }
+        return entries[id]
+    }
+
+    /// The day it is at a hotel, whether it can be read or not.
+    func today(_ hotel: Int32) -> Day { clock(hotel).today(at: Int64(Loop.unixTime)) ?? .first }
+
+    // MARK: Loading
 
     /// Reads everything from the PMS; tries again until it succeeds or the task is cancelled.
     func load() async throws {
@@ -58,47 +79,86 @@ final class HotelDirectory {
         isLoaded = true
         Log.info(
             "hotels loaded",
-            ["hotels": .init(count), "milliseconds": .init((Loop.monotonicNanoseconds - started) / 1_000_000)])
+            [
+                "hotels": .init(entries.count), "unreadable": .init(unreadable.count),
+                "milliseconds": .init((Loop.monotonicNanoseconds - started) / 1_000_000),
+            ])
     }
 
     private func loadOnce() async throws {
-        let catalogues = try await pms.catalogues { Currency(policy.hotel($0).currency) ?? .jpy }
+        let ids = try await pms.hotelIDs()
         var entries: [Int32: HotelEntry] = [:]
-        for start in stride(from: 0, to: catalogues.count, by: Self.batch) {
-            let batch = catalogues[start..<min(start + Self.batch, catalogues.count)]
-            for entry in try await read(Array(batch)) { entries[entry.id] = entry }
+        var unreadable: [Int32: Fault] = [:]
+        var faults: Set<Fault> = []
+        for start in stride(from: 0, to: ids.count, by: Self.batch) {
+            let reading = try await read(Array(ids[start..<min(start + Self.batch, ids.count)]))
+            for hotel in reading.hotels { entries[hotel.catalogue.hotel.id] = entry(hotel.catalogue, hotel.taken) }
+            unreadable.merge(reading.unreadable) { $1 }
+            faults.formUnion(reading.faults)
         }
         self.entries = entries
-        order = catalogues.map(\.hotel.id)
+        self.unreadable = unreadable.mapValues { UnreadableHotel($0) }
+        order = ids
+        for fault in faults { Log.warning("not all of the PMS can be sold", fault.fields) }
     }
 
-    private func read(_ catalogues: [HotelCatalogue]) async throws -> [HotelEntry] {
-        let clocks = catalogues.map { HotelClock(timeZone: policy.hotel($0.hotel.id).timeZone)! }
-        let now = Int64(Loop.unixTime)
-        let days = clocks.map { $0.today(at: now)! }
-        guard let first = days.min() else { return [] }
-        let taken = Dictionary(
-            grouping: try await pms.takenNights(of: catalogues.map(\.hotel.id), from: first), by: \.hotel)
-        return zip(catalogues, zip(clocks, days)).map { catalogue, time in
-            HotelEntry(
-                catalogue, clock: time.0, windowInDays: policy.availability.windowInDays, today: time.1,
-                taken: (taken[catalogue.hotel.id] ?? []).map(\.night))
+    private func read(_ ids: [Int32]) async throws -> Reading {
+        let today = ids.map(today).min() ?? .first
+        return try await pms.read(ids, from: today) { Currency(policy.hotel($0).currency) ?? .jpy }
+    }
+
+    private func entry(_ catalogue: HotelCatalogue, _ taken: TakenNights) -> HotelEntry {
+        HotelEntry(
+            catalogue, clock: clock(catalogue.hotel.id), windowInDays: policy.availability.windowInDays, taken: taken)
+    }
+
+    /// The configuration was checked: there is such a time zone.
+    private func clock(_ hotel: Int32) -> HotelClock { HotelClock(timeZone: policy.hotel(hotel).timeZone)! }
+
+    /// Tries unreadable hotels again, each at its time, until the task is cancelled.
+    func recover() async {
+        while !Task.isCancelled {
+            do { try await Loop.sleep(for: Self.recoveryInterval) } catch { return }
+            for (id, hotel) in unreadable where hotel.isDue {
+                do { try await tryAgain(id) } catch {
+                    // The database is away, which its own log says.
+                    Log.debug("hotel not tried again", ["hotel_id": .init(id), "error": .init(error: error)])
+                }
+            }
         }
     }
+
+    private func tryAgain(_ id: Int32) async throws {
+        let reading = try await read([id])
+        if let fault = reading.unreadable[id] {
+            unreadable[id]?.failed(fault)
+        } else {
+            unreadable[id] = nil
+            for hotel in reading.hotels { entries[id] = entry(hotel.catalogue, hotel.taken) }
+            Log.info("hotel can be read again", ["hotel_id": .init(id)])
+            for fault in reading.faults where fault.hotel == id {
+                Log.warning("not all of the PMS can be sold", fault.fields)
+            }
+        }
+    }
+
+    // MARK: Keeping fresh
 
     /// Reads one hotel after the other anew, so that each is fresh and the PMS sees an even trickle of queries; first
     /// those that somebody is in doubt about.
     func keepFresh() async {
         var next = 0
-        while !Task.isCancelled, !order.isEmpty {
+        while !Task.isCancelled {
             let deadline = Deadline { self.doubt.fire() }
-            deadline.set(doubtful.isEmpty ? Self.timeToLive / (2 * order.count) : .seconds(1))
+            deadline.set(doubtful.isEmpty ? Self.timeToLive / (2 * max(1, order.count)) : .seconds(1))
             defer { deadline.cancel() }
             do { try await doubt.wait() } catch { return }
-            let id = doubtful.popFirst() ?? order[next % order.count]
-            next += 1
+            let inDoubt = doubtful.popFirst()
+            guard let id = inDoubt ?? order[cyclic: next] else { continue }
+            if inDoubt == nil { next += 1 }
             guard let entry = entries[id] else { continue }
-            do { try await refresh(entry) } catch {
+            do { try await refresh(entry, isInDoubt: inDoubt != nil) } catch {
+                if inDoubt != nil { doubtful.insert(id) }
                 Log.warning("hotel not refreshed", ["hotel_id": .init(id), "error": .init(error: error)])
             }
         }
@@ -120,75 +180,56 @@ final class HotelDirectory {
 
     /// Replaces a hotel's index by what the PMS says now. No booking of ours is under way meanwhile, so what was read
     /// holds each of them or none.
-    private func refresh(_ entry: HotelEntry) async throws {
+    private func refresh(_ entry: HotelEntry, isInDoubt: Bool) async throws {
         try await entry.turnstile.pass {
-            let today = entry.today
-            let taken = try await pms.takenNights(of: [entry.id], from: today)
-            entry.replaceIndex(today: today, taken: taken.map(\.night))
+            entry.replaceIndex(
+                try await pms.takenNights(of: entry.id, from: entry.today, isInDoubt: isInDoubt))
         }
     }
 }
 
-/// One hotel: its catalogue, its index, and who may book now.
+/// A hotel of which something cannot be read, and when it is tried again.
 @OnLoop
-final class HotelEntry {
-    let id: Int32
-    let catalogue: HotelCatalogue
-    let typeNames: [Int32: String]
-    private let clock: HotelClock
-    private let windowInDays: Int
-    private(set) var index: HotelIndex
-    /// When the catalogue was read from the PMS, in Unix seconds.
-    let catalogueLoadedAt = Loop.unixTime
+private struct UnreadableHotel {
+    private var fault: Fault
+    private var backoff = Backoff(initial: .seconds(1), maximum: .seconds(60))
+    private var nextAttempt: UInt64 = 0
 
-    /// When the index was last read from the PMS, in Unix seconds.
-    private(set) var loadedAt: Double
-
-    /// What changes the hotel's rooms passes one after the other, the index included. In the database the bookings of a
-    /// hotel wait for each other anyway, but there each would hold a connection.
-    let turnstile = Turnstile(bound: 512, patience: .seconds(5))
-
-    init(
-        _ catalogue: HotelCatalogue, clock: HotelClock, windowInDays: Int, today: Day, taken: [TakenNight]
-    ) {
-        id = catalogue.hotel.id
-        self.catalogue = catalogue
-        self.clock = clock
-        self.windowInDays = windowInDays
-        typeNames = Dictionary(catalogue.roomTypes.map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first })
-        index = Self.makeIndex(catalogue, windowInDays, today, taken)
-        loadedAt = Loop.unixTime
+    init(_ fault: Fault) {
+        self.fault = fault
+        Log.warning("hotel cannot be read and is not sold", fault.fields)
+        wait()
     }
 
-    /// The day it is at the hotel.
-    var today: Day { clock.today(at: Int64(Loop.unixTime)) ?? index.firstNight }
+    var isDue: Bool { Loop.monotonicNanoseconds >= nextAttempt }
 
-    /// Lets the index's window start today, as it does from midnight on.
-    func rollWindow() {
-        let today = today
-        if index.firstNight < today { index.advance(to: today) }
+    var secondsToNextAttempt: Int {
+        let now = Loop.monotonicNanoseconds
+        return Int((max(now, nextAttempt) - now) / 1_000_000_000) + 1
     }
 
-    /// Rooms were booked. To be called in the turnstile, as the two below.
-    func take(_ rooms: [Int32], nights: Range<Day>) {
-        for room in rooms { _ = index.take(room: room, nights: nights) }
+    /// It was tried again in vain.
+    mutating func failed(_ fault: Fault) {
+        if fault != self.fault { Log.warning("hotel cannot be read and is not sold", fault.fields) }
+        self.fault = fault
+        wait()
     }
 
-    /// A room was given back for a night.
-    func release(_ room: Int32, night: Day) { _ = index.release(room: room, nights: night..<night.advanced(by: 1)) }
-
-    /// The PMS was read anew.
-    func replaceIndex(today: Day, taken: [TakenNight]) {
-        index = Self.makeIndex(catalogue, windowInDays, today, taken)
-        loadedAt = Loop.unixTime
+    private mutating func wait() {
+        let delay = backoff.delay(afterRunningFor: .zero, chance: .random(in: 0..<1))
+        nextAttempt = Loop.monotonicNanoseconds + UInt64(delay / .nanoseconds(1))
     }
+}
 
-    private static func makeIndex(
-        _ catalogue: HotelCatalogue, _ windowInDays: Int, _ today: Day, _ taken: [TakenNight]
-    ) -> HotelIndex {
-        HotelIndex(
-            firstNight: today, nightCount: windowInDays + BookingRules.maximumNights,
-            types: catalogue.roomTypes.map(\.id),
-            rooms: catalogue.rooms.map { SellableRoom(id: $0.id, type: $0.type, capacity: $0.capacity) }, taken: taken)
+extension Fault {
+    /// What the log says of it: nothing that a guest may have typed.
+    fileprivate var fields: KeyValuePairs<StaticString, Log.Value> {
+        guard let hotel else { return ["table": .init(table), "reason": .init(reason)] }
+        return ["hotel_id": .init(hotel), "table": .init(table), "reason": .init(reason)]
     }
+}
+
+extension [Int32] {
+    /// The element at an index that starts over at the end; nil in an empty array.
+    fileprivate subscript(cyclic index: Int) -> Int32? { isEmpty ? nil : self[index % count] }
 }

@@ -106,7 +106,7 @@ struct Call {
     func hotel(in hotels: HotelDirectory) throws -> HotelEntry {
         guard let id = parameter("hotel_id").flatMap({ Int32($0) }) else { throw BridgeError.unknownHotel }
         guard identity.hotelIDs.includes(id) else { throw BridgeError.foreignHotel }
-        guard let hotel = hotels[id] else { throw BridgeError.unknownHotel }
+        guard let hotel = try hotels.hotel(id) else { throw BridgeError.unknownHotel }
         return hotel
     }
 }

@@ -40,13 +40,22 @@ public struct Plan: Sendable {
     public let type: PlanType
     public let pricing: Pricing
 
-    /// The tax of its base rate, as the PMS stores it beside each night; nil where it has none.
-    public let tax: Tax?
+    /// The taxes of its base rates.
+    let taxes: [BaseTax]
+
+    /// The tax that the PMS stores beside a night: that of the first base rate which applies to it.
+    func tax(of night: Day) -> Tax? { taxes.first { $0.rate.applies(to: night) }?.tax }
 
     /// A tax by the PMS's key, and its rate: 0.1000 is ten per cent.
-    public struct Tax: Sendable {
-        public let id: Int32?
-        public let rate: FixedPoint?
+    struct Tax: Sendable {
+        let id: Int32?
+        let rate: FixedPoint?
+    }
+
+    /// A base rate and the tax that comes with it.
+    struct BaseTax: Sendable {
+        let rate: Rate
+        let tax: Tax
     }
 }
 

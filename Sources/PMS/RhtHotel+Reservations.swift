@@ -144,8 +144,9 @@ extension RhtHotel {
             planTypes.append(room.plan.type.rawValue)
             guests.append(room.guests)
             prices.append(night.storedPrice)
-            taxes.append(room.plan.tax?.id)
-            taxRates.append(room.plan.tax?.rate?.decimalText)
+            let tax = room.plan.tax(of: night.night)
+            taxes.append(tax?.id)
+            taxRates.append(tax?.rate?.decimalText)
         }
     }
 }

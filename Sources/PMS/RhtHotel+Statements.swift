@@ -1,17 +1,21 @@
-internal import Availability
 internal import Booking
 internal import Postgres
 internal import Stay
 
 extension RhtHotel {
-    /// What the adapter reads outside transactions.
+    /// What the adapter reads of hotels, each for a batch of them. A statement is named after the table it reads.
     enum Statements {
-        static let hotels = Statement<Hotel>(
+        static let hotelIDs = Statement<Int32>("rht.hotel_ids", "SELECT id FROM hotels ORDER BY sort_order, id") {
+            row in
+            try row.next()
+        }
+
+        static let hotels = Statement<Hotel, [Int32]>(
             "rht.hotels",
             """
             SELECT id, name, formal_name, facility_type, open_date, total_rooms, postal_code, address, email,
                    phone_number, created_at AT TIME ZONE current_setting('TimeZone')
-            FROM hotels ORDER BY sort_order, id
+            FROM hotels WHERE id = ANY ($1)
             """
         ) { row in
             Hotel(
@@ -21,11 +25,11 @@ extension RhtHotel {
                 createdAt: try row.next())
         }
 
-        static let roomTypes = Statement<RoomType>(
+        static let roomTypes = Statement<RoomType, [Int32]>(
             "rht.room_types",
             """
             SELECT id, hotel_id, name, description, created_at AT TIME ZONE current_setting('TimeZone')
-            FROM room_types ORDER BY hotel_id, id
+            FROM room_types WHERE hotel_id = ANY ($1) ORDER BY hotel_id, id
             """
         ) { row in
             RoomType(
@@ -33,21 +37,21 @@ extension RhtHotel {
                 createdAt: try row.next())
         }
 
-        static let sellableRooms = Statement<Room>(
-            "rht.sellable_rooms",
+        static let sellableRooms = Statement<Room, [Int32]>(
+            "rht.rooms",
             """
             SELECT id, hotel_id, room_type_id, capacity FROM rooms
-            WHERE for_sale AND NOT is_staff_room ORDER BY hotel_id, id
+            WHERE hotel_id = ANY ($1) AND for_sale AND NOT is_staff_room ORDER BY hotel_id, id
             """
         ) { row in
             Room(id: try row.next(), hotel: try row.next(), type: try row.next(), capacity: try row.next())
         }
 
-        static let plans = Statement<OfferedPlan>(
+        static let plans = Statement<OfferedPlan, [Int32]>(
             "rht.plans",
             """
-            SELECT hotels.id, plan.plans_global_id, plan.plans_hotel_id, plan.name, plan.plan_type
-            FROM hotels, get_available_plans_for_hotel(hotels.id) AS plan
+            SELECT hotel.id, plan.plans_global_id, plan.plans_hotel_id, plan.name, plan.plan_type::TEXT
+            FROM unnest($1) AS hotel (id), get_available_plans_for_hotel(hotel.id) AS plan
             """
         ) { row in
             OfferedPlan(
@@ -55,39 +59,40 @@ extension RhtHotel {
                 type: try row.next())
         }
 
-        static let rates = Statement<PlanRate>(
-            "rht.rates",
+        /// With the rates of all global plans. What may hold an unreadable value is read as text, so that it costs a plan
+        /// and not its hotel; dates beyond the calendar mean its ends, because a rate applies to what is between.
+        static let rates = Statement<PlanRate, [Int32]>(
+            "rht.plans_rates",
             """
-            SELECT hotel_id, plans_global_id, plans_hotel_id, adjustment_type, adjustment_value, condition_type,
-                   condition_value, date_start, date_end, tax_type_id, tax_rate
-            FROM plans_rates ORDER BY id
+            SELECT hotel_id, plans_global_id, plans_hotel_id, adjustment_type::TEXT, adjustment_value::TEXT,
+                   condition_type::TEXT, condition_value::TEXT,
+                   CASE WHEN date_start IS NOT NULL THEN
+                       LEAST(GREATEST(date_start, DATE '0001-01-01'), DATE '9999-12-31') END,
+                   LEAST(GREATEST(COALESCE(date_end, 'infinity'), DATE '0001-01-01'), DATE '9999-12-31'),
+                   tax_type_id, tax_rate::TEXT
+            FROM plans_rates WHERE plans_hotel_id IS NULL OR hotel_id = ANY ($1) ORDER BY id
             """
         ) { row in
-            let (hotel, globalPlan, hotelPlan) = (
-                try row.next(Int32?.self), try row.next(Int32?.self), try row.next(Int32?.self)
-            )
-            let adjustment = try row.next(String.self)
-            let value = try row.next(FixedPoint.self)
-            let condition = Rate.Condition(type: try row.next(), value: try row.next())
-            // The column's constraint allows no other name.
-            let rate = Rate(
-                adjustment: Rate.Adjustment(rawValue: adjustment) ?? .flatFee, value: value, condition: condition,
-                firstNight: try row.next(), lastNight: try row.next())
-            return PlanRate(
-                hotel: hotel, globalPlan: globalPlan, hotelPlan: hotelPlan, rate: rate, taxID: try row.next(),
-                taxRate: try row.next())
+            PlanRate(
+                hotel: try row.next(), globalPlan: try row.next(), hotelPlan: try row.next(),
+                adjustment: try row.next(), value: try row.next(), condition: (try row.next(), try row.next()),
+                nights: (try row.next(), try row.next()), tax: (try row.next(), try row.next()))
         }
 
-        /// Only `cancelled` decides: holds and blocks take rooms as well.
-        static let takenNights = Statement<(hotel: Int32, night: TakenNight), [Int32], Day>(
-            "rht.taken_nights",
+        /// Only `cancelled` decides: holds and blocks take rooms as well. A night beyond the calendar has no date.
+        static let takenNights = Statement<ReservedNight, [Int32], Day>(
+            "rht.reservation_details",
             """
-            SELECT hotel_id, room_id, date FROM reservation_details
+            SELECT hotel_id, room_id, CASE WHEN date <= DATE '9999-12-31' THEN date END FROM reservation_details
             WHERE hotel_id = ANY ($1) AND date >= $2 AND cancelled IS NULL
             """
-        ) { row in
-            let hotel = try row.next(Int32.self)
-            return (hotel, TakenNight(room: try row.next(), night: try row.next()))
-        }
+        ) { row in ReservedNight(hotel: try row.next(), room: try row.next(), night: try row.next()) }
     }
+}
+
+/// A row of `reservation_details` that is not cancelled.
+struct ReservedNight: Sendable {
+    let hotel: Int32
+    let room: Int32?
+    let night: Day?
 }

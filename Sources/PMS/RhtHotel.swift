@@ -14,83 +14,102 @@ public struct RhtHotel {
     /// - Parameter database: the PMS's, with `my_app.user_id` set in its sessions, which the audit triggers read.
     public init(_ database: Database) { self.database = database }
 
-    /// All hotels with what they sell, in the PMS's order.
+    /// The ids of all hotels, in the PMS's order.
+    public func hotelIDs() async throws -> [Int32] { try await database.query(Statements.hotelIDs()) }
+
+    /// Some hotels with what they sell and which nights are taken, as they were at one moment.
     ///
-    /// - Parameter currency: what a hotel's prices are in; the PMS does not say.
-    public func catalogues(currency: (Int32) -> Currency) async throws -> [HotelCatalogue] {
-        let hotels = try await database.query(Statements.hotels())
-        let types = Dictionary(grouping: try await database.query(Statements.roomTypes()), by: \.hotel)
-        let rooms = Dictionary(grouping: try await database.query(Statements.sellableRooms()), by: \.hotel)
-        let rates = PlanRates(try await database.query(Statements.rates()))
-        let plans = Dictionary(grouping: try await database.query(Statements.plans()), by: \.hotel)
-        return hotels.map { hotel in
-            let currency = currency(hotel.id)
-            let offered = (plans[hotel.id] ?? []).compactMap { $0.plan(rates, currency) }
-            return HotelCatalogue(
-                hotel: hotel, roomTypes: types[hotel.id] ?? [], rooms: rooms[hotel.id] ?? [],
-                plans: Dictionary(offered.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first }))
-        }
-    }
-
-    /// The nights that reservations take, from a day on, as hotel and night.
+    /// A hotel with something in it that cannot be read is left out, and what is wrong is said; the others are read all
+    /// the same. One that is gone is neither.
     ///
-    /// - Parameter hotels: a batch, small enough that its rows fit in memory.
-    public func takenNights(of hotels: [Int32], from day: Day) async throws -> [(hotel: Int32, night: TakenNight)] {
-        try await database.query(Statements.takenNights(hotels, day))
-    }
-}
-
-/// A plan as `get_available_plans_for_hotel` lists it.
-struct OfferedPlan: Sendable {
-    let hotel: Int32
-    let globalPlan: Int32?
-    let hotelPlan: Int32?
-    let name: String
-    let type: String
-
-    func plan(_ rates: PlanRates, _ currency: Currency) -> Plan? {
-        guard let key = PlanKey(globalPlan: globalPlan, hotelPlan: hotelPlan), let type = PlanType(rawValue: type)
-        else {
-            return nil
-        }
-        let own = hotelPlan.map { rates.ofHotelPlan($0, hotel: hotel) } ?? []
-        let global = globalPlan.map { rates.ofGlobalPlan($0) } ?? []
-        let used = own.isEmpty ? global : own
-        let base = used.first { $0.rate.adjustment == .baseRate }
-        return Plan(
-            key: key, name: name, type: type,
-            pricing: Pricing(
-                ownRates: own.map(\.rate), globalRates: global.map(\.rate), planType: type, currency: currency),
-            tax: base.map { Plan.Tax(id: $0.taxID, rate: $0.taxRate) })
-    }
-}
-
-/// A row of `plans_rates`.
-struct PlanRate: Sendable {
-    let hotel: Int32?
-    let globalPlan: Int32?
-    let hotelPlan: Int32?
-    let rate: Rate
-    let taxID: Int32?
-    let taxRate: FixedPoint?
-}
-
-/// The rates of all plans, found by plan.
-struct PlanRates {
-    private let byPlan: [Key: [PlanRate]]
-
-    private struct Key: Hashable {
-        let hotel: Int32?
-        let plan: Int32
-    }
-
-    init(_ rates: [PlanRate]) {
-        byPlan = Dictionary(grouping: rates) { rate in
-            rate.hotelPlan.map { Key(hotel: rate.hotel, plan: $0) } ?? Key(hotel: nil, plan: rate.globalPlan ?? 0)
+    /// - Parameters:
+    ///   - hotels: a batch, small enough that its rows fit in memory.
+    ///   - day: from which on taken nights count.
+    ///   - currency: what a hotel's prices are in; the PMS does not say.
+    /// - Throws: `PostgresError` when it is not some hotel's rows that are to blame.
+    public func read(
+        _ hotels: [Int32], from day: Day, currency: (Int32) -> Currency
+    ) async throws -> Reading {
+        do {
+            return try await readAll(hotels, day, currency)
+        } catch let error as PostgresError where error.concernsData {
+            guard hotels.count == 1 else {
+                var reading = Reading()
+                for hotel in hotels { reading.add(try await read([hotel], from: day, currency: currency)) }
+                return reading
+            }
+            guard let fault = Fault(error, hotel: hotels[0]) else { throw error }
+            return Reading(unreadable: [hotels[0]: fault])
         }
     }
 
-    func ofHotelPlan(_ plan: Int32, hotel: Int32) -> [PlanRate] { byPlan[Key(hotel: hotel, plan: plan)] ?? [] }
+    private func readAll(_ ids: [Int32], _ day: Day, _ currency: (Int32) -> Currency) async throws -> Reading {
+        let transaction = try await database.begin(.readOnly)
+        let (hotels, allTypes, allRooms, rates, plans, nights) = try await transaction.commit(
+            Statements.hotels(ids), Statements.roomTypes(ids), Statements.sellableRooms(ids), Statements.rates(ids),
+            Statements.plans(ids), Statements.takenNights(ids, day))
+        let types = Dictionary(grouping: allTypes, by: \.hotel)
+        let rooms = Dictionary(grouping: allRooms, by: \.hotel)
+        let offered = Dictionary(grouping: plans, by: \.hotel)
+        let taken = Dictionary(grouping: nights, by: \.hotel)
+        let ratesByPlan = PlanRates(rates)
+        var reading = Reading(faults: rates.compactMap(\.fault))
+        for hotel in hotels {
+            var plans: [PlanKey: Plan] = [:]
+            for plan in offered[hotel.id] ?? [] {
+                do throws(PlanFault) {
+                    let plan = try plan.plan(ratesByPlan, currency(hotel.id))
+                    if plans[plan.key] == nil { plans[plan.key] = plan }
+                } catch {
+                    reading.faults.append(Fault(hotel: hotel.id, table: "plans", reason: error.reason))
+                }
+            }
+            let catalogue = HotelCatalogue(
+                hotel: hotel, roomTypes: types[hotel.id] ?? [], rooms: rooms[hotel.id] ?? [], plans: plans)
+            reading.hotels.append((catalogue, TakenNights(taken[hotel.id] ?? [])))
+        }
+        return reading
+    }
 
-    func ofGlobalPlan(_ plan: Int32) -> [PlanRate] { byPlan[Key(hotel: nil, plan: plan)] ?? [] }
+    /// The nights that a hotel's reservations take, from a day on.
+    ///
+    /// - Parameter isInDoubt: whether a booking of ours may be under way in the database still, whose end is to be
+    ///   awaited.
+    public func takenNights(of hotel: Int32, from day: Day, isInDoubt: Bool) async throws -> TakenNights {
+        guard isInDoubt else { return TakenNights(try await database.query(Statements.takenNights([hotel], day))) }
+        let transaction = try await database.begin()
+        let (_, nights) = try await transaction.commit(
+            RhtHotel.lock(hotel: hotel), Statements.takenNights([hotel], day))
+        return TakenNights(nights)
+    }
+}
+
+/// What was read of some hotels.
+public struct Reading {
+    /// The hotels that could be read, with the nights taken.
+    public var hotels: [(catalogue: HotelCatalogue, taken: TakenNights)] = []
+    /// The hotels that could not, each with the reason.
+    public var unreadable: [Int32: Fault] = [:]
+    /// What is wrong and costs less than a hotel.
+    public var faults: [Fault] = []
+
+    fileprivate mutating func add(_ other: Reading) {
+        hotels += other.hotels
+        unreadable.merge(other.unreadable) { $1 }
+        faults += other.faults
+    }
+}
+
+/// The nights that reservations of a hotel take.
+public struct TakenNights: Sendable {
+    /// Nights by room; without a room where the front desk has assigned none.
+    public let nights: [TakenNight]
+    /// Rooms taken on a night that is none of the calendar, such as `infinity`. Which one is meant nobody knows, so these
+    /// rooms are not to be sold.
+    public let undatedRooms: Set<Int32>
+
+    init(_ rows: [ReservedNight]) {
+        nights = rows.compactMap { row in row.night.map { TakenNight(room: row.room, night: $0) } }
+        undatedRooms = Set(rows.compactMap { $0.night == nil ? $0.room : nil })
+    }
 }

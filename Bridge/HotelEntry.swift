@@ -1,0 +1,81 @@
+internal import Availability
+internal import Booking
+internal import Loop
+internal import PMS
+internal import Stay
+internal import Telemetry
+
+/// One hotel: its catalogue, its index, and who may book now.
+@OnLoop
+final class HotelEntry {
+    let id: Int32
+    let catalogue: HotelCatalogue
+    let typeNames: [Int32: String]
+    private let clock: HotelClock
+    private let windowInDays: Int
+    private(set) var index: HotelIndex
+
+    /// Rooms that are for sale and yet not sold: on which nights they are taken cannot be told.
+    private(set) var closedRooms: Set<Int32> = []
+
+    /// When the catalogue was read from the PMS, in Unix seconds.
+    let catalogueLoadedAt = Loop.unixTime
+
+    /// When the index was last read from the PMS, in Unix seconds.
+    private(set) var loadedAt = Loop.unixTime
+
+    /// What changes the hotel's rooms passes one after the other, the index included. In the database the bookings of a
+    /// hotel wait for each other anyway, but there each would hold a connection.
+    let turnstile = Turnstile(bound: 512, patience: .seconds(5))
+
+    init(_ catalogue: HotelCatalogue, clock: HotelClock, windowInDays: Int, taken: TakenNights) {
+        id = catalogue.hotel.id
+        self.catalogue = catalogue
+        self.clock = clock
+        self.windowInDays = windowInDays
+        typeNames = Dictionary(catalogue.roomTypes.map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first })
+        index = HotelIndex(firstNight: .first, types: [], rooms: [], taken: [])
+        replaceIndex(taken)
+    }
+
+    /// The day it is at the hotel.
+    var today: Day { clock.today(at: Int64(Loop.unixTime)) ?? index.firstNight }
+
+    /// Lets the index's window start today, as it does from midnight on.
+    func rollWindow() {
+        let today = today
+        if index.firstNight < today { index.advance(to: today) }
+    }
+
+    /// Rooms were booked. To be called in the turnstile, as the two below.
+    func take(_ rooms: [Int32], nights: Range<Day>) {
+        for room in rooms { _ = index.take(room: room, nights: nights) }
+    }
+
+    /// A room was given back for a night.
+    func release(_ room: Int32, night: Day) { _ = index.release(room: room, nights: night..<night.advanced(by: 1)) }
+
+    /// The PMS was read anew.
+    func replaceIndex(_ taken: TakenNights) {
+        close(taken.undatedRooms)
+        let rooms = catalogue.rooms.filter { !closedRooms.contains($0.id) }
+        index = HotelIndex(
+            firstNight: today, nightCount: windowInDays + BookingRules.maximumNights,
+            types: catalogue.roomTypes.map(\.id),
+            rooms: rooms.map { SellableRoom(id: $0.id, type: $0.type, capacity: $0.capacity) }, taken: taken.nights)
+        loadedAt = Loop.unixTime
+    }
+
+    private func close(_ rooms: Set<Int32>) {
+        let rooms = rooms.intersection(catalogue.rooms.map(\.id))
+        for room in rooms.subtracting(closedRooms) {
+            Log.warning(
+                "room is not sold",
+                [
+                    "hotel_id": .init(id), "room_id": .init(room), "table": "reservation_details",
+                    "reason": "a night of it has a date beyond the calendar",
+                ])
+        }
+        closedRooms = rooms
+    }
+}

@@ -1,0 +1,33 @@
+internal import Postgres
+
+/// Something in the PMS that cannot be understood. It costs a hotel, a plan or a room, never more, until it is mended.
+public struct Fault: Hashable, Sendable {
+    /// The hotel it is about; nil for what all hotels share.
+    public let hotel: Int32?
+    /// Where it stands: a table of the PMS.
+    public let table: String
+    /// What is wrong and with what, without the value found: that may be somebody's personal data.
+    public let reason: String
+}
+
+extension Fault {
+    /// The fault that keeps a whole hotel from being read; nil for an error that says nothing about the hotel.
+    init?(_ error: PostgresError, hotel: Int32) {
+        guard error.concernsData, let statement = error.statement else { return nil }
+        self.init(
+            hotel: hotel, table: statement.split(separator: ".").last.map(String.init) ?? statement,
+            reason: error.message)
+    }
+}
+
+extension PostgresError {
+    /// Whether it may be that only some of the rows asked for cannot be read, so that it helps to ask for fewer.
+    var concernsData: Bool {
+        switch code {
+        case .decoding, .timedOut: true
+        // Connection, resources, shutdown and transaction state are nobody's rows' fault.
+        case .sql(let state): !["08", "25", "53", "57", "58"].contains(state.prefix(2))
+        default: false
+        }
+    }
+}

@@ -1,0 +1,105 @@
+internal import Booking
+internal import Stay
+
+/// A plan as `get_available_plans_for_hotel` lists it.
+struct OfferedPlan: Sendable {
+    let hotel: Int32
+    let globalPlan: Int32?
+    let hotelPlan: Int32?
+    let name: String
+    let type: String
+
+    /// - Throws: `PlanFault` when nobody knows how it is sold.
+    func plan(_ rates: PlanRates, _ currency: Currency) throws(PlanFault) -> Plan {
+        guard let key = PlanKey(globalPlan: globalPlan, hotelPlan: hotelPlan) else {
+            throw PlanFault(reason: "a plan has no key")
+        }
+        guard let type = PlanType(rawValue: type) else {
+            throw PlanFault(reason: "plan \(key) is of an unknown type and not sold")
+        }
+        let own = hotelPlan.map { rates.ofHotelPlan($0, hotel: hotel) } ?? []
+        let global = globalPlan.map { rates.ofGlobalPlan($0) } ?? []
+        let used = own.isEmpty ? global : own
+        return Plan(
+            key: key, name: name, type: type,
+            pricing: Pricing(
+                ownRates: own.map(\.rate), globalRates: global.map(\.rate), planType: type, currency: currency),
+            taxes: used.filter { $0.rate.adjustment == .baseRate }.map { Plan.BaseTax(rate: $0.rate, tax: $0.tax) })
+    }
+}
+
+/// Why a plan cannot be sold.
+struct PlanFault: Error {
+    let reason: String
+}
+
+/// A row of `plans_rates`. A value in it that cannot be read makes the rate unreadable, and so leaves its nights without
+/// a price.
+struct PlanRate: Sendable {
+    let hotel: Int32?
+    let globalPlan: Int32?
+    let hotelPlan: Int32?
+    let rate: Rate
+    let tax: Plan.Tax
+
+    /// What cannot be read.
+    let flaw: String?
+
+    init(
+        hotel: Int32?, globalPlan: Int32?, hotelPlan: Int32?, adjustment: String?, value: String?,
+        condition: (type: String?, value: String?), nights: (first: Day?, last: Day?), tax: (id: Int32?, rate: String?)
+    ) {
+        self.hotel = hotel
+        self.globalPlan = globalPlan
+        self.hotelPlan = hotelPlan
+        let amount = value.flatMap { FixedPoint($0) }
+        let taxRate = tax.rate.flatMap { FixedPoint($0) }
+        let read = Rate.Condition(type: condition.type ?? "", value: condition.value)
+        let known = adjustment.flatMap { Rate.Adjustment(rawValue: $0) }
+        flaw =
+            switch () {
+            case _ where known == nil || known == .unreadable: "adjustment_type is unknown"
+            case _ where amount == nil: "adjustment_value is no amount"
+            case _ where read == .unreadable: "its condition is unknown"
+            case _ where nights.first == nil: "date_start is missing"
+            // The PMS divides by one plus this.
+            case _ where tax.rate != nil && (taxRate?.tenThousandths ?? -1) < 0: "tax_rate is no rate"
+            default: nil
+            }
+        rate = Rate(
+            adjustment: flaw == nil ? known ?? .unreadable : .unreadable,
+            value: amount ?? FixedPoint(tenThousandths: 0),
+            condition: read, firstNight: nights.first ?? .first, lastNight: nights.last)
+        self.tax = Plan.Tax(id: tax.id, rate: taxRate)
+    }
+
+    /// What an unreadable rate costs, and whom.
+    var fault: Fault? {
+        guard let flaw else { return nil }
+        let key = PlanKey(globalPlan: hotelPlan == nil ? globalPlan : nil, hotelPlan: hotelPlan)
+        return Fault(
+            hotel: hotelPlan == nil ? nil : hotel, table: "plans_rates",
+            reason: "a rate of plan \(key?.description ?? "?") cannot be read, and its nights are not sold: \(flaw)")
+    }
+}
+
+/// The rates of all plans, found by plan.
+struct PlanRates {
+    private let byPlan: [Key: [PlanRate]]
+
+    /// A global plan has no hotel.
+    private struct Key: Hashable {
+        let hotel: Int32?
+        let plan: Int32
+    }
+
+    init(_ rates: [PlanRate]) {
+        byPlan = Dictionary(grouping: rates) { rate in
+            rate.hotelPlan.map { Key(hotel: rate.hotel, plan: $0) } ?? Key(hotel: nil, plan: rate.globalPlan ?? 0)
+        }
+    }
+
+    func ofHotelPlan(_ plan: Int32, hotel: Int32) -> [PlanRate] { byPlan[Key(hotel: hotel, plan: plan)] ?? [] }
+
+    func ofGlobalPlan(_ plan: Int32) -> [PlanRate] { byPlan[Key(hotel: nil, plan: plan)] ?? [] }
+}

@@ -1,3 +1,4 @@
+internal import Availability
 internal import Booking
 internal import HTTP
 internal import Loop
@@ -28,11 +29,19 @@ final class BookingService {
         self.writer = writer
     }
 
-    /// A booking by its id; nil when there is none.
+    /// A booking by its id, as the PMS has it now; nil when there is none.
+    ///
+    /// That the front desk has confirmed or cancelled it is noted when it is seen.
     func booking(_ id: BookingID) async throws -> Booking? {
-        guard let found = try await database.first(BookingStatements.booking(id)) else { return nil }
-        let rooms = try await database.query(BookingStatements.rooms(id))
-        return found.booking(rooms: rooms)
+        guard var stored = try await database.first(BookingStatements.booking(id)) else { return nil }
+        let rows = try await database.query(RhtHotel.reservation(id, hotel: stored.hotel))
+        if let status = stored.changedStatus(rows.first?.status ?? .cancelled) {
+            try await database.execute(BookingStatements.noteStatus(id, stored.status, status.rawValue))
+            hotels.distrust(stored.hotel)
+            guard let noted = try await database.first(BookingStatements.booking(id)) else { return nil }
+            stored = noted
+        }
+        return stored.booking(rows, today: hotels.today(stored.hotel))
     }
 
     /// Books, or says why not.
@@ -105,7 +114,9 @@ final class BookingService {
             let reserved = zip(zip(rooms, request.rooms), zip(plans, quotes)).map { room, price in
                 ReservedRoom(room: room.0, guests: room.1.guests, plan: price.0, quote: price.1)
             }
-            let outcome = try await write(transaction, order, reserved, total, guest: before.guest, until: deadline)
+            // The last moment to give up: from here on only the database knows whether there is a booking.
+            _ = try Self.timeLeft(until: deadline)
+            let outcome = try await write(transaction, order, reserved, total, before)
             hotel.take(rooms, nights: request.stay.nights)
             created.increment()
             return outcome
@@ -128,37 +139,54 @@ final class BookingService {
 
     // MARK: Before
 
-    /// What the transaction finds, read in at most two round trips.
+    /// What the transaction finds.
     private struct Before {
         var isUnderWay = false
         var record: IdempotencyRecord?
         var earlier: EarlierBooking?
-        var candidates: [CandidateRoom] = []
+        var rooms: [LockedRoom] = []
+        var takenNights: [Int32?: [TakenNight]] = [:]
         var guest: BookingID?
+        /// When the transaction began.
+        var now = Instant(microseconds: 0)
+
+        var candidates: [CandidateRoom] {
+            rooms.map { room in
+                CandidateRoom(
+                    id: room.id, type: room.type, capacity: room.capacity, priority: room.priority,
+                    takenNights: (takenNights[room.id] ?? []).map(\.night))
+            }
+        }
+
+        /// The number on a room's door.
+        func number(_ room: Int32) -> String? { rooms.first { $0.id == room }?.number }
     }
 
+    /// Reads it in one round trip: each statement sees what was committed before it began, so after those before it have
+    /// got their locks.
     private func read(
         _ transaction: borrowing Transaction, _ order: BookingOrder, _ deadline: Duration
     ) async throws -> Before {
-        var before = Before()
         let request = order.request
-        if let key = order.key {
-            let (claims, records) = try await transaction.query(
-                BookingStatements.claim(order.client, key.key), BookingStatements.record(order.client, key.key),
-                deadline: deadline)
-            before.isUnderWay = claims == [false]
-            before.record = records.first
-            if before.isUnderWay || before.record != nil { return before }
+        let hotel = request.hotel
+        let lock = RhtHotel.lock(hotel: hotel)
+        let earlier = BookingStatements.byEngineID(hotel, request.engineID)
+        let rooms = RhtHotel.lockRooms(hotel: hotel, types: Array(Set(request.rooms.map(\.type))))
+        let taken = RhtHotel.takenNights(hotel: hotel, stay: request.stay)
+        let client = RhtHotel.client(request.guest)
+        let now = BookingStatements.now()
+        guard let key = order.key else {
+            let found = try await transaction.query(lock, earlier, rooms, taken, client, now, deadline: deadline)
+            return Before(
+                earlier: found.1.first, rooms: found.2, takenNights: Dictionary(grouping: found.3, by: \.room),
+                guest: found.4.first, now: found.5[0])
         }
-        let (_, earlier, candidates, guests) = try await transaction.query(
-            RhtHotel.lock(hotel: request.hotel), BookingStatements.byEngineID(request.hotel, request.engineID),
-            RhtHotel.candidates(
-                hotel: request.hotel, types: Array(Set(request.rooms.map(\.type))), stay: request.stay),
-            RhtHotel.client(request.guest), deadline: deadline)
-        before.earlier = earlier.first
-        before.candidates = candidates
-        before.guest = guests.first
-        return before
+        let found = try await transaction.query(
+            BookingStatements.claim(order.client, key.key), BookingStatements.record(order.client, key.key), lock,
+            earlier, rooms, taken, client, now, deadline: deadline)
+        return Before(
+            isUnderWay: found.0 == [false], record: found.1.first, earlier: found.3.first, rooms: found.4,
+            takenNights: Dictionary(grouping: found.5, by: \.room), guest: found.6.first, now: found.7[0])
     }
 
     /// The answer to a booking that was made before under the same `booking_engine_id`.
@@ -171,6 +199,10 @@ final class BookingService {
             throw BridgeError.bookingEnded(earlier.status)
         }
         guard let booking = try await booking(earlier.id) else { throw BridgeError.unknownBooking }
+        // The front desk may have cancelled it.
+        guard booking.status == .hold || booking.status == .confirmed else {
+            throw BridgeError.bookingEnded(booking.status.rawValue)
+        }
         return BookingOutcome(
             status: Status.ok.rawValue, booking: earlier.id, version: booking.version,
             content: BookingOutcome.json(booking))
@@ -222,38 +254,51 @@ final class BookingService {
 
     // MARK: Writing
 
+    /// Writes everything and commits, in one round trip.
     private func write(
         _ transaction: consuming Transaction, _ order: BookingOrder, _ rooms: [ReservedRoom], _ total: Money,
-        guest: BookingID?, until deadline: UInt64
+        _ before: Before
     ) async throws -> BookingOutcome {
         let request = order.request
-        let id = BookingID.random()
+        let booking = Self.booking(request, rooms, total, before)
+        let outcome = BookingOutcome(
+            status: Status.created.rawValue, booking: booking.id, version: booking.version,
+            content: BookingOutcome.json(booking))
         let reservation = NewReservation(
-            id: id, request: request, client: guest ?? .random(), isNewClient: guest == nil, rooms: rooms,
-            agent: writer.agentName, user: writer.userID)
-        let hold = request.holdMinutes
+            id: booking.id, request: request, client: before.guest ?? .random(), isNewClient: before.guest == nil,
+            rooms: rooms, agent: writer.agentName, user: writer.userID)
         let statements =
             RhtHotel.insert(reservation) + [
                 BookingStatements.insertBooking(
-                    id, request.hotel, request.engineID, order.client, hold == nil ? "confirmed" : "hold",
-                    request.stay.arrival, request.stay.departure, total.minorUnits, total.currency.code, hold),
+                    booking.id, request.hotel, request.engineID, order.client, booking.status.rawValue,
+                    request.stay.arrival, request.stay.departure, total.minorUnits, total.currency.code,
+                    booking.holdExpiresAt),
                 BookingStatements.insertRooms(
-                    id, Array(rooms.indices).map { Int16($0) }, request.rooms.map(\.type), rooms.map(\.room),
+                    booking.id, Array(rooms.indices).map { Int16($0) }, request.rooms.map(\.type), rooms.map(\.room),
                     rooms.map { Int16($0.guests) }, rooms.map(\.plan.key.description)),
-                BookingStatements.insertSync(request.hotel, id, request.engineID),
+                BookingStatements.insertSync(request.hotel, booking.id, request.engineID),
             ]
-        try await transaction.execute(statements, deadline: try Self.timeLeft(until: deadline))
-        let (found, bookedRooms) = try await transaction.query(
-            BookingStatements.booking(id), BookingStatements.rooms(id),
-            deadline: try Self.timeLeft(until: deadline))
-        guard let booking = found.first?.booking(rooms: bookedRooms) else { throw BridgeError.unknownBooking }
-        let outcome = BookingOutcome(
-            status: Status.created.rawValue, booking: id, version: booking.version,
-            content: BookingOutcome.json(booking))
-        // The last moment to give up: from here on only the database knows whether there is a booking.
-        _ = try Self.timeLeft(until: deadline)
-        try await Self.commit(transaction, outcome, order)
+        try await transaction.commit(statements + Self.record(outcome, order))
         return outcome
+    }
+
+    /// The booking as it will stand in the database.
+    private static func booking(
+        _ request: BookingRequest, _ rooms: [ReservedRoom], _ total: Money, _ before: Before
+    ) -> Booking {
+        Booking(
+            id: .random(), engineID: request.engineID, hotel: request.hotel,
+            status: request.holdMinutes == nil ? .confirmed : .hold, stay: request.stay,
+            rooms: zip(request.rooms, rooms).map { asked, room in
+                BookedRoom(
+                    type: asked.type, number: before.number(room.room), guests: room.guests, plan: room.plan.key,
+                    nights: room.quote.nights.map { BookedRoom.Night(night: $0.night, price: $0.price.minorUnits) })
+            },
+            guest: request.guest, total: total, sync: SyncState(status: .synced, lastAttempt: before.now), version: 1,
+            createdAt: before.now, updatedAt: before.now,
+            holdExpiresAt: request.holdMinutes.map {
+                Instant(microseconds: before.now.microseconds + Int64($0) * 60_000_000)
+            })
     }
 
     /// A refusal changes nothing, but is kept for the same key.
@@ -264,21 +309,18 @@ final class BookingService {
         let outcome = BookingOutcome(
             status: problem.status.rawValue, booking: nil, version: 0,
             content: problem.json(instance: order.requestID))
-        try await Self.commit(transaction, outcome, order)
+        try await transaction.commit(Self.record(outcome, order))
         return outcome
     }
 
-    private static func commit(
-        _ transaction: consuming Transaction, _ outcome: BookingOutcome, _ order: BookingOrder
-    ) async throws {
-        guard let key = order.key else {
-            _ = try await transaction.commit()
-            return
-        }
-        _ = try await transaction.commit(
+    /// Keeps an outcome for the same key.
+    private static func record(_ outcome: BookingOutcome, _ order: BookingOrder) -> [Query<Void>] {
+        guard let key = order.key else { return [] }
+        return [
             BookingStatements.insertRecord(
                 order.client, key.key, key.requestHash, Int32(outcome.status), outcome.booking, outcome.version,
-                outcome.content))
+                outcome.content)
+        ]
     }
 }
 

@@ -10,6 +10,9 @@ enum BookingStatements {
         "bridge.claim_key", "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || chr(10) || $2, 0))"
     ) { row in try row.next() }
 
+    /// When the transaction began: what `now()` says in all of it.
+    static let now = Statement<Instant>("bridge.now", "SELECT now()") { row in try row.next() }
+
     static let record = Statement<IdempotencyRecord, String, String>(
         "bridge.record",
         """
@@ -50,13 +53,13 @@ enum BookingStatements {
     ) { row in EarlierBooking(id: try row.next(), client: try row.next(), status: try row.next()) }
 
     static let insertBooking = Statement<
-        Void, BookingID, Int32, String, String, String, Day, Day, Int64, String, Int32?
+        Void, BookingID, Int32, String, String, String, Day, Day, Int64, String, Instant?
     >(
         "bridge.insert_booking",
         """
         INSERT INTO drawbridge.bookings (booking_id, hotel_id, booking_engine_id, client, status, arrival, departure,
                                          total, currency, hold_expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + make_interval(mins => $10))
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         """)
 
     static let insertRooms = Statement<Void, BookingID, [Int16], [Int32], [Int32], [Int16], [String]>(
@@ -74,20 +77,25 @@ enum BookingStatements {
         VALUES ($1, $2, $3, 'synced', now())
         """)
 
+    /// What we know of a booking ourselves; guest and nights are the PMS's.
     static let booking = Statement<StoredBooking, BookingID>(
         "bridge.booking",
         """
         SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.status, booking.arrival,
                booking.departure, booking.total, booking.currency, booking.version, booking.created_at,
                booking.updated_at, booking.hold_expires_at, booking.cancelled_at,
-               COALESCE(client.name, ''), client.name_kana, client.email, client.phone,
-               COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message
+               COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message,
+               rooms.types, rooms.ids, rooms.guests, rooms.plans
         FROM drawbridge.bookings AS booking
-        LEFT JOIN reservations AS reservation
-               ON reservation.hotel_id = booking.hotel_id AND reservation.id = booking.booking_id
-        LEFT JOIN clients AS client ON client.id = reservation.reservation_client_id
         LEFT JOIN booking_sync_status AS sync
                ON sync.hotel_id = booking.hotel_id AND sync.booking_id = booking.booking_id
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(array_agg(room_type_id ORDER BY position), '{}') AS types,
+                   COALESCE(array_agg(room_id ORDER BY position), '{}') AS ids,
+                   COALESCE(array_agg(guests ORDER BY position), '{}') AS guests,
+                   COALESCE(array_agg(plan_key ORDER BY position), '{}') AS plans
+            FROM drawbridge.booking_rooms AS room WHERE room.booking_id = booking.booking_id
+        ) AS rooms
         WHERE booking.booking_id = $1
         """
     ) { row in
@@ -95,34 +103,20 @@ enum BookingStatements {
             id: try row.next(), engineID: try row.next(), hotel: try row.next(), status: try row.next(),
             arrival: try row.next(), departure: try row.next(), total: try row.next(), currency: try row.next(),
             version: try row.next(), createdAt: try row.next(), updatedAt: try row.next(),
-            holdExpiresAt: try row.next(), cancelledAt: try row.next(),
-            guest: Guest(
-                name: try row.next(), nameKana: try row.next(), email: try row.next(), phone: try row.next()),
-            syncStatus: try row.next(), lastAttempt: try row.next(), syncError: try row.next())
+            holdExpiresAt: try row.next(), cancelledAt: try row.next(), syncStatus: try row.next(),
+            lastAttempt: try row.next(), syncError: try row.next(),
+            rooms: (types: try row.next(), ids: try row.next(), guests: try row.next(), plans: try row.next()))
     }
 
-    /// The nights of each room, in the order of the rooms; what a room costs is the stored price, for each guest where
-    /// the plan is per person.
-    static let rooms = Statement<StoredNight, BookingID>(
-        "bridge.booking_rooms",
+    /// Notes that the front desk has confirmed or cancelled a booking, unless its status has changed meanwhile.
+    static let noteStatus = Statement<Void, BookingID, String, String>(
+        "bridge.note_status",
         """
-        SELECT room.position, room.room_type_id, rooms.room_number, room.guests, room.plan_key, detail.date,
-               CASE detail.plan_type WHEN 'per_person' THEN detail.price * detail.number_of_people
-                                     ELSE detail.price END
-        FROM drawbridge.bookings AS booking
-        JOIN drawbridge.booking_rooms AS room USING (booking_id)
-        LEFT JOIN rooms ON rooms.hotel_id = booking.hotel_id AND rooms.id = room.room_id
-        LEFT JOIN reservation_details AS detail
-               ON detail.hotel_id = booking.hotel_id AND detail.reservation_id = booking.booking_id
-              AND detail.room_id = room.room_id
-        WHERE booking.booking_id = $1
-        ORDER BY room.position, detail.date
-        """
-    ) { row in
-        StoredNight(
-            position: try row.next(), type: try row.next(), roomNumber: try row.next(), guests: try row.next(),
-            plan: try row.next(), night: try row.next(), price: try row.next())
-    }
+        UPDATE drawbridge.bookings
+        SET status = $3, cancelled_at = CASE $3 WHEN 'cancelled' THEN now() END, version = version + 1,
+            updated_at = now()
+        WHERE booking_id = $1 AND status = $2
+        """)
 
     /// The hold that ran out first, but for those named.
     static let expiredHold = Statement<ExpiredHold, [BookingID]>(
@@ -181,18 +175,7 @@ struct ExpiredHold: Sendable {
     let hotel: Int32
 }
 
-/// One night of a booked room, as stored; the night is nil when the PMS has none left.
-struct StoredNight: Sendable {
-    let position: Int16
-    let type: Int32
-    let roomNumber: String?
-    let guests: Int16
-    let plan: String
-    let night: Day?
-    let price: FixedPoint?
-}
-
-/// A booking without its rooms, as stored.
+/// A booking as far as it is ours, as stored.
 struct StoredBooking: Sendable {
     let id: BookingID
     let engineID: String
@@ -207,44 +190,37 @@ struct StoredBooking: Sendable {
     let updatedAt: Instant
     let holdExpiresAt: Instant?
     let cancelledAt: Instant?
-    let guest: Guest
     let syncStatus: String
     let lastAttempt: Instant?
     let syncError: String?
+    /// In the order in which they were asked for.
+    let rooms: (types: [Int32], ids: [Int32], guests: [Int16], plans: [String])
 
-    /// The booking with its rooms; nil where a row breaks the schema's own rules.
-    func booking(rooms nights: [StoredNight]) -> Booking? {
+    /// The status that the PMS's implies, where the front desk has changed it.
+    func changedStatus(_ reservation: ReservationStatus) -> Booking.Status? {
+        switch (status, reservation) {
+        case ("hold", .confirmed): .confirmed
+        case ("hold", .cancelled), ("confirmed", .cancelled): .cancelled
+        default: nil
+        }
+    }
+
+    /// The booking with what the PMS has of it; nil where a row breaks the schema's own rules.
+    func booking(_ reservation: [ReservationRow], today: Day) -> Booking? {
         guard let status = Booking.Status(rawValue: status), let stay = Stay(arrival: arrival, departure: departure),
             let currency = Currency(currency), let sync = SyncState.Status(rawValue: syncStatus)
         else { return nil }
-        var rooms: [BookedRoom] = []
-        var position: Int16?
-        for night in nights {
-            if night.position != position {
-                position = night.position
-                rooms.append(
-                    BookedRoom(
-                        type: night.type, number: night.roomNumber, guests: Int32(night.guests),
-                        plan: PlanKey(night.plan), nights: []))
-            }
-            if let day = night.night, let price = night.price {
-                let minorUnits = price.minorUnits(currency)
-                rooms[rooms.count - 1].nights.append(BookedRoom.Night(night: day, price: minorUnits))
-            }
+        let sold = rooms.types.indices.map { position in
+            SoldRoom(
+                type: rooms.types[position], room: rooms.ids[position], guests: Int32(rooms.guests[position]),
+                plan: PlanKey(rooms.plans[position]))
         }
         return Booking(
-            id: id, engineID: engineID, hotel: hotel, status: status, stay: stay, rooms: rooms, guest: guest,
+            id: id, engineID: engineID, hotel: hotel, status: status, stay: stay,
+            rooms: BookedRoom.rooms(sold, nights: reservation.compactMap { $0.night(currency) }, today: today),
+            guest: reservation.first?.guest ?? Guest(name: "", nameKana: nil, email: nil, phone: nil),
             total: Money(minorUnits: total, currency: currency),
             sync: SyncState(status: sync, lastAttempt: lastAttempt, error: syncError), version: version,
             createdAt: createdAt, updatedAt: updatedAt, holdExpiresAt: holdExpiresAt, cancelledAt: cancelledAt)
-    }
-}
-
-extension FixedPoint {
-    /// The PMS keeps prices in whole units of the currency, with decimals where it has them.
-    fileprivate func minorUnits(_ currency: Currency) -> Int64 {
-        let scale = (0..<currency.exponent).reduce(Int64(1)) { scale, _ in scale * 10 }
-        let (product, isOver) = tenThousandths.multipliedReportingOverflow(by: scale)
-        return isOver ? .max : product / FixedPoint.one
     }
 }

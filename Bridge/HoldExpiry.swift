@@ -70,11 +70,9 @@ final class HoldExpiry {
             RhtHotel.lock(hotel: hold.hotel), BookingStatements.lockHold(hold.id),
             RhtHotel.lockReservation(hold.id, hotel: hold.hotel), RhtHotel.hasReservation(hold.id, hotel: hold.hotel))
         // Ended meanwhile, or in somebody's hands at the front desk.
-        guard mine == [hold.id], let status = statuses.first ?? (isThere == [false] ? "cancelled" : nil) else {
-            return transaction.rollback()
-        }
-        guard status == "hold" || status == "cancelled" else {
-            // The front desk has confirmed it, or the guest has come: it is a hold no longer.
+        guard mine == [hold.id], !statuses.isEmpty || isThere == [false] else { return transaction.rollback() }
+        if ReservationStatus(statuses.first) == .confirmed {
+            // It is a hold no longer.
             _ = try await transaction.commit(BookingStatements.endHold(hold.id, "confirmed"))
             return
         }

@@ -65,43 +65,6 @@ public struct Booking: Hashable, Sendable {
     }
 }
 
-/// One room of a booking.
-public struct BookedRoom: Hashable, Sendable {
-    /// One night and what the room costs on it.
-    public struct Night: Hashable, Sendable {
-        /// The night.
-        public var night: Day
-        /// The price of the room for all its guests, in minor units of the booking's currency.
-        public var price: Int64
-
-        /// A night and its price.
-        public init(night: Day, price: Int64) {
-            self.night = night
-            self.price = price
-        }
-    }
-
-    /// The room type's id in the PMS.
-    public var type: Int32
-    /// The number on the door; nil if the front desk took the room away and has given no other yet.
-    public var number: String?
-    /// How many guests sleep in it.
-    public var guests: Int32
-    /// The plan it was sold under; nil if the front desk changed it to none.
-    public var plan: PlanKey?
-    /// The nights, in order.
-    public var nights: [Night]
-
-    /// A booked room.
-    public init(type: Int32, number: String?, guests: Int32, plan: PlanKey?, nights: [Night]) {
-        self.type = type
-        self.number = number
-        self.guests = guests
-        self.plan = plan
-        self.nights = nights
-    }
-}
-
 /// Whether the booking engine and the PMS agree about a booking.
 public struct SyncState: Hashable, Sendable {
     /// How far they agree.
@@ -181,7 +144,7 @@ extension BookedRoom {
             json.array("nights", nights) { json, night in
                 json.object { json in
                     json.member("date") { night.night.append(to: &$0) }
-                    json.member("price", Int(night.price))
+                    json.member("price", night.price.map { Int($0) })
                 }
             }
         }

@@ -1,3 +1,4 @@
+public import Availability
 public import Booking
 internal import Loop
 public import Postgres
@@ -37,6 +38,70 @@ public struct ReleasedNight: Sendable {
     public let night: Day
 }
 
+/// A room that is ours to give away until the transaction ends.
+public struct LockedRoom: Sendable {
+    public let id: Int32
+    public let type: Int32
+    public let capacity: Int32
+    public let priority: Int32?
+    /// The number on the door.
+    public let number: String
+}
+
+/// A reservation with one of its nights, as the PMS has them.
+public struct ReservationRow: Sendable {
+    public let status: ReservationStatus
+    public let guest: Guest
+    fileprivate let detail: Detail
+
+    fileprivate struct Detail: Sendable {
+        let night: Day?
+        let room: Int32?
+        let type: Int32?
+        let number: String?
+        let guests: Int32?
+        let isCancelled: Bool?
+        let price: FixedPoint?
+    }
+
+    /// The night, priced in minor units of the currency; nil in the row of a reservation without nights.
+    public func night(_ currency: Currency) -> ReservationNight? {
+        guard let night = detail.night, let guests = detail.guests, let isCancelled = detail.isCancelled else {
+            return nil
+        }
+        return ReservationNight(
+            night: night, room: detail.room, type: detail.type, number: detail.number, guests: guests,
+            price: detail.price?.minorUnits(currency), isCancelled: isCancelled)
+    }
+}
+
+/// Where the PMS says a reservation stands, as far as it matters to whoever booked.
+public enum ReservationStatus: Sendable {
+    case hold
+    /// The front desk has confirmed it, or the guest has come.
+    case confirmed
+    /// Cancelled, or gone altogether.
+    case cancelled
+
+    /// By the PMS's word for it; nil for a reservation that is gone.
+    public init(_ word: String?) {
+        switch word {
+        case "hold": self = .hold
+        case "cancelled", nil: self = .cancelled
+        default: self = .confirmed
+        }
+    }
+}
+
+extension FixedPoint {
+    /// The PMS keeps prices in whole units of the currency, with decimals where it has them. Nil if it does not fit.
+    fileprivate func minorUnits(_ currency: Currency) -> Int64? {
+        let scale = (0..<currency.exponent).reduce(Int64(1)) { scale, _ in scale * 10 }
+        let (product, isOver) = tenThousandths.multipliedReportingOverflow(by: scale)
+        return isOver ? nil : product / FixedPoint.one
+    }
+}
+
 /// One room of a reservation, the same for all its nights.
 public struct ReservedRoom: Sendable {
     public let room: Int32
@@ -58,9 +123,16 @@ extension RhtHotel {
     /// The PMS's own writers take no lock; what they do meanwhile shows in its change log.
     public static func lock(hotel: Int32) -> Query<Void> { ReservationStatements.lock(hotel) }
 
-    /// The rooms of some types, with the nights of the stay on which each is taken, locked in the order of their ids.
-    public static func candidates(hotel: Int32, types: [Int32], stay: Stay) -> Query<CandidateRoom> {
-        ReservationStatements.candidates(hotel, types, stay.arrival, stay.departure)
+    /// The sellable rooms of some types, locked in the order of their ids, so that the front desk puts nobody into one of
+    /// them until the transaction ends.
+    public static func lockRooms(hotel: Int32, types: [Int32]) -> Query<LockedRoom> {
+        ReservationStatements.lockRooms(hotel, types)
+    }
+
+    /// The nights of a stay that reservations take. To be read by a statement after the one that locks the rooms: that one
+    /// has waited for the front desk, and would still see what was before.
+    public static func takenNights(hotel: Int32, stay: Stay) -> Query<TakenNight> {
+        ReservationStatements.takenNights(hotel, stay.arrival, stay.departure)
     }
 
     /// The client with exactly these particulars, if there is one.
@@ -98,6 +170,12 @@ extension RhtHotel {
                 request.hotel, nights.ids, nights.prices, nights.taxes, nights.taxRates, new.user),
         ]
         return statements
+    }
+
+    /// A reservation as the PMS has it now, a row for each of its nights, in order: one row without a night where it has
+    /// none, no row when it is gone. Of cancelled nights those within its dates.
+    public static func reservation(_ id: BookingID, hotel: Int32) -> Query<ReservationRow> {
+        ReservationStatements.reservation(hotel, id)
     }
 
     /// Locks a reservation and reads its status; no row when it is gone, or when somebody at the front desk works on it.
@@ -158,22 +236,25 @@ private enum ReservationStatements {
         _ = try row.next(NothingRead.self)
     }
 
-    static let candidates = Statement<CandidateRoom, Int32, [Int32], Day, Day>(
-        "rht.candidates",
+    static let lockRooms = Statement<LockedRoom, Int32, [Int32]>(
+        "rht.lock_rooms",
         """
-        SELECT rooms.id, rooms.room_type_id, rooms.capacity, rooms.assignment_priority,
-               ARRAY (SELECT date FROM reservation_details AS detail
-                      WHERE detail.hotel_id = $1 AND detail.room_id = rooms.id
-                        AND detail.date >= $3 AND detail.date < $4 AND detail.cancelled IS NULL)
-        FROM rooms
-        WHERE rooms.hotel_id = $1 AND rooms.room_type_id = ANY ($2) AND rooms.for_sale AND NOT rooms.is_staff_room
-        ORDER BY rooms.id FOR UPDATE
+        SELECT id, room_type_id, capacity, assignment_priority, room_number FROM rooms
+        WHERE hotel_id = $1 AND room_type_id = ANY ($2) AND for_sale AND NOT is_staff_room ORDER BY id FOR UPDATE
         """
     ) { row in
-        CandidateRoom(
+        LockedRoom(
             id: try row.next(), type: try row.next(), capacity: try row.next(), priority: try row.next(),
-            takenNights: try row.next())
+            number: try row.next())
     }
+
+    static let takenNights = Statement<TakenNight, Int32, Day, Day>(
+        "rht.taken_nights",
+        """
+        SELECT room_id, date FROM reservation_details
+        WHERE hotel_id = $1 AND date >= $2 AND date < $3 AND cancelled IS NULL
+        """
+    ) { row in TakenNight(room: try row.next(), night: try row.next()) }
 
     static let client = Statement<BookingID, String?, String, String?, String?>(
         "rht.client",
@@ -184,6 +265,44 @@ private enum ReservationStatements {
         ORDER BY created_at, id LIMIT 1
         """
     ) { row in try row.next() }
+
+    /// Active nights are found by the PMS's index on them, cancelled ones by their dates. What a room costs is the stored
+    /// price, for each guest where the plan is per person; one too large or too fine to be read counts as none.
+    static let reservation = Statement<ReservationRow, Int32, BookingID>(
+        "rht.reservation",
+        """
+        SELECT reservation.status, COALESCE(client.name, ''), client.name_kana, client.email, client.phone,
+               detail.date, detail.room_id, rooms.room_type_id, rooms.room_number, detail.number_of_people,
+               detail.cancelled IS NOT NULL, CASE WHEN abs(detail.price) < 100000000000 THEN round(detail.price, 4) END
+        FROM reservations AS reservation
+        LEFT JOIN clients AS client ON client.id = reservation.reservation_client_id
+        LEFT JOIN LATERAL (
+            SELECT id, date, room_id, number_of_people, cancelled,
+                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END AS price
+            FROM reservation_details
+            WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL
+              AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
+            UNION ALL
+            SELECT id, date, room_id, number_of_people, cancelled,
+                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END
+            FROM reservation_details
+            WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NOT NULL
+              AND date >= reservation.check_in AND date < reservation.check_out
+              AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
+        ) AS detail ON TRUE
+        LEFT JOIN rooms ON rooms.hotel_id = $1 AND rooms.id = detail.room_id
+        WHERE reservation.hotel_id = $1 AND reservation.id = $2
+        ORDER BY detail.date, detail.room_id, detail.id
+        """
+    ) { row in
+        ReservationRow(
+            status: ReservationStatus(try row.next(String.self)),
+            guest: Guest(
+                name: try row.next(), nameKana: try row.next(), email: try row.next(), phone: try row.next()),
+            detail: .init(
+                night: try row.next(), room: try row.next(), type: try row.next(), number: try row.next(),
+                guests: try row.next(), isCancelled: try row.next(), price: try row.next()))
+    }
 
     static let lockReservation = Statement<String, Int32, BookingID>(
         "rht.lock_reservation",

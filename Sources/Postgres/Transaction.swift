@@ -80,6 +80,13 @@ public struct Transaction: ~Copyable {
         return (repeat try (each query).rows(of: next()))
     }
 
+    /// Runs any number of last statements and COMMIT in one round trip.
+    ///
+    /// - Throws: as the other `commit`.
+    public consuming func commit<Row>(_ queries: [Query<Row>], deadline: Duration? = nil) async throws {
+        try await session.commit(queries.map { .statement($0.text, $0.arguments) }, deadline)
+    }
+
     /// Undoes everything, without waiting for the server to have done so.
     public consuming func rollback() { session.rollBack() }
 

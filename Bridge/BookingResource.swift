@@ -26,8 +26,7 @@ struct BookingResource {
         let client = call.identity.clientKey
         let key = try key(of: call)
         do {
-            let request = try body.validate(
-                BookingRules(today: hotel.today, capacity: { hotel.catalogue.capacity(ofType: $0) }))
+            let request = try body.validate(hotel.bookingRules)
             let order = BookingOrder(request: request, client: client, key: key, requestID: call.request.id)
             return answer(try await bookings.create(order, at: hotel))
         } catch let error where error.isRefusal {
@@ -40,7 +39,7 @@ struct BookingResource {
     func get(_ call: Call) async throws -> Answer {
         // What the identity does not cover is not there for it.
         guard let id = call.parameter("booking_id").flatMap({ BookingID($0) }),
-            let booking = try await bookings.booking(id), call.identity.hotelIDs.includes(booking.hotel)
+            let booking = try await bookings.booking(id, ofHotels: call.identity.hotelIDs)
         else { throw BridgeError.unknownBooking }
         var answer = Answer.json(BookingOutcome.json(booking))
         answer.fields.append(.etag, "\"\(booking.version)\"")

@@ -1,3 +1,4 @@
+internal import Authentication
 internal import Availability
 internal import Booking
 internal import HTTP
@@ -18,6 +19,7 @@ final class BookingService {
     /// Client and key of each request that has one and is not answered yet.
     private var keysUnderWay: Set<String> = []
     private var unpriced = LogThrottle()
+    private var unreadable = LogThrottle()
     private let created = Metrics.counter("drawbridge_bridge_bookings_total", "Bookings made.")
     private let lost = Metrics.counter(
         "drawbridge_bridge_bookings_refused_total", "Bookings refused because rooms were lacking or prices had changed."
@@ -29,11 +31,14 @@ final class BookingService {
         self.writer = writer
     }
 
-    /// A booking by its id, as the PMS has it now; nil when there is none.
+    /// A booking by its id, as the PMS has it now; nil when there is none in these hotels.
     ///
     /// That the front desk has confirmed or cancelled it is noted when it is seen.
-    func booking(_ id: BookingID) async throws -> Booking? {
-        guard var stored = try await database.first(BookingStatements.booking(id)) else { return nil }
+    func booking(_ id: BookingID, ofHotels visible: HotelAccess) async throws -> Booking? {
+        guard var stored = try await database.first(BookingStatements.booking(id)), visible.includes(stored.hotel)
+        else {
+            return nil
+        }
         let rows = try await database.query(RhtHotel.reservation(id, hotel: stored.hotel))
         if let status = stored.changedStatus(rows.first?.status ?? .cancelled) {
             try await database.execute(BookingStatements.noteStatus(id, stored.status, status.rawValue))
@@ -51,17 +56,19 @@ final class BookingService {
     ///
     /// - Throws: `BridgeError`, `PostgresError`, `LoopError` when the hotel is too busy.
     func create(_ order: BookingOrder, at hotel: HotelEntry) async throws -> BookingOutcome {
-        let plans = try plans(for: order.request, hotel.catalogue)
         let claim = try claim(order)
         defer { if let claim { keysUnderWay.remove(claim) } }
         let deadline = Loop.monotonicNanoseconds + Self.patience
         do {
             return try await hotel.turnstile.pass {
-                try await create(order, at: hotel, plans, until: deadline)
+                try await create(order, at: hotel, until: deadline)
             }
         } catch let error as PostgresError where error.leavesDoubt {
             hotels.distrust(hotel.id)
             throw error
+        } catch let error as PostgresError where error.code == .decoding {
+            log(error, hotel: hotel.id)
+            throw BridgeError.unreadableHotel(retryAfter: 30)
         }
     }
 
@@ -86,7 +93,7 @@ final class BookingService {
     private static let patience: UInt64 = 8_000_000_000
 
     private func create(
-        _ order: BookingOrder, at hotel: HotelEntry, _ plans: [Plan], until deadline: UInt64
+        _ order: BookingOrder, at hotel: HotelEntry, until deadline: UInt64
     ) async throws -> BookingOutcome {
         let request = order.request
         let transaction = try await database.begin(deadline: try Self.timeLeft(until: deadline))
@@ -106,6 +113,7 @@ final class BookingService {
         case .lacking(let shortages):
             return try await refuse(transaction, Refusals.noAvailability(shortages), order)
         case .chosen(let rooms):
+            let plans = try plans(for: request, before.plans(hotel.currency))
             let quotes = try quotes(request, plans)
             let total = try Self.total(quotes)
             if let expected = request.expectedTotal, expected != total {
@@ -146,6 +154,8 @@ final class BookingService {
         var earlier: EarlierBooking?
         var rooms: [LockedRoom] = []
         var takenNights: [Int32?: [TakenNight]] = [:]
+        var offeredPlans: [OfferedPlan] = []
+        var rates: [PlanRate] = []
         var guest: BookingID?
         /// When the transaction began.
         var now = Instant(microseconds: 0)
@@ -157,6 +167,8 @@ final class BookingService {
                     takenNights: (takenNights[room.id] ?? []).map(\.night))
             }
         }
+
+        func plans(_ currency: Currency) -> [PlanKey: Plan] { RhtHotel.plans(offeredPlans, rates, currency) }
 
         /// The number on a room's door.
         func number(_ room: Int32) -> String? { rooms.first { $0.id == room }?.number }
@@ -173,20 +185,24 @@ final class BookingService {
         let earlier = BookingStatements.byEngineID(hotel, request.engineID)
         let rooms = RhtHotel.lockRooms(hotel: hotel, types: Array(Set(request.rooms.map(\.type))))
         let taken = RhtHotel.takenNights(hotel: hotel, stay: request.stay)
+        let plans = RhtHotel.offeredPlans(hotel: hotel)
+        let rates = RhtHotel.rates(hotel: hotel)
         let client = RhtHotel.client(request.guest)
         let now = BookingStatements.now()
         guard let key = order.key else {
-            let found = try await transaction.query(lock, earlier, rooms, taken, client, now, deadline: deadline)
+            let found = try await transaction.query(
+                lock, earlier, rooms, taken, plans, rates, client, now, deadline: deadline)
             return Before(
                 earlier: found.1.first, rooms: found.2, takenNights: Dictionary(grouping: found.3, by: \.room),
-                guest: found.4.first, now: found.5[0])
+                offeredPlans: found.4, rates: found.5, guest: found.6.first, now: found.7[0])
         }
         let found = try await transaction.query(
             BookingStatements.claim(order.client, key.key), BookingStatements.record(order.client, key.key), lock,
-            earlier, rooms, taken, client, now, deadline: deadline)
+            earlier, rooms, taken, plans, rates, client, now, deadline: deadline)
         return Before(
             isUnderWay: found.0 == [false], record: found.1.first, earlier: found.3.first, rooms: found.4,
-            takenNights: Dictionary(grouping: found.5, by: \.room), guest: found.6.first, now: found.7[0])
+            takenNights: Dictionary(grouping: found.5, by: \.room), offeredPlans: found.6, rates: found.7,
+            guest: found.8.first, now: found.9[0])
     }
 
     /// The answer to a booking that was made before under the same `booking_engine_id`.
@@ -198,7 +214,7 @@ final class BookingService {
         guard earlier.status == "hold" || earlier.status == "confirmed" else {
             throw BridgeError.bookingEnded(earlier.status)
         }
-        guard let booking = try await booking(earlier.id) else { throw BridgeError.unknownBooking }
+        guard let booking = try await booking(earlier.id, ofHotels: .all) else { throw BridgeError.unknownBooking }
         // The front desk may have cancelled it.
         guard booking.status == .hold || booking.status == .confirmed else {
             throw BridgeError.bookingEnded(booking.status.rawValue)
@@ -210,10 +226,10 @@ final class BookingService {
 
     // MARK: Prices
 
-    private func plans(for request: BookingRequest, _ catalogue: HotelCatalogue) throws -> [Plan] {
+    private func plans(for request: BookingRequest, _ offered: [PlanKey: Plan]) throws -> [Plan] {
         var mistakes: [(pointer: String, detail: String)] = []
         let plans = request.rooms.enumerated().compactMap { position, room in
-            let plan = catalogue.plans[room.plan]
+            let plan = offered[room.plan]
             if plan == nil { mistakes.append(("/rooms/\(position)/plan_key", "The hotel has no such plan")) }
             return plan
         }
@@ -243,6 +259,14 @@ final class BookingService {
                 "hotel_id": .init(hotel), "plan_key": .init(plan.description), "night": .init(reason.night.description),
                 "reason": .init(reason.reason.rawValue), "lines_omitted": .init(omitted),
             ])
+    }
+
+    /// The PMS's rows were in order when the hotel was loaded, and are not any more.
+    private func log(_ error: PostgresError, hotel: Int32) {
+        guard let omitted = unreadable.admit(at: Loop.monotonicNanoseconds) else { return }
+        Log.warning(
+            "hotel cannot be booked",
+            ["hotel_id": .init(hotel), "error": .init(error: error), "lines_omitted": .init(omitted)])
     }
 
     private static func total(_ quotes: [RoomQuote]) throws -> Money {

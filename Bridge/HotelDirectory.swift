@@ -104,12 +104,11 @@ final class HotelDirectory {
 
     private func read(_ ids: [Int32]) async throws -> Reading {
         let today = ids.map(today).min() ?? .first
-        return try await pms.read(ids, from: today) { Currency(policy.hotel($0).currency) ?? .jpy }
+        return try await pms.read(ids, from: today)
     }
 
     private func entry(_ catalogue: HotelCatalogue, _ taken: TakenNights) -> HotelEntry {
-        HotelEntry(
-            catalogue, clock: clock(catalogue.hotel.id), windowInDays: policy.availability.windowInDays, taken: taken)
+        HotelEntry(catalogue, policy, clock: clock(catalogue.hotel.id), taken: taken)
     }
 
     /// The configuration was checked: there is such a time zone.

@@ -2,6 +2,7 @@ internal import Availability
 internal import Booking
 internal import Loop
 internal import PMS
+internal import Policy
 internal import Stay
 internal import Telemetry
 
@@ -11,8 +12,10 @@ final class HotelEntry {
     let id: Int32
     let catalogue: HotelCatalogue
     let typeNames: [Int32: String]
+    /// What its prices are in; the PMS does not say.
+    let currency: Currency
     private let clock: HotelClock
-    private let windowInDays: Int
+    private let policy: BridgePolicy.Availability
     private(set) var index: HotelIndex
 
     /// Rooms that are for sale and yet not sold: on which nights they are taken cannot be told.
@@ -28,11 +31,13 @@ final class HotelEntry {
     /// hotel wait for each other anyway, but there each would hold a connection.
     let turnstile = Turnstile(bound: 512, patience: .seconds(5))
 
-    init(_ catalogue: HotelCatalogue, clock: HotelClock, windowInDays: Int, taken: TakenNights) {
+    init(_ catalogue: HotelCatalogue, _ policy: BridgePolicy, clock: HotelClock, taken: TakenNights) {
         id = catalogue.hotel.id
         self.catalogue = catalogue
+        // The configuration was checked: there is such a currency.
+        currency = Currency(policy.hotel(catalogue.hotel.id).currency)!
         self.clock = clock
-        self.windowInDays = windowInDays
+        self.policy = policy.availability
         typeNames = Dictionary(catalogue.roomTypes.map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first })
         index = HotelIndex(firstNight: .first, types: [], rooms: [], taken: [])
         replaceIndex(taken)
@@ -40,6 +45,13 @@ final class HotelEntry {
 
     /// The day it is at the hotel.
     var today: Day { clock.today(at: Int64(Loop.unixTime)) ?? index.firstNight }
+
+    /// What a request to book is checked against.
+    var bookingRules: BookingRules {
+        BookingRules(
+            today: today, horizonDays: policy.windowInDays, maximumNights: policy.maximumNights,
+            capacity: { [catalogue] in catalogue.capacity(ofType: $0) })
+    }
 
     /// Lets the index's window start today, as it does from midnight on.
     func rollWindow() {
@@ -60,7 +72,7 @@ final class HotelEntry {
         close(taken.undatedRooms)
         let rooms = catalogue.rooms.filter { !closedRooms.contains($0.id) }
         index = HotelIndex(
-            firstNight: today, nightCount: windowInDays + BookingRules.maximumNights,
+            firstNight: today, nightCount: policy.windowInDays + policy.maximumNights,
             types: catalogue.roomTypes.map(\.id),
             rooms: rooms.map { SellableRoom(id: $0.id, type: $0.type, capacity: $0.capacity) }, taken: taken.nights)
         loadedAt = Loop.unixTime

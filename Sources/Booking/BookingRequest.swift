@@ -70,19 +70,22 @@ public enum PaymentTiming: String, Sendable, CaseIterable {
 
 /// What a request's dates and rooms are checked against.
 public struct BookingRules: Sendable {
-    /// The most nights of a stay.
-    public static let maximumNights = 30
-    /// The most days from today to the arrival.
-    public static let horizonDays = 500
-
     /// The day it is at the hotel.
     public let today: Day
+    /// The most days from today to the arrival.
+    public let horizonDays: Int
+    /// The most nights of a stay.
+    public let maximumNights: Int
     /// The capacity of a room type of the hotel; nil for an unknown type.
     public let capacity: @Sendable (Int32) -> Int32?
 
     /// Rules for one hotel on one day.
-    public init(today: Day, capacity: @escaping @Sendable (Int32) -> Int32?) {
+    public init(
+        today: Day, horizonDays: Int = 500, maximumNights: Int = 30, capacity: @escaping @Sendable (Int32) -> Int32?
+    ) {
         self.today = today
+        self.horizonDays = horizonDays
+        self.maximumNights = maximumNights
         self.capacity = capacity
     }
 }

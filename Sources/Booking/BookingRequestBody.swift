@@ -99,8 +99,8 @@ public struct BookingRequestBody: Sendable {
         guard let arrival else { return nil }
         if arrival < rules.today {
             errors.append(FieldError(pointer: "/check_in", detail: "The arrival is in the past at the hotel"))
-        } else if rules.today.distance(to: arrival) > BookingRules.horizonDays {
-            let detail = "The arrival is more than \(BookingRules.horizonDays) days ahead"
+        } else if rules.today.distance(to: arrival) > rules.horizonDays {
+            let detail = "The arrival is more than \(rules.horizonDays) days ahead"
             errors.append(FieldError(pointer: "/check_in", detail: detail))
         }
         guard let departure else { return nil }
@@ -108,8 +108,8 @@ public struct BookingRequestBody: Sendable {
             errors.append(FieldError(pointer: "/check_out", detail: "The departure must be after the arrival"))
             return nil
         }
-        if stay.nightCount > BookingRules.maximumNights {
-            let detail = "A stay has at most \(BookingRules.maximumNights) nights"
+        if stay.nightCount > rules.maximumNights {
+            let detail = "A stay has at most \(rules.maximumNights) nights"
             errors.append(FieldError(pointer: "/check_out", detail: detail))
         }
         return stay

@@ -59,12 +59,11 @@ public struct Plan: Sendable {
     }
 }
 
-/// Everything of one hotel that bookings are checked and priced by; it changes by trigger only.
+/// What one hotel is and has; it changes by trigger only. Plans and prices are read anew for each booking.
 public struct HotelCatalogue: Sendable {
     public let hotel: Hotel
     public let roomTypes: [RoomType]
     public let rooms: [Room]
-    public let plans: [PlanKey: Plan]
 
     /// The most guests that a room of the type takes; nil for a type the hotel does not have or that has no room.
     public func capacity(ofType type: Int32) -> Int32? { rooms.filter { $0.type == type }.map(\.capacity).max() }

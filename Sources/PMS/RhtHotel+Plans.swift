@@ -1,8 +1,26 @@
-internal import Booking
-internal import Stay
+public import Booking
+public import Postgres
+public import Stay
+
+extension RhtHotel {
+    /// The plans that a hotel offers now.
+    public static func offeredPlans(hotel: Int32) -> Query<OfferedPlan> { Statements.plansOfHotel(hotel) }
+
+    /// The rates of a hotel's plans, and of all global ones, as they are now.
+    public static func rates(hotel: Int32) -> Query<PlanRate> { Statements.rates([hotel]) }
+
+    /// The plans that can be sold, by what was read of one hotel.
+    public nonisolated static func plans(
+        _ offered: [OfferedPlan], _ rates: [PlanRate], _ currency: Currency
+    ) -> [PlanKey: Plan] {
+        let rates = PlanRates(rates)
+        let plans = offered.compactMap { try? $0.plan(rates, currency) }
+        return Dictionary(plans.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+}
 
 /// A plan as `get_available_plans_for_hotel` lists it.
-struct OfferedPlan: Sendable {
+public struct OfferedPlan: Sendable {
     let hotel: Int32
     let globalPlan: Int32?
     let hotelPlan: Int32?
@@ -18,7 +36,7 @@ struct OfferedPlan: Sendable {
             throw PlanFault(reason: "plan \(key) is of an unknown type and not sold")
         }
         let own = hotelPlan.map { rates.ofHotelPlan($0, hotel: hotel) } ?? []
-        let global = globalPlan.map { rates.ofGlobalPlan($0) } ?? []
+        let global = globalPlan.map { rates.ofGlobalPlan($0, hotel: hotel) } ?? []
         let used = own.isEmpty ? global : own
         return Plan(
             key: key, name: name, type: type,
@@ -35,7 +53,7 @@ struct PlanFault: Error {
 
 /// A row of `plans_rates`. A value in it that cannot be read makes the rate unreadable, and so leaves its nights without
 /// a price.
-struct PlanRate: Sendable {
+public struct PlanRate: Sendable {
     let hotel: Int32?
     let globalPlan: Int32?
     let hotelPlan: Int32?
@@ -78,7 +96,7 @@ struct PlanRate: Sendable {
         guard let flaw else { return nil }
         let key = PlanKey(globalPlan: hotelPlan == nil ? globalPlan : nil, hotelPlan: hotelPlan)
         return Fault(
-            hotel: hotelPlan == nil ? nil : hotel, table: "plans_rates",
+            hotel: hotel, table: "plans_rates",
             reason: "a rate of plan \(key?.description ?? "?") cannot be read, and its nights are not sold: \(flaw)")
     }
 }
@@ -87,19 +105,26 @@ struct PlanRate: Sendable {
 struct PlanRates {
     private let byPlan: [Key: [PlanRate]]
 
-    /// A global plan has no hotel.
     private struct Key: Hashable {
+        /// Nil for what holds in all hotels.
         let hotel: Int32?
         let plan: Int32
+        let isGlobal: Bool
     }
 
     init(_ rates: [PlanRate]) {
         byPlan = Dictionary(grouping: rates) { rate in
-            rate.hotelPlan.map { Key(hotel: rate.hotel, plan: $0) } ?? Key(hotel: nil, plan: rate.globalPlan ?? 0)
+            Key(hotel: rate.hotel, plan: rate.hotelPlan ?? rate.globalPlan ?? 0, isGlobal: rate.hotelPlan == nil)
         }
     }
 
-    func ofHotelPlan(_ plan: Int32, hotel: Int32) -> [PlanRate] { byPlan[Key(hotel: hotel, plan: plan)] ?? [] }
+    func ofHotelPlan(_ plan: Int32, hotel: Int32) -> [PlanRate] {
+        byPlan[Key(hotel: hotel, plan: plan, isGlobal: false)] ?? []
+    }
 
-    func ofGlobalPlan(_ plan: Int32) -> [PlanRate] { byPlan[Key(hotel: nil, plan: plan)] ?? [] }
+    /// Those of all hotels, and those that one hotel has for it besides.
+    func ofGlobalPlan(_ plan: Int32, hotel: Int32) -> [PlanRate] {
+        (byPlan[Key(hotel: nil, plan: plan, isGlobal: true)] ?? [])
+            + (byPlan[Key(hotel: hotel, plan: plan, isGlobal: true)] ?? [])
+    }
 }

@@ -47,19 +47,23 @@ extension RhtHotel {
             Room(id: try row.next(), hotel: try row.next(), type: try row.next(), capacity: try row.next())
         }
 
+        /// What one hotel offers: with the hotel as a parameter of the function, only its own partition is looked at.
+        static let plansOfHotel = Statement<OfferedPlan, Int32>(
+            "rht.plans_of_hotel",
+            """
+            SELECT $1, plans_global_id, plans_hotel_id, name, plan_type::TEXT FROM get_available_plans_for_hotel($1)
+            """
+        ) { row in try OfferedPlan(&row) }
+
         static let plans = Statement<OfferedPlan, [Int32]>(
             "rht.plans",
             """
             SELECT hotel.id, plan.plans_global_id, plan.plans_hotel_id, plan.name, plan.plan_type::TEXT
             FROM unnest($1) AS hotel (id), get_available_plans_for_hotel(hotel.id) AS plan
             """
-        ) { row in
-            OfferedPlan(
-                hotel: try row.next(), globalPlan: try row.next(), hotelPlan: try row.next(), name: try row.next(),
-                type: try row.next())
-        }
+        ) { row in try OfferedPlan(&row) }
 
-        /// With the rates of all global plans. What may hold an unreadable value is read as text, so that it costs a plan
+        /// With the rates of global plans, which have no hotel. What may hold an unreadable value is read as text, so that it costs a plan
         /// and not its hotel; dates beyond the calendar mean its ends, because a rate applies to what is between.
         static let rates = Statement<PlanRate, [Int32]>(
             "rht.plans_rates",
@@ -70,7 +74,7 @@ extension RhtHotel {
                        LEAST(GREATEST(date_start, DATE '0001-01-01'), DATE '9999-12-31') END,
                    LEAST(GREATEST(COALESCE(date_end, 'infinity'), DATE '0001-01-01'), DATE '9999-12-31'),
                    tax_type_id, tax_rate::TEXT
-            FROM plans_rates WHERE plans_hotel_id IS NULL OR hotel_id = ANY ($1) ORDER BY id
+            FROM plans_rates WHERE hotel_id IS NULL OR hotel_id = ANY ($1) ORDER BY id
             """
         ) { row in
             PlanRate(
@@ -95,4 +99,12 @@ struct ReservedNight: Sendable {
     let hotel: Int32
     let room: Int32?
     let night: Day?
+}
+
+extension OfferedPlan {
+    fileprivate init(_ row: inout RowDecoder) throws {
+        self.init(
+            hotel: try row.next(), globalPlan: try row.next(), hotelPlan: try row.next(), name: try row.next(),
+            type: try row.next())
+    }
 }

@@ -25,17 +25,14 @@ public struct RhtHotel {
     /// - Parameters:
     ///   - hotels: a batch, small enough that its rows fit in memory.
     ///   - day: from which on taken nights count.
-    ///   - currency: what a hotel's prices are in; the PMS does not say.
     /// - Throws: `PostgresError` when it is not some hotel's rows that are to blame.
-    public func read(
-        _ hotels: [Int32], from day: Day, currency: (Int32) -> Currency
-    ) async throws -> Reading {
+    public func read(_ hotels: [Int32], from day: Day) async throws -> Reading {
         do {
-            return try await readAll(hotels, day, currency)
+            return try await readAll(hotels, day)
         } catch let error as PostgresError where error.concernsData {
             guard hotels.count == 1 else {
                 var reading = Reading()
-                for hotel in hotels { reading.add(try await read([hotel], from: day, currency: currency)) }
+                for hotel in hotels { reading.add(try await read([hotel], from: day)) }
                 return reading
             }
             guard let fault = Fault(error, hotel: hotels[0]) else { throw error }
@@ -43,7 +40,7 @@ public struct RhtHotel {
         }
     }
 
-    private func readAll(_ ids: [Int32], _ day: Day, _ currency: (Int32) -> Currency) async throws -> Reading {
+    private func readAll(_ ids: [Int32], _ day: Day) async throws -> Reading {
         let transaction = try await database.begin(.readOnly)
         let (hotels, allTypes, allRooms, rates, plans, nights) = try await transaction.commit(
             Statements.hotels(ids), Statements.roomTypes(ids), Statements.sellableRooms(ids), Statements.rates(ids),
@@ -55,17 +52,13 @@ public struct RhtHotel {
         let ratesByPlan = PlanRates(rates)
         var reading = Reading(faults: rates.compactMap(\.fault))
         for hotel in hotels {
-            var plans: [PlanKey: Plan] = [:]
             for plan in offered[hotel.id] ?? [] {
-                do throws(PlanFault) {
-                    let plan = try plan.plan(ratesByPlan, currency(hotel.id))
-                    if plans[plan.key] == nil { plans[plan.key] = plan }
-                } catch {
+                do throws(PlanFault) { _ = try plan.plan(ratesByPlan, .jpy) } catch {
                     reading.faults.append(Fault(hotel: hotel.id, table: "plans", reason: error.reason))
                 }
             }
             let catalogue = HotelCatalogue(
-                hotel: hotel, roomTypes: types[hotel.id] ?? [], rooms: rooms[hotel.id] ?? [], plans: plans)
+                hotel: hotel, roomTypes: types[hotel.id] ?? [], rooms: rooms[hotel.id] ?? [])
             reading.hotels.append((catalogue, TakenNights(taken[hotel.id] ?? [])))
         }
         return reading

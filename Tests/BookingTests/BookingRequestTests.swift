@@ -51,6 +51,21 @@ struct BookingRequestTests {
         #expect(request.holdMinutes == nil)
     }
 
+    @Test(
+        "How long a stay may be, and how far ahead, is the installation's choice",
+        arguments: [(5, 2, []), (4, 2, ["/check_in"]), (5, 1, ["/check_out"])])
+    func installationLimits(horizonDays: Int, maximumNights: Int, pointers: [String]) throws {
+        let rules = BookingRules(
+            today: Day("2027-01-05")!, horizonDays: horizonDays, maximumNights: maximumNights, capacity: { _ in 9 })
+        let body = try BookingRequestBody(json: Array(BookingRequestTests.complete.utf8))
+        do throws(InvalidRequest) {
+            _ = try body.validate(rules)
+            #expect(pointers == [])
+        } catch {
+            #expect(error.errors.map(\.pointer) == pointers)
+        }
+    }
+
     @Test("However much is wrong, the answer stays short")
     func boundedErrors() {
         let members = (0..<5000).map { #""n\#($0)":1"# }.joined(separator: ",")

@@ -165,6 +165,46 @@ struct DamagedPMSTests {
         #expect(try await node.stop().isSuccess)
     }
 
+    @Test("Plans and prices are those of the PMS at the moment of booking", .timeLimit(.minutes(5)))
+    @OnLoop func current() async throws {
+        let node = try Node()
+        try await node.start()
+        func book(_ plan: String) async throws -> Answer {
+            var body = BookingBody(.next(1))
+            body.rooms[0].plan = plan
+            return try await node.book(body)
+        }
+        let before = try await book("h21")
+        #expect(before.status == 201)
+        _ = try await node.rows(
+            """
+            UPDATE plans_rates SET adjustment_value = CASE adjustment_type WHEN 'base_rate' THEN 20000 ELSE 0 END
+            WHERE plans_hotel_id = 21
+            """)
+        #expect(try await book("h21").integer("total.amount") == 20_000)
+        // A rate that another hotel has for a global plan is none of ours.
+        let amount = try #require(try await book("3h").integer("total.amount"))
+        _ = try await node.rows(
+            """
+            INSERT INTO plans_rates (hotel_id, plans_global_id, adjustment_type, adjustment_value, condition_type, date_start)
+            VALUES (1, 3, 'flat_fee', 50000, 'no_restriction', '2020-01-01')
+            """)
+        #expect(try #require(try await book("3h").integer("total.amount")) < amount + 10_000)
+        _ = try await node.rows("INSERT INTO hotel_plan_exclusions (hotel_id, global_plan_id) VALUES (2, 3)")
+        expectProblem(try await book("3h"), 422, "invalid-request")
+        _ = try await node.rows(
+            "INSERT INTO plans_hotel (id, hotel_id, plans_global_id, name) VALUES (29, 2, 1, 'Just opened')")
+        #expect(try await book("1h29").status == 201)
+        // What cannot be read any more is not sold.
+        _ = try await node.rows(
+            """
+            ALTER TABLE plans_hotel ALTER COLUMN name DROP NOT NULL; UPDATE plans_hotel SET name = NULL WHERE id = 29
+            """)
+        try await expectUnavailable(book("1h"))
+        #expect(lines(node.log, "hotel cannot be booked").count == 1)
+        #expect(try await node.stop().isSuccess)
+    }
+
     @Test("A price that the PMS cannot store, and a plan of an unknown type, are not sold", .timeLimit(.minutes(5)))
     @OnLoop func unsellable() async throws {
         let node = try Node()

@@ -81,9 +81,7 @@ final class HoldExpiry {
             RhtHotel.cancelNights(of: hold.id, hotel: hold.hotel, user: writer.userID),
             BookingStatements.endHold(hold.id, "expired"))
         expired.increment()
-        for night in released {
-            if let room = night.room { hotel?.release(room, night: night.night) }
-        }
+        for night in released { hotel?.release(night) }
     }
 
     private func forgetOldAnswers() async {

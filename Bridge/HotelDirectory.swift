@@ -144,20 +144,26 @@ final class HotelDirectory {
     // MARK: Keeping fresh
 
     /// Reads one hotel after the other anew, so that each is fresh and the PMS sees an even trickle of queries; first
-    /// those that somebody is in doubt about.
+    /// those that somebody is in doubt about. One of these that cannot be read gives the others their turn.
     func keepFresh() async {
         var next = 0
+        var mayDoubt = true
         while !Task.isCancelled {
+            let pause = Self.timeToLive / (2 * max(1, order.count))
             let deadline = Deadline { self.doubt.fire() }
-            deadline.set(doubtful.isEmpty ? Self.timeToLive / (2 * max(1, order.count)) : .seconds(1))
+            deadline.set(doubtful.isEmpty ? pause : min(pause, .seconds(1)))
             defer { deadline.cancel() }
             do { try await doubt.wait() } catch { return }
-            let inDoubt = doubtful.popFirst()
+            let inDoubt = mayDoubt ? doubtful.popFirst() : nil
+            mayDoubt = true
             guard let id = inDoubt ?? order[cyclic: next] else { continue }
             if inDoubt == nil { next += 1 }
             guard let entry = entries[id] else { continue }
             do { try await refresh(entry, isInDoubt: inDoubt != nil) } catch {
-                if inDoubt != nil { doubtful.insert(id) }
+                if inDoubt != nil {
+                    doubtful.insert(id)
+                    mayDoubt = false
+                }
                 Log.warning("hotel not refreshed", ["hotel_id": .init(id), "error": .init(error: error)])
             }
         }

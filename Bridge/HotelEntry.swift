@@ -64,8 +64,15 @@ final class HotelEntry {
         for room in rooms { _ = index.take(room: room, nights: nights) }
     }
 
-    /// A room was given back for a night.
-    func release(_ room: Int32, night: Day) { _ = index.release(room: room, nights: night..<night.advanced(by: 1)) }
+    /// A reservation no longer takes a night.
+    func release(_ released: ReleasedNight) {
+        let night = released.night
+        if let room = released.room {
+            _ = index.release(room: room, nights: night..<night.advanced(by: 1))
+        } else {
+            _ = index.releaseUnassigned(on: night)
+        }
+    }
 
     /// The PMS was read anew.
     func replaceIndex(_ taken: TakenNights) {

@@ -115,6 +115,17 @@ private func withThings(
         }
     }
 
+    @Test("A batch of many statements commits in one round trip, whole or not at all")
+    func manyCommitted() async throws {
+        try await withThings { database in
+            try await database.begin().commit((550..<560).map { Things.insert($0, nil) })
+            #expect(try await database.query(Things.count(550, 559)) == [10])
+            let failing = [Things.insert(560, nil), Things.insert(550, nil), Things.insert(561, nil)]
+            await #expect(throws: PostgresError.self) { try await database.begin().commit(failing) }
+            #expect(try await database.query(Things.count(560, 569)) == [0])
+        }
+    }
+
     @Test("Violations name their constraint")
     func violations() async throws {
         try await withThings { database in

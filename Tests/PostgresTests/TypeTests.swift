@@ -161,6 +161,9 @@ private func echo<Value: PostgresCodable>(_ name: StaticString, _ sql: StaticStr
         let few = Statement<Int>("types.few", "SELECT 1, 2") { row in try row.next() }
         let many = Statement<Int>("types.many", "SELECT 1") { row in try row.next(Int.self) + row.next(Int.self) }
         let infinite = Statement<Day>("types.infinite", "SELECT 'infinity'::date AS day") { row in try row.next() }
+        let late = Statement<Timestamp>("types.late", "SELECT '294276-12-31'::timestamptz AS late") { row in
+            try row.next()
+        }
         let huge = Statement<ExactDecimal>("types.huge", "SELECT 'NaN'::numeric AS price") { row in try row.next() }
         try await withDatabase(connections: 1) { database in
             for (query, message) in [
@@ -172,6 +175,9 @@ private func echo<Value: PostgresCodable>(_ name: StaticString, _ sql: StaticStr
             }
             await expect(message: "column day is infinite", in: "types.infinite") {
                 _ = try await database.query(infinite())
+            }
+            await expect(message: "column late is outside the calendar", in: "types.late") {
+                _ = try await database.query(late())
             }
             await expect(message: "column price is not a finite number", in: "types.huge") {
                 _ = try await database.query(huge())

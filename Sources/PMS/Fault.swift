@@ -13,7 +13,8 @@ public struct Fault: Hashable, Sendable {
 extension Fault {
     /// The fault that keeps a whole hotel from being read; nil for an error that says nothing about the hotel.
     init?(_ error: PostgresError, hotel: Int32) {
-        guard error.concernsData, let statement = error.statement else { return nil }
+        // What takes too long for one hotel alone is the database's fault.
+        guard error.concernsData, error.code != .timedOut, let statement = error.statement else { return nil }
         self.init(
             hotel: hotel, table: statement.split(separator: ".").last.map(String.init) ?? statement,
             reason: error.message)

@@ -75,14 +75,19 @@ public struct PlanRate: Sendable {
         let read = Rate.Condition(type: condition.type ?? "", value: condition.value)
         let known = adjustment.flatMap { Rate.Adjustment(rawValue: $0) }
         flaw =
-            switch () {
-            case _ where known == nil || known == .unreadable: "adjustment_type is unknown"
-            case _ where amount == nil: "adjustment_value is no amount"
-            case _ where read == .unreadable: "its condition is unknown"
-            case _ where nights.first == nil: "date_start is missing"
-            // The PMS divides by one plus this.
-            case _ where tax.rate != nil && (taxRate?.tenThousandths ?? -1) < 0: "tax_rate is no rate"
-            default: nil
+            if known == nil || known == .unreadable {
+                "adjustment_type is unknown"
+            } else if amount == nil {
+                "adjustment_value is no amount"
+            } else if read == .unreadable {
+                "its condition is unknown"
+            } else if nights.first == nil {
+                "date_start is missing"
+            } else if tax.rate != nil && (taxRate?.tenThousandths ?? -1) < 0 {
+                // The PMS divides by one plus this.
+                "tax_rate is no rate"
+            } else {
+                nil
             }
         rate = Rate(
             adjustment: flaw == nil ? known ?? .unreadable : .unreadable,

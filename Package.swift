@@ -108,7 +108,7 @@ let package = Package(
         tests("LifecycleTests", "Lifecycle", "Loop"),
         tests("CryptographyTests", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),
-        tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Booking"),
+        tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Booking", "Stay"),
         tests("PostgresTests", "Postgres", "Loop"),
         tests("StayTests", "Stay"),
         tests("AvailabilityTests", "Availability", "Stay"),

@@ -28,8 +28,12 @@ public struct BridgePolicy: Sendable, Equatable {
     public struct Availability: Sendable, Equatable {
         /// How many days ahead of today, the hotel's own day, stays can be booked.
         public var windowInDays = 500
-        /// The longest stay.
+        /// The longest stay; at most ``longestStay``.
         public var maximumNights = 30
+
+        /// The bridge keeps as many nights in memory beyond the window, so no longer stay could be told to be free to its
+        /// end, nor booked.
+        public static let longestStay = 30
 
         /// The defaults.
         public init() {}
@@ -101,7 +105,7 @@ extension BridgePolicy.Database {
 extension BridgePolicy.Availability {
     fileprivate init(reading mapping: PolicyMapping) {
         windowInDays = mapping.integer("window_in_days", in: 1...1000, default: windowInDays)
-        maximumNights = mapping.integer("maximum_nights", in: 1...365, default: maximumNights)
+        maximumNights = mapping.integer("maximum_nights", in: 1...Self.longestStay, default: maximumNights)
     }
 }
 
@@ -116,10 +120,10 @@ extension BridgePolicy.Hotel {
             }
         }
         if let node = mapping.optional("currency"), let text = node.text() {
-            if text.utf8.count == 3, text.utf8.allSatisfy({ (0x41...0x5A).contains($0) }) {
+            if CurrencyCode.isKnown(text) {
                 currency = text
             } else {
-                node.refuse(expected: "an ISO 4217 code such as JPY")
+                node.refuse(expected: "the ISO 4217 code of a currency in use, such as JPY")
             }
         }
     }

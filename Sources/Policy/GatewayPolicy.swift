@@ -13,6 +13,11 @@ public struct GatewayPolicy: Sendable, Equatable {
 
     /// An address the supervisor opens and hands down.
     public struct Listener: Sendable, Equatable {
+        /// The name of the one listener that answers health, readiness and metrics; all others answer the API.
+        public static let adminName = "admin"
+        /// What the supervisor calls the socket of each process's own, beside the policy's.
+        static let reservedName = "process-admin"
+
         /// The name under which the supervisor hands the socket down, and metrics count it.
         public var name: String
         /// Where to listen.
@@ -112,7 +117,10 @@ public struct GatewayPolicy: Sendable, Equatable {
     }
 
     private static func listeners(_ mapping: PolicyMapping, _ installation: InstallationDirectory) -> [Listener] {
-        let nodes = mapping.required("listeners", expected: "at least one listener")?.elements(atLeast: 1) ?? []
+        guard let list = mapping.required("listeners", expected: "a listener for clients, and one called admin") else {
+            return []
+        }
+        let nodes = list.elements(atLeast: 1)
         var listeners: [Listener] = []
         for node in nodes {
             guard let listener = node.mapping({ Listener(reading: $0, installation: installation) }) else { continue }
@@ -121,24 +129,45 @@ public struct GatewayPolicy: Sendable, Equatable {
             }
             listeners.append(listener)
         }
+        // One that could not be read may be the one that seems to be missing.
+        guard listeners.count == nodes.count else { return listeners }
+        if !listeners.contains(where: \.isAdmin) {
+            list.refuse(expected: "one called admin, for health, readiness and metrics", found: "none")
+        }
+        if !listeners.contains(where: { !$0.isAdmin }) {
+            list.refuse(expected: "one for clients, not called admin", found: "none")
+        }
         return listeners
     }
 }
 
 extension GatewayPolicy.Listener {
+    /// Whether it answers health, readiness and metrics rather than the API.
+    public var isAdmin: Bool { name == Self.adminName }
+
+    /// The name goes into `LISTEN_FDNAMES`, where a colon separates names, and into the labels of metrics.
+    private static func isName(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count) && text.utf8.span.allSatisfy { $0.isUnreserved } && text != reservedName
+    }
+}
+
+extension GatewayPolicy.Listener {
     fileprivate init?(reading mapping: PolicyMapping, installation: InstallationDirectory) {
-        let name = mapping.text("name", expected: "the listener's name")
+        let nameForm = "a name of 1 to 64 letters, digits, -, ., _, ~, other than \(Self.reservedName)"
+        let addressForm = "an address and port such as 127.0.0.1:8443 or [::1]:8443"
+        let nameNode = mapping.required("name", expected: nameForm)
+        let node = mapping.required("address", expected: addressForm)
         let tls = mapping.optional("tls")?.mapping { GatewayPolicy.TLS(reading: $0, installation: installation) }
-        let expected = "an address and port such as 127.0.0.1:8443 or [::1]:8443"
-        guard let node = mapping.required("address", expected: expected), let text = node.text(expected) else {
-            return nil
-        }
+        guard let name = nameNode?.text(nameForm), let node, let text = node.text(addressForm) else { return nil }
+        if !Self.isName(name) { nameNode?.refuse(expected: nameForm) }
         guard let address = SocketAddress(text) else {
-            node.refuse(expected: expected)
+            node.refuse(expected: addressForm)
             return nil
         }
         if mapping.optional("tls") == nil, !address.isLoopback {
             node.refuse(expected: "a loopback address, because the listener has no tls")
+        } else if name == Self.adminName, !address.isLoopback {
+            node.refuse(expected: "a loopback address, because whoever reaches it sees the inside")
         }
         self.init(name: name, address: address, tls: tls)
     }

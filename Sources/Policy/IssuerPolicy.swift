@@ -34,13 +34,21 @@ public struct IssuerPolicy: Sendable {
 
 extension TrustedIssuer {
     fileprivate init(reading mapping: PolicyMapping, installation: InstallationDirectory) {
-        let bounds = Duration.zero...Duration.seconds(Self.maximumClockSkewInSeconds)
         self.init(
             issuer: mapping.text("issuer", expected: "the tokens' iss claim"),
             audience: mapping.text("audience", expected: "the tokens' aud claim"),
-            clockSkewInSeconds: mapping.duration("clock_skew", in: bounds, default: .seconds(5)).components.seconds,
+            clockSkewInSeconds: Self.clockSkew(mapping),
             claimNames: mapping.mapping("claims", absent: ClaimNames()) { ClaimNames(reading: $0) },
             keys: Self.keys(mapping, installation))
+    }
+
+    /// Tokens carry whole seconds (RFC 7519 §2, NumericDate), and so does what their clock may be off by.
+    private static func clockSkew(_ mapping: PolicyMapping) -> Int64 {
+        let most = Duration.seconds(maximumClockSkewInSeconds)
+        guard let node = mapping.optional("clock_skew"), let skew = node.duration(in: .zero...most) else { return 5 }
+        let (seconds, rest) = skew.components
+        if rest != 0 { node.refuse(expected: "whole seconds") }
+        return seconds
     }
 
     private static func keys(_ mapping: PolicyMapping, _ installation: InstallationDirectory) -> [VerificationKey] {

@@ -28,6 +28,7 @@ struct GatewayPolicyTests {
     private let least = """
         listeners:
           - {name: public, address: "127.0.0.1:0"}
+          - {name: admin, address: "[::1]:0"}
         upstream: {socket: run/bridge.sock}
 
         """
@@ -108,7 +109,7 @@ struct GatewayPolicyTests {
         }
         #expect(
             mistakes.map(\.description) == [
-                "\(file):4:16: drain_timeout: found 5, expected a time such as 500 ms, 10 s, 5 min, 2 h, 90 days"
+                "\(file):5:16: drain_timeout: found 5, expected a time such as 500 ms, 10 s, 5 min, 2 h, 90 days"
             ])
     }
 
@@ -121,7 +122,28 @@ struct GatewayPolicyTests {
     @Test("Two listeners of one name are a mistake")
     func sameName() throws {
         let text = least.replacing("upstream", with: "  - {name: public, address: \"127.0.0.1:1\"}\nupstream")
-        #expect(try mistakes(text) == ["3: listeners[1]"])
+        #expect(try mistakes(text) == ["4: listeners[2]"])
+    }
+
+    @Test(
+        "A name that sockets cannot be handed down under is refused",
+        arguments: ["\"a:b\"", "process-admin", "\"a b\"", "\"\"", String(repeating: "a", count: 65)])
+    func listenerName(name: String) throws {
+        #expect(try mistakes(least.replacing("public", with: name)) == ["2: listeners[0].name"])
+    }
+
+    @Test("A listener for health and metrics must be there, and one for clients")
+    func listenerKinds() throws {
+        #expect(try mistakes(least.replacing("name: admin", with: "name: other")) == ["2: listeners"])
+        let adminAlone = "listeners: [{name: admin, address: \"127.0.0.1:0\"}]\nupstream: {socket: s}"
+        #expect(try mistakes(adminAlone) == ["1: listeners"])
+    }
+
+    @Test("Health and metrics are for this machine alone, with a certificate or without")
+    func adminAddress() throws {
+        let tls = "tls: {certificate: tls/certificate.pem, key: tls/key.pem}"
+        let text = least.replacing("\"[::1]:0\"", with: "\"0.0.0.0:9443\", \(tls)")
+        #expect(try mistakes(text) == ["3: listeners[1].address"])
     }
 
     @Test("A file that is missing, empty, a directory or too large is a mistake of its own")
@@ -178,7 +200,7 @@ struct BridgePolicyTests {
             "hotel_defaults: {time_zone: Asia/Atlantis}", "hotel_defaults: {time_zone: ../../etc/passwd}",
             "hotel_defaults: {time_zone: /etc/passwd}", "hotel_defaults: {currency: yen}",
             "hotels: [{currency: JPY}]", "hotels: [{hotel_id: 1}, {hotel_id: 1}]", "database: {pool_size: 0}",
-            "availability: {maximum_nights: 366}", "availability: {window: 500}", "maximum_request_body: 64",
+            "availability: {maximum_nights: 31}", "hotel_defaults: {currency: XYZ}", "availability: {window: 500}", "maximum_request_body: 64",
         ])
     func refused(line: String) throws {
         let directory = try TemporaryDirectory()
@@ -270,7 +292,7 @@ struct IssuerPolicyTests {
     @Test("An issuer without keys is a mistake", arguments: ["[]", "", "x"])
     func noKeys(keys: String) throws { #expect(try found(keys) == ["issuers[0].keys"]) }
 
-    @Test("Clocks may differ by a minute at most", arguments: ["61 s", "5 min", "-1 s"])
+    @Test("Clocks may differ by a minute at most, in whole seconds", arguments: ["61 s", "5 min", "-1 s", "2500 ms"])
     func skew(text: String) throws {
         #expect(
             try found("[{kid: a, algorithm: HS256, file: keys/secret}]", skew: text) == ["issuers[0].clock_skew"])

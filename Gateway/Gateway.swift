@@ -41,7 +41,7 @@ final class Gateway {
                 try ListeningSocket(
                     address: policy.address.host, port: UInt16(policy.address.port), isShared: true)
             }
-            let handler: any Handler = policy.name == "admin" ? node : pipeline
+            let handler: any Handler = policy.isAdmin ? node : pipeline
             var makeSecurity: (@OnLoop () throws -> any StreamSecurity)?
             if let certificate { makeSecurity = { try certificate.makeSession() } }
             let server = Server(

@@ -183,7 +183,7 @@ public struct Examination {
         if HomeLock.isHeld(home) { return [.well("ports (drawbridge is running)")] }
         var isFirst = true
         return policy.listeners.map { listener in
-            let isAdmin = listener.name == GatewaySockets.adminName
+            let isAdmin = listener.isAdmin
             let chosen = isAdmin ? settings.adminPort : isFirst ? settings.port : nil
             let variable = isAdmin ? "DRAWBRIDGE_ADMIN_PORT" : isFirst ? "DRAWBRIDGE_PORT" : nil
             if !isAdmin { isFirst = false }

@@ -6,10 +6,6 @@ public import Policy
 /// The sockets of every gateway worker: for each of them its own on every port, so that the kernel spreads connections.
 @OnLoop
 public struct GatewaySockets {
-    /// The name of the listener for health, readiness and metrics.
-    public static let adminName = "admin"
-    private static let standardAdminAddress = "127.0.0.1:9443"
-
     /// What each worker gets: the policy's listeners in order, `admin`, `process-admin`.
     public let slots: [[HandedSocket]]
     /// The port of the first public listener.
@@ -22,20 +18,17 @@ public struct GatewaySockets {
     /// Binds them all.
     ///
     /// - Parameters:
+    ///   - listeners: of a policy, which has one for clients and one called `admin`.
     ///   - port: in place of the first public listener's; 0 for any free one.
     ///   - adminPort: the same for the admin listener.
     /// - Throws: `InstallationError` when one is taken.
     public init(
         _ listeners: [GatewayPolicy.Listener], workers: Int, port: UInt16?, adminPort: UInt16?, run: RunDirectory
     ) throws {
-        let publicListeners = listeners.filter { $0.name != Self.adminName }
-        guard let first = publicListeners.first else {
-            throw InstallationError("gateway.yaml names no listener but admin", remedy: "add one for clients")
+        let publicListeners = listeners.filter { !$0.isAdmin }
+        guard let first = publicListeners.first, let admin = listeners.first(where: \.isAdmin) else {
+            preconditionFailure("a policy with both was read")
         }
-        guard
-            let adminAddress = listeners.first(where: { $0.name == Self.adminName })?.address
-                ?? SocketAddress(Self.standardAdminAddress), adminAddress.isLoopback
-        else { throw InstallationError("the admin listener in gateway.yaml must have a loopback address") }
         var slots = [[HandedSocket]](repeating: [], count: workers)
         func open(_ name: String, _ address: SocketAddress, _ variable: String?, _ chosen: UInt16?) throws -> UInt16 {
             var port = chosen ?? UInt16(address.port)
@@ -49,7 +42,7 @@ public struct GatewaySockets {
         }
         self.port = try open(first.name, first.address, "DRAWBRIDGE_PORT", port)
         for listener in publicListeners.dropFirst() { _ = try open(listener.name, listener.address, nil, nil) }
-        self.adminPort = try open(Self.adminName, adminAddress, "DRAWBRIDGE_ADMIN_PORT", adminPort)
+        self.adminPort = try open(admin.name, admin.address, "DRAWBRIDGE_ADMIN_PORT", adminPort)
         for index in slots.indices {
             slots[index].append(try Self.processAdmin("gateway-\(index)", run))
         }

@@ -22,7 +22,7 @@ final class Gateway {
         let name = "gateway-\(context.worker)"
         Metrics.start(process: name, restarts: Lifecycle.restarts)
         let upstream = Upstream(
-            name: "bridge", endpoint: .unix(path: configuration.policy.upstream.socketPath),
+            name: "bridge", endpoint: .unix(path: configuration.bridgeSocket),
             configuration: configuration.upstream)
         self.upstream = upstream
         let pipeline = Pipeline(
@@ -30,7 +30,7 @@ final class Gateway {
             proxy: ReverseProxy(upstream: upstream))
         let unreadiness: AdminHandler.Readiness = { upstream.isHealthy ? nil : "the bridge does not answer" }
         let admin = AdminHandler(unreadiness: unreadiness)
-        let node = AdminHandler(unreadiness: unreadiness, metrics: NodeMetrics(home: context.home, own: name).render)
+        let node = AdminHandler(unreadiness: unreadiness, metrics: NodeMetrics(directory: context.run, own: name).render)
 
         var certificates: [TLSServerContext] = []
         var servers: [(Server, Listener)] = []
@@ -49,7 +49,7 @@ final class Gateway {
             servers.append((server, try Listener(socket)))
         }
         let socket = try context.socket("process-admin") {
-            try ListeningSocket(unixPath: "\(context.home)/run/\(name).admin.sock")
+            try ListeningSocket(unixPath: "\(context.run)/\(name).admin.sock")
         }
         servers.append((Server(name: "process-admin", configuration: .init(), handler: admin), try Listener(socket)))
         self.certificates = certificates

@@ -10,14 +10,16 @@ struct GatewayConfiguration: Sendable {
     let policy: GatewayPolicy
     let routes: RouteTable
     let issuers: IssuerPolicy
+    let bridgeSocket: String
     let hopKeyFile: String
 
-    /// - Throws: `PolicyError` with every mistake of the file that has any.
+    /// - Throws: `PolicyError` with every mistake of the file that has any; `SocketPath.TooLong`.
     init(_ context: ProcessContext) throws {
         let directory = PolicyDirectory(path: context.policies, installation: context.home)
         try directory.check()
         policy = try directory.gateway()
         routes = try directory.routes()
+        bridgeSocket = try SocketPath.resolve(policy.upstream.socketPath)
         issuers = try directory.issuers()
         hopKeyFile = "\(context.home)/keys/hop.key"
     }

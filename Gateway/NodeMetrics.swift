@@ -1,4 +1,3 @@
-internal import Client
 internal import FoundationEssentials
 internal import HTTP
 internal import Loop
@@ -15,7 +14,7 @@ final class NodeMetrics {
     private static let maximumText = 4 * 1024 * 1024
 
     private let directory: String
-    private struct TooLong: Error {}
+    private struct NoMetrics: Error {}
 
     private let own: String
     private var isCollecting = false
@@ -28,8 +27,11 @@ final class NodeMetrics {
         var text: [UInt8]?
     }
 
-    init(home: String, own: String) {
-        directory = "\(home)/run"
+    /// - Parameters:
+    ///   - directory: where the processes' sockets are.
+    ///   - own: this process's name.
+    init(directory: String, own: String) {
+        self.directory = directory
         self.own = own
     }
 
@@ -73,24 +75,38 @@ final class NodeMetrics {
         return names.filter { $0.hasSuffix(suffix) && $0 != own + suffix }.map { "\(directory)/\($0)" }
     }
 
+    /// Asks one process, on a connection outside of any pool: a pool counts, and its counts would be collected too.
     private func fetch(_ socket: String) async throws -> [UInt8] {
-        var configuration = Upstream.Configuration()
-        configuration.maximumConnections = 1
-        configuration.limits.body = UInt64(Self.maximumText)
-        let upstream = Upstream(name: "admin", endpoint: .unix(path: socket), configuration: configuration)
-        var request: [UInt8] = []
-        let target = RequestTarget("/metrics", authority: "localhost")!
-        RequestHead(method: .get, target: target, keepAlive: false).append(to: &request)
-        let exchange = try await upstream.send(request, method: .get, timeout: Self.patience)
-        defer { exchange.end() }
+        try await Loop.withDeadline(Self.patience, "collect metrics") {
+            let stream = try await Stream.connect(to: .unix(path: socket), timeout: Self.patience)
+            defer { stream.close() }
+            var request: [UInt8] = []
+            let target = RequestTarget("/metrics", authority: "localhost")!
+            RequestHead(method: .get, target: target, keepAlive: false).append(to: &request)
+            try await stream.write(request)
+            return try await Self.content(from: stream)
+        }
+    }
+
+    private static func content(from stream: Stream) async throws -> [UInt8] {
+        var parser = ResponseParser(limits: MessageLimits(body: UInt64(maximumText)))
+        parser.expect(responseTo: .get)
         var text: [UInt8] = []
         while true {
-            switch try exchange.next({ content in content.withUnsafeBufferPointer { text.append(contentsOf: $0) } }) {
+            let step = try stream.withReadable { input in
+                let step = try parser.next(input)
+                if case .body(let range) = step.event {
+                    input.extracting(range).withUnsafeBufferPointer { text.append(contentsOf: $0) }
+                }
+                return step
+            }
+            stream.consume(step.consumed)
+            switch step.event {
             case .end: return text
-            case .incomplete:
+            case .head(let head) where head.status != .ok: throw NoMetrics()
+            case nil:
                 // Content that only the end of the connection delimits has no length to be refused by.
-                guard text.count <= Self.maximumText else { throw TooLong() }
-                try await exchange.fill()
+                guard text.count <= maximumText, try await stream.fill() else { throw NoMetrics() }
             default: break
             }
         }

@@ -1,10 +1,9 @@
 internal import Glibc
+internal import Lifecycle
 
 /// Where a running installation's sockets are: `run` in its home, or, where the path of a socket there would be too long
 /// or the database's user could not get there, a short directory elsewhere that `run` links to.
 public struct RunDirectory: Sendable, Equatable {
-    /// The longest path of a unix-domain socket, in bytes (`unix(7)`).
-    static let socketPathBound = 107
     /// The longest name of a socket in the directory.
     static let longestSocketName = "postgresql/.s.PGSQL.5432"
 
@@ -35,7 +34,7 @@ public struct RunDirectory: Sendable, Equatable {
         _ home: Home, guest: SystemUser?, isReachable: Bool, shortParent: String? = nil
     ) throws -> RunDirectory {
         let link = home.file("run")
-        let isShort = link.utf8.count + 1 + longestSocketName.utf8.count <= socketPathBound
+        let isShort = link.utf8.count + 1 + longestSocketName.utf8.count <= SocketPath.bound
         let directory: RunDirectory
         if isShort, isReachable {
             if isLink(link) { unlink(link) }

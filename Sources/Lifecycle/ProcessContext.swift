@@ -9,6 +9,9 @@ public struct ProcessContext: Sendable {
     /// The installation's directory.
     public let home: String
 
+    /// Where the installation's sockets are: `run` in its directory, or the shorter path it leads to.
+    public let run: String
+
     /// Which of the gateway's workers this is, from 0.
     public let worker: Int
 
@@ -45,6 +48,7 @@ public struct ProcessContext: Sendable {
         }
         self.policies = policies
         self.home = home
+        run = SocketPath.directory("\(home)/run")
         self.worker = worker
         self.flags = flags
         sockets = try ListeningSocket.inherited()

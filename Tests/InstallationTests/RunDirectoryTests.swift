@@ -1,4 +1,5 @@
 import Glibc
+import Lifecycle
 import Testing
 
 @testable import Installation
@@ -20,7 +21,7 @@ struct RunDirectoryTests {
         let home = Home(path: directory.file(String(repeating: "deep/", count: 20) + "home"))
         try home.create()
         let run = try RunDirectory.prepare(home, guest: nil, isReachable: true, shortParent: directory.path)
-        #expect("\(run.path)/\(RunDirectory.longestSocketName)".utf8.count <= RunDirectory.socketPathBound)
+        #expect("\(run.path)/\(RunDirectory.longestSocketName)".utf8.count <= SocketPath.bound)
         #expect(File.resolve(home.file("run")) == File.resolve(run.path))
         #expect(try RunDirectory.prepare(home, guest: nil, isReachable: true, shortParent: directory.path) == run)
         run.remove(home)
@@ -31,7 +32,7 @@ struct RunDirectoryTests {
     @Test("The longest path that fits is used, one byte more is not", arguments: [0, 1])
     func boundary(surplus: Int) throws {
         let directory = try TemporaryDirectory()
-        let room = RunDirectory.socketPathBound - "/run/".utf8.count - RunDirectory.longestSocketName.utf8.count
+        let room = SocketPath.bound - "/run/".utf8.count - RunDirectory.longestSocketName.utf8.count
         let name = String(repeating: "h", count: room - directory.path.utf8.count - 1 + surplus)
         let home = Home(path: directory.file(name))
         try home.create()

@@ -11,6 +11,7 @@ internal import Telemetry
 enum Refusal: Error {
     case unknownPath
     case methodNotAllowed([Method])
+    case notOffered
     case missingScope(Scopes)
     case foreignHotel
     case unknownHotel
@@ -44,6 +45,8 @@ enum ErrorResponse {
             let allowed = methods.map(\.rawValue).joined(separator: ", ")
             return Problem(.methodNotAllowed, "method-not-allowed", "The method is not allowed here")
                 .with(.allow, allowed)
+        case .notOffered:
+            return Problem(.notImplemented, "not-implemented", "This operation is described, but not offered here")
         case .missingScope(let scopes):
             let names = scopes.members.map(\.rawValue).joined(separator: " ")
             return Problem(

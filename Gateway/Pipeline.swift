@@ -86,7 +86,9 @@ private struct Routing {
 
     func route(_ request: Request) throws -> RoutedRequest {
         switch routes.match(request.head.method, path: request.head.target.pathBytes.span) {
-        case .route(let match): return RoutedRequest(request, match)
+        case .route(let match):
+            guard match.route.terms.isForwarded else { throw Refusal.notOffered }
+            return RoutedRequest(request, match)
         case .methodNotAllowed(let allowed): throw Refusal.methodNotAllowed(allowed)
         case .notFound: throw Refusal.unknownPath
         }

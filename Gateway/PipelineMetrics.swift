@@ -26,6 +26,7 @@ final class PipelineMetrics {
             switch error {
             case Refusal.unknownPath: ("route", "unknown_path")
             case Refusal.methodNotAllowed: ("route", "method")
+            case Refusal.notOffered: ("route", "not_offered")
             case let error as AuthenticationError: ("authenticate", error.code.rawValue)
             case Refusal.missingScope: ("authorize", "scope")
             case Refusal.foreignHotel: ("authorize", "hotel")

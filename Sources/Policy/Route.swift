@@ -51,7 +51,7 @@ public final class Route: Sendable {
         public var takesJSON: Bool
         /// How long the bridge may take; `nil` leaves it to `gateway.yaml`.
         public var timeout: Duration?
-        /// Whether the request is forwarded to the bridge.
+        /// Whether requests go to the bridge; otherwise they are answered 501, and the bridge need not know the operation.
         public var isForwarded: Bool
     }
 

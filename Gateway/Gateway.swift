@@ -14,7 +14,7 @@ final class Gateway {
     private let name: String
     private let configuration: GatewayConfiguration
     private let upstream: Upstream
-    private let certificates: [TLSServerContext]
+    private let certificates: [ListenerCertificate]
     private let servers: [(server: Server, listener: Listener)]
 
     init(_ configuration: GatewayConfiguration, _ context: ProcessContext) throws {
@@ -32,10 +32,10 @@ final class Gateway {
         let admin = AdminHandler(unreadiness: unreadiness)
         let node = AdminHandler(unreadiness: unreadiness, metrics: NodeMetrics(directory: context.run, own: name).render)
 
-        var certificates: [TLSServerContext] = []
+        var certificates: [ListenerCertificate] = []
         var servers: [(Server, Listener)] = []
         for policy in configuration.policy.listeners {
-            let certificate = try policy.tls.map { try TLSServerContext(policy: $0) }
+            let certificate = try policy.tls.map { try ListenerCertificate(listener: policy.name, $0) }
             if let certificate { certificates.append(certificate) }
             let socket = try context.socket(policy.name) {
                 try ListeningSocket(
@@ -43,7 +43,7 @@ final class Gateway {
             }
             let handler: any Handler = policy.isAdmin ? node : pipeline
             var makeSecurity: (@OnLoop () throws -> any StreamSecurity)?
-            if let certificate { makeSecurity = { try certificate.makeSession() } }
+            if let certificate { makeSecurity = { try certificate.context.makeSession() } }
             let server = Server(
                 name: policy.name, configuration: configuration.server, handler: handler, makeSecurity: makeSecurity)
             servers.append((server, try Listener(socket)))
@@ -76,7 +76,9 @@ final class Gateway {
     /// Returns when a signal asks to stop; reloads meanwhile when one asks for that.
     private func untilStopped(by signals: ProcessSignals) async {
         do {
-            while try await signals.next() == .hangUp { reloadCertificates() }
+            while try await signals.next() == .hangUp {
+                for certificate in certificates { certificate.reload() }
+            }
         } catch {
             // A worker that hears no signals could never be told to stop, so it stops now.
             Log.error("gateway worker hears no signals any more", ["error": .init(error: error)])
@@ -89,25 +91,5 @@ final class Gateway {
                 group.addTask { await server.drain(patience: self.configuration.policy.drainTimeout) }
             }
         }
-    }
-
-    /// A certificate that cannot be used leaves the old one in force.
-    private func reloadCertificates() {
-        for certificate in certificates {
-            do {
-                try certificate.reload()
-                Log.info("certificate reloaded")
-            } catch {
-                Log.error("certificate not reloaded", ["error": .init(error: error)])
-            }
-        }
-    }
-}
-
-extension TLSServerContext {
-    convenience init(policy: GatewayPolicy.TLS) throws {
-        var configuration = Configuration(certificateChainPath: policy.certificateFile, keyPath: policy.keyFile)
-        configuration.minimumVersion = policy.minimumVersion == .tls12 ? .tls12 : .tls13
-        try self.init(configuration)
     }
 }

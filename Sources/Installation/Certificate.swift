@@ -39,6 +39,23 @@ public enum Certificate {
             .isSuccess
     }
 
+    /// What doctor says about a certificate that `gateway.yaml` names.
+    @OnLoop
+    static func examine(_ path: String, home: Home, tools: Tools) async throws -> Finding {
+        let subject = "certificate \(path)"
+        let replace =
+            path == home.certificateFile
+            ? "replace it, or remove it: drawbridge up makes a new one" : "replace it, then send drawbridge up a SIGHUP"
+        guard try await tools.run(["openssl", "x509", "-in", path, "-noout"]).exit.isSuccess else {
+            return .wrong(subject, "no certificate", fix: replace)
+        }
+        guard try await isValid(path, days: 0, tools: tools) else { return .wrong(subject, "expired", fix: replace) }
+        guard try await isValid(path, days: 7, tools: tools) else {
+            return .wrong(subject, "expires within a week", fix: "renew it, then send drawbridge up a SIGHUP")
+        }
+        return .well(subject)
+    }
+
     /// Whether the home's certificate is one that was made here, which no client believes by itself.
     @OnLoop
     public static func isSelfSigned(_ home: Home, tools: Tools) async throws -> Bool {

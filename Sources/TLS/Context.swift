@@ -28,8 +28,8 @@ final class Context {
 
     /// Loads a certificate with its chain, and its key.
     ///
-    /// - Returns: what is odd about the certificate's dates.
-    func load(certificateChain: String, key: String) throws -> [TLSWarning] {
+    /// - Returns: from when to when the certificate is good, in Unix time.
+    func load(certificateChain: String, key: String) throws -> ClosedRange<Int64> {
         try Self.checkReadable(certificateChain)
         try Self.checkReadable(key)
         ERR_clear_error()
@@ -42,14 +42,15 @@ final class Context {
         }
         guard SSL_CTX_check_private_key(pointer) == 1 else { throw TLSError.fromQueue(.keyMismatch, key) }
         let certificate = SSL_CTX_get0_certificate(pointer)
-        var warnings: [TLSWarning] = []
-        if X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0 {
-            warnings.append(.certificateExpired(path: certificateChain))
-        }
-        if X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0 {
-            warnings.append(.certificateNotYetValid(path: certificateChain))
-        }
-        return warnings
+        guard let first = Self.unixTime(X509_get0_notBefore(certificate)),
+            let last = Self.unixTime(X509_get0_notAfter(certificate)), first <= last
+        else { throw TLSError(.fileInvalid, "\(certificateChain): its dates cannot be read") }
+        return first...last
+    }
+
+    private static func unixTime(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
+        var parts = tm()
+        return ASN1_TIME_to_tm(time, &parts) == 1 ? Int64(timegm(&parts)) : nil
     }
 
     /// Trusts the authorities in a PEM file and nobody else.

@@ -45,6 +45,8 @@ public struct TLSError: Error, Equatable, CustomStringConvertible {
 public enum TLSWarning: Sendable, Equatable {
     /// The certificate's last day is over: clients will refuse it.
     case certificateExpired(path: String)
+    /// The certificate's last day is less than a week away.
+    case certificateExpiresSoon(path: String)
     /// The certificate's first day is yet to come.
     case certificateNotYetValid(path: String)
 }

@@ -30,21 +30,33 @@ public final class TLSServerContext {
     private let tickets: TicketKeys
     private var context: Context
 
-    /// What is odd about the certificate in force.
-    public private(set) var warnings: [TLSWarning]
+    /// From when to when the certificate in force is good, in Unix time.
+    public private(set) var validity: ClosedRange<Int64>
+
+    /// How long before its end a certificate is worth a warning, in seconds.
+    private static let renewalPeriod: Int64 = 7 * 86_400
 
     /// - Throws: `TLSError` that names the file at fault.
     public init(_ configuration: Configuration) throws {
         self.configuration = configuration
         tickets = TicketKeys(lifetime: configuration.ticketKeyLifetime)
-        (context, warnings) = try Self.make(configuration, tickets)
+        (context, validity) = try Self.make(configuration, tickets)
     }
 
     /// Reads certificate and key again; sessions made from now on use them, others keep theirs.
     ///
     /// - Throws: `TLSError` that names the file at fault; what was in force stays so.
     public func reload() throws {
-        (context, warnings) = try Self.make(configuration, tickets)
+        (context, validity) = try Self.make(configuration, tickets)
+    }
+
+    /// What is odd about the certificate in force now.
+    public var warning: TLSWarning? {
+        let path = configuration.certificateChainPath
+        let now = Int64(Loop.unixTime)
+        if now > validity.upperBound { return .certificateExpired(path: path) }
+        if now < validity.lowerBound { return .certificateNotYetValid(path: path) }
+        return validity.upperBound - now < Self.renewalPeriod ? .certificateExpiresSoon(path: path) : nil
     }
 
     /// The state machine for one accepted connection; set it as the stream's `security` before the first read.
@@ -52,13 +64,13 @@ public final class TLSServerContext {
 
     private static func make(
         _ configuration: Configuration, _ tickets: TicketKeys
-    ) throws -> (Context, [TLSWarning]) {
+    ) throws -> (Context, ClosedRange<Int64>) {
         let context = try Context(isServer: true, versions: configuration.minimumVersion ... .tls13)
-        let warnings = try context.load(
+        let validity = try context.load(
             certificateChain: configuration.certificateChainPath, key: configuration.keyPath)
         context.selectHTTP1()
         try context.useTickets(tickets)
-        return (context, warnings)
+        return (context, validity)
     }
 }
 

@@ -65,8 +65,22 @@ import Testing
         ])
         try certificates.copy("server.key", to: "expired.key")
         let server = try EchoServer(certificates, "expired")
-        #expect(server.context.warnings == [.certificateExpired(path: certificates.path("expired.pem"))])
+        #expect(server.context.warning == .certificateExpired(path: certificates.path("expired.pem")))
         await server.stop()
+        try await certificates.remove()
+    }
+
+    @Test("How long a certificate is good for is known, and that its end is near", arguments: [6: true, 8: false])
+    @OnLoop func validity(days: Int, isNear: Bool) async throws {
+        let certificates = Certificates()
+        try await certificates.make("server", days: days)
+        let path = certificates.path("server.pem")
+        let context = try TLSServerContext(.init(certificateChainPath: path, keyPath: certificates.path("server.key")))
+        let end = try await certificates.openssl(["x509", "-in", path, "-noout", "-enddate"])
+        let seconds = try await run("date", ["--date", String(end.dropFirst("notAfter=".count)), "+%s"]).output
+        #expect("\(context.validity.upperBound)\n" == seconds)
+        #expect(context.validity.upperBound - context.validity.lowerBound == Int64(days) * 86_400)
+        #expect(context.warning == (isNear ? .certificateExpiresSoon(path: path) : nil))
         try await certificates.remove()
     }
 

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import Installation
 
 /// What the command line asks for.
 enum Command: Equatable {
@@ -53,7 +53,7 @@ struct UpOptions: Equatable {
     static let hotelBound = 100_000
 
     var config: String?
-    var workers = max(1, min(workerBound, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+    var workers = min(workerBound, Machine.processors)
     var demoHotels = 3
 
     init(_ arguments: inout [String]) throws(UsageError) {

@@ -44,6 +44,7 @@ struct Up {
         let isSelfSigned = try await Certificate.isSelfSigned(home, tools: tools)
         let policies = PolicyDirectory(path: config, installation: home.path)
         try policies.check()
+        OpenFileDemand(policy, try policies.bridge(), workers: options.workers).allow()
         let policy = try policies.gateway()
         let databaseURL = settings.databaseURL ?? cluster!.url(secrets)
         let sockets = try GatewaySockets(

@@ -71,8 +71,7 @@ public struct Examination {
         }
         var findings = programs(isDatabasePrivate: settings.databaseURL == nil)
         findings += homeDirectory()
-        findings += policies(settings)
-        findings += try await certificate()
+        findings += try await policies(settings)
         findings += try await DatabaseExamination(home, settings, tools: tools).run()
         return findings
     }
@@ -158,7 +157,14 @@ public struct Examination {
                     "issuers.yaml", "trusts the demo issuer, whose key is in this home, with real hotels",
                     fix: "name your own issuer in its place"))
         }
-        if let gateway = try? policies.gateway() { findings += ports(gateway, settings) }
+        guard let gateway = try? policies.gateway() else { return findings }
+        findings += ports(gateway, settings)
+        if let bridge = try? policies.bridge() {
+            findings.append(OpenFileDemand(gateway, bridge, workers: Machine.processors).finding)
+        }
+        for file in Set(gateway.listeners.compactMap { $0.tls?.certificateFile }).sorted() {
+            findings.append(try await Certificate.examine(file, home: home, tools: tools))
+        }
         return findings
     }
 
@@ -197,23 +203,5 @@ public struct Examination {
                     fix: (error as? InstallationError)?.remedy ?? "choose another")
             }
         }
-    }
-
-    // MARK: Certificate
-
-    private func certificate() async throws -> [Finding] {
-        let path = home.certificateFile
-        guard File.exists(home.path) else { return [] }
-        guard File.exists(path) else { return [.wrong(path, "not there yet", fix: "drawbridge up makes it")] }
-        guard try await tools.run(["openssl", "x509", "-in", path, "-noout"]).exit.isSuccess else {
-            return [.wrong(path, "no certificate", fix: "replace it, or remove it: drawbridge up makes a new one")]
-        }
-        guard try await Certificate.isValid(path, days: 0, tools: tools) else {
-            return [.wrong(path, "expired", fix: "replace it, or remove it: drawbridge up makes a new one")]
-        }
-        guard try await Certificate.isValid(path, days: 7, tools: tools) else {
-            return [.wrong(path, "expires within a week", fix: "renew it, then send drawbridge up a SIGHUP")]
-        }
-        return [.well("certificate \(path)")]
     }
 }

@@ -16,11 +16,10 @@ struct GatewayConfiguration: Sendable {
     /// - Throws: `PolicyError` with every mistake of the file that has any; `SocketPath.TooLong`.
     init(_ context: ProcessContext) throws {
         let directory = PolicyDirectory(path: context.policies, installation: context.home)
-        try directory.check()
         policy = try directory.gateway()
         routes = try directory.routes()
-        bridgeSocket = try SocketPath.resolve(policy.upstream.socketPath)
         issuers = try directory.issuers()
+        bridgeSocket = try SocketPath.resolve(policy.upstream.socketPath)
         hopKeyFile = "\(context.home)/keys/hop.key"
     }
 

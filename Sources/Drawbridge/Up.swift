@@ -42,14 +42,13 @@ struct Up {
         let secrets = try Secrets.prepare(home)
         try await Certificate.prepare(home, tools: tools)
         let isSelfSigned = try await Certificate.isSelfSigned(home, tools: tools)
-        let policies = PolicyDirectory(path: config, installation: home.path)
-        try policies.check()
-        OpenFileDemand(policy, try policies.bridge(), workers: options.workers).allow()
+        let policies = try PoliciesInForce.adopt(config, home: home, run: run)
         let policy = try policies.gateway()
+        OpenFileDemand(policy, try policies.bridge(), workers: options.workers).allow()
         let databaseURL = settings.databaseURL ?? cluster!.url(secrets)
         let sockets = try GatewaySockets(
             policy.listeners, workers: options.workers, port: settings.port, adminPort: settings.adminPort, run: run)
-        let programs = try Programs(home: home, config: config, run: run, databaseURL: databaseURL)
+        let programs = try Programs(home: home, policies: policies, run: run, databaseURL: databaseURL)
         let bridge = try programs.bridge()
         let gateways = sockets.slots.enumerated().map { worker, sockets in
             programs.gateway(worker, sockets: sockets, drain: policy.drainTimeout)

@@ -135,7 +135,7 @@ public struct Examination {
 
     // MARK: Policies and ports
 
-    private func policies(_ settings: Settings) -> [Finding] {
+    private func policies(_ settings: Settings) async throws -> [Finding] {
         let directory: String
         do { directory = try PolicyLocation.find(config, home: home) } catch {
             return [.wrong("policies", error.message, fix: error.remedy ?? "--config DIR")]
@@ -150,6 +150,10 @@ public struct Examination {
             let mistakes = error.mistakes.filter { !isMadeByFirstStart($0) }
             if mistakes.isEmpty { findings.append(.well("policies in \(directory)")) }
             findings += mistakes.map { .wrong("policy", $0.description, fix: "correct the line") }
+        }
+        if HomeLock.isHeld(home), PoliciesInForce.differ(from: directory, home: home) {
+            findings.append(
+                .note("policies in \(directory)", "changed since drawbridge up was started, which goes by those of then"))
         }
         if settings.databaseURL != nil, trustsDemoIssuer("\(directory)/issuers.yaml") {
             findings.append(

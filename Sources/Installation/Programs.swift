@@ -1,6 +1,7 @@
 internal import Glibc
 public import Lifecycle
 public import Loop
+public import Policy
 
 /// The processes `drawbridge up` runs: the executables beside its own, with the arguments and the environment of this
 /// installation.
@@ -8,18 +9,18 @@ public import Loop
 public struct Programs {
     private let directory: String
     private let home: Home
-    private let config: String
+    private let policies: String
     private let run: RunDirectory
     private let databaseURL: String
 
     /// - Parameters:
-    ///   - config: the policies' directory.
+    ///   - policies: those that the processes are to read.
     ///   - databaseURL: for the bridge alone.
-    public init(home: Home, config: String, run: RunDirectory, databaseURL: String) throws {
+    public init(home: Home, policies: PolicyDirectory, run: RunDirectory, databaseURL: String) throws {
         guard let directory = Self.directory else { throw File.failure("/proc/self/exe") }
         self.directory = directory
         self.home = home
-        self.config = config
+        self.policies = policies.path
         self.run = run
         self.databaseURL = databaseURL
         for name in ["drawbridge-gateway", "drawbridge-bridge"] where access("\(directory)/\(name)", X_OK) != 0 {
@@ -66,7 +67,7 @@ public struct Programs {
         guard result.exit.isSuccess else { throw InstallationError("migrations failed: \(result.reason)") }
     }
 
-    private var arguments: [String] { ["--config", config, "--home", home.path] }
+    private var arguments: [String] { ["--config", policies, "--home", home.path] }
 
     private func plan(_ program: String, _ more: [String]) -> SupervisedProcess.Plan {
         var plan = SupervisedProcess.Plan(program: "\(directory)/\(program)")

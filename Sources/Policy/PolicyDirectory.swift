@@ -27,8 +27,29 @@ public struct PolicyDirectory: Sendable {
     /// Reads and checks `bridge.yaml`.
     public func bridge() throws(PolicyError) -> BridgePolicy { try BridgePolicy.load("\(path)/bridge.yaml") }
 
+    /// The files as they are now, by name.
+    ///
+    /// - Throws: a mistake for each that cannot be read.
+    public func contents() throws(PolicyError) -> [(name: String, bytes: [UInt8])] {
+        var files: [(String, [UInt8])] = []
+        var mistakes: [Mistake] = []
+        for name in ["gateway.yaml", "issuers.yaml", "openapi.yaml", "bridge.yaml"] {
+            switch PolicyFile.contents(of: "\(path)/\(name)", limit: PolicyFile.maximumByteCount) {
+            case .success(let bytes): files.append((name, bytes))
+            case .failure(let failure):
+                let log = MistakeLog(file: "\(path)/\(name)")
+                log.record(at: .file, key: "", found: failure.found, expected: failure.expected)
+                mistakes += log.mistakes
+            }
+        }
+        guard mistakes.isEmpty else { throw PolicyError(mistakes) }
+        return files
+    }
+
     /// Reads everything and throws the mistakes of all files together.
-    public func check() throws(PolicyError) {
+    ///
+    /// - Parameter original: the directory that this one is a copy of; mistakes then name the files there.
+    public func check(copiedFrom original: String? = nil) throws(PolicyError) {
         var mistakes: [Mistake] = []
         func collect(_ load: () throws(PolicyError) -> Void) {
             do throws(PolicyError) { try load() } catch { mistakes += error.mistakes }
@@ -37,6 +58,8 @@ public struct PolicyDirectory: Sendable {
         collect { () throws(PolicyError) in _ = try issuers() }
         collect { () throws(PolicyError) in _ = try routes() }
         collect { () throws(PolicyError) in _ = try bridge() }
-        guard mistakes.isEmpty else { throw PolicyError(mistakes) }
+        guard mistakes.isEmpty else {
+            throw PolicyError(original.map { original in mistakes.map { $0.moved(to: original) } } ?? mistakes)
+        }
     }
 }

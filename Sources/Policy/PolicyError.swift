@@ -31,6 +31,13 @@ public struct Mistake: Sendable, Equatable, CustomStringConvertible {
         let subject = key.isEmpty ? "" : "\(key): "
         return "\(place): \(subject)found \(found), expected \(expected)"
     }
+
+    /// The same mistake in the file of this name in another directory.
+    func moved(to directory: String) -> Mistake {
+        let name = file.split(separator: "/").last ?? ""
+        return Mistake(
+            file: "\(directory)/\(name)", line: line, column: column, key: key, found: found, expected: expected)
+    }
 }
 
 /// Collects the mistakes of one file.

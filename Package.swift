@@ -109,7 +109,7 @@ let package = Package(
         tests("CryptographyTests", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),
         tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Booking", "Stay"),
-        tests("PostgresTests", "Postgres", "Loop"),
+        tests("PostgresTests", "Postgres", "Loop", "Installation"),
         tests("StayTests", "Stay"),
         tests("AvailabilityTests", "Availability", "Stay"),
         tests("BookingTests", "Booking", "JSONText", "Stay"),

@@ -12,7 +12,6 @@ final class Cluster {
     let port: UInt16
     private var server: ChildProcess?
 
-    private static let binaries = "/usr/lib/postgresql/15/bin"
     private static let environment = ["PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"]
 
     /// The cluster that all tests share but those that break theirs.
@@ -76,7 +75,7 @@ final class Cluster {
     private static func start(_ program: String, _ arguments: [String]) throws -> ChildProcess {
         let identity = geteuid() == 0 ? ["--reuid", "postgres", "--regid", "postgres", "--init-groups"] : []
         return try ChildProcess(
-            "/usr/bin/setpriv", identity + ["--pdeathsig", "INT", "--", "\(binaries)/\(program)"] + arguments,
+            "/usr/bin/setpriv", identity + ["--pdeathsig", "INT", "--", try postgreSQLProgram(program)] + arguments,
             environment: environment, descriptors: [.null, .null, .null], directory: "/tmp")
     }
 }

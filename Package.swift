@@ -38,6 +38,9 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
         name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude, swiftSettings: settings)
 }
 
+/// The bridge applies them, `drawbridge doctor` compares what was applied with them.
+let migrations: [Resource] = ["0001_booking", "0002_booking_engine"].map { .embedInCode("Migrations/\($0).sql") }
+
 let package = Package(
     name: "Drawbridge",
     targets: [
@@ -75,7 +78,7 @@ let package = Package(
         .target(
             name: "Installation", dependencies: ["Loop", "Lifecycle", "Policy", "Cryptography", "Telemetry"],
             path: "Sources/Installation",
-            resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")],
+            resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,
             swiftSettings: settings),
 
         // The processes.
@@ -86,9 +89,7 @@ let package = Package(
             "Lifecycle", "Telemetry"),
         process(
             "drawbridge-bridge", "Bridge",
-            resources: [
-                .embedInCode("Migrations/0001_booking.sql"), .embedInCode("Migrations/0002_booking_engine.sql"),
-            ],
+            resources: migrations,
             "Loop", "HTTP", "JSONText", "Server", "Policy", "Authentication", "Cryptography", "Postgres", "Lifecycle",
             "Telemetry", "Stay", "Availability", "Booking", "PMS"),
 

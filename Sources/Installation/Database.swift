@@ -28,7 +28,9 @@ struct Database {
     ///
     /// - Parameter variables: for `:'name'` in the script, which psql quotes.
     @discardableResult
-    func run(_ script: String, variables: KeyValuePairs<String, String> = [:]) async throws -> String {
+    func run(
+        _ script: String, variables: some Sequence<(key: String, value: String)> = [] as [(key: String, value: String)]
+    ) async throws -> String {
         let result = try await tools.run(
             ["psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"]
                 + variables.map { "--set=\($0.key)=\($0.value)" } + ["--file=-"]

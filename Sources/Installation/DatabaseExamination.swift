@@ -1,7 +1,7 @@
 internal import Loop
 
 /// What `drawbridge doctor` looks at in the database: that it answers, has the PMS's tables with the columns the bridge
-/// reads, and the bridge's own.
+/// names, and the migrations.
 @OnLoop
 struct DatabaseExamination {
     private let home: Home
@@ -26,7 +26,8 @@ struct DatabaseExamination {
         do { _ = try await database.run("SELECT 1") } catch let error as InstallationError {
             return [.wrong("database", error.message, fix: "check DATABASE_URL, and that the server runs")]
         }
-        return [.well("database answers")] + (try await tables(database)) + [try await migrations(database)]
+        return [.well("database answers")] + (try await tables(database)) + [try await plans(database)]
+            + (try await MigrationExamination(database: database).run())
     }
 
     private func tables(_ database: Database) async throws -> [Finding] {
@@ -46,31 +47,35 @@ struct DatabaseExamination {
         }
     }
 
-    private func migrations(_ database: Database) async throws -> Finding {
-        let present = try await database.run(
-            "SELECT to_regclass('drawbridge.bookings') IS NOT NULL AND to_regclass('booking_sync_status') IS NOT NULL")
-        return present == "t"
-            ? .well("migrations") : .wrong("migrations", "not applied", fix: "drawbridge up applies them")
+    /// The PMS's own list of the plans it offers.
+    private func plans(_ database: Database) async throws -> Finding {
+        let function = "get_available_plans_for_hotel"
+        let isThere = try await database.run(
+            "SELECT EXISTS (SELECT FROM pg_proc WHERE proname = '\(function)' AND pg_function_is_visible(oid)"
+                + " AND has_function_privilege(oid, 'EXECUTE'))")
+        return isThere == "t"
+            ? .well("PMS function \(function)")
+            : .wrong(
+                "PMS function \(function)", "not there, or not for this role",
+                fix: "point DATABASE_URL at the PMS's database, with a role that may call it")
     }
 
-    /// The columns of the PMS that the bridge reads or writes.
+    /// The columns of the PMS that the bridge names in its statements (`Sources/PMS`, `Bridge/BookingStatements.swift`).
     private static let columns: KeyValuePairs<String, String> = [
         "hotels":
-            "id formal_name name facility_type open_date total_rooms postal_code address email phone_number created_at",
+            "id name formal_name facility_type open_date total_rooms postal_code address email phone_number created_at "
+            + "sort_order",
         "room_types": "id hotel_id name description created_at",
         "rooms": "id hotel_id room_type_id capacity for_sale is_staff_room assignment_priority room_number",
+        "plans_rates": "id hotel_id plans_global_id plans_hotel_id adjustment_type adjustment_value condition_type "
+            + "condition_value date_start date_end tax_type_id tax_rate",
         "reservations": "id hotel_id reservation_client_id check_in check_out number_of_people status type agent "
-            + "ota_reservation_id payment_timing comment created_at created_by updated_by",
+            + "ota_reservation_id payment_timing comment created_by updated_by",
         "reservation_details": "id hotel_id reservation_id date room_id plans_global_id plans_hotel_id plan_name "
-            + "plan_type number_of_people price cancelled billable",
-        "reservation_clients": "hotel_id reservation_details_id client_id",
-        "reservation_rates": "hotel_id reservation_details_id adjustment_type adjustment_value tax_type_id tax_rate "
-            + "price include_in_cancel_fee",
-        "clients": "id name name_kana name_kanji legal_or_natural_person gender email phone",
-        "plans_global": "id name description plan_type color",
-        "plans_hotel": "id hotel_id plans_global_id name description plan_type color",
-        "plans_rates": "hotel_id plans_global_id plans_hotel_id adjustment_type adjustment_value condition_type "
-            + "condition_value date_start date_end tax_type_id tax_rate include_in_cancel_fee",
-        "logs_reservation": "id table_name action record_id changes",
+            + "plan_type number_of_people price cancelled billable created_by updated_by",
+        "reservation_clients": "hotel_id reservation_details_id client_id created_by updated_by",
+        "reservation_rates": "hotel_id reservation_details_id adjustment_type adjustment_value price tax_type_id "
+            + "tax_rate created_by updated_by",
+        "clients": "id name name_kana legal_or_natural_person email phone created_at created_by updated_by",
     ]
 }

@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0001_booking.sql

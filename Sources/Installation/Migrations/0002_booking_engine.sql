@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0002_booking_engine.sql

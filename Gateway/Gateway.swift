@@ -30,7 +30,8 @@ final class Gateway {
             proxy: ReverseProxy(upstream: upstream))
         let unreadiness: AdminHandler.Readiness = { upstream.isHealthy ? nil : "the bridge does not answer" }
         let admin = AdminHandler(unreadiness: unreadiness)
-        let node = AdminHandler(unreadiness: unreadiness, metrics: NodeMetrics(directory: context.run, own: name).render)
+        let node = AdminHandler(
+            unreadiness: unreadiness, metrics: NodeMetrics(directory: context.run, own: name).render)
 
         var certificates: [ListenerCertificate] = []
         var servers: [(Server, Listener)] = []

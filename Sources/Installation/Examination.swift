@@ -153,7 +153,8 @@ public struct Examination {
         }
         if HomeLock.isHeld(home), PoliciesInForce.differ(from: directory, home: home) {
             findings.append(
-                .note("policies in \(directory)", "changed since drawbridge up was started, which goes by those of then"))
+                .note(
+                    "policies in \(directory)", "changed since drawbridge up was started, which goes by those of then"))
         }
         if settings.databaseURL != nil, trustsDemoIssuer("\(directory)/issuers.yaml") {
             findings.append(

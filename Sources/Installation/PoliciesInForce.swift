@@ -19,7 +19,8 @@ public enum PoliciesInForce {
 
     /// Whether a directory's policies are no longer those by which the home's installation runs.
     static func differ(from directory: String, home: Home) -> Bool {
-        guard let copy = try? PolicyDirectory(path: home.file("run/policies"), installation: home.path).contents() else {
+        guard let copy = try? PolicyDirectory(path: home.file("run/policies"), installation: home.path).contents()
+        else {
             return false
         }
         let files = (try? PolicyDirectory(path: directory, installation: home.path).contents()) ?? []

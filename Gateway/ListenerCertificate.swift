@@ -20,7 +20,7 @@ final class ListenerCertificate {
         Metrics.gauge(
             "drawbridge_tls_certificate_expiry_seconds", "When the certificate in force ends, in Unix time.",
             [("listener", listener)]
-        ) { Double(context.validity.upperBound) }
+        ) { Double(context.validity.notAfter) }
         warn()
     }
 
@@ -46,8 +46,8 @@ final class ListenerCertificate {
 
     private func fields(_ path: String) -> KeyValuePairs<StaticString, Log.Value> {
         [
-            "listener": .init(listener), "file": .init(path), "valid_from": .init(Int(context.validity.lowerBound)),
-            "valid_to": .init(Int(context.validity.upperBound)),
+            "listener": .init(listener), "file": .init(path), "valid_from": .init(context.validity.notBefore),
+            "valid_to": .init(context.validity.notAfter),
         ]
     }
 }

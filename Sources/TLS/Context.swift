@@ -28,8 +28,8 @@ final class Context {
 
     /// Loads a certificate with its chain, and its key.
     ///
-    /// - Returns: from when to when the certificate is good, in Unix time.
-    func load(certificateChain: String, key: String) throws -> ClosedRange<Int64> {
+    /// - Returns: from when to when the certificate is good.
+    func load(certificateChain: String, key: String) throws -> TLSValidity {
         try Self.checkReadable(certificateChain)
         try Self.checkReadable(key)
         ERR_clear_error()
@@ -43,9 +43,9 @@ final class Context {
         guard SSL_CTX_check_private_key(pointer) == 1 else { throw TLSError.fromQueue(.keyMismatch, key) }
         let certificate = SSL_CTX_get0_certificate(pointer)
         guard let first = Self.unixTime(X509_get0_notBefore(certificate)),
-            let last = Self.unixTime(X509_get0_notAfter(certificate)), first <= last
+            let last = Self.unixTime(X509_get0_notAfter(certificate))
         else { throw TLSError(.fileInvalid, "\(certificateChain): its dates cannot be read") }
-        return first...last
+        return TLSValidity(notBefore: first, notAfter: last)
     }
 
     private static func unixTime(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {

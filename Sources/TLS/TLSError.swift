@@ -51,6 +51,12 @@ public enum TLSWarning: Sendable, Equatable {
     case certificateNotYetValid(path: String)
 }
 
+/// From when to when a certificate is good, in Unix time.
+public struct TLSValidity: Sendable, Equatable {
+    public let notBefore: Int64
+    public let notAfter: Int64
+}
+
 /// A protocol version.
 public enum TLSVersion: Int32, Sendable, Comparable {
     case tls12 = 0x0303

@@ -30,8 +30,8 @@ public final class TLSServerContext {
     private let tickets: TicketKeys
     private var context: Context
 
-    /// From when to when the certificate in force is good, in Unix time.
-    public private(set) var validity: ClosedRange<Int64>
+    /// From when to when the certificate in force is good.
+    public private(set) var validity: TLSValidity
 
     /// How long before its end a certificate is worth a warning, in seconds.
     private static let renewalPeriod: Int64 = 7 * 86_400
@@ -54,9 +54,9 @@ public final class TLSServerContext {
     public var warning: TLSWarning? {
         let path = configuration.certificateChainPath
         let now = Int64(Loop.unixTime)
-        if now > validity.upperBound { return .certificateExpired(path: path) }
-        if now < validity.lowerBound { return .certificateNotYetValid(path: path) }
-        return validity.upperBound - now < Self.renewalPeriod ? .certificateExpiresSoon(path: path) : nil
+        if now > validity.notAfter { return .certificateExpired(path: path) }
+        if now < validity.notBefore { return .certificateNotYetValid(path: path) }
+        return validity.notAfter - now < Self.renewalPeriod ? .certificateExpiresSoon(path: path) : nil
     }
 
     /// The state machine for one accepted connection; set it as the stream's `security` before the first read.
@@ -64,7 +64,7 @@ public final class TLSServerContext {
 
     private static func make(
         _ configuration: Configuration, _ tickets: TicketKeys
-    ) throws -> (Context, ClosedRange<Int64>) {
+    ) throws -> (Context, TLSValidity) {
         let context = try Context(isServer: true, versions: configuration.minimumVersion ... .tls13)
         let validity = try context.load(
             certificateChain: configuration.certificateChainPath, key: configuration.keyPath)

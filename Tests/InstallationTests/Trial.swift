@@ -13,6 +13,8 @@ final class Trial {
     }
 
     let home: Home
+    /// A copy of the package's, for the test to change.
+    let policies: String
     private let directory: TemporaryDirectory
     private var child: ChildProcess?
     private var output: Int32 = -1
@@ -27,7 +29,7 @@ final class Trial {
         for name in ["drawbridge-gateway", "drawbridge-bridge"] {
             try Self.copy("\(package)/Tests/InstallationTests/StandIn/standin.pl", to: directory.file(name))
         }
-        let policies = directory.file("policies")
+        policies = directory.file("policies")
         mkdir(policies, 0o755)
         for name in File.names(in: "\(package)/Policies") where name.hasSuffix(".yaml") {
             let text = try #require(try File.readText("\(package)/Policies/\(name)"))
@@ -38,10 +40,15 @@ final class Trial {
     deinit { if output >= 0 { close(output) } }
 
     /// Starts `drawbridge up` and waits until it is ready.
-    func start(_ arguments: String...) async throws {
+    ///
+    /// - Parameter limit: for the number of open files, soft and hard.
+    func start(_ arguments: String..., limit: (soft: Int, hard: Int)? = nil) async throws {
         output = open(directory.file("output"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        let command =
+            (limit.map { ["prlimit", "--nofile=\($0.soft):\($0.hard)"] } ?? [])
+            + [directory.file("drawbridge"), "up", "--config", policies] + arguments
         let child = try ChildProcess(
-            directory.file("drawbridge"), ["up", "--config", directory.file("policies")] + arguments,
+            try Tools.find(command[0]), Array(command.dropFirst()),
             environment: environment, descriptors: [.null, .inherit(output), .inherit(output)])
         self.child = child
         while try !log.contains("drawbridge is ready\n") {

@@ -49,6 +49,48 @@ struct UpTests {
         #expect(try await trial.run("doctor").output.contains("warn   issuers.yaml"))
     }
 
+    @Test("doctor looks at every certificate that the policy names")
+    @OnLoop func certificates() async throws {
+        let trial = try Trial()
+        try await Certificate.prepare(trial.home, tools: Tools())
+        _ = try Secrets.prepare(trial.home)
+        #expect(try await trial.run("doctor").output.contains("ok     certificate \(trial.home.certificateFile)"))
+        let expired = trial.home.file("expired.pem")
+        try await Tools().require([
+            "openssl", "x509", "-in", trial.home.certificateFile, "-signkey", trial.home.certificateKeyFile, "-days",
+            "-1", "-out", expired,
+        ])
+        let gateway = try #require(try File.readText("\(trial.policies)/gateway.yaml"))
+        let text = gateway.replacing("tls/certificate.pem", with: expired)
+        try File.write(text, to: "\(trial.policies)/gateway.yaml", mode: 0o644)
+        let output = try await trial.run("doctor").output
+        #expect(output.contains("WRONG  certificate \(expired): expired"))
+        #expect(!output.contains("certificate \(trial.home.certificateFile)"))
+    }
+
+    @Test(
+        "The processes may have as many files open as the policies need, if the system lets them",
+        .timeLimit(.minutes(1)), arguments: [(hard: 12_000, soft: 10_512), (hard: 5000, soft: 5000)])
+    @OnLoop func openFiles(hard: Int, soft: Int) async throws {
+        let trial = try Trial()
+        try await trial.start("--workers", "1", limit: (300, hard))
+        let limits = try #require(try File.readText("/proc/\(trial.greeting().processID)/limits"))
+        let line = try #require(limits.split(separator: "\n").first { $0.hasPrefix("Max open files") })
+        #expect(line.split(separator: " ").dropFirst(3).prefix(2) == ["\(soft)", "\(hard)"])
+        #expect(try trial.log.contains("too few files may be open") == (hard < 10_512))
+        #expect(try await trial.stop(SIGTERM).isSuccess)
+    }
+
+    @Test("A mistake in a policy is named by the file that the operator wrote", .timeLimit(.minutes(1)))
+    @OnLoop func policyMistake() async throws {
+        let trial = try Trial()
+        try File.write("pms_writer: 1\n", to: "\(trial.policies)/bridge.yaml", mode: 0o644)
+        let result = try await trial.run("up")
+        #expect(result.exit.status == 1)
+        #expect(result.errors.contains("\(trial.policies)/bridge.yaml:1:13: pms_writer"))
+        #expect(!File.exists(trial.home.file("journal")))
+    }
+
     @Test("Nothing is left when it has stopped: no process, no socket", .timeLimit(.minutes(1)))
     @OnLoop func leavesNothing() async throws {
         let trial = try Trial()

@@ -25,17 +25,27 @@ final class Node {
     private static var starting: Task<Node, any Error>?
 
     let home: String
+    let policies: String
     private let directory: String
     private var child: ChildProcess?
     private var variables: [String: String] = [:]
 
-    init() throws {
+    /// - Parameters:
+    ///   - name: the home's name, in a directory of the installation's own.
+    ///   - ownsPolicies: whether its policies are a copy that the test may change.
+    init(name: String = "home", ownsPolicies: Bool = false) throws {
         var template = Array("/tmp/dbi-XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)
         directory = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
         // The database's user must get through where tests run as root.
         chmod(directory, 0o711)
-        home = "\(directory)/home"
+        home = "\(directory)/\(name)"
+        policies = ownsPolicies ? "\(directory)/policies" : "\(Self.package)/Policies"
+        guard ownsPolicies else { return }
+        mkdir(policies, 0o755)
+        for name in Files.names(in: "\(Self.package)/Policies") where name.hasSuffix(".yaml") {
+            Files.write(Files.text("\(Self.package)/Policies/\(name)"), to: "\(policies)/\(name)")
+        }
     }
 
     deinit { Files.removeTree(directory) }
@@ -52,7 +62,7 @@ final class Node {
             "/usr/bin/env",
             [
                 "setpriv", "--pdeathsig", "TERM", "--", "\(Self.programs)/drawbridge", "up", "--workers", "2",
-                "--config", "\(Self.package)/Policies",
+                "--config", policies,
             ],
             environment: [
                 "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "DRAWBRIDGE_HOME": home,
@@ -125,7 +135,7 @@ final class Node {
 
     /// A socket of one process, such as `bridge` or `gateway-0.admin`.
     func socket(_ name: String) -> HTTPClient {
-        HTTPClient(endpoint: .unix(path: "\(home)/run/\(name).sock"), host: "localhost")
+        HTTPClient(endpoint: .unix(path: "\(Files.resolve("\(home)/run"))/\(name).sock"), host: "localhost")
     }
 
     func port(_ variable: String) throws -> UInt16 {
@@ -161,6 +171,13 @@ final class Node {
         return try #require(answer.integer("room_types.0.available"), "\(answer.status) \(answer.text)")
     }
 
+    /// What `drawbridge doctor` says.
+    func doctor() async throws -> String {
+        try await Files.run(
+            ["\(Self.programs)/drawbridge", "doctor", "--config", policies], environment: ["DRAWBRIDGE_HOME": home]
+        ).output
+    }
+
     /// The rows of a query on the PMS's database, as text.
     func rows(_ query: String) async throws -> [[String]] {
         let result = try await Files.run(
@@ -177,12 +194,8 @@ final class Node {
     // MARK: Where things are
 
     /// Where the tests were built, the programs were too.
-    private static let programs: String = {
-        var path = [CChar](repeating: 0, count: 4096)
-        guard realpath("/proc/self/exe", &path) != nil else { return "." }
-        return path.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-            .split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
-    }()
+    private static let programs = Files.resolve("/proc/self/exe")
+        .split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
 
     static let package = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4)
         .joined(separator: "/")

@@ -62,7 +62,6 @@ public final class ChildProcess {
         options.exit_cb = { handle, status, signal in
             let child = Unmanaged<ChildProcess>.fromOpaque(handle!.pointee.data).takeUnretainedValue()
             OnLoop.assumeIsolated { child.didExit(Exit(status: status, signal: signal)) }
-            LoopExecutor.shared.drain()
         }
         let status = containers.withUnsafeMutableBufferPointer { containers in
             options.stdio_count = CInt(containers.count)

@@ -53,7 +53,6 @@ public final class Deadline {
             { timer in
                 let deadline = Unmanaged<Deadline>.fromOpaque(timer!.pointee.data).takeUnretainedValue()
                 OnLoop.assumeIsolated { deadline.fired() }
-                LoopExecutor.shared.drain()
             }, instant > now ? instant - now : 0, 0)
     }
 

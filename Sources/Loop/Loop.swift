@@ -110,7 +110,6 @@ private class AnyOffloadedWork {
             LoopExecutor.shared.loop, request, Self.work,
             { request, status in
                 Unmanaged<AnyOffloadedWork>.fromOpaque(request!.pointee.data).takeRetainedValue().finish(status)
-                LoopExecutor.shared.drain()
             })
         if status != 0 {
             Unmanaged<AnyOffloadedWork>.fromOpaque(request.pointee.data).takeRetainedValue().finish(status)

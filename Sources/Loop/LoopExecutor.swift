@@ -7,11 +7,12 @@ internal import Synchronization
 /// It is both the serial executor of `OnLoop` and the task executor that every task of a process prefers: without the
 /// preference a resumed continuation would pass through the global pool before it comes back here.
 ///
-/// Ready jobs are run inline after each C callback (`drain`), so resuming a task from an I/O callback costs neither a
-/// system call nor a hop. A job from another thread is put on a locked queue and the loop is woken once for the batch.
+/// Callbacks of libuv only make jobs ready; all of them run in one go before libuv looks at its sockets again, so
+/// resuming a task costs neither a system call nor a hop. A job from another thread is put on a locked queue and the loop
+/// is woken once for the batch.
 public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendable {
-    // Unchecked, because `ready`, `isDraining` and the handles are touched by the loop's thread only and
-    // `remote` by whoever holds `lock`.
+    // Unchecked, because `ready` and the handles are touched by the loop's thread only and `remote` by whoever holds
+    // `lock`.
 
     public static let shared = LoopExecutor()
 
@@ -20,9 +21,10 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
 
     let loop: UnsafeMutablePointer<uv_loop_t>
     private let wake: UnsafeMutablePointer<uv_async_t>
-    private let again: UnsafeMutablePointer<uv_idle_t>
+    private let beforeSleep: UnsafeMutablePointer<uv_prepare_t>
+    /// Active while jobs are left: it keeps libuv from sleeping.
+    private let awake: UnsafeMutablePointer<uv_idle_t>
     private var ready = JobQueue()
-    private var isDraining = false
     private var remote = RemoteQueue()
     /// A pthread mutex, because ThreadSanitizer does not see that the standard library's `Mutex` (6.3, Linux) locks.
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -36,12 +38,15 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
     private init() {
         loop = .allocate(capacity: 1)
         wake = .allocate(capacity: 1)
-        again = .allocate(capacity: 1)
+        beforeSleep = .allocate(capacity: 1)
+        awake = .allocate(capacity: 1)
         pthread_mutex_init(lock, nil)
         precondition(uv_loop_init(loop) == 0, "libuv cannot make a loop: too few file descriptors?")
         let status = uv_async_init(loop, wake) { _ in LoopExecutor.shared.takeRemoteJobs() }
         precondition(status == 0, "libuv cannot make a loop: too few file descriptors?")
-        uv_idle_init(loop, again)
+        uv_idle_init(loop, awake)
+        uv_prepare_init(loop, beforeSleep)
+        uv_prepare_start(beforeSleep) { _ in LoopExecutor.shared.drain() }
     }
 
     /// Whether the calling thread is the loop's.
@@ -85,28 +90,14 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
 
     func stop() { uv_stop(loop) }
 
-    /// Runs the jobs that became ready. Every C callback calls it last.
-    @inline(__always)
-    func drain() {
-        if !isDraining, !ready.isEmpty { drainReady() }
-    }
-
-    private func drainReady() {
-        isDraining = true
+    /// Runs the jobs that are ready, those they make ready as well.
+    private func drain() {
         var budget = Self.jobsPerDrain
         while budget > 0, let job = ready.popFirst() {
             budget -= 1
             job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
         }
-        isDraining = false
-        if ready.isEmpty {
-            if uv_is_active(UnsafeRawPointer(again).assumingMemoryBound(to: uv_handle_t.self)) != 0 {
-                uv_idle_stop(again)
-            }
-        } else {
-            // An active idle handle keeps libuv from sleeping; it calls back after one look at the sockets.
-            uv_idle_start(again) { _ in LoopExecutor.shared.drain() }
-        }
+        if ready.isEmpty { uv_idle_stop(awake) } else { uv_idle_start(awake) { _ in } }
     }
 
     private func takeRemoteJobs() {
@@ -115,7 +106,6 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
         remote.jobs.removeAll(keepingCapacity: true)
         remote.isWakePending = false
         pthread_mutex_unlock(lock)
-        drain()
     }
 }
 

@@ -46,7 +46,6 @@ public final class Poller {
                 if status < 0 { poller.watched = [] }
                 poller.onEvents(status < 0 ? [.readable, .writable] : Events(rawValue: events))
             }
-            LoopExecutor.shared.drain()
         }
     }
 

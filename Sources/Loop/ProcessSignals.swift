@@ -28,7 +28,6 @@ public final class ProcessSignals {
                     OnLoop.assumeIsolated {
                         signals.arrived(number)
                     }
-                    LoopExecutor.shared.drain()
                 }, kind.rawValue)
             handles.append(handle)
         }

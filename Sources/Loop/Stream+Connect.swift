@@ -63,7 +63,6 @@ private final class ConnectAttempt {
             guard path.utf8.count < 108 else { return UV_ENAMETOOLONG.rawValue }
             uv_pipe_connect(request, handle.asPipe, path) { request, status in
                 OnLoop.assumeIsolated { ConnectAttempt.completed(request!, status) }
-                LoopExecutor.shared.drain()
             }
             return 0
         case .tcp(let address, let port):
@@ -82,7 +81,6 @@ private final class ConnectAttempt {
                 return storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                     uv_tcp_connect(request, handle.asTCP, $0) { request, status in
                         OnLoop.assumeIsolated { ConnectAttempt.completed(request!, status) }
-                        LoopExecutor.shared.drain()
                     }
                 }
             }

@@ -9,7 +9,7 @@ public struct UpstreamError: Error, Sendable, CustomStringConvertible {
         /// The connection broke after the request had gone out, or the answer was not acceptable HTTP.
         case broken
         /// No answer in time.
-        case timedOut
+        case timedOut = "timed_out"
     }
 
     public let code: Code

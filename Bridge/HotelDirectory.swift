@@ -28,9 +28,10 @@ final class HotelDirectory {
     private var order: [Int32] = []
     private(set) var isLoaded = false
 
-    /// Hotels to be read anew out of turn.
-    private var doubtful: Set<Int32> = []
+    /// Hotels to be read anew out of turn, the one longest in doubt first.
+    private var doubtful: [Int32] = []
     private let doubt = Signal()
+    private var unread = LogThrottle()
 
     init(_ policy: BridgePolicy, _ pms: RhtHotel) {
         self.policy = policy
@@ -144,29 +145,41 @@ final class HotelDirectory {
     // MARK: Keeping fresh
 
     /// Reads one hotel after the other anew, so that each is fresh and the PMS sees an even trickle of queries; first
-    /// those that somebody is in doubt about. One of these that cannot be read gives the others their turn.
+    /// those that somebody is in doubt about. One of these that cannot be read goes to the end of their line, and the
+    /// others, in doubt or not, have their turns before it is tried again.
     func keepFresh() async {
         var next = 0
         var mayDoubt = true
         while !Task.isCancelled {
-            let pause = Self.timeToLive / (2 * max(1, order.count))
-            let deadline = Deadline { self.doubt.fire() }
-            deadline.set(doubtful.isEmpty ? pause : min(pause, .seconds(1)))
-            defer { deadline.cancel() }
-            do { try await doubt.wait() } catch { return }
-            let inDoubt = mayDoubt ? doubtful.popFirst() : nil
+            if doubtful.isEmpty || !mayDoubt {
+                do { try await pauseBeforeNext() } catch { return }
+            }
+            let inDoubt = mayDoubt && !doubtful.isEmpty ? doubtful.removeFirst() : nil
             mayDoubt = true
             guard let id = inDoubt ?? order[cyclic: next] else { continue }
             if inDoubt == nil { next += 1 }
             guard let entry = entries[id] else { continue }
             do { try await refresh(entry, isInDoubt: inDoubt != nil) } catch {
+                if Task.isCancelled { return }
                 if inDoubt != nil {
-                    doubtful.insert(id)
+                    noteDoubt(id)
                     mayDoubt = false
                 }
-                Log.warning("hotel not refreshed", ["hotel_id": .init(id), "error": .init(error: error)])
+                guard let omitted = unread.admit(at: Loop.monotonicNanoseconds) else { continue }
+                Log.warning(
+                    "hotel not refreshed",
+                    ["hotel_id": .init(id), "error": .init(error: error), "lines_omitted": .init(omitted)])
             }
         }
+    }
+
+    /// Waits until the next hotel is to be read, or one comes in doubt.
+    private func pauseBeforeNext() async throws {
+        let pause = Self.timeToLive / (2 * max(1, order.count))
+        let deadline = Deadline { self.doubt.fire() }
+        deadline.set(doubtful.isEmpty ? pause : min(pause, .seconds(1)))
+        defer { deadline.cancel() }
+        try await doubt.wait()
     }
 
     /// Runs `body` when it is its turn to change the hotel's rooms; at once for a hotel that is not in memory.
@@ -179,8 +192,12 @@ final class HotelDirectory {
 
     /// It is not known whether a change of ours took effect: what is in memory of the hotel is read anew soon.
     func distrust(_ hotel: Int32) {
-        doubtful.insert(hotel)
+        noteDoubt(hotel)
         doubt.fire()
+    }
+
+    private func noteDoubt(_ hotel: Int32) {
+        if !doubtful.contains(hotel) { doubtful.append(hotel) }
     }
 
     /// Replaces a hotel's index by what the PMS says now. No booking of ours is under way meanwhile, so what was read

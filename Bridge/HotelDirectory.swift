@@ -121,7 +121,9 @@ final class HotelDirectory {
             do { try await Loop.sleep(for: Self.recoveryInterval) } catch { return }
             for (id, hotel) in unreadable where hotel.isDue {
                 do { try await tryAgain(id) } catch {
-                    // The database is away, which its own log says.
+                    // The database is away, which its own log says, or does not come to an end with this hotel: asking
+                    // again each second would only add to its load.
+                    unreadable[id]?.postpone()
                     Log.debug("hotel not tried again", ["hotel_id": .init(id), "error": .init(error: error)])
                 }
             }
@@ -135,7 +137,9 @@ final class HotelDirectory {
         } else {
             unreadable[id] = nil
             for hotel in reading.hotels { entries[id] = entry(hotel.catalogue, hotel.taken) }
-            Log.info("hotel can be read again", ["hotel_id": .init(id)])
+            Log.info(
+                reading.hotels.isEmpty ? "unreadable hotel is gone" : "hotel can be read again",
+                ["hotel_id": .init(id)])
             for fault in reading.faults where fault.hotel == id {
                 Log.warning("not all of the PMS can be sold", fault.fields)
             }
@@ -220,7 +224,7 @@ private struct UnreadableHotel {
     init(_ fault: Fault) {
         self.fault = fault
         Log.warning("hotel cannot be read and is not sold", fault.fields)
-        wait()
+        postpone()
     }
 
     var isDue: Bool { Loop.monotonicNanoseconds >= nextAttempt }
@@ -234,10 +238,11 @@ private struct UnreadableHotel {
     mutating func failed(_ fault: Fault) {
         if fault != self.fault { Log.warning("hotel cannot be read and is not sold", fault.fields) }
         self.fault = fault
-        wait()
+        postpone()
     }
 
-    private mutating func wait() {
+    /// Not before a while, longer each time, is it tried again.
+    mutating func postpone() {
         let delay = backoff.delay(afterRunningFor: .zero, chance: .random(in: 0..<1))
         nextAttempt = Loop.monotonicNanoseconds + UInt64(delay / .nanoseconds(1))
     }

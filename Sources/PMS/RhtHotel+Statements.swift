@@ -63,8 +63,9 @@ extension RhtHotel {
             """
         ) { row in try OfferedPlan(&row) }
 
-        /// With the rates of global plans, which have no hotel. What may hold an unreadable value is read as text, so that it costs a plan
-        /// and not its hotel; dates beyond the calendar mean its ends, because a rate applies to what is between.
+        /// With the rates of global plans, which have no hotel. What may hold an unreadable value is read as text, so that
+        /// it costs a plan and not its hotel; dates beyond the calendar mean its ends, because a rate applies to what is
+        /// between.
         static let rates = Statement<PlanRate, [Int32]>(
             "rht.plans_rates",
             """

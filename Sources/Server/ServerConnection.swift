@@ -36,6 +36,8 @@ final class ServerConnection {
     private var parser: RequestParser
     private var deadline: Deadline?
     private var phase = Phase.idle
+    /// Whether the phase's deadline has passed.
+    private var isOverdue = false
     private var requests: UInt64 = 0
     private var mustClose = false
 
@@ -91,6 +93,8 @@ final class ServerConnection {
                     if mustClose, isBetweenRequests, requests > 0 { break serving }
                     if phase == .idle, !isBetweenRequests { enter(.head) }
                     do {
+                        // The deadline found nobody to interrupt if bytes had just come; these were not enough.
+                        if isOverdue { throw Interruption() }
                         guard try await withUnsafeThrowingContinuation({ stream.fill(resuming: $0) }) else {
                             break serving
                         }
@@ -373,6 +377,7 @@ final class ServerConnection {
     private func enter(_ phase: Phase) {
         guard self.phase != phase || phase == .idle else { return }
         self.phase = phase
+        isOverdue = false
         let configuration = server.configuration
         switch phase {
         // A connection that has not asked for anything yet gets no more time than a request's head.
@@ -389,6 +394,7 @@ final class ServerConnection {
     }
 
     private func deadlinePassed() {
+        isOverdue = true
         switch phase {
         case .idle, .head, .content: stream.interruptRead(Interruption())
         case .write: stream.close()

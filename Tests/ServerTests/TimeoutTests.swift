@@ -26,6 +26,28 @@ struct TimeoutTests {
         }
     }
 
+    @Test("a head is answered 408 also when another byte of it has come at the very moment its time is up")
+    func byteAtTheDeadline() async throws {
+        try await onLoop {
+            let server = try TestServer { $0.headTimeout = .milliseconds(50) }
+            let client = try await server.connect()
+            try await client.send("GET / HTTP/1.1\r\nHost: a\r\nX: ")
+            let dribbling = Task(executorPreference: LoopExecutor.shared) { try await dribble(client) }
+            #expect(try await client.receive().status == .requestTimeout)
+            dribbling.cancel()
+            #expect(await client.isClosedByServer())
+            await server.stop()
+        }
+    }
+
+    /// Sends a byte in each turn of the loop: whenever its timers are looked at, one has just been read.
+    @OnLoop private func dribble(_ client: TestClient) async throws {
+        while true {
+            try await client.stream.write([UInt8(ascii: "x")])
+            try await Loop.sleep(for: .zero)
+        }
+    }
+
     @Test("the head's time runs from its first byte, also when that came along with the request before")
     func pipelinedPartialHead() async throws {
         try await onLoop {

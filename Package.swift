@@ -98,14 +98,15 @@ let package = Package(
         process("bench-proxy", "Benchmarks/Proxy", "Loop", "HTTP", "Server", "Client", "Proxy"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
-        // Tests, module by module.
+        // Tests, module by module, and what several share.
+        .target(name: "TestSupport", dependencies: ["HTTP", "Loop"], path: "Tests/TestSupport", swiftSettings: settings),
         tests("LoopTests", "Loop"),
         tests("HTTPTests", "HTTP"),
         tests("TLSTests", "TLS", "Loop"),
         tests("TelemetryTests", "Telemetry", "Loop"),
-        tests("ServerTests", "Server", "HTTP", "Loop", "Telemetry"),
-        tests("ClientTests", "Client", "HTTP", "Loop"),
-        tests("ProxyTests", "Proxy", "Client", "Server", "HTTP", "Loop", "Telemetry"),
+        tests("ServerTests", "TestSupport", "Server", "HTTP", "Loop", "Telemetry"),
+        tests("ClientTests", "TestSupport", "Client", "HTTP", "Loop"),
+        tests("ProxyTests", "TestSupport", "Proxy", "Client", "Server", "HTTP", "Loop", "Telemetry"),
         tests("LifecycleTests", "Lifecycle", "Loop"),
         tests("CryptographyTests", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),

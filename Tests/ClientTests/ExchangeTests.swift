@@ -1,5 +1,6 @@
 import HTTP
 import Loop
+import TestSupport
 import Testing
 
 @testable import Client
@@ -22,7 +23,7 @@ struct ExchangeTests {
         try await onLoop {
             let fake = try FakeUpstream(Self.closesOnReuse)
             let upstream = Upstream(fake)
-            for _ in 0..<3 { #expect(try await upstream.fetch().content == "ok") }
+            for _ in 0..<3 { #expect(try await upstream.fetch().text == "ok") }
             #expect(fake.accepted == 2)
             #expect(fake.requests.count == 4)
             await fake.stop()
@@ -158,7 +159,7 @@ struct ExchangeTests {
                 try await connection.send("HTTP/1.1 200 OK\r\n\r\nuntil the end")
             }
             let upstream = Upstream(fake)
-            for _ in 0..<2 { #expect(try await upstream.fetch().content == "until the end") }
+            for _ in 0..<2 { #expect(try await upstream.fetch().text == "until the end") }
             #expect(upstream.connectionCounts == (0, 0, 0))
             await fake.stop()
         }
@@ -178,10 +179,10 @@ struct ExchangeTests {
                 try await connection.end()
             }
             let upstream = Upstream(fake)
-            #expect(try await upstream.fetch().content == "ok")
+            #expect(try await upstream.fetch().text == "ok")
             try await stray.wait()
             try await Loop.sleep(for: .milliseconds(5))
-            #expect(try await upstream.fetch().content == "ok")
+            #expect(try await upstream.fetch().text == "ok")
             #expect(fake.accepted == 2)
             await fake.stop()
         }
@@ -192,7 +193,7 @@ struct ExchangeTests {
         try await onLoop {
             let fake = try FakeUpstream(FakeUpstream.answering(okay + "HTTP/1.1 200 OK\r\n\r\n"))
             let upstream = Upstream(fake)
-            for _ in 0..<3 { #expect(try await upstream.fetch().content == "ok") }
+            for _ in 0..<3 { #expect(try await upstream.fetch().text == "ok") }
             #expect(fake.accepted == 3)
             await fake.stop()
         }
@@ -222,7 +223,7 @@ struct ExchangeTests {
         try await onLoop {
             let fake = try FakeUpstream(FakeUpstream.answering(answer))
             let upstream = Upstream(fake)
-            for _ in 0..<3 { #expect(try await upstream.fetch(method).content == "") }
+            for _ in 0..<3 { #expect(try await upstream.fetch(method).text == "") }
             #expect(fake.accepted == 1)
             await fake.stop()
         }
@@ -251,7 +252,7 @@ struct ExchangeTests {
             let upstream = Upstream(fake)
             let answer = try await upstream.fetch(.post, content: [UInt8](repeating: 0, count: 32 << 20))
             #expect(answer.head.status == .contentTooLarge)
-            #expect(answer.content == "no")
+            #expect(answer.text == "no")
             #expect(upstream.connectionCounts == (0, 0, 0))
             await fake.stop()
         }

@@ -1,6 +1,7 @@
 import Glibc
 import HTTP
 import Loop
+import TestSupport
 import Testing
 
 @testable import Client
@@ -12,7 +13,7 @@ struct PoolTests {
         try await onLoop {
             let fake = try FakeUpstream(FakeUpstream.answering(okay))
             let upstream = Upstream(fake)
-            for _ in 0..<10 { #expect(try await upstream.fetch().content == "ok") }
+            for _ in 0..<10 { #expect(try await upstream.fetch().text == "ok") }
             #expect(fake.accepted == 1)
             #expect(upstream.connectionCounts == (1, 1, 0))
             await fake.stop()
@@ -59,7 +60,7 @@ struct PoolTests {
             #expect(await upstream.failure() == .overloaded)
             #expect(await second == .overloaded)
             gate.fire()
-            #expect(try await first.content == "ok")
+            #expect(try await first.text == "ok")
             #expect(upstream.connectionCounts == (1, 1, 0))
             await fake.stop()
         }
@@ -92,7 +93,7 @@ struct PoolTests {
             async let third = upstream.fetch()
             try await eventually { fake.requests.count == 2 }
             gate.fire()
-            #expect(try await third.content == "ok")
+            #expect(try await third.text == "ok")
             await fake.stop()
         }
     }

@@ -1,6 +1,7 @@
 import Client
 import HTTP
 import Loop
+import TestSupport
 import Testing
 
 @Suite("Faults", .serialized)
@@ -9,7 +10,7 @@ struct FaultTests {
     func backpressure() async throws {
         try await onLoop {
             let size = 32 << 20
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 _ = try await connection.receive()
                 try await connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n")
                 let piece = [UInt8](repeating: 7, count: 64 << 10)
@@ -38,7 +39,7 @@ struct FaultTests {
         arguments: ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"])
     func cut(answer: String) async throws {
         try await onLoop {
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 _ = try await connection.receive()
                 try await connection.send("HTTP/1.1 200 OK\r\n" + answer)
             }
@@ -55,7 +56,7 @@ struct FaultTests {
     @Test("an upstream that breaks off while its client is slow cuts the client's answer visibly")
     func cutWhileFlushing() async throws {
         try await onLoop {
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 // An old connection is watched for its end; a fresh one would not show the difference.
                 _ = try await connection.receive()
                 try await connection.send(okay)
@@ -70,7 +71,7 @@ struct FaultTests {
             #expect(try await client.exchange(get).text == "ok")
             try await client.send(get)
             // Its time is up while the proxy waits for the client.
-            try await eventually { fake.ended == 1 }
+            try await eventually { fake.accepted == 1 && fake.open == 0 }
             await #expect(throws: (any Error).self) { try await client.receive() }
             try await eventually { proxy.gauge("drawbridge_upstream_connections") == 0 }
             await proxy.stop()
@@ -81,7 +82,7 @@ struct FaultTests {
     @Test("a client that goes away in the middle of an answer lets go of the upstream")
     func clientGone() async throws {
         try await onLoop {
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 _ = try await connection.receive()
                 try await connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
                 while true { try await connection.send("1\r\nx\r\n") }
@@ -101,7 +102,7 @@ struct FaultTests {
     @Test("a drain whose patience ends does not wait for the upstream")
     func drainCutsExchanges() async throws {
         try await onLoop {
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 _ = try await connection.receive()
                 _ = try await connection.stream.fill()
             }
@@ -118,7 +119,7 @@ struct FaultTests {
     @Test("a thousand requests with faults on all sides leave no connection behind, and no answer reaches another")
     func storm() async throws {
         try await onLoop {
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 while true {
                     let request = try await connection.receive()
                     let path = request.split(separator: " ")[1]

@@ -1,5 +1,6 @@
 import HTTP
 import Loop
+import TestSupport
 import Testing
 
 @Suite("Forwarding", .serialized)
@@ -7,7 +8,7 @@ struct ForwardingTests {
     @Test("hop-by-hop and forged fields do not pass to the upstream")
     func requestFields() async throws {
         try await onLoop {
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 _ = try await connection.receive()
                 try await connection.send(okay)
             }
@@ -30,7 +31,7 @@ struct ForwardingTests {
     @Test("hop-by-hop fields of the answer do not pass to the client; ours are added")
     func responseFields() async throws {
         try await onLoop {
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 _ = try await connection.receive()
                 try await connection.send(
                     "HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nServer: secret/1.0\r\nX-Request-Id: theirs\r\n"
@@ -53,7 +54,7 @@ struct ForwardingTests {
     @Test("an upstream that does not take requests from us is our trouble, not the client's")
     func misdirected() async throws {
         try await onLoop {
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 _ = try await connection.receive()
                 try await connection.send("HTTP/1.1 421 Misdirected Request\r\nContent-Length: 2\r\n\r\nno")
             }
@@ -68,7 +69,7 @@ struct ForwardingTests {
     @Test("content that comes in chunks goes on with its length")
     func chunkedIn() async throws {
         try await onLoop {
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 _ = try await connection.receive(endingIn: "hello")
                 try await connection.send(okay)
             }
@@ -92,7 +93,7 @@ struct ForwardingTests {
         ], ["1.1", "1.0"])
     func framings(answer: String, version: String) async throws {
         try await onLoop {
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 _ = try await connection.receive()
                 try await connection.send("HTTP/1.1 200 OK\r\n" + answer)
             }
@@ -109,7 +110,7 @@ struct ForwardingTests {
     @Test("HEAD is answered with the length alone, and both connections stay in step")
     func head() async throws {
         try await onLoop {
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 _ = try await connection.receive()
                 try await connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
                 _ = try await connection.receive()
@@ -128,7 +129,7 @@ struct ForwardingTests {
     @Test("trailers pass, and the upstream's connection is used again")
     func trailers() async throws {
         try await onLoop {
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 while true {
                     _ = try await connection.receive()
                     try await connection.send(
@@ -148,7 +149,7 @@ struct ForwardingTests {
     func pieces() async throws {
         try await onLoop {
             let next = Signal()
-            let fake = try FakeUpstream { connection in
+            let fake = try FakeUpstream(unix: true) { connection in
                 _ = try await connection.receive()
                 try await connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
                 for _ in 0..<3 {

@@ -2,6 +2,7 @@ import HTTP
 import Loop
 import Server
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite("Handlers", .serialized)
@@ -20,7 +21,7 @@ struct HandlerTests {
             let client = try await server.connect()
             let answer = try await client.exchange(.request("GET", "/fail"))
             #expect(answer.status == .internalServerError)
-            #expect(!answer.content.contains("hunter2"))
+            #expect(!answer.text.contains("hunter2"))
             #expect(try await client.exchange(.request()).status == .ok)
             await server.stop()
         }
@@ -40,7 +41,7 @@ struct HandlerTests {
             #expect(answer.head.fields[.retryAfter] == "7")
             #expect(answer.head.fields[.cacheControl] == "no-store")
             #expect(
-                answer.content == #"{"type":"https://drawbridge.dev/problems/no-availability","title":"No room","#
+                answer.text == #"{"type":"https://drawbridge.dev/problems/no-availability","title":"No room","#
                     + #""status":409,"detail":"No \"room\" left","instance":"\#(id)","error":"No \"room\" left"}"#)
             await server.stop()
         }
@@ -88,7 +89,7 @@ struct HandlerTests {
             try await eventually { server.connections == 1 }
             gone.close()
             let other = try await server.connect()
-            #expect(try await other.exchange(.request()).content.utf8.count == 1 << 20)
+            #expect(try await other.exchange(.request()).text.utf8.count == 1 << 20)
             gate.fire()
             try await eventually { server.connections == 1 }
             let patient = try await server.connect()
@@ -120,7 +121,7 @@ struct HandlerTests {
                 #expect(try await client.stream.fill())
                 next.fire()
             }
-            #expect(try await client.receive().content == "abc")
+            #expect(try await client.receive().text == "abc")
             await server.stop()
         }
     }
@@ -161,11 +162,11 @@ struct HandlerTests {
             let admin = AdminHandler(unreadiness: { reason })
             let server = try TestServer { request, writer in try await admin.respond(to: request, writer) }
             let client = try await server.connect()
-            #expect(try await client.exchange(.request("GET", "/healthz")).content == "ok\n")
+            #expect(try await client.exchange(.request("GET", "/healthz")).text == "ok\n")
             let readiness = try await client.exchange(.request("GET", "/readyz"))
             #expect(readiness.status == (reason == nil ? .ok : .serviceUnavailable))
             #expect(
-                try await client.exchange(.request("GET", "/metrics")).content.contains("# TYPE drawbridge_server_"))
+                try await client.exchange(.request("GET", "/metrics")).text.contains("# TYPE drawbridge_server_"))
             #expect(try await client.exchange(.request("GET", "/other")).status == .notFound)
             #expect(try await client.exchange(.request("POST", "/healthz")).head.fields[.allow] == "GET, HEAD")
             await server.stop()

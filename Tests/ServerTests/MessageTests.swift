@@ -1,6 +1,7 @@
 import HTTP
 import Loop
 import Server
+import TestSupport
 import Testing
 
 @Suite("Requests and answers", .serialized)
@@ -17,7 +18,7 @@ struct MessageTests {
             try await client.send((0..<50).map { .request("GET", "/\($0)") }.joined())
             for index in 0..<50 {
                 let answer = try await client.receive()
-                #expect(answer.content == "GET /\(index) ")
+                #expect(answer.text == "GET /\(index) ")
             }
             await server.stop()
         }
@@ -31,7 +32,7 @@ struct MessageTests {
             let answer = try await client.exchange(.request("HEAD"), .head)
             #expect(answer.head.fields[.contentLength] == "12")
             // Would be in the way of the next answer if it had been sent.
-            #expect(try await client.exchange(.request()).content == "twelve bytes")
+            #expect(try await client.exchange(.request()).text == "twelve bytes")
             await server.stop()
         }
     }
@@ -41,7 +42,7 @@ struct MessageTests {
         try await onLoop {
             let server = try TestServer { _, writer in writer.send(status, content: Array("stray".utf8)) }
             let client = try await server.connect()
-            #expect(try await client.exchange(.request()).content == "")
+            #expect(try await client.exchange(.request()).text == "")
             #expect(try await client.exchange(.request()).status == status)
             await server.stop()
         }
@@ -75,7 +76,7 @@ struct MessageTests {
                 try await client.send(String(text.prefix(cut)))
                 await Task.yield()
                 try await client.send(String(text.dropFirst(cut)))
-                #expect(try await client.receive().content == "POST /p abc")
+                #expect(try await client.receive().text == "POST /p abc")
             }
             await server.stop()
         }
@@ -88,8 +89,8 @@ struct MessageTests {
             let client = try await server.connect()
             let text = String.request("POST", "/", "Transfer-Encoding: chunked") + "3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"
             try await client.send(text + .request("GET", "/after"))
-            #expect(try await client.receive().content == "POST / abc")
-            #expect(try await client.receive().content == "GET /after ")
+            #expect(try await client.receive().text == "POST / abc")
+            #expect(try await client.receive().text == "GET /after ")
             await server.stop()
         }
     }
@@ -106,7 +107,7 @@ struct MessageTests {
             try await client.send("abc")
             let answer = try await client.receive()
             #expect(answer.interim == [.continue])
-            #expect(answer.content == "POST / abc")
+            #expect(answer.text == "POST / abc")
             await server.stop()
         }
     }
@@ -148,7 +149,7 @@ struct MessageTests {
             let server = try TestServer { _, writer in writer.send(.ok, content: Array("unread".utf8)) }
             let client = try await server.connect()
             let answer = try await client.exchange(.request("POST", "/", framing) + "5\r\nabc")
-            #expect(answer.content == "unread")
+            #expect(answer.text == "unread")
             #expect(!answer.head.keepAlive)
             #expect(await client.isClosedByServer())
             await server.stop()
@@ -176,10 +177,10 @@ struct MessageTests {
             let server = try TestServer(isSecured: true)
             let client = try await server.connect()
             for index in 0..<3 {
-                #expect(try await client.exchange(.request("GET", "/\(index)")).content == "GET /\(index) ")
+                #expect(try await client.exchange(.request("GET", "/\(index)")).text == "GET /\(index) ")
             }
             let last = try await client.exchange(.request("GET", "/last", "Connection: close"))
-            #expect(last.content == "GET /last ")
+            #expect(last.text == "GET /last ")
             // With a goodbye; without one this would throw.
             #expect(try await client.stream.fill() == false)
             await server.stop()

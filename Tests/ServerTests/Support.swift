@@ -3,15 +3,8 @@ import HTTP
 import Loop
 import Server
 import Telemetry
+import TestSupport
 import Testing
-
-/// Runs a test as a process runs: on the loop, in a task that prefers it. A test that hangs fails.
-func onLoop(_ body: @escaping @Sendable @OnLoop () async throws -> Void) async throws {
-    Loop.runInBackground()
-    try await Task(executorPreference: LoopExecutor.shared) {
-        try await Loop.withDeadline(.seconds(30), "test") { try await body() }
-    }.value
-}
 
 /// A handler that is one closure.
 @OnLoop
@@ -137,77 +130,6 @@ final class TestServer {
         running.cancel()
         await running.value
     }
-}
-
-/// One answer as it came.
-struct Answer {
-    var interim: [Status] = []
-    var head = ResponseHead(status: .ok)
-    var content = ""
-    var trailers = Fields()
-
-    var status: Status { head.status }
-}
-
-/// A client that sends whatever bytes a test wants and reads answers strictly.
-@OnLoop
-final class TestClient {
-    let stream: Stream
-    private var parser = ResponseParser()
-
-    init(_ stream: Stream) { self.stream = stream }
-
-    func send(_ text: String) async throws { try await stream.write(Array(text.utf8)) }
-
-    /// Reads one answer.
-    func receive(to method: HTTP.Method = .get) async throws -> Answer {
-        parser.expect(responseTo: method)
-        var answer = Answer()
-        var content: [UInt8] = []
-        while true {
-            let step = try stream.withReadable { input in
-                let step = try parser.next(input)
-                if case .body(let range) = step.event {
-                    input.extracting(range).withUnsafeBufferPointer { content.append(contentsOf: $0) }
-                }
-                return step
-            }
-            stream.consume(step.consumed)
-            switch step.event {
-            case .interim(let head): answer.interim.append(head.status)
-            case .head(let head): answer.head = head
-            case .trailers(let fields): answer.trailers = fields
-            case .body: break
-            case .end:
-                answer.content = String(decoding: content, as: UTF8.self)
-                return answer
-            case nil:
-                if try await stream.fill() { continue }
-                _ = try parser.endOfInput()
-                answer.content = String(decoding: content, as: UTF8.self)
-                return answer
-            }
-        }
-    }
-
-    func exchange(_ text: String, _ method: HTTP.Method = .get) async throws -> Answer {
-        try await send(text)
-        return try await receive(to: method)
-    }
-
-    /// Whether the server ends the connection, and has nothing more to say before.
-    func isClosedByServer() async -> Bool {
-        let more = try? await stream.fill()
-        return more != true && stream.readableCount == 0
-    }
-
-    func close() { stream.close() }
-}
-
-/// Waits until something that other tasks bring about is so.
-@OnLoop
-func eventually(_ condition: @OnLoop () -> Bool) async throws {
-    while !condition() { try await Loop.sleep(for: .milliseconds(1)) }
 }
 
 /// Counts bytes.

@@ -1,6 +1,7 @@
 import HTTP
 import Loop
 import Server
+import TestSupport
 import Testing
 
 @Suite("Slow clients", .serialized)

@@ -7,9 +7,9 @@ internal import Synchronization
 /// It is both the serial executor of `OnLoop` and the task executor that every task of a process prefers: without the
 /// preference a resumed continuation would pass through the global pool before it comes back here.
 ///
-/// Callbacks of libuv only make jobs ready; all of them run in one go before libuv looks at its sockets again, so
-/// resuming a task costs neither a system call nor a hop. A job from another thread is put on a locked queue and the loop
-/// is woken once for the batch.
+/// Callbacks of libuv only make jobs ready. They run in one go after all sockets of a poll were served, and again after
+/// the timers: resuming a task costs neither a system call nor a hop, and what arrived is looked at before a timer can say
+/// that it came too late. A job from another thread is put on a locked queue and the loop is woken once for the batch.
 public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendable {
     // Unchecked, because `ready` and the handles are touched by the loop's thread only and `remote` by whoever holds
     // `lock`.
@@ -21,7 +21,8 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
 
     let loop: UnsafeMutablePointer<uv_loop_t>
     private let wake: UnsafeMutablePointer<uv_async_t>
-    private let beforeSleep: UnsafeMutablePointer<uv_prepare_t>
+    private let afterTimers: UnsafeMutablePointer<uv_prepare_t>
+    private let afterSockets: UnsafeMutablePointer<uv_check_t>
     /// Active while jobs are left: it keeps libuv from sleeping.
     private let awake: UnsafeMutablePointer<uv_idle_t>
     private var ready = JobQueue()
@@ -38,15 +39,18 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
     private init() {
         loop = .allocate(capacity: 1)
         wake = .allocate(capacity: 1)
-        beforeSleep = .allocate(capacity: 1)
+        afterTimers = .allocate(capacity: 1)
+        afterSockets = .allocate(capacity: 1)
         awake = .allocate(capacity: 1)
         pthread_mutex_init(lock, nil)
         precondition(uv_loop_init(loop) == 0, "libuv cannot make a loop: too few file descriptors?")
         let status = uv_async_init(loop, wake) { _ in LoopExecutor.shared.takeRemoteJobs() }
         precondition(status == 0, "libuv cannot make a loop: too few file descriptors?")
         uv_idle_init(loop, awake)
-        uv_prepare_init(loop, beforeSleep)
-        uv_prepare_start(beforeSleep) { _ in LoopExecutor.shared.drain() }
+        uv_prepare_init(loop, afterTimers)
+        uv_prepare_start(afterTimers) { _ in LoopExecutor.shared.drain() }
+        uv_check_init(loop, afterSockets)
+        uv_check_start(afterSockets) { _ in LoopExecutor.shared.drain() }
     }
 
     /// Whether the calling thread is the loop's.

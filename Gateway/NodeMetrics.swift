@@ -1,3 +1,4 @@
+internal import Client
 internal import FoundationEssentials
 internal import HTTP
 internal import Loop
@@ -8,7 +9,7 @@ internal import Telemetry
 /// Whichever worker is asked collects them from the processes' private sockets; each series carries its process's name.
 @OnLoop
 final class NodeMetrics {
-    /// How long one process may take; one that does not answer is left out.
+    /// How long connecting to one process may take, and its answer; one that does not answer is left out.
     private static let patience = Duration.seconds(1)
     /// Bytes of one process's text; one that has more to say is left out.
     private static let maximumText = 4 * 1024 * 1024
@@ -77,37 +78,24 @@ final class NodeMetrics {
 
     /// Asks one process, on a connection outside of any pool: a pool counts, and its counts would be collected too.
     private func fetch(_ socket: String) async throws -> [UInt8] {
-        try await Loop.withDeadline(Self.patience, "collect metrics") {
-            let stream = try await Stream.connect(to: .unix(path: socket), timeout: Self.patience)
-            defer { stream.close() }
-            var request: [UInt8] = []
-            let target = RequestTarget("/metrics", authority: "localhost")!
-            RequestHead(method: .get, target: target, keepAlive: false).append(to: &request)
-            try await stream.write(request)
-            return try await Self.content(from: stream)
-        }
-    }
-
-    private static func content(from stream: Stream) async throws -> [UInt8] {
-        var parser = ResponseParser(limits: MessageLimits(body: UInt64(maximumText)))
-        parser.expect(responseTo: .get)
-        var text: [UInt8] = []
-        while true {
-            let step = try stream.withReadable { input in
-                let step = try parser.next(input)
-                if case .body(let range) = step.event {
-                    input.extracting(range).withUnsafeBufferPointer { text.append(contentsOf: $0) }
+        var request: [UInt8] = []
+        let target = RequestTarget("/metrics", authority: "localhost")!
+        RequestHead(method: .get, target: target, keepAlive: false).append(to: &request)
+        return try await Exchange.single(
+            request, method: .get, to: .unix(path: socket), limits: MessageLimits(body: UInt64(Self.maximumText)),
+            timeout: Self.patience
+        ) { exchange in
+            guard exchange.head.status == .ok else { throw NoMetrics() }
+            var text: [UInt8] = []
+            while true {
+                switch try exchange.next({ $0.withUnsafeBufferPointer { text.append(contentsOf: $0) } }) {
+                case .content:
+                    // Content that only the end of the connection delimits has no length to be refused by.
+                    guard text.count <= Self.maximumText else { throw NoMetrics() }
+                case .incomplete: try await exchange.fill()
+                case .trailers: break
+                case .end: return text
                 }
-                return step
-            }
-            stream.consume(step.consumed)
-            switch step.event {
-            case .end: return text
-            case .head(let head) where head.status != .ok: throw NoMetrics()
-            case nil:
-                // Content that only the end of the connection delimits has no length to be refused by.
-                guard text.count <= maximumText, try await stream.fill() else { throw NoMetrics() }
-            default: break
             }
         }
     }

@@ -51,6 +51,27 @@ public final class Exchange {
         stream.onHangUp = { [unowned self] in if state == .idle { pool?.discard(self) } }
     }
 
+    /// Makes one exchange on a connection outside of any pool, and closes it afterwards.
+    ///
+    /// - Parameters:
+    ///   - request: head and content, as they go out.
+    ///   - timeout: for connecting, and again until the answer is complete.
+    ///   - read: given the exchange when the answer's head is there.
+    /// - Throws: `LoopError` when there is no connection, `UpstreamError`, and what `read` throws.
+    public static func single<Output>(
+        _ request: [UInt8], method: Method, to endpoint: Endpoint, limits: MessageLimits = MessageLimits(),
+        timeout: Duration, _ read: @OnLoop (Exchange) async throws -> Output
+    ) async throws -> Output {
+        let stream = try await Stream.connect(to: endpoint, timeout: timeout)
+        let exchange = Exchange(stream, limits: limits, pool: nil)
+        defer { exchange.close() }
+        return try await stream.closingOnCancellation {
+            var hasBegun = false
+            try await exchange.begin(request, method, timeout: timeout, hasBegun: &hasBegun)
+            return try await read(exchange)
+        }
+    }
+
     // MARK: The answer's content
 
     /// Takes the next part of the answer from what has arrived, calling `take` with content.

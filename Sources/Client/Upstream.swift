@@ -207,14 +207,10 @@ public final class Upstream {
     /// - Returns: why the upstream is not well.
     private func check(_ request: [UInt8]) async -> (any Error)? {
         do {
-            let stream = try await Stream.connect(to: endpoint, timeout: configuration.connectTimeout)
-            let exchange = Exchange(stream, limits: configuration.limits, pool: nil)
-            defer { exchange.close() }
-            return try await stream.closingOnCancellation {
-                var hasBegun = false
-                try await exchange.begin(request, .get, timeout: configuration.connectTimeout, hasBegun: &hasBegun)
-                return exchange.head.status == .ok ? nil : UnhealthyStatus(status: exchange.head.status)
-            }
+            return try await Exchange.single(
+                request, method: .get, to: endpoint, limits: configuration.limits,
+                timeout: configuration.connectTimeout
+            ) { exchange in exchange.head.status == .ok ? nil : UnhealthyStatus(status: exchange.head.status) }
         } catch {
             return error
         }

@@ -65,6 +65,7 @@ let package = Package(
         module("Client", "Loop", "HTTP", "Telemetry"),
         module("Proxy", "Loop", "HTTP", "Server", "Client"),
         module("Authentication", "CLibJWT", "Cryptography"),
+        module("Ledger", "Cryptography", "JSONText"),
         module("Policy", "CLibYAML", "HTTP", "Authentication"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
 
@@ -108,6 +109,7 @@ let package = Package(
         tests("ProxyTests", "Proxy", "Client", "Server", "HTTP", "Loop", "Telemetry"),
         tests("LifecycleTests", "Lifecycle", "Loop"),
         tests("CryptographyTests", "Cryptography"),
+        tests("LedgerTests", "Ledger", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),
         tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Booking", "Stay"),
         tests("PostgresTests", "Postgres", "Loop", "Installation"),

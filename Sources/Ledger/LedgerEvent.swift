@@ -40,7 +40,8 @@ enum LedgerEvent: Equatable {
 
     /// Reads the object of line `sequence`; `nil` if it is none of these.
     init?(parsing json: [UInt8], sequence: UInt64) {
-        guard let value = try? JSONValue(parsing: json), let time = value["time"]?.integer.flatMap(UInt64.init(exactly:))
+        guard let value = try? JSONValue(parsing: json),
+            let time = value["time"]?.integer.flatMap(UInt64.init(exactly:))
         else { return nil }
         switch value["event"]?.string {
         case "segment":

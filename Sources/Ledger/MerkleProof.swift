@@ -99,7 +99,9 @@ public enum MerkleProof {
     static func consistency<Source: MerkleNodeSource & ~Copyable>(
         from oldSize: UInt64, to newSize: UInt64, from source: inout Source
     ) throws(LedgerError) -> [Digest256] {
-        guard oldSize <= newSize else { throw LedgerError(.outOfRange, "a tree of \(newSize) does not hold \(oldSize)") }
+        guard oldSize <= newSize else {
+            throw LedgerError(.outOfRange, "a tree of \(newSize) does not hold \(oldSize)")
+        }
         guard oldSize > 0, oldSize < newSize else { return [] }
         var hasher = MerkleHasher()
         var path: [Digest256] = []

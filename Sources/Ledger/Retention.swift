@@ -56,7 +56,9 @@ struct SegmentHeader {
 
     /// Takes a line for the header of the segment that begins with record `first`.
     init?(line: Span<UInt8>, first: UInt64) {
-        guard let parsed = RecordLine.parse(line), parsed.sequence == first, parsed.speaker == .ledger else { return nil }
+        guard let parsed = RecordLine.parse(line), parsed.sequence == first, parsed.speaker == .ledger else {
+            return nil
+        }
         let json = line.extracting(parsed.object).withUnsafeBufferPointer { Array($0) }
         guard case .segment(let origin, let time, let tree) = LedgerEvent(parsing: json, sequence: first) else {
             return nil

@@ -35,7 +35,8 @@ public struct NoteVerifier: Sendable, CustomStringConvertible {
     /// A key to believe.
     public init(name: String, key: Ed25519PublicKey) throws(LedgerError) {
         let isName =
-            !name.isEmpty && name.unicodeScalars.allSatisfy { $0.value > 0x20 && !$0.properties.isWhitespace && $0 != "+" }
+            !name.isEmpty
+            && name.unicodeScalars.allSatisfy { $0.value > 0x20 && !$0.properties.isWhitespace && $0 != "+" }
         guard isName else { throw LedgerError(.invalidNote, "a key's name has no spaces and no +, and is not empty") }
         self.name = name
         self.key = key

@@ -10,20 +10,26 @@ struct Ed25519Tests {
         "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
             + "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00")!
 
+    private func sign(_ key: Ed25519PrivateKey, _ message: [UInt8]) -> [UInt8] { key.signature(for: message.span) }
+
+    private func holds(_ key: Ed25519PublicKey, _ signature: [UInt8], _ message: [UInt8]) -> Bool {
+        key.isValid(signature.span, for: message.span)
+    }
+
     @Test("The signature is the one of RFC 8032")
     func signs() throws {
         let key = try Ed25519PrivateKey(seed: seed.span)
         #expect(key.publicKey.bytes == publicKey)
-        #expect(key.signature(for: [0x72].span) == signature)
+        #expect(sign(key, [0x72]) == signature)
     }
 
     @Test("A signature holds for its message and key only")
     func verifies() throws {
         let key = try Ed25519PublicKey(bytes: publicKey.span)
-        #expect(key.isValid(signature.span, for: [0x72].span))
-        #expect(!key.isValid(signature.span, for: [0x73].span))
-        #expect(!key.isValid(signature.dropLast().span, for: [0x72].span))
-        #expect(!Ed25519PrivateKey().publicKey.isValid(signature.span, for: [0x72].span))
+        #expect(holds(key, signature, [0x72]))
+        #expect(!holds(key, signature, [0x73]))
+        #expect(!holds(key, signature.dropLast(), [0x72]))
+        #expect(!holds(Ed25519PrivateKey().publicKey, signature, [0x72]))
         #expect(!hasPendingOpenSSLErrors())
     }
 
@@ -41,9 +47,12 @@ struct Ed25519Tests {
         var hasher = SHA256Hasher()
         for count in [0, 1, 55, 56, 64, 1000] {
             let message = [UInt8](repeating: 7, count: count)
-            #expect(hasher.hash(prefix: 0, message.span) == SHA256.hash(([0] + message).span))
-            let digest = SHA256.hash(message.span)
-            #expect(hasher.hash(prefix: 1, digest, digest) == SHA256.hash(([1] + digest.bytes + digest.bytes).span))
+            let prefixed = [0] + message
+            let (parts, whole) = (hasher.hash(prefix: 0, message.span), SHA256.hash(prefixed.span))
+            #expect(parts == whole)
+            let joined = [1] + whole.bytes + parts.bytes
+            let (node, joint) = (hasher.hash(prefix: 1, whole, parts), SHA256.hash(joined.span))
+            #expect(node == joint)
         }
     }
 }

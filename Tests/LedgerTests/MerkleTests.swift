@@ -23,10 +23,18 @@ struct MerkleTests {
 
     private func source() -> HashesInMemory {
         var hasher = MerkleHasher()
-        return HashesInMemory(leaves: leaves.map { hasher.leaf(Hexadecimal.decode($0)!.span) })
+        var hashes: [Digest256] = []
+        for leaf in leaves {
+            let bytes = Hexadecimal.decode(leaf)!
+            hashes.append(hasher.leaf(bytes.span))
+        }
+        return HashesInMemory(leaves: hashes)
     }
 
-    private func digest(_ hexadecimal: String) -> Digest256 { Digest256(Hexadecimal.decode(hexadecimal)!.span)! }
+    private func digest(_ hexadecimal: String) -> Digest256 {
+        let bytes = Hexadecimal.decode(hexadecimal)!
+        return Digest256(bytes.span)!
+    }
 
     @Test("Roots are the published ones at every size")
     func publishedRoots() {
@@ -121,7 +129,12 @@ struct MerkleTests {
     @Test("Every proof of every tree up to 40 records holds, and no changed, shortened or lengthened one does")
     func allProofs() throws {
         var hasher = MerkleHasher()
-        var source = HashesInMemory(leaves: (0..<40).map { hasher.leaf([UInt8($0)].span) })
+        var hashes: [Digest256] = []
+        for number: UInt8 in 0..<40 {
+            let bytes = [number]
+            hashes.append(hasher.leaf(bytes.span))
+        }
+        var source = HashesInMemory(leaves: hashes)
         var tree = MerkleTree()
         var roots = [tree.root(&hasher)]
         for leaf in source.leaves {

@@ -12,6 +12,8 @@ public struct LedgerError: Error, Sendable, Hashable, CustomStringConvertible {
         case damaged
         /// Earlier the disk refused to sync: what it holds is only known after opening again.
         case failed
+        /// More records wait to be written than may.
+        case overloaded
         /// A record or tree size that the ledger does not have, or no longer has.
         case outOfRange
         /// A key, note or checkpoint that is not what it should be.

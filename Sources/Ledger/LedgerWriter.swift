@@ -114,12 +114,7 @@ public struct LedgerWriter: ~Copyable {
     public mutating func sync() throws(LedgerError) {
         try requireIntact()
         guard syncedSize < tree.size else { return }
-        do {
-            try segment.sync()
-        } catch {
-            failure = LedgerError(.failed, "\(error.message); the ledger must be opened again")
-            throw error
-        }
+        try Self.sync(segment, &failure)
         syncedSize = tree.size
     }
 
@@ -132,7 +127,7 @@ public struct LedgerWriter: ~Copyable {
         try hashes.flush()
         let checkpoint = Checkpoint(origin: signer.verifier.name, size: tree.size, root: tree.root(&hasher))
         try Self.append(NoteFile.entry(signer.note(checkpoint.text)), to: &checkpoints, &failure)
-        try checkpoints.sync()
+        try Self.sync(checkpoints, &failure)
         checkpointSize = tree.size
         checkpointTime = configuration.clock()
     }
@@ -270,6 +265,15 @@ public struct LedgerWriter: ~Copyable {
                 failure = LedgerError(.failed, "\(error.error.message); the ledger must be opened again")
             }
             throw error.error
+        }
+    }
+
+    private static func sync(_ file: borrowing AppendFile, _ failure: inout LedgerError?) throws(LedgerError) {
+        do {
+            try file.sync()
+        } catch {
+            failure = LedgerError(.failed, "\(error.message); the ledger must be opened again")
+            throw error
         }
     }
 

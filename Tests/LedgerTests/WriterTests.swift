@@ -219,6 +219,23 @@ struct FailureTests {
         #expect(try fixture.verify().finding == nil)
     }
 
+    @Test("A failed sync of a checkpoint never leaves two for one size")
+    func failedCheckpoint() throws {
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(5))
+        try writer.sync()
+        faults.set { $0.sync = true }
+        #expect((try? writer.checkpoint()) == nil)
+        faults.set { $0.sync = false }
+        #expect((try? writer.checkpoint()) == nil)
+        _ = consume writer
+        var again = try fixture.writer()
+        #expect(again.checkpointSize == 6)
+        _ = try again.append(batch(1))
+        try again.close()
+        #expect(try fixture.verify().finding == nil)
+    }
+
     @Test("A torn line that cannot be cut off ends the writer, and is cut off when it is opened again")
     func failedTruncate() throws {
         var writer = try fixture.writer()

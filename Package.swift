@@ -65,6 +65,7 @@ let package = Package(
         module("Client", "Loop", "HTTP", "Telemetry"),
         module("Proxy", "Loop", "HTTP", "Server", "Client"),
         module("Authentication", "CLibJWT", "Cryptography"),
+        module("Ledger", "Cryptography", "JSONText"),
         module("Policy", "CLibYAML", "HTTP", "Authentication"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
 
@@ -109,6 +110,9 @@ let package = Package(
         tests("ProxyTests", "TestSupport", "Proxy", "Client", "Server", "HTTP", "Loop", "Telemetry"),
         tests("LifecycleTests", "Lifecycle", "Loop"),
         tests("CryptographyTests", "Cryptography"),
+        tests("LedgerTests", exclude: ["Writer"], "Ledger", "Cryptography", "ledger-test-writer"),
+        // A writer that LedgerTests kill.
+        process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),
         tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Booking", "Stay"),
         tests("PostgresTests", "Postgres", "Loop", "Installation"),

@@ -1,0 +1,71 @@
+internal import Glibc
+
+/// The system calls that a test makes fail.
+struct FileCalls: Sendable {
+    /// `write(2)`.
+    var write: @Sendable (Int32, UnsafeRawPointer, Int) -> Int = { Glibc.write($0, $1, $2) }
+    /// `fdatasync(2)`.
+    var sync: @Sendable (Int32) -> Int32 = { Glibc.fdatasync($0) }
+    /// `ftruncate(2)`.
+    var truncate: @Sendable (Int32, Int) -> Int32 = { Glibc.ftruncate($0, $1) }
+}
+
+/// A file that grows at its end by whole pieces: after a failed append it is as long as before.
+struct AppendFile: ~Copyable {
+    /// What `write` could not do.
+    struct Failure: Error {
+        /// The system's refusal.
+        let error: LedgerError
+        /// Whether the file is again as it was before.
+        let isUndone: Bool
+    }
+
+    let path: String
+    /// The bytes of all pieces appended so far.
+    private(set) var length: Int
+
+    private let descriptor: Int32
+    private let calls: FileCalls
+
+    /// Opens a file, or creates it, and cuts it to `length`.
+    ///
+    /// - Parameter length: how many of its bytes are good; 0 for a new file.
+    init(path: String, length: Int, calls: FileCalls) throws(LedgerError) {
+        descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o640)
+        self.path = path
+        self.length = length
+        self.calls = calls
+        guard descriptor >= 0 else { throw .system("open", path) }
+        guard calls.truncate(descriptor, length) == 0 else { throw .system("truncate", path) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Appends all of the bytes or none.
+    mutating func append(_ bytes: Span<UInt8>) throws(Failure) {
+        var written = 0
+        var number: Int32 = 0
+        bytes.withUnsafeBytes { buffer in
+            while written < buffer.count {
+                let count = calls.write(descriptor, buffer.baseAddress! + written, buffer.count - written)
+                if count < 0, errno == EINTR { continue }
+                // Nothing written and no error: nothing says when there would be more.
+                guard count > 0 else {
+                    number = count < 0 ? errno : ENOSPC
+                    return
+                }
+                written += count
+            }
+        }
+        guard number == 0 else {
+            let isUndone = calls.truncate(descriptor, length) == 0
+            throw Failure(error: .system("write", path, number), isUndone: isUndone)
+        }
+        length += bytes.count
+    }
+
+    /// Waits until everything appended is on the disk.
+    func sync() throws(LedgerError) {
+        guard calls.sync(descriptor) == 0 else { throw .system("sync", path) }
+    }
+}

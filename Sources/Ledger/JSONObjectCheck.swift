@@ -1,0 +1,121 @@
+/// Whether bytes are one JSON object (RFC 8259) on one line, without building any value: a single pass.
+///
+/// Blanks outside strings are refused, for a newline would end the record's line; the writers send none.
+struct JSONObjectCheck {
+    /// How deep objects and arrays may be nested.
+    static let depthBound = 32
+
+    private enum Expectation { case value, valueOrEnd, name, nameOrEnd, colon, commaOrEnd }
+
+    /// Whether the bytes are exactly one object in valid UTF-8.
+    static func isObject(_ bytes: Span<UInt8>) -> Bool {
+        guard bytes.count >= 2, bytes[0] == UInt8(ascii: "{"), (try? UTF8Span(validating: bytes)) != nil else {
+            return false
+        }
+        // One bit for every open bracket: 1 for an object.
+        var kinds: UInt64 = 1
+        var depth = 1
+        var expectation = Expectation.nameOrEnd
+        var position = 1
+        while position < bytes.count {
+            let byte = bytes[position]
+            position += 1
+            switch (expectation, byte) {
+            case (.name, UInt8(ascii: "\"")), (.nameOrEnd, UInt8(ascii: "\"")):
+                guard skipString(bytes, &position) else { return false }
+                expectation = .colon
+            case (.colon, UInt8(ascii: ":")): expectation = .value
+            case (.commaOrEnd, UInt8(ascii: ",")): expectation = kinds & 1 == 1 ? .name : .value
+            case (.commaOrEnd, UInt8(ascii: "}")), (.nameOrEnd, UInt8(ascii: "}")):
+                guard kinds & 1 == 1 else { return false }
+                (kinds, depth, expectation) = (kinds >> 1, depth - 1, .commaOrEnd)
+            case (.commaOrEnd, UInt8(ascii: "]")), (.valueOrEnd, UInt8(ascii: "]")):
+                guard kinds & 1 == 0 else { return false }
+                (kinds, depth, expectation) = (kinds >> 1, depth - 1, .commaOrEnd)
+            case (.value, UInt8(ascii: "{")), (.valueOrEnd, UInt8(ascii: "{")):
+                (kinds, depth, expectation) = (kinds << 1 | 1, depth + 1, .nameOrEnd)
+            case (.value, UInt8(ascii: "[")), (.valueOrEnd, UInt8(ascii: "[")):
+                (kinds, depth, expectation) = (kinds << 1, depth + 1, .valueOrEnd)
+            case (.value, _), (.valueOrEnd, _):
+                guard skipScalar(bytes, byte, &position) else { return false }
+                expectation = .commaOrEnd
+            default: return false
+            }
+            if depth == 0 { return position == bytes.count }
+            guard depth <= depthBound else { return false }
+        }
+        return false
+    }
+
+    @inline(__always)
+    private static func skipScalar(_ bytes: Span<UInt8>, _ first: UInt8, _ position: inout Int) -> Bool {
+        switch first {
+        case UInt8(ascii: "\""): return skipString(bytes, &position)
+        case UInt8(ascii: "t"): return skip("rue", bytes, &position)
+        case UInt8(ascii: "f"): return skip("alse", bytes, &position)
+        case UInt8(ascii: "n"): return skip("ull", bytes, &position)
+        default:
+            position -= 1
+            return skipNumber(bytes, &position)
+        }
+    }
+
+    /// The position is behind the opening quotation mark.
+    @inline(__always)
+    private static func skipString(_ bytes: Span<UInt8>, _ position: inout Int) -> Bool {
+        while position < bytes.count {
+            let byte = bytes[position]
+            position += 1
+            if byte == UInt8(ascii: "\"") { return true }
+            if byte < 0x20 { return false }
+            guard byte == UInt8(ascii: "\\") else { continue }
+            guard position < bytes.count else { return false }
+            let escaped = bytes[position]
+            position += 1
+            switch escaped {
+            case UInt8(ascii: "u"):
+                guard position + 4 <= bytes.count else { return false }
+                for index in position..<position + 4 where !isHexadecimal(bytes[index]) { return false }
+                position += 4
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"),
+                UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
+                break
+            default: return false
+            }
+        }
+        return false
+    }
+
+    private static func isHexadecimal(_ byte: UInt8) -> Bool { byte &- 48 < 10 || (byte | 32) &- 97 < 6 }
+
+    private static func skip(_ word: StaticString, _ bytes: Span<UInt8>, _ position: inout Int) -> Bool {
+        guard position + word.utf8CodeUnitCount <= bytes.count else { return false }
+        for index in 0..<word.utf8CodeUnitCount where bytes[position + index] != word.utf8Start[index] { return false }
+        position += word.utf8CodeUnitCount
+        return true
+    }
+
+    private static func skipNumber(_ bytes: Span<UInt8>, _ position: inout Int) -> Bool {
+        func digits(_ position: inout Int) -> Int {
+            let first = position
+            while position < bytes.count, bytes[position] &- 48 < 10 { position += 1 }
+            return position - first
+        }
+        func take(_ byte: UInt8, or other: UInt8, _ position: inout Int) -> Bool {
+            guard position < bytes.count, bytes[position] == byte || bytes[position] == other else { return false }
+            position += 1
+            return true
+        }
+        let minus = UInt8(ascii: "-")
+        _ = take(minus, or: minus, &position)
+        let first = position
+        let whole = digits(&position)
+        guard whole > 0, whole == 1 || bytes[first] != UInt8(ascii: "0") else { return false }
+        if take(UInt8(ascii: "."), or: UInt8(ascii: "."), &position), digits(&position) == 0 { return false }
+        if take(UInt8(ascii: "e"), or: UInt8(ascii: "E"), &position) {
+            _ = take(minus, or: UInt8(ascii: "+"), &position)
+            if digits(&position) == 0 { return false }
+        }
+        return true
+    }
+}

@@ -1,0 +1,182 @@
+internal import Cryptography
+
+/// Reads a ledger from its first record to its last and says whether it is what was written and signed.
+///
+/// Trusts nothing but its keys and the checkpoints it is given: every hash is computed from the records. In memory are
+/// one line, the stored hashes and checkpoints of one segment, and the tree's peaks, however long the ledger is.
+public struct LedgerVerifier: Sendable {
+    private let directory: LedgerDirectory
+    private let origin: String
+    private let keys: [NoteVerifier]
+    private let known: [Checkpoint]
+
+    /// A verification to be run.
+    ///
+    /// - Parameters:
+    ///   - known: checkpoints kept elsewhere (a witness, an auditor's file), already verified. Only they can tell when
+    ///     everything here, signatures included, was set back to an earlier state.
+    public init(directory: String, origin: String, keys: [NoteVerifier], known: [Checkpoint] = []) {
+        self.directory = LedgerDirectory(path: directory)
+        self.origin = origin
+        self.keys = keys
+        self.known = known.filter { $0.origin == origin }.sorted { $0.size < $1.size }
+    }
+
+    /// Verifies everything; stops at the first thing wrong. Throws when the files cannot be read.
+    public func verify() throws(LedgerError) -> LedgerReport {
+        let segments = try directory.segments()
+        var state = VerificationState(known: known)
+        for (index, first) in segments.enumerated() {
+            try verify(first, next: index + 1 < segments.count ? segments[index + 1] : nil, &state)
+            if state.report.finding != nil { return state.report }
+        }
+        state.finish()
+        return state.report
+    }
+
+    private func verify(_ first: UInt64, next: UInt64?, _ state: inout VerificationState) throws(LedgerError) {
+        guard state.begin(first) else { return }
+        // Before the records, which grow first: of a ledger being written, neither may run ahead of them.
+        let stored = try StoredLeaves(first: first, bytes: SmallFile.read(directory.path(first, .hashes)))
+        guard let checkpoints = try? Recovery.checkpoints(first, directory, origin, keys).checkpoints else {
+            state.report.finding = LedgerFinding(.badCheckpoint, first)
+            return
+        }
+        var due = checkpoints[...]
+        var reader = try LineReader(path: directory.path(first, .records))
+        var isFirstLine = true
+        while let range = try reader.next() {
+            if isFirstLine {
+                guard state.takeHeader(reader.buffer.span.extracting(range), first, origin) else { return }
+                isFirstLine = false
+            }
+            let parsed = RecordLine.parse(reader.buffer.span.extracting(range))
+            let leaf = state.hasher.leaf(reader.buffer.span.extracting(range))
+            guard let parsed, parsed.sequence == state.tree.size, stored.agrees(leaf, at: parsed.sequence) else {
+                let suspect = Suspect(sequence: parsed?.sequence, leaf: leaf)
+                return try diagnose(suspect, stored, due, &reader, &state)
+            }
+            if parsed.speaker == .ledger {
+                state.hear(reader.buffer.span.extracting(range).extracting(parsed.object), parsed.sequence)
+            }
+            state.tree.append(leaf, &state.hasher)
+            guard state.compare(with: &due) else { return }
+        }
+        state.end(incomplete: reader.remainder, next: next, due: due, stored: stored)
+    }
+}
+
+/// What is known while records go by; no files.
+struct VerificationState: ~Copyable {
+    var report = LedgerReport()
+    var tree = MerkleTree()
+    var hasher = MerkleHasher()
+    /// The size up to which signatures hold.
+    private(set) var signedSize: UInt64 = 0
+
+    private var known: ArraySlice<Checkpoint>
+    private var hasBegun = false
+    /// The first record left, as the last record of a removal has it.
+    private var removedBefore: UInt64 = 0
+
+    init(known: [Checkpoint]) { self.known = known[...] }
+
+    /// A segment named `first` is next.
+    mutating func begin(_ first: UInt64) -> Bool {
+        if hasBegun, first != tree.size {
+            report.finding =
+                first > tree.size
+                ? LedgerFinding(.missing, tree.size...first - 1) : LedgerFinding(.misplacedSegment, first)
+        }
+        return report.finding == nil
+    }
+
+    /// The first line of a segment is a header that continues the tree.
+    mutating func takeHeader(_ line: Span<UInt8>, _ first: UInt64, _ origin: String) -> Bool {
+        guard let header = SegmentHeader(line: line, first: first) else {
+            let sequence = RecordLine.parse(line)?.sequence
+            report.finding = LedgerFinding(sequence == first || sequence == nil ? .altered : .misplacedSegment, first)
+            return false
+        }
+        guard header.origin == origin else {
+            report.finding = LedgerFinding(.misplacedSegment, first)
+            return false
+        }
+        if hasBegun, header.tree != tree {
+            report.finding = LedgerFinding(.forked, first)
+            return false
+        }
+        if !hasBegun {
+            // Not believed for nothing: the next checkpoint's root is made of these peaks.
+            tree = header.tree
+            report.first = first
+            signedSize = first
+            let comparable = known.drop { $0.size < first }
+            report.uncomparedCount = known.count - comparable.count
+            known = comparable
+        }
+        hasBegun = true
+        return true
+    }
+
+    /// A record of the ledger itself.
+    mutating func hear(_ object: Span<UInt8>, _ sequence: UInt64) {
+        let json = object.withUnsafeBufferPointer { Array($0) }
+        if case .removal(_, let first) = LedgerEvent(parsing: json, sequence: sequence) {
+            removedBefore = max(removedBefore, first)
+        }
+    }
+
+    /// Compares the tree with every checkpoint of its size.
+    mutating func compare(with due: inout ArraySlice<Checkpoint>) -> Bool {
+        while let checkpoint = due.first, checkpoint.size <= tree.size {
+            guard checkpoint.size == tree.size, checkpoint.size > signedSize else {
+                report.finding = LedgerFinding(.badCheckpoint, checkpoint.size)
+                return false
+            }
+            guard checkpoint.root == tree.root(&hasher) else { return fork() }
+            signedSize = tree.size
+            report.checkpointCount += 1
+            report.lastCheckpoint = checkpoint
+            due = due.dropFirst()
+        }
+        while let checkpoint = known.first, checkpoint.size <= tree.size {
+            if checkpoint.size == tree.size, checkpoint.root != tree.root(&hasher) { return fork() }
+            known = known.dropFirst()
+        }
+        return true
+    }
+
+    private mutating func fork() -> Bool {
+        let first = signedSize < tree.size ? signedSize : report.first
+        report.finding = LedgerFinding(.forked, first...tree.size - 1)
+        return false
+    }
+
+    /// A segment has ended.
+    mutating func end(incomplete: Int, next: UInt64?, due: ArraySlice<Checkpoint>, stored: StoredLeaves) {
+        report.incompleteByteCount = incomplete
+        if let next {
+            if next > tree.size || incomplete > 0 {
+                report.finding = LedgerFinding(.missing, tree.size...max(tree.size, next - 1))
+            } else if next == tree.size, signedSize != next {
+                report.finding = LedgerFinding(.badCheckpoint, next)
+            }
+        } else if let checkpoint = due.last {
+            report.finding = LedgerFinding(.truncated, tree.size...max(tree.size, checkpoint.size - 1))
+        } else if stored.end > tree.size {
+            report.finding = LedgerFinding(.truncated, tree.size...stored.end - 1)
+        }
+    }
+
+    /// All segments have ended.
+    mutating func finish() {
+        report.size = tree.size
+        report.unsignedCount = tree.size - signedSize
+        if let ahead = known.last, ahead.size > tree.size {
+            report.finding = LedgerFinding(.rolledBack, tree.size...ahead.size - 1)
+        } else if report.first > removedBefore {
+            report.finding = LedgerFinding(.missing, 0...report.first - 1)
+        }
+    }
+}

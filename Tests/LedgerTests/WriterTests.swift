@@ -1,0 +1,336 @@
+import Cryptography
+import Glibc
+import Synchronization
+import Testing
+
+@testable import Ledger
+
+@Suite("Writing a ledger")
+struct WriterTests {
+    let fixture = LedgerFixture()
+
+    @Test("Records are lines that carry their sequence number, and the same bytes come back")
+    func lines() throws {
+        var writer = try fixture.writer()
+        #expect(try writer.append(batch(2)) == 1..<3)
+        try writer.close()
+        let lines = try fixture.lines()
+        #expect(lines.count == 3)
+        #expect(lines[0].hasPrefix(#"{"seq":0,"ledger":{"event":"segment","format":1,"origin":"hotel.example/ledger""#))
+        #expect(lines[2] == #"{"seq":2,"record":{"number":1,"route":"getAvailability","verdict":"allow"}}"#)
+    }
+
+    @Test(
+        "What is not one JSON object on one line is no record",
+        arguments: [
+            "", "{}x", "[]", "{\"a\":1", "{\"a\":1}}", "{\"a\":\n1}", "{\"a\":01}", "{\"a\":tru}", "{\"a\" 1}", "{,}",
+            "{\"a\":[1,]}", "{\"a\":\"\u{1}\"}", "{\"a\":\"\\x\"}", "{\"a\":[}]}", "{\"a\":1},\"ledger\":{\"b\":2}",
+            "{\"a\":" + String(repeating: "[", count: 40) + String(repeating: "]", count: 40) + "}",
+            "{\"a\":\"" + String(repeating: "x", count: 70_000) + "\"}",
+        ])
+    func refuses(text: String) {
+        var batch = RecordBatch()
+        #expect(throws: LedgerError.self) { try batch.add(text.utf8.span) }
+        #expect(batch.isEmpty)
+    }
+
+    @Test("Every JSON value may stand in a record")
+    func accepts() throws {
+        var batch = RecordBatch()
+        let text = #"{"a":[1,-0.5e+7,true,false,null,{},[],{"b":{"c":"\u00e9\n\"予約"}}],"d":"","e":0}"#
+        try batch.add(text.utf8.span)
+        try batch.add("{}".utf8.span)
+        #expect(batch.count == 2)
+    }
+
+    @Test("Closing signs; opening goes on where it was")
+    func reopens() throws {
+        for step in 0..<4 {
+            var writer = try fixture.writer()
+            #expect(writer.size == (step == 0 ? 1 : UInt64(1 + step * 300)))
+            _ = try writer.append(batch(300))
+            try writer.close()
+        }
+        let report = try fixture.verify()
+        #expect(report.finding == nil && report.size == 1201 && report.unsignedCount == 0)
+        #expect(report.checkpointCount == 4)
+    }
+
+    @Test("A second writer is kept out")
+    func locked() throws {
+        let writer = try fixture.writer()
+        #expect { _ = try fixture.writer().size } throws: { ($0 as? LedgerError)?.code == .locked }
+        #expect(writer.size == 1)
+    }
+
+    @Test("A checkpoint comes after so many records and after so many seconds, and only over news")
+    func checkpoints() throws {
+        fixture.configuration.checkpointRecords = 100
+        fixture.configuration.checkpointSeconds = 10
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(99))
+        try writer.tick()
+        #expect(writer.checkpointSize == 100)
+        _ = try writer.append(batch(1))
+        try writer.tick()
+        #expect(writer.checkpointSize == 100)
+        fixture.clock.advance(seconds: 10)
+        try writer.tick()
+        #expect(writer.checkpointSize == 101)
+        fixture.clock.advance(seconds: 10)
+        try writer.tick()
+        #expect(writer.checkpointSize == 101)
+    }
+
+    @Test("A segment grown old is closed, and old segments go; what is left verifies and says what went")
+    func retention() throws {
+        fixture.configuration.segmentSecondsBound = 100
+        fixture.configuration.retainedSeconds = 250
+        var writer = try fixture.writer()
+        for step in 0..<8 {
+            _ = try writer.append(batch(37, from: step))
+            fixture.clock.advance(seconds: 101)
+            try writer.tick()
+        }
+        try writer.close()
+        let report = try fixture.verify()
+        #expect(report.finding == nil)
+        #expect(report.first > 37)
+        #expect(try fixture.segments.first == report.first)
+        var proofs = try LedgerProofs.open(directory: fixture.path)
+        let checkpoint = try #require(report.lastCheckpoint)
+        for sequence in report.first..<report.size {
+            let (leaf, path) = try proofs.inclusion(of: sequence, size: checkpoint.size)
+            #expect(
+                MerkleProof.isInclusion(path, of: leaf, at: sequence, size: checkpoint.size, root: checkpoint.root))
+        }
+        #expect((try? proofs.root(size: 3)) == nil)
+    }
+
+    @Test("Proofs come from the stored hashes, without the records, over several segments and levels")
+    func proofs() throws {
+        fixture.configuration.segmentByteBound = 60_000
+        var writer = try fixture.writer()
+        var roots: [Checkpoint] = []
+        for step in 0..<20 {
+            _ = try writer.append(batch(111, from: step))
+            try writer.checkpoint()
+            roots.append(try #require(try fixture.verify().lastCheckpoint))
+        }
+        try writer.close()
+        var proofs = try LedgerProofs.open(directory: fixture.path)
+        let last = try #require(roots.last)
+        for old in roots {
+            #expect(try proofs.root(size: old.size) == old.root)
+            let proof = try proofs.consistency(from: old.size, to: last.size)
+            #expect(
+                MerkleProof.isConsistency(
+                    proof, oldSize: old.size, oldRoot: old.root, newSize: last.size, newRoot: last.root))
+        }
+        for sequence: UInt64 in [0, 1, 255, 256, 1000, last.size - 1] {
+            let (leaf, path) = try proofs.inclusion(of: sequence, size: last.size)
+            #expect(MerkleProof.isInclusion(path, of: leaf, at: sequence, size: last.size, root: last.root))
+        }
+    }
+
+    @Test("A torn tail is cut off, and a record says so", arguments: [1, 20, 60])
+    func tornTail(byteCount: Int) throws {
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(10))
+        try writer.sync()
+        _ = consume writer
+        let bytes = try SmallFile.read(fixture.file(0, .records))
+        let lineByteCount = bytes.reversed().dropFirst().prefix { $0 != UInt8(ascii: "\n") }.count + 1
+        fixture.write(bytes.dropLast(lineByteCount - byteCount), to: fixture.file(0, .records))
+        #expect(try fixture.writer().size == 11)
+        #expect(try fixture.lines().last?.hasPrefix(#"{"seq":10,"ledger":{"event":"recovered","#) == true)
+        #expect(try fixture.lines().last?.hasSuffix(#""cut_bytes":\#(byteCount)}}"#) == true)
+        #expect(try fixture.verify().finding == nil)
+    }
+
+    @Test("A ledger that lacks what was signed for is not continued")
+    func refusesRollback() throws {
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(10))
+        try writer.close()
+        let lines = try fixture.lines()
+        fixture.setLines(lines.dropLast())
+        #expect { _ = try fixture.writer().size } throws: { ($0 as? LedgerError)?.code == .damaged }
+        fixture.setLines(lines)
+        #expect(try fixture.writer().size == 11)
+    }
+
+    @Test("A changed record keeps the ledger from being continued")
+    func refusesChange() throws {
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(10))
+        try writer.close()
+        var lines = try fixture.lines()
+        lines[4] = lines[4].replacing("allow", with: "block")
+        fixture.setLines(lines)
+        #expect { _ = try fixture.writer().size } throws: { ($0 as? LedgerError)?.code == .damaged }
+    }
+}
+
+@Suite("A ledger on a failing disk")
+struct FailureTests {
+    let fixture = LedgerFixture()
+    private let faults = Faults()
+
+    init() {
+        let faults = faults
+        fixture.configuration.calls.write = { faults.write($0, $1, $2) }
+        fixture.configuration.calls.sync = { faults.plan(\.sync) ? faults.fail(EIO) : fdatasync($0) }
+        fixture.configuration.calls.truncate = { faults.plan(\.truncate) ? faults.fail(EIO) : ftruncate($0, $1) }
+    }
+
+    @Test("A refused or short write leaves nothing of its batch, and the next one goes on", arguments: [0, 1, 100])
+    func refusedWrite(bytesTaken: Int) throws {
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(5))
+        faults.set { $0.writeAfter = bytesTaken }
+        do {
+            _ = try writer.append(batch(5))
+            Issue.record("was acknowledged")
+        } catch { #expect(error.code == .system(errno: ENOSPC)) }
+        #expect(writer.size == 6)
+        faults.set { $0.writeAfter = nil }
+        #expect(try writer.append(batch(5)) == 6..<11)
+        try writer.close()
+        #expect(try fixture.verify().finding == nil && fixture.verify().size == 11)
+    }
+
+    @Test("A failed sync ends the writer; opened again, the ledger holds what was acknowledged")
+    func failedSync() throws {
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(5))
+        faults.set { $0.sync = true }
+        do {
+            try writer.sync()
+            Issue.record("was acknowledged")
+        } catch { #expect(error.code == .system(errno: EIO)) }
+        faults.set { $0.sync = false }
+        do {
+            _ = try writer.append(batch(5))
+            Issue.record("was acknowledged")
+        } catch { #expect(error.code == .failed) }
+        _ = consume writer
+        #expect(try fixture.writer().size == 6)
+        #expect(try fixture.verify().finding == nil)
+    }
+
+    @Test("A failed sync of a checkpoint never leaves two for one size")
+    func failedCheckpoint() throws {
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(5))
+        try writer.sync()
+        faults.set { $0.sync = true }
+        #expect((try? writer.checkpoint()) == nil)
+        faults.set { $0.sync = false }
+        #expect((try? writer.checkpoint()) == nil)
+        _ = consume writer
+        var again = try fixture.writer()
+        #expect(again.checkpointSize == 6)
+        _ = try again.append(batch(1))
+        try again.close()
+        #expect(try fixture.verify().finding == nil)
+    }
+
+    @Test("A torn line that cannot be cut off ends the writer, and is cut off when it is opened again")
+    func failedTruncate() throws {
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(5))
+        faults.set { ($0.writeAfter, $0.truncate) = (30, true) }
+        #expect((try? writer.append(batch(1))) == nil)
+        faults.set { ($0.writeAfter, $0.truncate) = (nil, false) }
+        #expect((try? writer.append(batch(1))) == nil)
+        _ = consume writer
+        #expect(try fixture.writer().size == 7)
+        #expect(try fixture.verify().finding == nil)
+    }
+
+    @Test("A full disk while a segment begins refuses the batch and leaves the old segment in use")
+    func fullAtRotation() throws {
+        fixture.configuration.segmentByteBound = 1000
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(20))
+        faults.set { $0.writeAfter = 0 }
+        #expect((try? writer.append(batch(1))) == nil)
+        faults.set { $0.writeAfter = nil }
+        #expect(try writer.append(batch(1)) == 22..<23)
+        try writer.close()
+        #expect(try fixture.segments == [0, 21])
+        #expect(try fixture.verify().finding == nil)
+    }
+
+    @Test("A small file system that is full refuses, and goes on when there is space again", .enabled(if: canMount))
+    func fullFileSystem() throws {
+        try #require(run("/bin/mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", fixture.path) == 0)
+        defer { _ = run("/bin/umount", fixture.path) }
+        do {
+            let filler = "\(fixture.path)/filler"
+            fixture.write([UInt8](repeating: 0, count: 100_000), to: filler)
+            var writer = try fixture.writer()
+            var acknowledged: UInt64 = 1
+            var refusal: LedgerError?
+            while refusal == nil, acknowledged < 100_000 {
+                do { acknowledged = try writer.append(batch(50)).upperBound } catch { refusal = error }
+            }
+            #expect(refusal?.code == .system(errno: ENOSPC))
+            #expect(writer.size == acknowledged)
+            unlink(filler)
+            #expect(try writer.append(batch(50)).lowerBound == acknowledged)
+            try writer.close()
+            let report = try fixture.verify()
+            #expect(report.finding == nil && report.size == acknowledged + 50)
+        }
+    }
+}
+
+/// What a disk refuses, as a test sets it.
+private final class Faults: Sendable {
+    struct Plan {
+        /// How many bytes more a write takes before the disk is full.
+        var writeAfter: Int?
+        var sync = false
+        var truncate = false
+    }
+
+    private let state = Mutex(Plan())
+
+    func set(_ change: @Sendable (inout Plan) -> Void) { state.withLock { change(&$0) } }
+
+    func plan(_ fault: KeyPath<Plan, Bool>) -> Bool { state.withLock { $0[keyPath: fault] } }
+
+    func fail(_ number: Int32) -> Int32 {
+        errno = number
+        return -1
+    }
+
+    func write(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+        let allowed = state.withLock { plan -> Int in
+            guard let left = plan.writeAfter else { return count }
+            plan.writeAfter = max(0, left - count)
+            return min(left, count)
+        }
+        return allowed == 0 ? Int(fail(ENOSPC)) : Glibc.write(descriptor, bytes, allowed)
+    }
+}
+
+private func run(_ arguments: String...) -> Int32 {
+    var process = pid_t()
+    var pointers = arguments.map { strdup($0) } + [nil]
+    defer { for pointer in pointers { free(pointer) } }
+    guard posix_spawn(&process, arguments[0], nil, nil, &pointers, environ) == 0 else { return -1 }
+    var status: Int32 = 0
+    waitpid(process, &status, 0)
+    return status
+}
+
+private let canMount: Bool = {
+    let fixture = LedgerFixture()
+    guard geteuid() == 0, run("/bin/mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", fixture.path) == 0 else {
+        return false
+    }
+    return run("/bin/umount", fixture.path) == 0
+}()

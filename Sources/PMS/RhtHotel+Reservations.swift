@@ -120,7 +120,8 @@ public struct ReservedRoom: Sendable {
 extension RhtHotel {
     /// Lets no other booking of ours change the hotel's rooms until the transaction ends.
     ///
-    /// The PMS's own writers take no lock; what they do meanwhile shows in its change log.
+    /// The PMS's own writers do not take it: they are kept out of the rooms alone, by `lockRooms`, and what they have seen
+    /// free before, they may still book afterwards.
     public static func lock(hotel: Int32) -> Query<Void> { ReservationStatements.lock(hotel) }
 
     /// The sellable rooms of some types, locked in the order of their ids, so that the front desk puts nobody into one of

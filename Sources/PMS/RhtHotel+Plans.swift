@@ -24,15 +24,16 @@ public struct OfferedPlan: Sendable {
     let hotel: Int32
     let globalPlan: Int32?
     let hotelPlan: Int32?
-    let name: String
-    let type: String
+    let name: String?
+    let type: String?
 
-    /// - Throws: `PlanFault` when nobody knows how it is sold.
+    /// - Throws: `PlanFault` when nobody knows what it is called or how it is sold.
     func plan(_ rates: PlanRates, _ currency: Currency) throws(PlanFault) -> Plan {
         guard let key = PlanKey(globalPlan: globalPlan, hotelPlan: hotelPlan) else {
             throw PlanFault(reason: "a plan has no key")
         }
-        guard let type = PlanType(rawValue: type) else {
+        guard let name else { throw PlanFault(reason: "plan \(key) has no name and is not sold") }
+        guard let type = type.flatMap({ PlanType(rawValue: $0) }) else {
             throw PlanFault(reason: "plan \(key) is of an unknown type and not sold")
         }
         let own = hotelPlan.map { rates.ofHotelPlan($0, hotel: hotel) } ?? []

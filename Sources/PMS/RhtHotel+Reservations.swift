@@ -66,11 +66,9 @@ public struct ReservationRow: Sendable {
 
     /// The night, priced in minor units of the currency; nil in the row of a reservation without nights.
     public func night(_ currency: Currency) -> ReservationNight? {
-        guard let night = detail.night, let guests = detail.guests, let isCancelled = detail.isCancelled else {
-            return nil
-        }
+        guard let night = detail.night, let isCancelled = detail.isCancelled else { return nil }
         return ReservationNight(
-            night: night, room: detail.room, type: detail.type, number: detail.number, guests: guests,
+            night: night, room: detail.room, type: detail.type, number: detail.number, guests: detail.guests,
             price: detail.price?.minorUnits(currency), isCancelled: isCancelled)
     }
 }

@@ -76,7 +76,9 @@ public struct PlanRate: Sendable {
         let read = Rate.Condition(type: condition.type ?? "", value: condition.value)
         let known = adjustment.flatMap { Rate.Adjustment(rawValue: $0) }
         flaw =
-            if known == nil || known == .unreadable {
+            if hotelPlan != nil && hotel == nil {
+                "hotel_id is missing"
+            } else if known == nil || known == .unreadable {
                 "adjustment_type is unknown"
             } else if amount == nil {
                 "adjustment_value is no amount"
@@ -124,8 +126,10 @@ struct PlanRates {
         }
     }
 
+    /// With those, unreadable, that do not say of which hotel's plan of this id they are: it may be this one's.
     func ofHotelPlan(_ plan: Int32, hotel: Int32) -> [PlanRate] {
-        byPlan[Key(hotel: hotel, plan: plan, isGlobal: false)] ?? []
+        (byPlan[Key(hotel: nil, plan: plan, isGlobal: false)] ?? [])
+            + (byPlan[Key(hotel: hotel, plan: plan, isGlobal: false)] ?? [])
     }
 
     /// Those of all hotels, and those that one hotel has for it besides.

@@ -162,6 +162,22 @@ struct DamagedPMSTests {
             body.rooms[0].plan = plan
             #expect(try await node.book(body).status == status, "\(plan)")
         }
+        // A rate of a hotel's plan without the hotel may be of any plan with that id.
+        let offset = node.log.utf8.count
+        _ = try await node.rows(
+            """
+            DELETE FROM plans_rates; INSERT INTO plans_rates SELECT * FROM saved_rates;
+            UPDATE plans_rates SET hotel_id = NULL WHERE plans_hotel_id = 21 AND adjustment_type <> 'base_rate'
+            """)
+        try await restartBridge(node)
+        for (plan, status) in [("1h", 201), ("h21", 422)] {
+            var body = BookingBody(.next(1))
+            body.rooms[0].plan = plan
+            #expect(try await node.book(body).status == status, "\(plan)")
+        }
+        let log = String(decoding: node.log.utf8.dropFirst(offset), as: UTF8.self)
+        let said = lines(log, "not all of the PMS can be sold").compactMap { $0["reason"]?.string }
+        #expect(Set(said) == ["a rate of plan h21 cannot be read, and its nights are not sold: hotel_id is missing"])
         #expect(try await node.stop().isSuccess)
     }
 

@@ -36,14 +36,13 @@ public struct OfferedPlan: Sendable {
         guard let type = type.flatMap({ PlanType(rawValue: $0) }) else {
             throw PlanFault(reason: "plan \(key) is of an unknown type and not sold")
         }
-        let own = hotelPlan.map { rates.ofHotelPlan($0, hotel: hotel) } ?? []
-        let global = globalPlan.map { rates.ofGlobalPlan($0, hotel: hotel) } ?? []
-        let used = own.isEmpty ? global : own
+        let rates = Pricing.ratesInForce(
+            own: hotelPlan.map { rates.ofHotelPlan($0, hotel: hotel) } ?? [],
+            global: globalPlan.map { rates.ofGlobalPlan($0, hotel: hotel) } ?? [])
         return Plan(
             key: key, name: name, type: type,
-            pricing: Pricing(
-                ownRates: own.map(\.rate), globalRates: global.map(\.rate), planType: type, currency: currency),
-            taxes: used.filter { $0.rate.adjustment == .baseRate }.map { Plan.BaseTax(rate: $0.rate, tax: $0.tax) })
+            pricing: Pricing(rates: rates.map(\.rate), planType: type, currency: currency),
+            taxes: rates.filter { $0.rate.adjustment == .baseRate }.map { Plan.BaseTax(rate: $0.rate, tax: $0.tax) })
     }
 }
 

@@ -186,7 +186,7 @@ final class BookingService {
         let rooms = RhtHotel.lockRooms(hotel: hotel, types: Array(Set(request.rooms.map(\.type))))
         let taken = RhtHotel.takenNights(hotel: hotel, stay: request.stay)
         let plans = RhtHotel.offeredPlans(hotel: hotel)
-        let rates = RhtHotel.rates(hotel: hotel)
+        let rates = RhtHotel.rates(hotel: hotel, plans: request.rooms.map(\.plan))
         let client = RhtHotel.client(request.guest)
         let now = BookingStatements.now()
         guard let key = order.key else {

@@ -6,8 +6,10 @@ extension RhtHotel {
     /// The plans that a hotel offers now.
     public static func offeredPlans(hotel: Int32) -> Query<OfferedPlan> { Statements.plansOfHotel(hotel) }
 
-    /// The rates of a hotel's plans, and of all global ones, as they are now.
-    public static func rates(hotel: Int32) -> Query<PlanRate> { Statements.rates([hotel]) }
+    /// The rates of some of a hotel's plans, and of the global ones they come from, as they are now.
+    public static func rates(hotel: Int32, plans: [PlanKey]) -> Query<PlanRate> {
+        Statements.rates([hotel], plans.compactMap(\.hotelPlan), plans.compactMap(\.globalPlan))
+    }
 
     /// The plans that can be sold, by what was read of one hotel.
     public nonisolated static func plans(

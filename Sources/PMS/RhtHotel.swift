@@ -43,8 +43,8 @@ public struct RhtHotel {
     private func readAll(_ ids: [Int32], _ day: Day) async throws -> Reading {
         let transaction = try await database.begin(.readOnly)
         let (hotels, allTypes, allRooms, rates, plans, nights) = try await transaction.commit(
-            Statements.hotels(ids), Statements.roomTypes(ids), Statements.sellableRooms(ids), Statements.rates(ids),
-            Statements.plans(ids), Statements.takenNights(ids, day))
+            Statements.hotels(ids), Statements.roomTypes(ids), Statements.sellableRooms(ids),
+            Statements.rates(ids, nil, nil), Statements.plans(ids), Statements.takenNights(ids, day))
         let types = Dictionary(grouping: allTypes, by: \.hotel)
         let rooms = Dictionary(grouping: allRooms, by: \.hotel)
         let offered = Dictionary(grouping: plans, by: \.hotel)

@@ -76,12 +76,25 @@ final class HoldExpiry {
             _ = try await transaction.commit(BookingStatements.endHold(hold.id, "confirmed"))
             return
         }
-        try await transaction.execute(RhtHotel.cancelReservation(hold.id, hotel: hold.hotel, user: writer.userID))
-        let (released, _) = try await transaction.commit(
-            RhtHotel.cancelNights(of: hold.id, hotel: hold.hotel, user: writer.userID),
-            BookingStatements.endHold(hold.id, "expired"))
+        // Read before the end: what cannot be read then has changed nothing.
+        let (_, released) = try await transaction.query(
+            RhtHotel.cancelReservation(hold.id, hotel: hold.hotel, user: writer.userID),
+            RhtHotel.cancelNights(of: hold.id, hotel: hold.hotel, user: writer.userID))
+        _ = try await transaction.commit(BookingStatements.endHold(hold.id, "expired"))
         expired.increment()
-        for night in released { hotel?.release(night) }
+        free(released, hold, of: hotel)
+    }
+
+    /// Frees the nights in the hotel's index.
+    private func free(_ released: [ReleasedNight], _ hold: ExpiredHold, of hotel: HotelEntry?) {
+        for released in released {
+            if let night = released.night {
+                hotel?.release(released.room, on: night)
+            } else {
+                // It kept its room from being sold at all, and maybe another one still does.
+                hotels.distrust(hold.hotel)
+            }
+        }
     }
 
     private func forgetOldAnswers() async {

@@ -64,10 +64,9 @@ final class HotelEntry {
         for room in rooms { _ = index.take(room: room, nights: nights) }
     }
 
-    /// A reservation no longer takes a night.
-    func release(_ released: ReleasedNight) {
-        let night = released.night
-        if let room = released.room {
+    /// A reservation no longer takes a night of the calendar.
+    func release(_ room: Int32?, on night: Day) {
+        if let room {
             _ = index.release(room: room, nights: night..<night.advanced(by: 1))
         } else {
             _ = index.releaseUnassigned(on: night)

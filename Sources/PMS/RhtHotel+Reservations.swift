@@ -35,7 +35,8 @@ public struct NewReservation: Sendable {
 public struct ReleasedNight: Sendable {
     /// Nil where the front desk had assigned none.
     public let room: Int32?
-    public let night: Day
+    /// Nil where its date was none of the calendar, such as `infinity`.
+    public let night: Day?
 }
 
 /// A room that is ours to give away until the transaction ends.
@@ -369,7 +370,7 @@ private enum ReservationStatements {
         """
         UPDATE reservation_details SET cancelled = gen_random_uuid(), billable = FALSE, updated_by = $3
         WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL
-        RETURNING room_id, date
+        RETURNING room_id, CASE WHEN date BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN date END
         """
     ) { row in ReleasedNight(room: try row.next(), night: try row.next()) }
 }

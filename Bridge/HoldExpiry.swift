@@ -71,7 +71,8 @@ final class HoldExpiry {
             RhtHotel.lockReservation(hold.id, hotel: hold.hotel), RhtHotel.hasReservation(hold.id, hotel: hold.hotel))
         // Ended meanwhile, or in somebody's hands at the front desk.
         guard mine == [hold.id], !statuses.isEmpty || isThere == [false] else { return transaction.rollback() }
-        if ReservationStatus(statuses.first) == .confirmed {
+        let status = ReservationStatus(statuses.first)
+        if status == .confirmed {
             // It is a hold no longer.
             _ = try await transaction.commit(BookingStatements.endHold(hold.id, "confirmed"))
             return
@@ -80,9 +81,12 @@ final class HoldExpiry {
         let (_, released) = try await transaction.query(
             RhtHotel.cancelReservation(hold.id, hotel: hold.hotel, user: writer.userID),
             RhtHotel.cancelNights(of: hold.id, hotel: hold.hotel, user: writer.userID))
-        _ = try await transaction.commit(BookingStatements.endHold(hold.id, "expired"))
-        expired.increment()
+        // As `StoredBooking.changedStatus` has it: what becomes of it does not depend on who looks first.
+        let isCancelled = status == .cancelled
+        _ = try await transaction.commit(BookingStatements.endHold(hold.id, isCancelled ? "cancelled" : "expired"))
         free(released, hold, of: hotel)
+        // What the front desk has freed is not among the nights that we free.
+        if isCancelled { hotels.distrust(hold.hotel) } else { expired.increment() }
     }
 
     /// Frees the nights in the hotel's index.

@@ -225,6 +225,48 @@ struct DamagedPMSTests {
         #expect(try await node.stop().isSuccess)
     }
 
+    @Test("A function of the PMS that fails in a booking costs its hotel 503, as when it is loaded", .timeLimit(.minutes(5)))
+    @OnLoop func failingFunction() async throws {
+        let node = try Node()
+        try await node.start()
+        _ = try await node.rows("ALTER FUNCTION get_available_plans_for_hotel RENAME TO plans_of_hotel")
+        for failure in ["RAISE 'no plans for you'", "PERFORM 1 / 0", "PERFORM nothing FROM nowhere"] {
+            _ = try await node.rows(
+                """
+                CREATE OR REPLACE FUNCTION get_available_plans_for_hotel(INT) RETURNS TABLE (
+                    plans_global_id INT, plans_hotel_id INT, plan_key TEXT, name TEXT, description TEXT, plan_type TEXT,
+                    color VARCHAR(7)
+                ) LANGUAGE plpgsql AS $$
+                BEGIN
+                    IF $1 = 3 THEN \(failure); END IF;
+                    RETURN QUERY SELECT * FROM plans_of_hotel($1);
+                END $$
+                """)
+            try await expectUnavailable(node.book(BookingBody(.next(), hotel: 3, type: 31)))
+            #expect(try await node.book(BookingBody(.next())).status == 201, "\(failure)")
+        }
+        #expect(!node.log.contains("unexpected database error"))
+        #expect(node.log.contains("hotel cannot be booked"))
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("What cannot be read in a table of our own is not the hotel's fault", .timeLimit(.minutes(5)))
+    @OnLoop func ownTable() async throws {
+        let node = try Node()
+        try await node.start()
+        let body = BookingBody(.next())
+        #expect(try await node.book(body).status == 201)
+        _ = try await node.rows(
+            """
+            ALTER TABLE drawbridge.bookings ALTER COLUMN client DROP NOT NULL;
+            UPDATE drawbridge.bookings SET client = NULL
+            """)
+        expectProblem(try await node.book(body), 500, "internal-error")
+        #expect(!node.log.contains("hotel cannot be booked"))
+        #expect(lines(node.log, "unexpected database error").count == 1)
+        #expect(try await node.stop().isSuccess)
+    }
+
     @Test("A price that the PMS cannot store, and a plan of unknown type or name, are not sold", .timeLimit(.minutes(5)))
     @OnLoop func unsellable() async throws {
         let node = try Node()

@@ -22,7 +22,8 @@ final class Bridge {
     init(_ configuration: BridgeConfiguration, _ context: ProcessContext) throws {
         Metrics.start(process: "bridge", restarts: Lifecycle.restarts)
         let database = try Database(configuration.database)
-        let hotels = HotelDirectory(configuration.policy, RhtHotel(database))
+        let pms = RhtHotel(database, statementDeadline: configuration.policy.database.statementDeadline)
+        let hotels = HotelDirectory(configuration.policy, pms)
         let bookings = BookingService(database, hotels, configuration.policy.writer)
         self.database = database
         self.hotels = hotels

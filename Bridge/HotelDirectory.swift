@@ -15,7 +15,7 @@ final class HotelDirectory {
     /// How long an index counts as fresh.
     static let timeToLive = Duration.seconds(15 * 60)
 
-    /// Hotels that are read in one round trip.
+    /// The most hotels that are read in one round trip.
     private static let batch = 50
 
     /// How often it looks for hotels to be tried again.
@@ -91,8 +91,8 @@ final class HotelDirectory {
         var entries: [Int32: HotelEntry] = [:]
         var unreadable: [Int32: Fault] = [:]
         var faults: Set<Fault> = []
-        for start in stride(from: 0, to: ids.count, by: Self.batch) {
-            let reading = try await read(Array(ids[start..<min(start + Self.batch, ids.count)]))
+        for batch in ids.parts(ofAtMost: Self.batch) {
+            let reading = try await read(batch)
             for hotel in reading.hotels { entries[hotel.catalogue.hotel.id] = entry(hotel.catalogue, hotel.taken) }
             unreadable.merge(reading.unreadable) { $1 }
             faults.formUnion(reading.faults)
@@ -259,4 +259,11 @@ extension Fault {
 extension [Int32] {
     /// The element at an index that starts over at the end; nil in an empty array.
     fileprivate subscript(cyclic index: Int) -> Int32? { isEmpty ? nil : self[index % count] }
+
+    /// Parts of about the same size, so that none is left alone: a hotel that takes too long is told by the others of its
+    /// part that do not.
+    fileprivate func parts(ofAtMost bound: Int) -> [[Int32]] {
+        let number = (count + bound - 1) / bound
+        return (0..<number).map { Array(self[count * $0 / number..<count * ($0 + 1) / number]) }
+    }
 }

@@ -26,7 +26,7 @@ extension Fault {
 
     /// The fault that keeps a whole hotel from being read; nil for an error that says nothing about the hotel.
     init?(_ error: PostgresError, hotel: Int32) {
-        // Statements on tables of our own are not the PMS's.
+        // Statements on tables of our own are not the PMS's; nor is one to blame where we gave up waiting for the server.
         guard error.concernsData, let statement = error.statement, statement.hasPrefix("rht.") else { return nil }
         self.init(
             hotel: hotel, table: statement.split(separator: ".").last.map(String.init) ?? statement,

@@ -225,6 +225,32 @@ struct DamagedPMSTests {
         #expect(try await node.stop().isSuccess)
     }
 
+    @Test("A hotel whose partition is locked keeps no other from being served", .timeLimit(.minutes(5)))
+    @OnLoop func locked() async throws {
+        let node = try Node()
+        try await node.start()
+        let locker = try ChildProcess(
+            "/usr/bin/env",
+            [
+                "psql", "-X", "-q", "-d", try node.variable("DATABASE_URL"), "-c",
+                "BEGIN; LOCK TABLE reservation_details_3 IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(300)",
+            ],
+            environment: ["PATH": "/usr/bin:/bin"], descriptors: [.null, .null, .null])
+        defer { locker.send(signal: SIGKILL) }
+        let holder = "FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'reservation_details_3'::REGCLASS"
+        try await wait("the lock is taken") { try await node.value("SELECT count(*) \(holder)") == "1" }
+        try await restartBridge(node)
+        try await expectUnavailable(node.get("/api/booking-engine/hotels/3"))
+        #expect(try await node.book(BookingBody(.next())).status == 201)
+        #expect(
+            lines(node.log, "hotel cannot be read and is not sold").compactMap { $0["hotel_id"]?.integer } == [3])
+        _ = try await node.rows("SELECT pg_terminate_backend(pid) \(holder)")
+        try await wait("hotel 3 is back", for: .seconds(60)) {
+            try await node.get("/api/booking-engine/hotels/3").status == 200
+        }
+        #expect(try await node.stop().isSuccess)
+    }
+
     @Test("A function of the PMS that fails in a booking costs its hotel 503, as when it is loaded", .timeLimit(.minutes(5)))
     @OnLoop func failingFunction() async throws {
         let node = try Node()

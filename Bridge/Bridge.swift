@@ -33,8 +33,7 @@ final class Bridge {
             configuration.routes, hop: try HopIdentity(keyFile: configuration.hopKeyFile),
             resources: Routes.resources(hotels, bookings, configuration.policy))
         let admin = AdminHandler(unreadiness: {
-            if !hotels.isLoaded { return "the hotels are not loaded yet" }
-            return database.isAvailable ? nil : "the database is not reachable"
+            hotels.unreadiness ?? (database.isAvailable ? nil : "the database is not reachable")
         })
         let socket = try context.socket("bridge") {
             try ListeningSocket(unixPath: "\(context.home)/run/bridge.sock")
@@ -74,6 +73,8 @@ final class Bridge {
             group.addTask { await self.hotels.keepFresh() }
             group.addTask { await self.hotels.recover() }
             group.addTask { await self.holds.run() }
+            // Meanwhile clients are told that the hotel they ask for is not available.
+            do { try await hotels.waitUntilReadable() } catch { return }
             Readiness.report(process: "bridge")
             Log.info("bridge is ready", ["hotels": .init(hotels.count)])
         }

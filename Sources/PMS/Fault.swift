@@ -1,4 +1,4 @@
-internal import Postgres
+public import Postgres
 
 /// Something in the PMS that cannot be understood. It costs a hotel, a plan or a room, never more, until it is mended.
 public struct Fault: Hashable, Sendable {
@@ -8,6 +8,13 @@ public struct Fault: Hashable, Sendable {
     public let table: String
     /// What is wrong and with what, without the value found: that may be somebody's personal data.
     public let reason: String
+
+    /// Something that cannot be understood.
+    public init(hotel: Int32?, table: String, reason: String) {
+        self.hotel = hotel
+        self.table = table
+        self.reason = reason
+    }
 }
 
 extension Fault {

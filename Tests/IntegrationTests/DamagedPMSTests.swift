@@ -225,6 +225,73 @@ struct DamagedPMSTests {
         #expect(try await node.stop().isSuccess)
     }
 
+    struct Loss: CustomTestStringConvertible, Sendable {
+        let testDescription: String
+        let harm: String
+        let remedy: String
+        let reason: String
+        let doctor: String
+    }
+
+    static let losses = [
+        Loss(
+            testDescription: "a right that is missing", harm: "REVOKE SELECT ON rooms FROM CURRENT_USER",
+            remedy: "GRANT SELECT ON rooms TO CURRENT_USER", reason: "permission denied for table rooms (42501)",
+            doctor: "PMS table rooms: this role may not read "),
+        Loss(
+            testDescription: "a column that is missing", harm: "ALTER TABLE rooms RENAME COLUMN capacity TO beds",
+            remedy: "ALTER TABLE rooms RENAME COLUMN beds TO capacity",
+            reason: "column \"capacity\" does not exist (42703)", doctor: "PMS table rooms: no column capacity"),
+        Loss(
+            testDescription: "a right that the PMS's function asks for",
+            harm: "REVOKE SELECT ON hotel_plan_exclusions FROM CURRENT_USER",
+            remedy: "GRANT SELECT ON hotel_plan_exclusions TO CURRENT_USER",
+            reason: "permission denied for table hotel_plan_exclusions (42501)",
+            doctor: "PMS function get_available_plans_for_hotel: "),
+    ]
+
+    @Test("When no hotel can be read the bridge is not ready, and says once why", .timeLimit(.minutes(5)))
+    @OnLoop func allUnreadable() async throws {
+        let node = try Node()
+        try await node.start()
+        for loss in Self.losses {
+            let offset = node.log.utf8.count
+            _ = try await node.rows(loss.harm)
+            let bridge = try node.processID("bridge")
+            kill(bridge, SIGKILL)
+            try await wait("it says so") {
+                String(decoding: node.log.utf8.dropFirst(offset), as: UTF8.self).contains("hotels loaded")
+            }
+            try await wait("requests are answered") {
+                try await node.get("/api/booking-engine/hotels").status == 200
+            }
+            for hotel in 1...3 { try await expectUnavailable(node.get("/api/booking-engine/hotels/\(hotel)")) }
+            let readiness = try await node.socket("bridge.admin").send(.get("/readyz"))
+            expectProblem(readiness, 503, "not-ready")
+            #expect(readiness.string("detail") == "none of the hotels can be read")
+            // Each is tried again meanwhile, which changes nothing.
+            try await Loop.sleep(for: .seconds(3))
+            let log = String(decoding: node.log.utf8.dropFirst(offset), as: UTF8.self)
+            let said = lines(log, "no hotel can be read")
+            #expect(said.count == 1, "\(loss)")
+            #expect(said.first?["level"]?.string == "error")
+            #expect(said.first?["reason"]?.string == loss.reason)
+            #expect(said.first?["hotels"]?.integer == 3)
+            #expect(lines(log, "hotel cannot be read and is not sold").isEmpty)
+            #expect(lines(log, "bridge is ready").isEmpty)
+            let ill = try await node.doctor().split(separator: "\n").filter { $0.hasPrefix("WRONG") }
+            #expect(ill.count == 1 && ill[0].contains(loss.doctor), "\(ill)")
+
+            _ = try await node.rows(loss.remedy)
+            try await wait("it is ready", for: .seconds(60)) { try node.processID("bridge") != bridge }
+            try await wait("all are back", for: .seconds(60)) {
+                try await node.get("/api/booking-engine/hotels").elements("hotels").count == 3
+            }
+            #expect(try await node.socket("bridge.admin").send(.get("/readyz")).status == 200)
+        }
+        #expect(try await node.stop().isSuccess)
+    }
+
     @Test("A hotel whose partition is locked keeps no other from being served", .timeLimit(.minutes(5)))
     @OnLoop func locked() async throws {
         let node = try Node()

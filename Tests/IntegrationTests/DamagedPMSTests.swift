@@ -10,7 +10,7 @@ struct DamagedPMSTests {
     init() { Loop.runInBackground() }
 
     /// Ends the bridge, so that the one that follows reads all hotels anew.
-    @OnLoop private func restartBridge(_ node: Node) async throws {
+    @OnLoop func restartBridge(_ node: Node) async throws {
         let bridge = try node.processID("bridge")
         kill(bridge, SIGKILL)
         try await wait("another bridge") { try node.processID("bridge") != bridge }
@@ -18,7 +18,7 @@ struct DamagedPMSTests {
     }
 
     /// The lines of the log with a message, from an offset on.
-    private func lines(_ log: String, _ message: String) -> [JSONValue] {
+    func lines(_ log: String, _ message: String) -> [JSONValue] {
         log.split(separator: "\n").compactMap { try? JSONValue(parsing: Array($0.utf8)) }
             .filter { $0["message"]?.string == message }
     }
@@ -99,7 +99,7 @@ struct DamagedPMSTests {
         #expect(try await node.stop().isSuccess)
     }
 
-    @OnLoop private func expectUnavailable(_ answer: Answer) {
+    @OnLoop func expectUnavailable(_ answer: Answer) {
         expectProblem(answer, 503, "unavailable")
         #expect(answer["Retry-After"].flatMap { Int($0) } ?? 0 > 0)
     }
@@ -219,148 +219,17 @@ struct DamagedPMSTests {
         expectProblem(try await book("1h29"), 422, "invalid-request")
         #expect(try await book("1h").status == 201)
         _ = try await node.rows(
-            "ALTER TABLE rooms ALTER COLUMN capacity DROP NOT NULL; UPDATE rooms SET capacity = NULL WHERE hotel_id = 2")
+            """
+            ALTER TABLE rooms ALTER COLUMN capacity DROP NOT NULL;
+            UPDATE rooms SET capacity = NULL WHERE hotel_id = 2
+            """)
         try await expectUnavailable(book("1h"))
         #expect(lines(node.log, "hotel cannot be booked").count == 1)
         #expect(try await node.stop().isSuccess)
     }
 
-    struct Loss: CustomTestStringConvertible, Sendable {
-        let testDescription: String
-        let harm: String
-        let remedy: String
-        let reason: String
-        let doctor: String
-    }
-
-    static let losses = [
-        Loss(
-            testDescription: "a right that is missing", harm: "REVOKE SELECT ON rooms FROM CURRENT_USER",
-            remedy: "GRANT SELECT ON rooms TO CURRENT_USER", reason: "permission denied for table rooms (42501)",
-            doctor: "PMS table rooms: this role may not read "),
-        Loss(
-            testDescription: "a column that is missing", harm: "ALTER TABLE rooms RENAME COLUMN capacity TO beds",
-            remedy: "ALTER TABLE rooms RENAME COLUMN beds TO capacity",
-            reason: "column \"capacity\" does not exist (42703)", doctor: "PMS table rooms: no column capacity"),
-        Loss(
-            testDescription: "a right that the PMS's function asks for",
-            harm: "REVOKE SELECT ON hotel_plan_exclusions FROM CURRENT_USER",
-            remedy: "GRANT SELECT ON hotel_plan_exclusions TO CURRENT_USER",
-            reason: "permission denied for table hotel_plan_exclusions (42501)",
-            doctor: "PMS function get_available_plans_for_hotel: "),
-    ]
-
-    @Test("When no hotel can be read the bridge is not ready, and says once why", .timeLimit(.minutes(5)))
-    @OnLoop func allUnreadable() async throws {
-        let node = try Node()
-        try await node.start()
-        for loss in Self.losses {
-            let offset = node.log.utf8.count
-            _ = try await node.rows(loss.harm)
-            let bridge = try node.processID("bridge")
-            kill(bridge, SIGKILL)
-            try await wait("it says so") {
-                String(decoding: node.log.utf8.dropFirst(offset), as: UTF8.self).contains("hotels loaded")
-            }
-            try await wait("requests are answered") {
-                try await node.get("/api/booking-engine/hotels").status == 200
-            }
-            for hotel in 1...3 { try await expectUnavailable(node.get("/api/booking-engine/hotels/\(hotel)")) }
-            let readiness = try await node.socket("bridge.admin").send(.get("/readyz"))
-            expectProblem(readiness, 503, "not-ready")
-            #expect(readiness.string("detail") == "none of the hotels can be read")
-            // Each is tried again meanwhile, which changes nothing.
-            try await Loop.sleep(for: .seconds(3))
-            let log = String(decoding: node.log.utf8.dropFirst(offset), as: UTF8.self)
-            let said = lines(log, "no hotel can be read")
-            #expect(said.count == 1, "\(loss)")
-            #expect(said.first?["level"]?.string == "error")
-            #expect(said.first?["reason"]?.string == loss.reason)
-            #expect(said.first?["hotels"]?.integer == 3)
-            #expect(lines(log, "hotel cannot be read and is not sold").isEmpty)
-            #expect(lines(log, "bridge is ready").isEmpty)
-            let ill = try await node.doctor().split(separator: "\n").filter { $0.hasPrefix("WRONG") }
-            #expect(ill.count == 1 && ill[0].contains(loss.doctor), "\(ill)")
-
-            _ = try await node.rows(loss.remedy)
-            try await wait("it is ready", for: .seconds(60)) { try node.processID("bridge") != bridge }
-            try await wait("all are back", for: .seconds(60)) {
-                try await node.get("/api/booking-engine/hotels").elements("hotels").count == 3
-            }
-            #expect(try await node.socket("bridge.admin").send(.get("/readyz")).status == 200)
-        }
-        #expect(try await node.stop().isSuccess)
-    }
-
-    @Test("A hotel whose partition is locked keeps no other from being served", .timeLimit(.minutes(5)))
-    @OnLoop func locked() async throws {
-        let node = try Node()
-        try await node.start()
-        let locker = try ChildProcess(
-            "/usr/bin/env",
-            [
-                "psql", "-X", "-q", "-d", try node.variable("DATABASE_URL"), "-c",
-                "BEGIN; LOCK TABLE reservation_details_3 IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(300)",
-            ],
-            environment: ["PATH": "/usr/bin:/bin"], descriptors: [.null, .null, .null])
-        defer { locker.send(signal: SIGKILL) }
-        let holder = "FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'reservation_details_3'::REGCLASS"
-        try await wait("the lock is taken") { try await node.value("SELECT count(*) \(holder)") == "1" }
-        try await restartBridge(node)
-        try await expectUnavailable(node.get("/api/booking-engine/hotels/3"))
-        #expect(try await node.book(BookingBody(.next())).status == 201)
-        #expect(
-            lines(node.log, "hotel cannot be read and is not sold").compactMap { $0["hotel_id"]?.integer } == [3])
-        _ = try await node.rows("SELECT pg_terminate_backend(pid) \(holder)")
-        try await wait("hotel 3 is back", for: .seconds(60)) {
-            try await node.get("/api/booking-engine/hotels/3").status == 200
-        }
-        #expect(try await node.stop().isSuccess)
-    }
-
-    @Test("A function of the PMS that fails in a booking costs its hotel 503, as when it is loaded", .timeLimit(.minutes(5)))
-    @OnLoop func failingFunction() async throws {
-        let node = try Node()
-        try await node.start()
-        _ = try await node.rows("ALTER FUNCTION get_available_plans_for_hotel RENAME TO plans_of_hotel")
-        for failure in ["RAISE 'no plans for you'", "PERFORM 1 / 0", "PERFORM nothing FROM nowhere"] {
-            _ = try await node.rows(
-                """
-                CREATE OR REPLACE FUNCTION get_available_plans_for_hotel(INT) RETURNS TABLE (
-                    plans_global_id INT, plans_hotel_id INT, plan_key TEXT, name TEXT, description TEXT, plan_type TEXT,
-                    color VARCHAR(7)
-                ) LANGUAGE plpgsql AS $$
-                BEGIN
-                    IF $1 = 3 THEN \(failure); END IF;
-                    RETURN QUERY SELECT * FROM plans_of_hotel($1);
-                END $$
-                """)
-            try await expectUnavailable(node.book(BookingBody(.next(), hotel: 3, type: 31)))
-            #expect(try await node.book(BookingBody(.next())).status == 201, "\(failure)")
-        }
-        #expect(!node.log.contains("unexpected database error"))
-        #expect(node.log.contains("hotel cannot be booked"))
-        #expect(try await node.stop().isSuccess)
-    }
-
-    @Test("What cannot be read in a table of our own is not the hotel's fault", .timeLimit(.minutes(5)))
-    @OnLoop func ownTable() async throws {
-        let node = try Node()
-        try await node.start()
-        let body = BookingBody(.next())
-        #expect(try await node.book(body).status == 201)
-        _ = try await node.rows(
-            """
-            ALTER TABLE drawbridge.bookings ALTER COLUMN client DROP NOT NULL;
-            UPDATE drawbridge.bookings SET client = NULL
-            """)
-        expectProblem(try await node.book(body), 500, "internal-error")
-        #expect(!node.log.contains("hotel cannot be booked"))
-        #expect(lines(node.log, "unexpected database error").count == 1)
-        #expect(try await node.stop().isSuccess)
-    }
-
-    @Test("A price that the PMS cannot store, and a plan of unknown type or name, are not sold", .timeLimit(.minutes(5)))
+    @Test(
+        "A price that the PMS cannot store, and a plan of unknown type or name, are not sold", .timeLimit(.minutes(5)))
     @OnLoop func unsellable() async throws {
         let node = try Node()
         try await node.start()
@@ -371,7 +240,8 @@ struct DamagedPMSTests {
             UPDATE plans_hotel SET plan_type = 'per_cat' WHERE hotel_id = 2 AND id = 21;
             INSERT INTO plans_hotel (id, hotel_id, name, plan_type)
             VALUES (901, 2, NULL, 'per_room'), (902, 2, 'typeless', NULL);
-            INSERT INTO plans_rates (hotel_id, plans_hotel_id, adjustment_type, adjustment_value, condition_type, date_start)
+            INSERT INTO plans_rates (hotel_id, plans_hotel_id, adjustment_type, adjustment_value, condition_type,
+                                     date_start)
             SELECT 2, id, 'base_rate', 9000, 'no_restriction', '2020-01-01' FROM plans_hotel WHERE id IN (901, 902);
             UPDATE plans_rates SET adjustment_value = 99999999.99
             WHERE plans_global_id = 2 AND adjustment_type = 'base_rate';

@@ -66,9 +66,6 @@ final class BookingService {
         } catch let error as PostgresError where error.leavesDoubt {
             hotels.distrust(hotel.id)
             throw error
-        } catch let error as PostgresError where error.code == .decoding {
-            log(error, hotel: hotel.id)
-            throw BridgeError.unreadableHotel(retryAfter: 30)
         }
     }
 
@@ -97,7 +94,10 @@ final class BookingService {
     ) async throws -> BookingOutcome {
         let request = order.request
         let transaction = try await database.begin(deadline: try Self.timeLeft(until: deadline))
-        let before = try await read(transaction, order, try Self.timeLeft(until: deadline))
+        let before: Before
+        do { before = try await read(transaction, order, try Self.timeLeft(until: deadline)) } catch {
+            throw blame(hotel, for: error)
+        }
         if before.isUnderWay { throw BridgeError.requestUnderWay }
         if let record = before.record, let key = order.key {
             // The end is waited for, so that a further repetition does not find the key in use.
@@ -186,7 +186,7 @@ final class BookingService {
         let rooms = RhtHotel.lockRooms(hotel: hotel, types: Array(Set(request.rooms.map(\.type))))
         let taken = RhtHotel.takenNights(hotel: hotel, stay: request.stay)
         let plans = RhtHotel.offeredPlans(hotel: hotel)
-        let rates = RhtHotel.rates(hotel: hotel)
+        let rates = RhtHotel.rates(hotel: hotel, plans: request.rooms.map(\.plan))
         let client = RhtHotel.client(request.guest)
         let now = BookingStatements.now()
         guard let key = order.key else {
@@ -261,12 +261,16 @@ final class BookingService {
             ])
     }
 
-    /// The PMS's rows were in order when the hotel was loaded, and are not any more.
-    private func log(_ error: PostgresError, hotel: Int32) {
-        guard let omitted = unreadable.admit(at: Loop.monotonicNanoseconds) else { return }
-        Log.warning(
-            "hotel cannot be booked",
-            ["hotel_id": .init(hotel), "error": .init(error: error), "lines_omitted": .init(omitted)])
+    /// What to throw when a booking could not read what it needs: what the PMS has of the hotel could be read when it was
+    /// loaded, and maybe cannot any more.
+    private func blame(_ hotel: HotelEntry, for error: any Error) -> any Error {
+        guard let error = error as? PostgresError, Fault(inBooking: error, hotel: hotel.id) != nil else { return error }
+        if let omitted = unreadable.admit(at: Loop.monotonicNanoseconds) {
+            Log.warning(
+                "hotel cannot be booked",
+                ["hotel_id": .init(hotel.id), "error": .init(error: error), "lines_omitted": .init(omitted)])
+        }
+        return BridgeError.unreadableHotel(retryAfter: 30)
     }
 
     private static func total(_ quotes: [RoomQuote]) throws -> Money {

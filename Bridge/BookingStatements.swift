@@ -137,11 +137,14 @@ enum BookingStatements {
         """
     ) { row in try row.next() }
 
-    /// Ends a hold as expired or, where the front desk has confirmed it, as confirmed.
+    /// Ends a hold as expired or, where the front desk has confirmed or cancelled it, as that.
     static let endHold = Statement<Void, BookingID, String>(
         "bridge.end_hold",
         """
-        UPDATE drawbridge.bookings SET status = $2, version = version + 1, updated_at = now() WHERE booking_id = $1
+        UPDATE drawbridge.bookings
+        SET status = $2, cancelled_at = CASE $2 WHEN 'cancelled' THEN now() END, version = version + 1,
+            updated_at = now()
+        WHERE booking_id = $1
         """)
 }
 

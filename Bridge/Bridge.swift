@@ -22,7 +22,8 @@ final class Bridge {
     init(_ configuration: BridgeConfiguration, _ context: ProcessContext) throws {
         Metrics.start(process: "bridge", restarts: Lifecycle.restarts)
         let database = try Database(configuration.database)
-        let hotels = HotelDirectory(configuration.policy, RhtHotel(database))
+        let pms = RhtHotel(database, statementDeadline: configuration.policy.database.statementDeadline)
+        let hotels = HotelDirectory(configuration.policy, pms)
         let bookings = BookingService(database, hotels, configuration.policy.writer)
         self.database = database
         self.hotels = hotels
@@ -32,8 +33,7 @@ final class Bridge {
             configuration.routes, hop: try HopIdentity(keyFile: configuration.hopKeyFile),
             resources: Routes.resources(hotels, bookings, configuration.policy))
         let admin = AdminHandler(unreadiness: {
-            if !hotels.isLoaded { return "the hotels are not loaded yet" }
-            return database.isAvailable ? nil : "the database is not reachable"
+            hotels.unreadiness ?? (database.isAvailable ? nil : "the database is not reachable")
         })
         let socket = try context.socket("bridge") {
             try ListeningSocket(unixPath: "\(context.home)/run/bridge.sock")
@@ -73,6 +73,8 @@ final class Bridge {
             group.addTask { await self.hotels.keepFresh() }
             group.addTask { await self.hotels.recover() }
             group.addTask { await self.holds.run() }
+            // Meanwhile clients are told that the hotel they ask for is not available.
+            do { try await hotels.waitUntilReadable() } catch { return }
             Readiness.report(process: "bridge")
             Log.info("bridge is ready", ["hotels": .init(hotels.count)])
         }

@@ -33,7 +33,7 @@ struct BridgeConfiguration: Sendable {
         database.connections = policy.database.poolSize
         database.callDeadline = policy.database.statementDeadline
         database.statementTimeout = policy.database.statementDeadline
-        // The PMS's audit triggers read who acts from the session; see PMS facts in Documentation.
+        // The PMS's audit triggers read who acts from the session; see Documentation/PMS.md.
         database.sessionSettings["my_app.user_id"] = String(policy.writer.userID)
         // The PMS has several tables with a partition per hotel. Planned for this hotel, a statement touches one of them and
         // takes half a millisecond; a plan for any hotel names all of them, which took 0.3 s and megabytes to make, once

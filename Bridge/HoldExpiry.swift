@@ -71,17 +71,34 @@ final class HoldExpiry {
             RhtHotel.lockReservation(hold.id, hotel: hold.hotel), RhtHotel.hasReservation(hold.id, hotel: hold.hotel))
         // Ended meanwhile, or in somebody's hands at the front desk.
         guard mine == [hold.id], !statuses.isEmpty || isThere == [false] else { return transaction.rollback() }
-        if ReservationStatus(statuses.first) == .confirmed {
+        let status = ReservationStatus(statuses.first)
+        if status == .confirmed {
             // It is a hold no longer.
             _ = try await transaction.commit(BookingStatements.endHold(hold.id, "confirmed"))
             return
         }
-        try await transaction.execute(RhtHotel.cancelReservation(hold.id, hotel: hold.hotel, user: writer.userID))
-        let (released, _) = try await transaction.commit(
-            RhtHotel.cancelNights(of: hold.id, hotel: hold.hotel, user: writer.userID),
-            BookingStatements.endHold(hold.id, "expired"))
-        expired.increment()
-        for night in released { hotel?.release(night) }
+        // Read before the end: what cannot be read then has changed nothing.
+        let (_, released) = try await transaction.query(
+            RhtHotel.cancelReservation(hold.id, hotel: hold.hotel, user: writer.userID),
+            RhtHotel.cancelNights(of: hold.id, hotel: hold.hotel, user: writer.userID))
+        // As `StoredBooking.changedStatus` has it: what becomes of it does not depend on who looks first.
+        let isCancelled = status == .cancelled
+        _ = try await transaction.commit(BookingStatements.endHold(hold.id, isCancelled ? "cancelled" : "expired"))
+        free(released, hold, of: hotel)
+        // What the front desk has freed is not among the nights that we free.
+        if isCancelled { hotels.distrust(hold.hotel) } else { expired.increment() }
+    }
+
+    /// Frees the nights in the hotel's index.
+    private func free(_ released: [ReleasedNight], _ hold: ExpiredHold, of hotel: HotelEntry?) {
+        for released in released {
+            if let night = released.night {
+                hotel?.release(released.room, on: night)
+            } else {
+                // It kept its room from being sold at all, and maybe another one still does.
+                hotels.distrust(hold.hotel)
+            }
+        }
     }
 
     private func forgetOldAnswers() async {

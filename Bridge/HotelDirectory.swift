@@ -15,7 +15,7 @@ final class HotelDirectory {
     /// How long an index counts as fresh.
     static let timeToLive = Duration.seconds(15 * 60)
 
-    /// Hotels that are read in one round trip.
+    /// The most hotels that are read in one round trip.
     private static let batch = 50
 
     /// How often it looks for hotels to be tried again.
@@ -26,7 +26,10 @@ final class HotelDirectory {
     private var entries: [Int32: HotelEntry] = [:]
     private var unreadable: [Int32: UnreadableHotel] = [:]
     private var order: [Int32] = []
-    private(set) var isLoaded = false
+    private var isLoaded = false
+    /// What was said to be wrong with hotels since none of them could be read.
+    private var reasons: Set<Fault> = []
+    private let readable = Signal()
 
     /// Hotels to be read anew out of turn, the one longest in doubt first.
     private var doubtful: [Int32] = []
@@ -46,6 +49,17 @@ final class HotelDirectory {
     }
 
     var count: Int { entries.count }
+
+    /// Why nothing can be sold; nil when something can, or when the PMS has no hotel.
+    var unreadiness: String? {
+        if !isLoaded { return "the hotels are not loaded yet" }
+        return entries.isEmpty && !unreadable.isEmpty ? "none of the hotels can be read" : nil
+    }
+
+    /// Waits, once the hotels are loaded, until one of them can be read, if there is any.
+    func waitUntilReadable() async throws {
+        while unreadiness != nil { try await readable.wait() }
+    }
 
     /// All hotels in the PMS's order, but for those that cannot be read.
     var all: [HotelEntry] { order.compactMap { entries[$0] } }
@@ -91,8 +105,8 @@ final class HotelDirectory {
         var entries: [Int32: HotelEntry] = [:]
         var unreadable: [Int32: Fault] = [:]
         var faults: Set<Fault> = []
-        for start in stride(from: 0, to: ids.count, by: Self.batch) {
-            let reading = try await read(Array(ids[start..<min(start + Self.batch, ids.count)]))
+        for batch in ids.parts(ofAtMost: Self.batch) {
+            let reading = try await read(batch)
             for hotel in reading.hotels { entries[hotel.catalogue.hotel.id] = entry(hotel.catalogue, hotel.taken) }
             unreadable.merge(reading.unreadable) { $1 }
             faults.formUnion(reading.faults)
@@ -100,6 +114,9 @@ final class HotelDirectory {
         self.entries = entries
         self.unreadable = unreadable.mapValues { UnreadableHotel($0) }
         order = ids
+        reasons = []
+        if unreadable.count > 0, entries.isEmpty { reportAll(unreadable) }
+        for id in ids { report(id) }
         for fault in faults { Log.warning("not all of the PMS can be sold", fault.fields) }
     }
 
@@ -134,9 +151,11 @@ final class HotelDirectory {
         let reading = try await read([id])
         if let fault = reading.unreadable[id] {
             unreadable[id]?.failed(fault)
+            report(id)
         } else {
             unreadable[id] = nil
             for hotel in reading.hotels { entries[id] = entry(hotel.catalogue, hotel.taken) }
+            readable.fire()
             Log.info(
                 reading.hotels.isEmpty ? "unreadable hotel is gone" : "hotel can be read again",
                 ["hotel_id": .init(id)])
@@ -144,6 +163,24 @@ final class HotelDirectory {
                 Log.warning("not all of the PMS can be sold", fault.fields)
             }
         }
+    }
+
+    /// Says that nothing can be sold: something is wrong with the database or our rights in it, most likely, not with each
+    /// of the hotels.
+    private func reportAll(_ faults: [Int32: Fault]) {
+        guard let fault = order.lazy.compactMap({ faults[$0] }).first else { return }
+        reasons.insert(fault.ofAll)
+        Log.error(
+            "no hotel can be read",
+            ["hotels": .init(faults.count), "table": .init(fault.table), "reason": .init(fault.reason)])
+    }
+
+    /// Says why a hotel is not sold, unless that was said: of the hotel or, while none can be read, of another one.
+    private func report(_ id: Int32) {
+        guard let hotel = unreadable[id], !hotel.isReported else { return }
+        if entries.isEmpty, !reasons.insert(hotel.fault.ofAll).inserted { return }
+        unreadable[id]?.isReported = true
+        Log.warning("hotel cannot be read and is not sold", hotel.fault.fields)
     }
 
     // MARK: Keeping fresh
@@ -217,13 +254,14 @@ final class HotelDirectory {
 /// A hotel of which something cannot be read, and when it is tried again.
 @OnLoop
 private struct UnreadableHotel {
-    private var fault: Fault
+    private(set) var fault: Fault
+    /// Whether the log says why.
+    var isReported = false
     private var backoff = Backoff(initial: .seconds(1), maximum: .seconds(60))
     private var nextAttempt: UInt64 = 0
 
     init(_ fault: Fault) {
         self.fault = fault
-        Log.warning("hotel cannot be read and is not sold", fault.fields)
         postpone()
     }
 
@@ -236,7 +274,7 @@ private struct UnreadableHotel {
 
     /// It was tried again in vain.
     mutating func failed(_ fault: Fault) {
-        if fault != self.fault { Log.warning("hotel cannot be read and is not sold", fault.fields) }
+        if fault != self.fault { isReported = false }
         self.fault = fault
         postpone()
     }
@@ -249,6 +287,9 @@ private struct UnreadableHotel {
 }
 
 extension Fault {
+    /// The same, of no hotel in particular.
+    fileprivate var ofAll: Fault { Fault(hotel: nil, table: table, reason: reason) }
+
     /// What the log says of it: nothing that a guest may have typed.
     fileprivate var fields: KeyValuePairs<StaticString, Log.Value> {
         guard let hotel else { return ["table": .init(table), "reason": .init(reason)] }
@@ -259,4 +300,11 @@ extension Fault {
 extension [Int32] {
     /// The element at an index that starts over at the end; nil in an empty array.
     fileprivate subscript(cyclic index: Int) -> Int32? { isEmpty ? nil : self[index % count] }
+
+    /// Parts of about the same size, so that none is left alone: a hotel that takes too long is told by the others of its
+    /// part that do not.
+    fileprivate func parts(ofAtMost bound: Int) -> [[Int32]] {
+        let number = (count + bound - 1) / bound
+        return (0..<number).map { Array(self[count * $0 / number..<count * ($0 + 1) / number]) }
+    }
 }

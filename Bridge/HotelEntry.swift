@@ -64,10 +64,9 @@ final class HotelEntry {
         for room in rooms { _ = index.take(room: room, nights: nights) }
     }
 
-    /// A reservation no longer takes a night.
-    func release(_ released: ReleasedNight) {
-        let night = released.night
-        if let room = released.room {
+    /// A reservation no longer takes a night of the calendar.
+    func release(_ room: Int32?, on night: Day) {
+        if let room {
             _ = index.release(room: room, nights: night..<night.advanced(by: 1))
         } else {
             _ = index.releaseUnassigned(on: night)
@@ -77,11 +76,15 @@ final class HotelEntry {
     /// The PMS was read anew.
     func replaceIndex(_ taken: TakenNights) {
         close(taken.undatedRooms)
-        let rooms = catalogue.rooms.filter { !closedRooms.contains($0.id) }
+        // What is wrong with a closed room is a row about one of its nights. The room is there: a type's capacity and number
+        // of rooms are those of the catalogue, whatever can be sold of them.
+        let rooms = catalogue.rooms.map {
+            SellableRoom(id: $0.id, type: $0.type, capacity: $0.capacity, isClosed: closedRooms.contains($0.id))
+        }
         index = HotelIndex(
             firstNight: today, nightCount: policy.windowInDays + policy.maximumNights,
             types: catalogue.roomTypes.map(\.id),
-            rooms: rooms.map { SellableRoom(id: $0.id, type: $0.type, capacity: $0.capacity) }, taken: taken.nights)
+            rooms: rooms, taken: taken.nights)
         loadedAt = Loop.unixTime
     }
 

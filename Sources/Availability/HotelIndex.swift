@@ -67,12 +67,15 @@ public struct SellableRoom: Hashable, Sendable {
     public let type: Int32
     /// The most guests it takes.
     public let capacity: Int32
+    /// Whether it is free on no night, though it is one of the type's rooms.
+    public let isClosed: Bool
 
     /// A room for sale.
-    public init(id: Int32, type: Int32, capacity: Int32) {
+    public init(id: Int32, type: Int32, capacity: Int32, isClosed: Bool = false) {
         self.id = id
         self.type = type
         self.capacity = capacity
+        self.isClosed = isClosed
     }
 }
 
@@ -96,7 +99,8 @@ extension HotelIndex {
     /// An index of a hotel's sellable rooms, with the nights already taken.
     ///
     /// Types are kept in the order given, so that answers come in it; a type that only a room names comes after them. Of
-    /// two rooms with one id the first counts. Nights of unknown rooms (not for sale, staff rooms) are left out.
+    /// two rooms with one id the first counts. Nights of unknown rooms (not for sale, staff rooms) are left out. A closed
+    /// room counts in the capacity and the total of its type; otherwise the index does not have it.
     public init(
         firstNight: Day, nightCount: Int = HotelIndex.defaultNightCount, types typeIDs: [Int32],
         rooms: [SellableRoom], taken: some Sequence<TakenNight>
@@ -126,10 +130,11 @@ extension HotelIndex {
         }
         for id in order {
             let rooms = byType[id]!.sorted { ($1.capacity, $0.id) < ($0.capacity, $1.id) }
+            let open = rooms.filter { !$0.isClosed }
             let firstGroup = groups.count
-            for capacity in rooms.map(\.capacity).uniqued() {
+            for capacity in open.map(\.capacity).uniqued() {
                 let first = roomCount
-                for room in rooms where room.capacity == capacity {
+                for room in open where room.capacity == capacity {
                     roomNumbers[room.id] = roomCount
                     groupOfRoom.append(groups.count)
                 }

@@ -68,8 +68,8 @@ public struct ReservationNight: Hashable, Sendable {
     public let type: Int32?
     /// The number on the room's door.
     public let number: String?
-    /// How many guests sleep in it.
-    public let guests: Int32
+    /// How many guests sleep in it; nil if the PMS does not say.
+    public let guests: Int32?
     /// The price for all guests, in minor units; nil if it has none that can be read.
     public let price: Int64?
     /// Whether the front desk, or we, have cancelled the night.
@@ -77,7 +77,7 @@ public struct ReservationNight: Hashable, Sendable {
 
     /// A night of a reservation.
     public init(
-        night: Day, room: Int32?, type: Int32?, number: String?, guests: Int32, price: Int64?, isCancelled: Bool
+        night: Day, room: Int32?, type: Int32?, number: String?, guests: Int32?, price: Int64?, isCancelled: Bool
     ) {
         self.night = night
         self.room = room

@@ -101,9 +101,16 @@ public struct Pricing: Hashable, Sendable {
     /// The currency of the prices.
     public let currency: Currency
 
-    /// The pricing of a plan: the hotel plan's own rates if it has any, otherwise its global plan's.
-    public init(ownRates: [Rate], globalRates: [Rate], planType: PlanType, currency: Currency = .jpy) {
-        rates = ownRates.isEmpty ? globalRates : ownRates
+    /// The rates that count for a plan: the hotel plan's own if it has any, otherwise its global plan's, never both.
+    public static func ratesInForce<PlanRate>(own: [PlanRate], global: [PlanRate]) -> [PlanRate] {
+        own.isEmpty ? global : own
+    }
+
+    /// The pricing of a plan.
+    ///
+    /// - Parameter rates: those in force.
+    public init(rates: [Rate], planType: PlanType, currency: Currency = .jpy) {
+        self.rates = rates
         self.planType = planType
         self.currency = currency
     }

@@ -26,7 +26,10 @@ struct Up {
             let settings = try Settings()
             let cluster = settings.databaseURL == nil ? try await PrivateCluster(home, tools: tools) : nil
             let run = try cluster?.runDirectory ?? RunDirectory.prepare(home)
-            defer { run.remove(home) }
+            defer {
+                PoliciesInForce.remove(home)
+                run.remove(home)
+            }
             try await Up(options, settings, home, run, cluster, tools).run(signals)
         }
         return 0
@@ -42,7 +45,7 @@ struct Up {
         let secrets = try Secrets.prepare(home)
         try await Certificate.prepare(home, tools: tools)
         let isSelfSigned = try await Certificate.isSelfSigned(home, tools: tools)
-        let policies = try PoliciesInForce.adopt(config, home: home, run: run)
+        let policies = try PoliciesInForce.adopt(config, home: home)
         let policy = try policies.gateway()
         OpenFileDemand(policy, try policies.bridge(), workers: options.workers).allow()
         let databaseURL = settings.databaseURL ?? cluster!.url(secrets)

@@ -31,34 +31,59 @@ struct DatabaseExamination {
     }
 
     private func tables(_ database: Database) async throws -> [Finding] {
-        let present = Set(
-            try await database.run(
-                """
-                SELECT table_name || '.' || column_name FROM information_schema.columns
-                WHERE table_schema = ANY (current_schemas(FALSE))
-                """
-            ).split(separator: "\n"))
+        // Whether the role may do anything with a column, and whether it may read it.
+        let columns = try await database.run(
+            """
+            SELECT table_name || '.' || column_name,
+                   has_column_privilege(format('%I.%I', table_schema, table_name)::REGCLASS, column_name::TEXT, 'SELECT')
+            FROM information_schema.columns WHERE table_schema = ANY (current_schemas(FALSE))
+            """
+        ).split(separator: "\n").map { $0.split(separator: "|") }
+        let present = Set(columns.map { $0[0] })
+        let readable = Set(columns.filter { $0.last == "t" }.map { $0[0] })
         return Self.columns.map { table, columns in
-            let missing = columns.split(separator: " ").filter { !present.contains("\(table).\($0)") }
-            guard !missing.isEmpty else { return .well("PMS table \(table)") }
+            let columns = columns.split(separator: " ")
+            let missing = columns.filter { !present.contains("\(table).\($0)") }
+            let hidden = columns.filter { !readable.contains("\(table).\($0)") }
+            let fault: String
+            if !missing.isEmpty {
+                fault = "no column \(missing.joined(separator: ", ")) that this role can see"
+            } else if !hidden.isEmpty, !Self.unread.contains(table) {
+                fault = "this role may not read \(hidden.joined(separator: ", "))"
+            } else {
+                return .well("PMS table \(table)")
+            }
             return .wrong(
-                "PMS table \(table)", "no column \(missing.joined(separator: ", ")) that this role can see",
+                "PMS table \(table)", fault,
                 fix: "point DATABASE_URL at the PMS's database, with a role that may read it")
         }
     }
 
-    /// The PMS's own list of the plans it offers.
+    /// The PMS's own list of the plans it offers: that it is there, and that it comes to an end for every hotel.
     private func plans(_ database: Database) async throws -> Finding {
         let function = "get_available_plans_for_hotel"
         let isThere = try await database.run(
             "SELECT EXISTS (SELECT FROM pg_proc WHERE proname = '\(function)' AND pg_function_is_visible(oid)"
                 + " AND has_function_privilege(oid, 'EXECUTE'))")
-        return isThere == "t"
-            ? .well("PMS function \(function)")
-            : .wrong(
+        guard isThere == "t" else {
+            return .wrong(
                 "PMS function \(function)", "not there, or not for this role",
                 fix: "point DATABASE_URL at the PMS's database, with a role that may call it")
+        }
+        do {
+            _ = try await database.run(
+                "SET statement_timeout = '30s'; SELECT count(*) FROM hotels, \(function)(hotels.id)")
+        } catch {
+            guard let error = error as? InstallationError else { throw error }
+            return .wrong(
+                "PMS function \(function)", error.message,
+                fix: "give this role the rights that the function asks for, or mend what it stumbles over")
+        }
+        return .well("PMS function \(function)")
     }
+
+    /// Tables that the bridge only writes.
+    private static let unread: Set<String> = ["reservation_clients", "reservation_rates"]
 
     /// The columns of the PMS that the bridge names in its statements (`Sources/PMS`, `Bridge/BookingStatements.swift`).
     private static let columns: KeyValuePairs<String, String> = [

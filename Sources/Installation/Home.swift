@@ -30,6 +30,8 @@ public struct Home: Sendable, Equatable {
     public var environmentFile: String { "\(path)/demo.env" }
     /// The link to the policies that `--config` named last.
     public var policiesLink: String { "\(path)/policies" }
+    /// The copy of the policies by which the installation runs.
+    var policiesInForce: String { file("policies-in-force") }
     /// The key that signs the identity header between gateway and bridge.
     public var hopKeyFile: String { "\(path)/keys/hop.key" }
     /// The demo issuer's private key.

@@ -16,8 +16,6 @@ public struct RunDirectory: Sendable, Equatable {
     public var notifySocket: String { "\(path)/notify.sock" }
     /// A process's admin socket.
     public func adminSocket(of process: String) -> String { "\(path)/\(process).admin.sock" }
-    /// The policies that the processes read.
-    var policies: String { "\(path)/policies" }
     /// PostgreSQL's own directory, so that its user cannot touch the other sockets.
     var databaseDirectory: String { "\(path)/postgresql" }
 
@@ -62,8 +60,6 @@ public struct RunDirectory: Sendable, Equatable {
             unlink("\(databaseDirectory)/\(name)")
         }
         for name in File.names(in: path) where name.hasSuffix(".sock") { unlink("\(path)/\(name)") }
-        for name in File.names(in: policies) { unlink("\(policies)/\(name)") }
-        rmdir(policies)
         guard path != home.file("run") else { return }
         rmdir(databaseDirectory)
         if rmdir(path) == 0 { unlink(home.file("run")) }

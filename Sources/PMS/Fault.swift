@@ -1,4 +1,4 @@
-internal import Postgres
+public import Postgres
 
 /// Something in the PMS that cannot be understood. It costs a hotel, a plan or a room, never more, until it is mended.
 public struct Fault: Hashable, Sendable {
@@ -8,13 +8,33 @@ public struct Fault: Hashable, Sendable {
     public let table: String
     /// What is wrong and with what, without the value found: that may be somebody's personal data.
     public let reason: String
+
+    /// Something that cannot be understood.
+    public init(hotel: Int32?, table: String, reason: String) {
+        self.hotel = hotel
+        self.table = table
+        self.reason = reason
+    }
 }
 
 extension Fault {
+    /// The fault that keeps a hotel from being booked; nil for an error that says nothing about the hotel.
+    ///
+    /// - Parameter error: of a statement that reads what a booking needs.
+    public init?(inBooking error: PostgresError, hotel: Int32) {
+        guard error.code != .timedOut else { return nil }
+        // A right, a table or a column that is missing is missing for every hotel, unless it is the PMS's own function that
+        // misses it.
+        if case .sql(let state) = error.code, state.hasPrefix("42") {
+            guard error.statement == "rht.plans_of_hotel" else { return nil }
+        }
+        self.init(error, hotel: hotel)
+    }
+
     /// The fault that keeps a whole hotel from being read; nil for an error that says nothing about the hotel.
     init?(_ error: PostgresError, hotel: Int32) {
-        // What takes too long for one hotel alone is the database's fault.
-        guard error.concernsData, error.code != .timedOut, let statement = error.statement else { return nil }
+        // Statements on tables of our own are not the PMS's; nor is one to blame where we gave up waiting for the server.
+        guard error.concernsData, let statement = error.statement, statement.hasPrefix("rht.") else { return nil }
         self.init(
             hotel: hotel, table: statement.split(separator: ".").last.map(String.init) ?? statement,
             reason: error.message)

@@ -6,8 +6,10 @@ extension RhtHotel {
     /// The plans that a hotel offers now.
     public static func offeredPlans(hotel: Int32) -> Query<OfferedPlan> { Statements.plansOfHotel(hotel) }
 
-    /// The rates of a hotel's plans, and of all global ones, as they are now.
-    public static func rates(hotel: Int32) -> Query<PlanRate> { Statements.rates([hotel]) }
+    /// The rates of some of a hotel's plans, and of the global ones they come from, as they are now.
+    public static func rates(hotel: Int32, plans: [PlanKey]) -> Query<PlanRate> {
+        Statements.rates([hotel], plans.compactMap(\.hotelPlan), plans.compactMap(\.globalPlan))
+    }
 
     /// The plans that can be sold, by what was read of one hotel.
     public nonisolated static func plans(
@@ -24,25 +26,25 @@ public struct OfferedPlan: Sendable {
     let hotel: Int32
     let globalPlan: Int32?
     let hotelPlan: Int32?
-    let name: String
-    let type: String
+    let name: String?
+    let type: String?
 
-    /// - Throws: `PlanFault` when nobody knows how it is sold.
+    /// - Throws: `PlanFault` when nobody knows what it is called or how it is sold.
     func plan(_ rates: PlanRates, _ currency: Currency) throws(PlanFault) -> Plan {
         guard let key = PlanKey(globalPlan: globalPlan, hotelPlan: hotelPlan) else {
             throw PlanFault(reason: "a plan has no key")
         }
-        guard let type = PlanType(rawValue: type) else {
+        guard let name else { throw PlanFault(reason: "plan \(key) has no name and is not sold") }
+        guard let type = type.flatMap({ PlanType(rawValue: $0) }) else {
             throw PlanFault(reason: "plan \(key) is of an unknown type and not sold")
         }
-        let own = hotelPlan.map { rates.ofHotelPlan($0, hotel: hotel) } ?? []
-        let global = globalPlan.map { rates.ofGlobalPlan($0, hotel: hotel) } ?? []
-        let used = own.isEmpty ? global : own
+        let rates = Pricing.ratesInForce(
+            own: hotelPlan.map { rates.ofHotelPlan($0, hotel: hotel) } ?? [],
+            global: globalPlan.map { rates.ofGlobalPlan($0, hotel: hotel) } ?? [])
         return Plan(
             key: key, name: name, type: type,
-            pricing: Pricing(
-                ownRates: own.map(\.rate), globalRates: global.map(\.rate), planType: type, currency: currency),
-            taxes: used.filter { $0.rate.adjustment == .baseRate }.map { Plan.BaseTax(rate: $0.rate, tax: $0.tax) })
+            pricing: Pricing(rates: rates.map(\.rate), planType: type, currency: currency),
+            taxes: rates.filter { $0.rate.adjustment == .baseRate }.map { Plan.BaseTax(rate: $0.rate, tax: $0.tax) })
     }
 }
 
@@ -75,7 +77,9 @@ public struct PlanRate: Sendable {
         let read = Rate.Condition(type: condition.type ?? "", value: condition.value)
         let known = adjustment.flatMap { Rate.Adjustment(rawValue: $0) }
         flaw =
-            if known == nil || known == .unreadable {
+            if hotelPlan != nil && hotel == nil {
+                "hotel_id is missing"
+            } else if known == nil || known == .unreadable {
                 "adjustment_type is unknown"
             } else if amount == nil {
                 "adjustment_value is no amount"
@@ -123,8 +127,10 @@ struct PlanRates {
         }
     }
 
+    /// With those, unreadable, that do not say of which hotel's plan of this id they are: it may be this one's.
     func ofHotelPlan(_ plan: Int32, hotel: Int32) -> [PlanRate] {
-        byPlan[Key(hotel: hotel, plan: plan, isGlobal: false)] ?? []
+        (byPlan[Key(hotel: nil, plan: plan, isGlobal: false)] ?? [])
+            + (byPlan[Key(hotel: hotel, plan: plan, isGlobal: false)] ?? [])
     }
 
     /// Those of all hotels, and those that one hotel has for it besides.

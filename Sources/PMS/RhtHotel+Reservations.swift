@@ -35,7 +35,8 @@ public struct NewReservation: Sendable {
 public struct ReleasedNight: Sendable {
     /// Nil where the front desk had assigned none.
     public let room: Int32?
-    public let night: Day
+    /// Nil where its date was none of the calendar, such as `infinity`.
+    public let night: Day?
 }
 
 /// A room that is ours to give away until the transaction ends.
@@ -66,11 +67,9 @@ public struct ReservationRow: Sendable {
 
     /// The night, priced in minor units of the currency; nil in the row of a reservation without nights.
     public func night(_ currency: Currency) -> ReservationNight? {
-        guard let night = detail.night, let guests = detail.guests, let isCancelled = detail.isCancelled else {
-            return nil
-        }
+        guard let night = detail.night, let isCancelled = detail.isCancelled else { return nil }
         return ReservationNight(
-            night: night, room: detail.room, type: detail.type, number: detail.number, guests: guests,
+            night: night, room: detail.room, type: detail.type, number: detail.number, guests: detail.guests,
             price: detail.price?.minorUnits(currency), isCancelled: isCancelled)
     }
 }
@@ -120,7 +119,8 @@ public struct ReservedRoom: Sendable {
 extension RhtHotel {
     /// Lets no other booking of ours change the hotel's rooms until the transaction ends.
     ///
-    /// The PMS's own writers take no lock; what they do meanwhile shows in its change log.
+    /// The PMS's own writers do not take it: they are kept out of the rooms alone, by `lockRooms`, and what they have seen
+    /// free before, they may still book afterwards.
     public static func lock(hotel: Int32) -> Query<Void> { ReservationStatements.lock(hotel) }
 
     /// The sellable rooms of some types, locked in the order of their ids, so that the front desk puts nobody into one of
@@ -370,7 +370,7 @@ private enum ReservationStatements {
         """
         UPDATE reservation_details SET cancelled = gen_random_uuid(), billable = FALSE, updated_by = $3
         WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL
-        RETURNING room_id, date
+        RETURNING room_id, CASE WHEN date BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN date END
         """
     ) { row in ReleasedNight(room: try row.next(), night: try row.next()) }
 }

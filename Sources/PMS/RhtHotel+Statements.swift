@@ -65,8 +65,8 @@ extension RhtHotel {
 
         /// With the rates of global plans, which have no hotel. What may hold an unreadable value is read as text, so that
         /// it costs a plan and not its hotel; dates beyond the calendar mean its ends, because a rate applies to what is
-        /// between.
-        static let rates = Statement<PlanRate, [Int32]>(
+        /// between. Of the hotels' plans and the global plans named, or of all where none are.
+        static let rates = Statement<PlanRate, [Int32], [Int32]?, [Int32]?>(
             "rht.plans_rates",
             """
             SELECT hotel_id, plans_global_id, plans_hotel_id, adjustment_type::TEXT, adjustment_value::TEXT,
@@ -75,7 +75,10 @@ extension RhtHotel {
                        LEAST(GREATEST(date_start, DATE '0001-01-01'), DATE '9999-12-31') END,
                    LEAST(GREATEST(COALESCE(date_end, 'infinity'), DATE '0001-01-01'), DATE '9999-12-31'),
                    tax_type_id, tax_rate::TEXT
-            FROM plans_rates WHERE hotel_id IS NULL OR hotel_id = ANY ($1) ORDER BY id
+            FROM plans_rates
+            WHERE (hotel_id IS NULL OR hotel_id = ANY ($1))
+              AND ($2 IS NULL OR plans_hotel_id = ANY ($2) OR plans_hotel_id IS NULL AND plans_global_id = ANY ($3))
+            ORDER BY id
             """
         ) { row in
             PlanRate(

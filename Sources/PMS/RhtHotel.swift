@@ -10,9 +10,17 @@ public import Stay
 @OnLoop
 public struct RhtHotel {
     private let database: Database
+    private let readingDeadline: Duration
 
-    /// - Parameter database: the PMS's, with `my_app.user_id` set in its sessions, which the audit triggers read.
-    public init(_ database: Database) { self.database = database }
+    /// - Parameters:
+    ///   - database: the PMS's, with `my_app.user_id` set in its sessions, which the audit triggers read.
+    ///   - statementDeadline: after which the server ends a statement.
+    public init(_ database: Database, statementDeadline: Duration) {
+        self.database = database
+        // Reading hotels takes six statements. The server must be heard first: it says which of them takes too long, where
+        // we know no more than that something does.
+        readingDeadline = statementDeadline * 7
+    }
 
     /// The ids of all hotels, in the PMS's order.
     public func hotelIDs() async throws -> [Int32] { try await database.query(Statements.hotelIDs()) }
@@ -25,26 +33,40 @@ public struct RhtHotel {
     /// - Parameters:
     ///   - hotels: a batch, small enough that its rows fit in memory.
     ///   - day: from which on taken nights count.
-    /// - Throws: `PostgresError` when it is not some hotel's rows that are to blame.
+    /// - Throws: `PostgresError` when it is not some hotel that is to blame. For what takes too long a hotel is to blame if
+    ///   another one of them could be read.
     public func read(_ hotels: [Int32], from day: Day) async throws -> Reading {
         do {
             return try await readAll(hotels, day)
-        } catch let error as PostgresError where error.concernsData {
-            guard hotels.count == 1 else {
-                var reading = Reading()
-                for hotel in hotels { reading.add(try await read([hotel], from: day)) }
-                return reading
-            }
+        } catch let error as PostgresError where error.concernsData && hotels.count > 1 {
+            return try await readEach(hotels, day)
+        } catch let error as PostgresError where hotels.count == 1 && error.code != .timedOut {
             guard let fault = Fault(error, hotel: hotels[0]) else { throw error }
             return Reading(unreadable: [hotels[0]: fault])
         }
     }
 
+    /// Reads one hotel after the other, to learn which of them cannot be read.
+    private func readEach(_ hotels: [Int32], _ day: Day) async throws -> Reading {
+        var reading = Reading()
+        var late: PostgresError?
+        for hotel in hotels {
+            do { reading.add(try await readAll([hotel], day)) } catch let error as PostgresError {
+                guard let fault = Fault(error, hotel: hotel) else { throw error }
+                if error.code == .timedOut { late = error }
+                reading.unreadable[hotel] = fault
+            }
+        }
+        if let late, reading.hotels.isEmpty { throw late }
+        return reading
+    }
+
     private func readAll(_ ids: [Int32], _ day: Day) async throws -> Reading {
         let transaction = try await database.begin(.readOnly)
         let (hotels, allTypes, allRooms, rates, plans, nights) = try await transaction.commit(
-            Statements.hotels(ids), Statements.roomTypes(ids), Statements.sellableRooms(ids), Statements.rates(ids),
-            Statements.plans(ids), Statements.takenNights(ids, day))
+            Statements.hotels(ids), Statements.roomTypes(ids), Statements.sellableRooms(ids),
+            Statements.rates(ids, nil, nil), Statements.plans(ids), Statements.takenNights(ids, day),
+            deadline: readingDeadline)
         let types = Dictionary(grouping: allTypes, by: \.hotel)
         let rooms = Dictionary(grouping: allRooms, by: \.hotel)
         let offered = Dictionary(grouping: plans, by: \.hotel)

@@ -31,8 +31,8 @@ public struct BridgePolicy: Sendable, Equatable {
         /// The longest stay; at most ``longestStay``.
         public var maximumNights = 30
 
-        /// The bridge keeps as many nights in memory beyond the window, so no longer stay could be told to be free to its
-        /// end, nor booked.
+        /// The longest that `maximumNights` may be set to. The bridge keeps that many nights, `maximumNights`, in memory
+        /// beyond the window, so that a stay which begins on the window's last day is known to its end.
         public static let longestStay = 30
 
         /// The defaults.

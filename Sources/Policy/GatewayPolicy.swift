@@ -52,7 +52,7 @@ public struct GatewayPolicy: Sendable, Equatable {
         public var maximumFieldCount = 100
         /// The largest body where a route names no lower limit; larger is answered with 413.
         public var maximumBody = ByteCount.mebibytes(1)
-        /// The most connections one worker keeps open.
+        /// The most connections one worker keeps open on each listener.
         public var maximumConnections = 10_000
         /// The most requests on one connection before it is closed, so that load spreads over workers again.
         public var maximumRequestsPerConnection = 10_000

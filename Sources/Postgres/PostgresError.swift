@@ -76,13 +76,18 @@ struct ServerReport {
 
     /// The text without values that a guest may have typed.
     ///
-    /// What PL/pgSQL's RAISE says is written by somebody else and may hold anything; errors of class 22 quote the value.
+    /// What PL/pgSQL's RAISE says is written by somebody else and may hold anything. Errors of class 22 quote the value as
+    /// it is, and it may hold quotes of its own: whatever stands between the first and the last goes.
     var safeText: String {
         if routine == "exec_stmt_raise" { return "raised by a function of the database" }
-        guard state.hasPrefix("22") else { return text }
-        let parts = text.split(separator: "\"", omittingEmptySubsequences: false)
-        return parts.enumerated().map { $0.offset % 2 == 0 ? String($0.element) : "…" }.joined(separator: "\"")
+        guard state.hasPrefix("22"), let first = text.firstIndex(where: Self.isQuote),
+            let last = text.lastIndex(where: Self.isQuote)
+        else { return text }
+        return text[...first] + "…" + (first < last ? text[last...] : "")
     }
+
+    /// The server's messages are in the language that it, or the role, is set to.
+    private static func isQuote(_ character: Character) -> Bool { "\"„“”«»".contains(character) }
 
     var error: PostgresError { PostgresError(code, "\(safeText) (\(state.isEmpty ? "no SQLSTATE" : state))") }
 

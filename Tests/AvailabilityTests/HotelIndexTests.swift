@@ -56,6 +56,25 @@ struct HotelIndexTests {
         #expect(index.availability(ofType: 1, stay: stay(0, nights: 1), guests: 5) == 0)
     }
 
+    @Test("A closed room counts as one of its type's, and is free on no night")
+    func closed() {
+        var index = index(rooms: [
+            SellableRoom(id: 1, type: 1, capacity: 2), SellableRoom(id: 2, type: 1, capacity: 4, isClosed: true),
+        ])
+        var answer = AvailabilityAnswer()
+        for offset in [70, 120] {
+            #expect(index.query(stay(offset, nights: 2), into: &answer))
+            #expect(answer.types == [TypeAvailability(type: 1, capacity: 4, total: 2, available: 1)])
+            #expect(Array(answer.nights(ofTypeAt: 0)) == [1, 1])
+            #expect(index.query(stay(offset, nights: 2), guests: 3, into: &answer))
+            #expect(answer.types.map(\.available) == [0])
+            #expect(Array(answer.nights(ofTypeAt: 0)) == [0, 0])
+            #expect(index.release(room: 2, nights: nights(offset..<offset + 2)) == .unknownRoom)
+            // Nights that come into the window later are no different.
+            index.advance(to: first.advanced(by: 65))
+        }
+    }
+
     @Test("A hotel without rooms and a type without rooms have nothing free")
     func empty() {
         var answer = AvailabilityAnswer()

@@ -12,7 +12,7 @@ struct BookedRoomTests {
     }
 
     private func night(
-        _ offset: Int, _ room: Int32?, type: Int32 = 1, guests: Int32 = 2, price: Int64? = 100,
+        _ offset: Int, _ room: Int32?, type: Int32 = 1, guests: Int32? = 2, price: Int64? = 100,
         isCancelled: Bool = false
     ) -> ReservationNight {
         ReservationNight(
@@ -34,6 +34,12 @@ struct BookedRoomTests {
     func unmoved() {
         let nights = [night(0, 102), night(0, 101, price: 90), night(1, 101, price: 80), night(1, 102)]
         #expect(rooms([sold(101), sold(102)], nights) == ["101 0:90 1:80", "102 0:100 1:100"])
+    }
+
+    @Test("A night for which nobody knows how many guests is shown where it was sold")
+    func withoutGuests() {
+        let nights = [night(0, 101), night(0, 102, price: 90), night(1, 101), night(1, 102, guests: nil, price: 80)]
+        #expect(rooms([sold(102), sold(101)], nights) == ["102 0:90 1:80", "101 0:100 1:100"])
     }
 
     @Test("A room that was moved keeps its nights and shows the number it has now")

@@ -16,7 +16,7 @@ struct PricingTests {
     }
 
     private func price(_ rates: [Rate], on night: String = "2027-01-10") -> NightPrice {
-        Pricing(ownRates: rates, globalRates: [], planType: .perRoom).price(of: day(night))
+        Pricing(rates: rates, planType: .perRoom).price(of: day(night))
     }
 
     struct Example: CustomTestStringConvertible, Sendable {
@@ -94,11 +94,14 @@ struct PricingTests {
         let global = [rate(.baseRate, "9800"), rate(.flatFee, "300")]
         let own = [rate(.baseRate, "8000")]
         let night = day("2027-01-10")
-        #expect(Pricing(ownRates: own, globalRates: global, planType: .perRoom).price(of: night) == .amount(8000))
-        #expect(Pricing(ownRates: [], globalRates: global, planType: .perRoom).price(of: night) == .amount(10_100))
+        func price(own: [Rate], global: [Rate]) -> NightPrice {
+            Pricing(rates: Pricing.ratesInForce(own: own, global: global), planType: .perRoom).price(of: night)
+        }
+        #expect(price(own: own, global: global) == .amount(8000))
+        #expect(price(own: [], global: global) == .amount(10_100))
         let expired = [rate(.baseRate, "8000", to: "2026-12-31")]
-        #expect(Pricing(ownRates: expired, globalRates: global, planType: .perRoom).price(of: night) == .noBaseRate)
-        #expect(Pricing(ownRates: [], globalRates: [], planType: .perRoom).price(of: night) == .noBaseRate)
+        #expect(price(own: expired, global: global) == .noBaseRate)
+        #expect(price(own: [], global: []) == .noBaseRate)
     }
 
     @Test(
@@ -152,7 +155,7 @@ struct PricingTests {
         let stay = try #require(Stay(arrival: day("2027-01-10"), departure: day("2027-01-14")))
         let rates = [rate(.baseRate, "9800"), rate(.unreadable, "0", from: "2027-01-13")]
         #expect(
-            Pricing(ownRates: rates, globalRates: [], planType: .perRoom).quote(stay, guests: 1)
+            Pricing(rates: rates, planType: .perRoom).quote(stay, guests: 1)
                 == .failure(NoPrice(night: day("2027-01-13"), reason: .unreadableRate)))
     }
 
@@ -165,7 +168,7 @@ struct PricingTests {
     @Test("A plan per person is stored per person and charged for every guest")
     func perPerson() throws {
         let rates = [rate(.baseRate, "7250"), rate(.percentage, "10", .weekdays([.sunday]))]
-        let pricing = Pricing(ownRates: rates, globalRates: [], planType: .perPerson)
+        let pricing = Pricing(rates: rates, planType: .perPerson)
         let stay = try #require(Stay(arrival: day("2027-01-10"), departure: day("2027-01-12")))
         let quote = try pricing.quote(stay, guests: 3).get()
         #expect(quote.nights.map(\.storedPrice) == [7900, 7200])
@@ -175,7 +178,7 @@ struct PricingTests {
 
     @Test("A plan per room costs the same for any number of guests")
     func perRoom() throws {
-        let pricing = Pricing(ownRates: [rate(.baseRate, "9800")], globalRates: [], planType: .perRoom)
+        let pricing = Pricing(rates: [rate(.baseRate, "9800")], planType: .perRoom)
         let stay = try #require(Stay(arrival: day("2027-01-10"), departure: day("2027-01-13")))
         #expect(try pricing.quote(stay, guests: 4).get().total.minorUnits == 29_400)
     }
@@ -183,15 +186,14 @@ struct PricingTests {
     @Test("A stay with one night without a price has none, and the night is named")
     func noPrice() throws {
         let rates = [rate(.baseRate, "9800", to: "2027-01-11")]
-        let pricing = Pricing(ownRates: rates, globalRates: [], planType: .perRoom)
+        let pricing = Pricing(rates: rates, planType: .perRoom)
         let stay = try #require(Stay(arrival: day("2027-01-10"), departure: day("2027-01-14")))
         #expect(pricing.quote(stay, guests: 1) == .failure(NoPrice(night: day("2027-01-12"), reason: .noBaseRate)))
     }
 
     @Test("A currency with cents is priced in whole units and answered in cents")
     func cents() throws {
-        let pricing = Pricing(
-            ownRates: [rate(.baseRate, "250")], globalRates: [], planType: .perRoom, currency: .eur)
+        let pricing = Pricing(rates: [rate(.baseRate, "250")], planType: .perRoom, currency: .eur)
         let stay = try #require(Stay(arrival: day("2027-01-10"), departure: day("2027-01-11")))
         #expect(try pricing.quote(stay, guests: 1).get().total == Money(minorUnits: 20_000, currency: .eur))
     }

@@ -128,6 +128,29 @@ struct MainJobTests {
         #expect(try await node.get("/api/booking-engine/bookings/\(id)").content == booked.content)
     }
 
+    @Test("Rooms of one booking under different plans cost what each costs alone", .timeLimit(.minutes(3)))
+    @OnLoop func plans() async throws {
+        let node = try await Node.shared()
+        let stay = TestStay.next(1)
+        let plans = ["1h", "2h", "3h", "1h22", "h21"]
+        var prices: [Int] = []
+        for plan in plans {
+            var body = BookingBody(stay)
+            body.rooms[0].plan = plan
+            prices.append(try #require(try await node.book(body).integer("rooms.0.nights.0.price")))
+        }
+        // The demo's own reckoning of the PMS's formula; 1h22 has no rates of its own.
+        for (plan, position) in [(1, 0), (2, 1), (3, 2), (1, 3)] {
+            let price = try await node.value(
+                "SELECT price::INT FROM demo_prices('\(stay.arrival)', '\(stay.arrival)') WHERE plan_id = \(plan)")
+            #expect(prices[position] == Int(price), "\(plans[position])")
+        }
+        var body = BookingBody(stay)
+        body.rooms = plans.map { BookingBody.Room(type: 21, plan: $0) }
+        let booked = try await node.book(body)
+        #expect(plans.indices.map { booked.integer("rooms.\($0).nights.0.price") } == prices)
+    }
+
     @Test("The same guest is the same client of the PMS", .timeLimit(.minutes(3)))
     @OnLoop func sameGuest() async throws {
         let node = try await Node.shared()

@@ -190,4 +190,58 @@ struct RepetitionTests {
         #expect(again.status == 409)
         #expect(again.string("booking_status") == "expired")
     }
+
+    @Test("A hold that has a night on no date of the calendar ends like any other, and its rooms are free again")
+    @OnLoop func undatedHold() async throws {
+        let node = try Node()
+        try await node.start()
+        let stay = TestStay.next(2)
+        var body = BookingBody(stay)
+        body.more = #","hold_minutes":1"#
+        let id = try #require(try await node.book(body).string("booking_id"))
+        _ = try await node.rows(
+            """
+            INSERT INTO reservation_details (hotel_id, reservation_id, date, room_id, number_of_people, updated_by)
+            SELECT hotel_id, reservation_id, 'infinity', room_id, 1, 1 FROM reservation_details
+            WHERE hotel_id = 2 AND reservation_id = '\(id)' LIMIT 1;
+            UPDATE drawbridge.bookings SET hold_expires_at = now() - INTERVAL '1 s' WHERE booking_id = '\(id)'
+            """)
+        try await wait("the room is free again") { try await node.available(2, 21, stay) == 11 }
+        #expect(try await node.get("/api/booking-engine/bookings/\(id)").string("status") == "expired")
+        let metrics = try await node.admin.send(.get("/metrics")).text
+        #expect(metrics.contains("drawbridge_bridge_holds_expired_total{process=\"bridge\"} 1\n"))
+        #expect(!node.log.contains("hold not ended"))
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test(
+        "A hold that the front desk has cancelled or deleted is cancelled, whether it is read or its time runs out",
+        arguments: [
+            "UPDATE reservations SET status = 'cancelled' WHERE hotel_id = 2 AND id =",
+            "DELETE FROM reservations WHERE hotel_id = 2 AND id =",
+        ], [true, false])
+    @OnLoop func cancelledHold(change: String, isRead: Bool) async throws {
+        let node = try await Node.shared()
+        let stay = TestStay.next(1)
+        var body = BookingBody(stay)
+        body.more = #","hold_minutes":1"#
+        let id = try #require(try await node.book(body).string("booking_id"))
+        let end = "UPDATE drawbridge.bookings SET hold_expires_at = now() - INTERVAL '1 s' WHERE booking_id = '\(id)'"
+        _ = try await node.rows(
+            """
+            UPDATE reservation_details SET cancelled = gen_random_uuid() WHERE hotel_id = 2 AND reservation_id = '\(id)';
+            \(change) '\(id)';
+            \(isRead ? "" : end)
+            """)
+        if !isRead {
+            try await wait("it has ended") {
+                try await node.value("SELECT status FROM drawbridge.bookings WHERE booking_id = '\(id)'") != "hold"
+            }
+        }
+        let read = try await node.get("/api/booking-engine/bookings/\(id)")
+        #expect(read.string("status") == "cancelled")
+        #expect(read.string("cancelled_at") == read.string("updated_at"))
+        #expect(read.integer("version") == 2)
+        try await wait("the room is free") { try await node.available(2, 21, stay) == 11 }
+    }
 }

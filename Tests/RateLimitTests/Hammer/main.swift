@@ -1,0 +1,34 @@
+// Asks one shared table as fast as it can, and writes one byte for each request let through:
+// ratelimit-hammer TABLE CAPACITY KEYS BURST INTERVAL-NANOSECONDS MILLISECONDS
+
+import Glibc
+import RateLimit
+
+let arguments = CommandLine.arguments.dropFirst(2).compactMap(Int.init)
+let (capacity, keys, burst, interval, milliseconds) =
+    (arguments[0], arguments[1], arguments[2], arguments[3], arguments[4])
+let table = try SharedTable(path: CommandLine.arguments[1], capacity: capacity)
+let quota = Quota(burst: burst, requests: 1, per: .nanoseconds(interval))!
+let limit = LimitClass(name: "hammer", quota: quota, partition: .principal)!
+let charges = (0..<keys).map { limit.charge(for: Subject(principal: String($0)))! }
+
+let clock = ContinuousClock()
+let end = clock.now + .milliseconds(milliseconds)
+var checks = 0
+var fastest = Duration.seconds(1)
+var random = SystemRandomNumberGenerator()
+while clock.now < end {
+    let begin = clock.now
+    for _ in 0..<1000 {
+        let key = Int.random(in: 0..<keys, using: &random)
+        if table.check([charges[key]]).isAllowed {
+            var byte = UInt8(key)
+            write(1, &byte, 1)
+        }
+    }
+    checks += 1000
+    fastest = min(fastest, (clock.now - begin) / 1000)
+}
+let report = Array("\(checks) checks, fastest \(fastest) each, \(table.evictions) evictions\n".utf8)
+write(2, report, report.count)
+exit(table.evictions > 0 ? 3 : 0)

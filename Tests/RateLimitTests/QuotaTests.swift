@@ -99,8 +99,9 @@ import Testing
             ("::ffff:192.0.2.1", "192.0.2.1", true), ("192.0.2.1", "192.0.2.2", false), ("::", "0.0.0.0", false),
             ("fe80::1%eth0", "fe80::2", true),
         ])
-    func addresses(one: String, other: String, areSame: Bool) throws {
-        #expect((try #require(AddressBlock(one)) == AddressBlock(other)) == areSame)
+    func addresses(one: String, other: String, areSame: Bool) {
+        let (one, other) = (AddressBlock(one), AddressBlock(other))
+        #expect(one != nil && other != nil && (one == other) == areSame)
     }
 
     @Test("What is no address is none", arguments: ["", "localhost", "192.0.2", "1.2.3.4.5", "::g", "[::1]"])

@@ -1,5 +1,5 @@
 // Asks one shared table as fast as it can, and writes one byte for each request let through:
-// ratelimit-hammer TABLE CAPACITY KEYS BURST INTERVAL-NANOSECONDS MILLISECONDS
+// ratelimit-hammer TABLE CAPACITY KEYS BURST INTERVAL-NANOSECONDS MILLISECONDS [BURST-OF-ALL]
 
 import Glibc
 import RateLimit
@@ -10,7 +10,13 @@ let (capacity, keys, burst, interval, milliseconds) =
 let table = try SharedTable(path: CommandLine.arguments[1], capacity: capacity)
 let quota = Quota(burst: burst, requests: 1, per: .nanoseconds(interval))!
 let limit = LimitClass(name: "hammer", quota: quota, partition: .principal)!
-let charges = (0..<keys).map { limit.charge(for: Subject(principal: String($0)))! }
+let all = arguments.dropFirst(5).first.map { burst in
+    let quota = Quota(burst: burst, requests: 1, per: .nanoseconds(interval))!
+    return LimitClass(name: "all", quota: quota, partition: [])!.charge(for: Subject())!
+}
+let charges = (0..<keys).map { key in
+    [limit.charge(for: Subject(principal: String(key)))!] + (all.map { [$0] } ?? [])
+}
 
 let clock = ContinuousClock()
 let end = clock.now + .milliseconds(milliseconds)
@@ -21,7 +27,7 @@ while clock.now < end {
     let begin = clock.now
     for _ in 0..<1000 {
         let key = Int.random(in: 0..<keys, using: &random)
-        if table.check([charges[key]]).isAllowed {
+        if table.check(charges[key]).isAllowed {
             var byte = UInt8(key)
             write(1, &byte, 1)
         }

@@ -50,8 +50,11 @@ let package = Package(
         system("CLibPQ", "libpq", "libpq-dev"),
         system("CLibJWT", "libjwt", "libjwt-dev"),
         system("CLibYAML", "yaml-0.1", "libyaml-dev"),
-        // What Swift cannot see of Linux itself.
+        // Without pkg-config, whose flags for it (-D_FILE_OFFSET_BITS=64) the package manager warns about; it needs none.
+        .systemLibrary(name: "CHiredis", path: "Sources/System/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        // What Swift cannot see of Linux and of the processor.
         .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
+        .systemLibrary(name: "CAtomicCell", path: "Sources/System/CAtomicCell"),
 
         // The ground both processes stand on.
         module("Loop", "CLibUV"),
@@ -68,6 +71,7 @@ let package = Package(
         module("Ledger", "Cryptography", "JSONText"),
         module("Policy", "CLibYAML", "HTTP", "Authentication"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
+        module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
 
         // The hotel's domain.
         module("Stay"),
@@ -116,6 +120,9 @@ let package = Package(
         tests("AuthenticationTests", "Authentication", "Cryptography"),
         tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Booking", "Stay"),
         tests("PostgresTests", "Postgres", "Loop", "Installation"),
+        tests("RateLimitTests", exclude: ["Hammer"], "RateLimit", "Loop", "ratelimit-hammer"),
+        // What the tests above start several times, to share one table between real processes.
+        process("ratelimit-hammer", "Tests/RateLimitTests/Hammer", "RateLimit"),
         tests("StayTests", "Stay"),
         tests("AvailabilityTests", "Availability", "Stay"),
         tests("BookingTests", "Booking", "JSONText", "Stay"),

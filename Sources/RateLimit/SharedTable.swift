@@ -1,0 +1,188 @@
+internal import CAtomicCell
+internal import Loop
+
+/// The limits of one node: a table in memory that all its processes map.
+///
+/// A cell is a key's hash and the instant of its quota, always changed as one. There are no locks and no steps that a
+/// killed process could leave half done: at worst one request is counted that was not let through, and given back as
+/// time passes. A cell whose instant has passed says nothing any more, and whoever needs it may take it.
+///
+/// A request under several limits looks at all of them first, then charges one after the other; when one has become
+/// exceeded in between, what was charged is taken back. Only in that moment can another request see less than is left.
+public final class SharedTable: @unchecked Sendable {
+    // Sendable, because what is not constant is changed by atomic operations only.
+
+    /// Cells in which a key is looked for: two cache lines.
+    static let probeCount = 8
+    private static let lineCells = 4
+
+    private let file: TableFile
+    private let cells: UnsafeMutablePointer<atomic_cell>
+    private let lineMask: Int
+    private let hash: SipHash
+    private let clock: @Sendable () -> UInt64
+    private let evicted: UnsafeMutablePointer<UInt64>
+
+    /// Opens the table at `path`, made if need be; what stands there and is no such table is replaced.
+    ///
+    /// - Parameters:
+    ///   - capacity: cells, rounded up to a power of two between 8 and 2^26. Each is 16 bytes and holds one key of one
+    ///     class while its quota is not whole. Processes that share a table must agree on it.
+    ///   - clock: nanoseconds of a clock that never goes back and that all processes share; by default the machine's.
+    public init(
+        path: String, capacity: Int, clock: (@Sendable () -> UInt64)? = nil
+    ) throws(RateLimitError) {
+        var count = Self.probeCount
+        while count < min(capacity, 1 << 26) { count *= 2 }
+        file = try TableFile.open(path, cellCount: count)
+        cells = (file.base + TableFile.headSize).bindMemory(to: atomic_cell.self, capacity: count)
+        lineMask = count / Self.lineCells - 1
+        hash = SipHash(key: file.hashKey)
+        self.clock = clock ?? { Loop.monotonicNanoseconds }
+        evicted = .allocate(capacity: 1)
+        evicted.initialize(to: 0)
+    }
+
+    deinit {
+        file.unmap()
+        evicted.deallocate()
+    }
+
+    /// Cells of other keys that this process took before their time, because a line was full. Each forgets what one key
+    /// has used; more than a few mean that the table is too small. To be read on the thread that checks.
+    public var evictions: UInt64 { evicted.pointee }
+
+    /// Decides on one request, and charges it to all limits or to none.
+    public func check(_ charges: [Charge]) -> Verdict {
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: charges.count) { keys in
+            for (index, charge) in charges.enumerated() {
+                // Zero is the key of empty cells.
+                keys.initializeElement(at: index, to: max(1, hash(charge.key)))
+            }
+            return check(charges, UnsafeBufferPointer(keys))
+        }
+    }
+
+    private func check(_ charges: [Charge], _ keys: UnsafeBufferPointer<UInt64>) -> Verdict {
+        let begin = clock()
+        var backlogs: [UInt64] = []
+        backlogs.reserveCapacity(charges.count)
+        var isAllowed = true
+        for (charge, key) in zip(charges, keys) {
+            let decision = look(key, charge.limitClass.quota, at: begin)
+            isAllowed = isAllowed && decision.isAllowed
+            backlogs.append(decision.backlog)
+        }
+        guard isAllowed else { return .make(charges, backlogs: backlogs) }
+        for index in charges.indices {
+            let decision = take(keys[index], charges[index].limitClass.quota, at: begin)
+            backlogs[index] = decision.backlog
+            guard decision.isAllowed else {
+                for earlier in 0..<index { takeBack(keys[earlier], charges[earlier].limitClass.quota, begin: begin) }
+                break
+            }
+        }
+        return .make(charges, backlogs: backlogs)
+    }
+
+    // MARK: One limit
+
+    /// What is said of a request, without charging it.
+    private func look(_ key: UInt64, _ quota: Quota, at now: UInt64) -> Quota.Decision {
+        while true {
+            guard let (cell, instant) = find(key, at: now) else { return quota.decide(0, at: now) }
+            let decision = quota.decide(instant, at: now)
+            // A yes is checked again when it is charged. For a no, the cell is compared as a whole: its two words may
+            // have been read from different owners. A damaged instant is put right by the way.
+            if decision.isAllowed || atomic_cell_exchange(cell, key, instant, key, decision.next) { return decision }
+        }
+    }
+
+    /// Charges a request, if the limit allows it.
+    private func take(_ key: UInt64, _ quota: Quota, at now: UInt64) -> Quota.Decision {
+        while true {
+            let cell: UnsafeMutablePointer<atomic_cell>
+            let instant: UInt64
+            if let found = find(key, at: now) {
+                (cell, instant) = found
+            } else if let new = claim(key, at: now) {
+                (cell, instant) = (new, 1)
+            } else {
+                continue
+            }
+            // The first charge since the quota was whole: see to it that no other cell is charged for the same key.
+            if instant <= now, !removeOthers(key, than: cell, at: now) { continue }
+            let decision = quota.decide(instant, at: now)
+            if atomic_cell_exchange(cell, key, instant, key, decision.next) { return decision }
+        }
+    }
+
+    private func takeBack(_ key: UInt64, _ quota: Quota, begin: UInt64) {
+        while let (cell, instant) = find(key, at: begin) {
+            // After the look at the cell: all charges that it contains were made before.
+            let rest = quota.takeBack(instant, begin: begin, at: clock())
+            if rest == instant || atomic_cell_exchange(cell, key, instant, key, rest) { return }
+        }
+    }
+
+    // MARK: Cells
+
+    /// The cell at which a key's probing begins, and those after it.
+    @inline(__always)
+    private func cell(_ key: UInt64, _ step: Int) -> UnsafeMutablePointer<atomic_cell> {
+        let home = Int(truncatingIfNeeded: key) & lineMask
+        let line = step < Self.lineCells ? home : (home + 1) & lineMask
+        return cells + line * Self.lineCells + step % Self.lineCells
+    }
+
+    /// The key's cell and its instant: the one that is charged, or else the first that is not.
+    private func find(_ key: UInt64, at now: UInt64) -> (UnsafeMutablePointer<atomic_cell>, UInt64)? {
+        var idle: (UnsafeMutablePointer<atomic_cell>, UInt64)?
+        for step in 0..<Self.probeCount {
+            let cell = cell(key, step)
+            guard atomic_cell_key(cell) == key else { continue }
+            let instant = atomic_cell_instant(cell)
+            if instant > now { return (cell, instant) }
+            if idle == nil { idle = (cell, instant) }
+        }
+        return idle
+    }
+
+    /// Gives the key a cell that nothing is charged to yet; nil if somebody else was faster.
+    ///
+    /// Without a free one it takes that which would be free first, so those who have used the most are kept.
+    private func claim(_ key: UInt64, at now: UInt64) -> UnsafeMutablePointer<atomic_cell>? {
+        var best = (cell: cell(key, 0), key: UInt64(0), instant: UInt64.max)
+        for step in 0..<Self.probeCount {
+            let cell = cell(key, step)
+            let owner = atomic_cell_key(cell)
+            var instant = atomic_cell_instant(cell)
+            let read = instant
+            // No quota reaches that far: damage.
+            if Quota.isDamaged(instant, at: now) { instant = 0 }
+            if instant <= now {
+                return atomic_cell_exchange(cell, owner, read, key, 1) ? cell : nil
+            }
+            if instant < best.instant { best = (cell, owner, instant) }
+        }
+        guard atomic_cell_exchange(best.cell, best.key, best.instant, key, 1) else { return nil }
+        evicted.pointee &+= 1
+        return best.cell
+    }
+
+    /// Removes the key's other cells before the first charge to `own`; false if one of them is charged, and then the one
+    /// to use.
+    ///
+    /// Two processes may have claimed a cell each. Whoever charges first to one has, after that cell got its key, looked at
+    /// all others and removed them by an exchange, which either makes the charge that the other prepared fail, or fails
+    /// itself. So never are two cells of one key charged.
+    private func removeOthers(_ key: UInt64, than own: UnsafeMutablePointer<atomic_cell>, at now: UInt64) -> Bool {
+        for step in 0..<Self.probeCount {
+            let other = cell(key, step)
+            guard other != own, atomic_cell_key(other) == key else { continue }
+            let instant = atomic_cell_instant(other)
+            guard instant <= now, atomic_cell_exchange(other, key, instant, 0, 0) else { return false }
+        }
+        return true
+    }
+}

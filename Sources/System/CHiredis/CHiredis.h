@@ -1,0 +1,4 @@
+#include <sys/time.h>
+
+#include <hiredis/async.h>
+#include <hiredis/hiredis.h>

@@ -1,0 +1,48 @@
+import FoundationEssentials
+import Glibc
+import Synchronization
+
+@testable import RateLimit
+
+/// A clock that stands still until it is moved.
+final class ManualClock: Sendable {
+    private let instant = Atomic<UInt64>(1_000_000_000_000)
+    var now: UInt64 { instant.load(ordering: .relaxed) }
+    func advance(_ nanoseconds: UInt64) { instant.add(nanoseconds, ordering: .relaxed) }
+}
+
+/// A directory that is removed with the object.
+final class TemporaryDirectory: Sendable {
+    let path: String
+
+    init() {
+        var template = Array("/tmp/dbrl-XXXXXX\0".utf8CString)
+        path = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// SplitMix64, so that a failure can be repeated.
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+func limit(
+    _ name: String = "limit", burst: Int = 3, requests: Int = 1, per period: Duration = .seconds(10),
+    by partition: Partition = .principal
+) -> LimitClass {
+    LimitClass(name: name, quota: Quota(burst: burst, requests: requests, per: period)!, partition: partition)!
+}
+
+extension LimitClass {
+    func charge(_ principal: String) -> Charge { charge(for: Subject(principal: principal, hotel: "1", route: "r"))! }
+}

@@ -104,7 +104,8 @@ let package = Package(
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
         // Tests, module by module, and what several share.
-        .target(name: "TestSupport", dependencies: ["HTTP", "Loop"], path: "Tests/TestSupport", swiftSettings: settings),
+        .target(
+            name: "TestSupport", dependencies: ["HTTP", "Loop"], path: "Tests/TestSupport", swiftSettings: settings),
         tests("LoopTests", "Loop"),
         tests("HTTPTests", "HTTP"),
         tests("TLSTests", "TLS", "Loop"),

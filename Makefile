@@ -20,16 +20,16 @@ build: packages
 
 # FILTER=LoopTests runs some of them. One after the other: many keep times of milliseconds on a loop they all share.
 test: packages
-	$(SWIFT) test --no-parallel $(if $(FILTER),--filter $(FILTER))
+	$(SWIFT) test --no-parallel $(if $(FILTER),--filter '$(FILTER)')
 
 # Each sanitizer has a build of its own, so that the plain one stays as it is.
 test-thread: packages
-	$(SWIFT) test --no-parallel --sanitize thread --scratch-path .build-thread $(if $(FILTER),--filter $(FILTER))
+	$(SWIFT) test --no-parallel --sanitize thread --scratch-path .build-thread $(if $(FILTER),--filter '$(FILTER)')
 
 # Without the search for leaks: tasks that wait when the process ends hold what they use by pointers it cannot follow.
 # Growth is what `make bench` measures.
 test-address: packages
-	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --no-parallel --sanitize address --scratch-path .build-address $(if $(FILTER),--filter $(FILTER))
+	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --no-parallel --sanitize address --scratch-path .build-address $(if $(FILTER),--filter '$(FILTER)')
 
 # FUZZ_SECONDS for each target.
 FUZZ_SECONDS ?= 60

@@ -22,6 +22,8 @@ public final class SharedTable: @unchecked Sendable {
     private let hash: SipHash
     private let clock: @Sendable () -> UInt64
     private let evicted: UnsafeMutablePointer<UInt64>
+    /// Tells this process's claims from others' of the same instant.
+    private let salt = UInt64.random(in: .min ... .max)
 
     /// Opens the table at `path`, made if need be; what stands there and is no such table is replaced.
     ///
@@ -106,7 +108,7 @@ public final class SharedTable: @unchecked Sendable {
             if let found = find(key, at: now) {
                 (cell, instant) = found
             } else if let new = claim(key, at: now) {
-                (cell, instant) = (new, 1)
+                (cell, instant) = new
             } else {
                 continue
             }
@@ -148,10 +150,11 @@ public final class SharedTable: @unchecked Sendable {
         return idle
     }
 
-    /// Gives the key a cell that nothing is charged to yet; nil if somebody else was faster.
+    /// Gives the key a cell that nothing is charged to yet, and the instant that says so; nil if somebody else was faster.
     ///
     /// Without a free one it takes that which would be free first, so those who have used the most are kept.
-    private func claim(_ key: UInt64, at now: UInt64) -> UnsafeMutablePointer<atomic_cell>? {
+    private func claim(_ key: UInt64, at now: UInt64) -> (UnsafeMutablePointer<atomic_cell>, UInt64)? {
+        let claimed = passedInstant(at: now)
         var best = (cell: cell(key, 0), key: UInt64(0), instant: UInt64.max)
         for step in 0..<Self.probeCount {
             let cell = cell(key, step)
@@ -161,13 +164,25 @@ public final class SharedTable: @unchecked Sendable {
             // No quota reaches that far: damage.
             if Quota.isDamaged(instant, at: now) { instant = 0 }
             if instant <= now {
-                return atomic_cell_exchange(cell, owner, read, key, 1) ? cell : nil
+                return atomic_cell_exchange(cell, owner, read, key, claimed) ? (cell, claimed) : nil
             }
             if instant < best.instant { best = (cell, owner, instant) }
         }
-        guard atomic_cell_exchange(best.cell, best.key, best.instant, key, 1) else { return nil }
+        guard atomic_cell_exchange(best.cell, best.key, best.instant, key, claimed) else { return nil }
         evicted.pointee &+= 1
-        return best.cell
+        return (best.cell, claimed)
+    }
+
+    /// An instant that has passed for everybody, and that no other claim has.
+    ///
+    /// Were it the same for all, a cell that was removed and claimed again would look as before: a charge prepared before
+    /// the removal would succeed beside one to the cell that had taken its place.
+    private func passedInstant(at now: UInt64) -> UInt64 {
+        // The mixing step of SplitMix64 (Steele, Lea, Flood 2014).
+        var mixed = clock() &+ salt
+        mixed = (mixed ^ mixed &>> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed &>> 27) &* 0x94D0_49BB_1331_11EB
+        return 1 + (mixed ^ mixed &>> 31) % max(1, now / 2)
     }
 
     /// Removes the key's other cells before the first charge to `own`; false if one of them is charged, and then the one
@@ -175,7 +190,7 @@ public final class SharedTable: @unchecked Sendable {
     ///
     /// Two processes may have claimed a cell each. Whoever charges first to one has, after that cell got its key, looked at
     /// all others and removed them by an exchange, which either makes the charge that the other prepared fail, or fails
-    /// itself. So never are two cells of one key charged.
+    /// itself; a cell that is claimed again is another one by its instant. So never are two cells of one key charged.
     private func removeOthers(_ key: UInt64, than own: UnsafeMutablePointer<atomic_cell>, at now: UInt64) -> Bool {
         for step in 0..<Self.probeCount {
             let other = cell(key, step)

@@ -53,11 +53,12 @@ let package = Package(
         // Without pkg-config, whose flags for it (-D_FILE_OFFSET_BITS=64) the package manager warns about; it needs none.
         .systemLibrary(name: "CHiredis", path: "Sources/System/CHiredis", providers: [.apt(["libhiredis-dev"])]),
         // What Swift cannot see of Linux and of the processor.
+        .systemLibrary(name: "CSwiftConcurrency", path: "Sources/System/CSwiftConcurrency"),
         .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
         .systemLibrary(name: "CAtomicCell", path: "Sources/System/CAtomicCell"),
 
         // The ground both processes stand on.
-        module("Loop", "CLibUV"),
+        module("Loop", "CLibUV", "CSwiftConcurrency"),
         module("Telemetry", "Loop"),
         module("Lifecycle", "Loop", "Telemetry", "CLinux"),
         module("Cryptography", "COpenSSL"),

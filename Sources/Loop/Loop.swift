@@ -6,16 +6,15 @@ internal import Synchronization
 public enum Loop {
     /// Runs `body` on the loop, on the calling thread, and returns when it has ended.
     ///
-    /// To be called once, from a process's `main`.
+    /// To be called once, from a process's `main`. From then on everything asynchronous in the process runs on the loop.
     public static func run(_ body: @escaping @Sendable @OnLoop () async throws -> Void) throws {
         let outcome = Mutex<Result<Void, any Error>?>(nil)
         let root = Root { result in
             outcome.withLock { $0 = result }
             LoopExecutor.shared.stop()
         }
-        // `Task(executorPreference:) { @OnLoop in … }` is refused by the 6.3 compiler's region checker;
-        // a plain closure that calls an isolated function is not.
-        Task(executorPreference: LoopExecutor.shared) { await root.run(body) }
+        LoopExecutor.shared.replaceGlobalExecutor()
+        Task { await root.run(body) }
         LoopExecutor.shared.run()
         try outcome.withLock { $0 }?.get()
     }

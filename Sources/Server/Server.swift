@@ -125,7 +125,7 @@ public final class Server {
     }
 
     /// Appends the field lines that every answer of ours has, `Date` only where it is not there already.
-    func appendStandardLines(_ id: RequestID, withDate: Bool, to output: inout [UInt8]) {
+    func appendStandardLines(_ id: RequestID, withDate: Bool, to output: inout OutputSpan<UInt8>) {
         if withDate {
             let now = Int64(Loop.unixTime)
             if now != dateSecond {
@@ -134,11 +134,12 @@ public final class Server {
                 HTTPDate.append(unixSeconds: now, to: &dateLine)
                 dateLine += "\r\n".utf8
             }
-            output += dateLine
+            let line = dateLine
+            output.append(line.span)
         }
-        output += Self.requestIDName
+        output.append(Self.requestIDName.span)
         id.append(to: &output)
-        output += Self.lineEnd
+        output.append(Self.lineEnd.span)
     }
 
     private static let requestIDName = Array("X-Request-Id: ".utf8)

@@ -62,6 +62,7 @@ final class ServerConnection {
         deadline = nil
     }
 
+    var protocolVersion: String? { stream.security?.protocolVersion }
     var framing: BodyFraming { head?.framing ?? .none }
     var isHeadRequest: Bool { head?.method == .head }
 
@@ -87,7 +88,7 @@ final class ServerConnection {
                     begin()
                     try await respond()
                 case .refusal(let problem):
-                    refuse(problem)
+                    await refuse(problem)
                 case .incomplete:
                     let isBetweenRequests = stream.readableCount == 0
                     if mustClose, isBetweenRequests, requests > 0 { break serving }
@@ -101,7 +102,7 @@ final class ServerConnection {
                         continue serving
                     } catch is Interruption {
                         if phase == .idle { break serving }
-                        refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
+                        await refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
                     }
                 }
                 if let rest = try sendOutput() { try await finishSending(rest) }
@@ -152,12 +153,14 @@ final class ServerConnection {
     }
 
     /// Answers a request that could not be read; nothing else on the connection can be.
-    private func refuse(_ problem: Problem) {
+    private func refuse(_ problem: Problem) async {
         head = nil
         begin()
         server.metrics.refused.increment()
         mustClose = true
-        send(problem)
+        send(
+            await server.handler.refuse(
+                problem, to: UnreadRequest(id: id, connection: info, tlsVersion: protocolVersion)))
     }
 
     private func begin() {

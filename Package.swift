@@ -121,7 +121,8 @@ let package = Package(
         tests("CryptographyTests", "Cryptography"),
         tests("LedgerTests", exclude: ["Writer"], "Ledger", "Cryptography", "ledger-test-writer"),
         tests(
-            "AuditTests", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography", "drawbridge-ledger"),
+            "AuditTests", "TestSupport", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography",
+            "drawbridge-ledger"),
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),

@@ -112,7 +112,8 @@ public struct Examination {
         if SystemUser.isRoot, LedgerHome.user == nil {
             findings.append(
                 .warning(
-                    "user \(LedgerHome.userName)", "missing, so the ledger is written as root, as which the gateways run",
+                    "user \(LedgerHome.userName)",
+                    "missing, so the ledger is written as root, as which the gateways run",
                     fix: "Scripts/packages"))
         }
         guard let status = File.status(home.ledgerDirectory) else { return findings }

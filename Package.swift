@@ -70,6 +70,7 @@ let package = Package(
         module("Proxy", "Loop", "HTTP", "Server", "Client"),
         module("Authentication", "CLibJWT", "Cryptography"),
         module("Ledger", "Cryptography", "JSONText"),
+        module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
         module("Policy", "CLibYAML", "HTTP", "Authentication"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
@@ -92,7 +93,10 @@ let package = Package(
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "JSONText", "Server", "Client", "Proxy", "Policy", "Authentication", "Cryptography",
-            "Lifecycle", "Telemetry"),
+            "Lifecycle", "Telemetry", "Ledger", "Audit"),
+        process(
+            "drawbridge-ledger", "Recorder",
+            "Loop", "HTTP", "Server", "Client", "Policy", "Cryptography", "Ledger", "Lifecycle", "Telemetry"),
         process(
             "drawbridge-bridge", "Bridge",
             resources: migrations,
@@ -117,6 +121,9 @@ let package = Package(
         tests("LifecycleTests", "Lifecycle", "Loop"),
         tests("CryptographyTests", "Cryptography"),
         tests("LedgerTests", exclude: ["Writer"], "Ledger", "Cryptography", "ledger-test-writer"),
+        tests(
+            "AuditTests", "TestSupport", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography",
+            "drawbridge-ledger"),
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),
@@ -135,7 +142,7 @@ let package = Package(
         tests(
             "IntegrationTests",
             "Loop", "HTTP", "TLS", "JSONText", "Stay", "Cryptography", "Authentication", "drawbridge",
-            "drawbridge-gateway", "drawbridge-bridge"),
+            "drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger", "Ledger"),
     ]
 )
 

@@ -1,3 +1,4 @@
+internal import Audit
 internal import Authentication
 internal import Client
 internal import HTTP
@@ -32,6 +33,7 @@ enum ErrorResponse {
         case let refusal as Refusal: problem(for: refusal)
         case let error as AuthenticationError: problem(for: error, request)
         case let error as UpstreamError: problem(for: error, request)
+        case is AuditError: unrecorded
         case is ReverseProxy.Misdirected: misdirected(request)
         default: error
         }
@@ -86,6 +88,14 @@ enum ErrorResponse {
                 ["request_id": .init(request.id.description), "lines_omitted": .init(omitted)])
         }
         return Problem(.badGateway, "bad-gateway", "The service failed while it answered")
+    }
+
+    /// What cannot be recorded is not done. The log and the metrics of `AuditLog` say why.
+    static var unrecorded: Problem {
+        Problem(
+            .serviceUnavailable, "ledger-unavailable", "The service cannot record requests at the moment",
+            detail: "Nothing was done; the request may be sent again"
+        ).with(.retryAfter, "1")
     }
 
     private static func problem(for error: UpstreamError, _ request: Request) -> Problem {

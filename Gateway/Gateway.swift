@@ -1,3 +1,4 @@
+internal import Audit
 internal import Authentication
 internal import Client
 internal import Lifecycle
@@ -11,9 +12,13 @@ internal import Telemetry
 /// One worker, put together in the order a request passes it: listeners, pipeline, bridge.
 @OnLoop
 final class Gateway {
+    /// How long the last records may take to be acknowledged when the worker stops.
+    private static let recordPatience = Duration.seconds(1)
+
     private let name: String
     private let configuration: GatewayConfiguration
     private let upstream: Upstream
+    private let audit: AuditLog
     private let certificates: [ListenerCertificate]
     private let servers: [(server: Server, listener: Listener)]
 
@@ -25,10 +30,14 @@ final class Gateway {
             name: "bridge", endpoint: .unix(path: configuration.bridgeSocket),
             configuration: configuration.upstream)
         self.upstream = upstream
+        let audit = try AuditLog(configuration.audit)
+        self.audit = audit
         let pipeline = Pipeline(
             configuration, hop: try HopIdentity(keyFile: configuration.hopKeyFile),
-            proxy: ReverseProxy(upstream: upstream))
-        let unreadiness: AdminHandler.Readiness = { upstream.isHealthy ? nil : "the bridge does not answer" }
+            proxy: ReverseProxy(upstream: upstream), audit: audit)
+        let unreadiness: AdminHandler.Readiness = {
+            upstream.isHealthy ? audit.unreadiness : "the bridge does not answer"
+        }
         let admin = AdminHandler(unreadiness: unreadiness)
         let node = AdminHandler(
             unreadiness: unreadiness, metrics: NodeMetrics(directory: context.run, own: name).render)
@@ -64,11 +73,13 @@ final class Gateway {
         await withDiscardingTaskGroup { group in
             for (server, listener) in servers { group.addTask { await server.run(listener) } }
             group.addTask { await self.upstream.checkHealth(path: "/healthz") }
+            group.addTask { await self.audit.run() }
             Readiness.report(process: name)
             Log.info("gateway worker is ready")
             await untilStopped(by: signals)
             Log.info("gateway worker drains")
             await drain()
+            await audit.drain(patience: Self.recordPatience)
             group.cancelAll()
         }
         signals.close()

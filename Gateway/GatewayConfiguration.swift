@@ -1,3 +1,4 @@
+internal import Audit
 internal import Authentication
 internal import Client
 internal import HTTP
@@ -12,6 +13,7 @@ struct GatewayConfiguration: Sendable {
     let issuers: IssuerPolicy
     let bridgeSocket: String
     let hopKeyFile: String
+    let audit: AuditLog.Configuration
 
     /// - Throws: `PolicyError` with every mistake of the file that has any; `SocketPath.TooLong`.
     init(_ context: ProcessContext) throws {
@@ -21,6 +23,11 @@ struct GatewayConfiguration: Sendable {
         issuers = try directory.issuers()
         bridgeSocket = try SocketPath.resolve(policy.upstream.socketPath)
         hopKeyFile = "\(context.home)/keys/hop.key"
+        var audit = AuditLog.Configuration(
+            socketPath: try SocketPath.resolve("\(context.run)/ledger.sock"), worker: "gateway-\(context.worker)",
+            hashKey: try KeyedHash.key(file: "\(context.home)/keys/audit.key"))
+        audit.deadline = policy.ledger.deadline
+        self.audit = audit
     }
 
     /// The server's bounds in the terms of the policy.

@@ -1,3 +1,4 @@
+internal import Audit
 internal import Authentication
 internal import HTTP
 internal import Loop
@@ -12,27 +13,39 @@ final class Pipeline: Handler {
     private let routing: Routing
     private let authentication: Authenticating
     private let authorization: Authorizing
+    private let recording: Recording
     private let forwarding: ForwardingStage
     private let metrics = PipelineMetrics()
 
-    init(_ configuration: GatewayConfiguration, hop: HopIdentity, proxy: ReverseProxy) {
+    init(_ configuration: GatewayConfiguration, hop: HopIdentity, proxy: ReverseProxy, audit: AuditLog) {
         routing = Routing(configuration.routes)
         authentication = Authenticating(configuration.issuers)
         authorization = Authorizing()
+        recording = Recording(audit)
         forwarding = ForwardingStage(proxy, hop)
     }
 
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
+        let trail = Trail(request)
         do {
             let routed = try routing.route(request)
+            trail.route = routed.route.operationID
             let authenticated = try authentication.authenticate(routed)
+            trail.identify(authenticated.identity)
             let authorized = try await authorization.authorize(authenticated)
+            let recorded = try await recording.recordDecision(authorized, trail)
             metrics.allowed(authorized.route)
-            try await forwarding.forward(authorized, writer)
+            try await forwarding.forward(recorded, writer)
+            recording.recordOutcome(trail)
         } catch {
             metrics.refused(error)
-            throw ErrorResponse.problem(for: error, request)
+            throw await recording.recordRefusal(error, ErrorResponse.problem(for: error, request), trail)
         }
+    }
+
+    func refuse(_ problem: Problem, to request: UnreadRequest) async -> Problem {
+        let trail = Trail(request)
+        return await recording.recordRefusal(problem, problem, trail) as? Problem ?? problem
     }
 }
 
@@ -67,12 +80,14 @@ struct AuthorizedRequest {
     let request: Request
     let route: Route
     let identity: Identity
+    let hotelID: Int32?
     let content: [UInt8]
 
-    fileprivate init(_ authenticated: AuthenticatedRequest, content: [UInt8]) {
+    fileprivate init(_ authenticated: AuthenticatedRequest, hotelID: Int32?, content: [UInt8]) {
         request = authenticated.routed.request
         route = authenticated.routed.route
         identity = authenticated.identity
+        self.hotelID = hotelID
         self.content = content
     }
 }
@@ -124,10 +139,9 @@ private struct Authorizing {
         guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
         // Read only now: a stranger cannot make us hold content.
         let content = routed.request.body.isEmpty ? [] : try await content(of: routed.request, terms)
-        if let hotelID = try HotelReference.hotelID(in: routed, content: content) {
-            guard identity.hotelIDs.includes(hotelID) else { throw Refusal.foreignHotel }
-        }
-        return AuthorizedRequest(authenticated, content: content)
+        let hotelID = try HotelReference.hotelID(in: routed, content: content)
+        if let hotelID, !identity.hotelIDs.includes(hotelID) { throw Refusal.foreignHotel }
+        return AuthorizedRequest(authenticated, hotelID: hotelID, content: content)
     }
 
     private func content(of request: Request, _ terms: Route.Terms) async throws -> [UInt8] {
@@ -155,7 +169,8 @@ private struct ForwardingStage {
         self.hop = hop
     }
 
-    func forward(_ authorized: AuthorizedRequest, _ writer: consuming ResponseWriter) async throws {
+    func forward(_ recorded: RecordedRequest, _ writer: consuming ResponseWriter) async throws {
+        let (authorized, trail) = (recorded.authorized, recorded.trail)
         let request = authorized.request
         let id = request.id.description
         var fields = Fields()
@@ -165,8 +180,15 @@ private struct ForwardingStage {
             hop.sign(
                 authorized.identity, requestID: id, method: request.head.method.rawValue,
                 target: String(decoding: request.head.target.origin, as: UTF8.self), now: Int64(Loop.unixTime)))
-        try await proxy.forward(
+        trail.forwardedAt = Loop.monotonicNanoseconds
+        trail.contentLength = try await proxy.forward(
             request, content: authorized.content, extra: fields, dropping: Self.credentials,
-            timeout: authorized.route.terms.timeout, writer)
+            timeout: authorized.route.terms.timeout, writer
+        ) { status in
+            trail.answered(status)
+            // A read is forwarded while its record is under way; its answer waits.
+            try await recorded.receipt.wait()
+            trail.isAnswerBegun = true
+        }
     }
 }

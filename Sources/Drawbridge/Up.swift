@@ -53,11 +53,13 @@ struct Up {
             policy.listeners, workers: options.workers, port: settings.port, adminPort: settings.adminPort, run: run)
         let programs = try Programs(home: home, policies: policies, run: run, databaseURL: databaseURL)
         let bridge = try programs.bridge()
+        try LedgerHome.prepare(home)
+        let ledger = try programs.ledger()
         let gateways = sockets.slots.enumerated().map { worker, sockets in
             programs.gateway(worker, sockets: sockets, drain: policy.drainTimeout)
         }
         notifications = try ReadinessListener(path: run.notifySocket) { name in
-            for process in [bridge] + gateways where process.name == name { process.reportReady() }
+            for process in [ledger, bridge] + gateways where process.name == name { process.reportReady() }
         }
 
         func step(_ name: String, _ work: @escaping @OnLoop () async throws -> Void) -> [any Service] {
@@ -75,7 +77,7 @@ struct Up {
         } else {
             stages.append(step("migrations") { try await programs.migrate(tools) })
         }
-        stages.append([bridge])
+        stages.append([ledger, bridge])
         stages.append(gateways)
         stages.append(
             step("demo.env") {

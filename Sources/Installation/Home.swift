@@ -34,6 +34,10 @@ public struct Home: Sendable, Equatable {
     var policiesInForce: String { file("policies-in-force") }
     /// The key that signs the identity header between gateway and bridge.
     public var hopKeyFile: String { "\(path)/keys/hop.key" }
+    /// The key of the hashes that stand in the ledger for what must be found and not read.
+    public var auditKeyFile: String { "\(path)/keys/audit.key" }
+    /// The ledger's own directory: its records and the key that signs for them. Nobody but its process may enter.
+    public var ledgerDirectory: String { "\(path)/ledger" }
     /// The demo issuer's private key.
     public var issuerKeyFile: String { "\(path)/keys/demo-issuer.private.pem" }
     /// The demo issuer's public key.

@@ -12,6 +12,8 @@ public struct RunDirectory: Sendable, Equatable {
 
     /// The bridge's socket, for gateways.
     public var bridgeSocket: String { "\(path)/bridge.sock" }
+    /// The ledger's socket, for gateways.
+    public var ledgerSocket: String { "\(path)/ledger.sock" }
     /// Where children report that they are ready.
     public var notifySocket: String { "\(path)/notify.sock" }
     /// A process's admin socket.

@@ -15,6 +15,14 @@ public protocol StreamSecurity: AnyObject {
 
     /// Whether the peer has said goodbye: without it, an end of input may be an attacker's cut.
     var isClosedByPeer: Bool { get }
+
+    /// The version of the protocol that both agreed on, such as "1.3"; nil before they have.
+    var protocolVersion: String? { get }
+}
+
+extension StreamSecurity {
+    /// A protocol without versions.
+    public var protocolVersion: String? { nil }
 }
 
 /// A connected TCP or unix-domain socket, plain or secured.

@@ -8,6 +8,8 @@ public struct GatewayPolicy: Sendable, Equatable {
     public var timeouts: ServerTimeouts
     /// The bridge.
     public var upstream: Upstream
+    /// The record of every request.
+    public var ledger: LedgerPolicy
     /// How long open requests may take to finish once the gateway has been told to stop.
     public var drainTimeout: Duration
 
@@ -113,6 +115,9 @@ public struct GatewayPolicy: Sendable, Equatable {
         upstream =
             mapping.required("upstream", expected: "where the bridge is")?
             .mapping { Upstream(reading: $0, installation: installation) } ?? Upstream(socketPath: "")
+        ledger = mapping.mapping("ledger", absent: LedgerPolicy()) {
+            LedgerPolicy(reading: $0, installation: installation)
+        }
         drainTimeout = mapping.duration("drain_timeout", in: .seconds(1)...Duration.seconds(600), default: .seconds(30))
     }
 

@@ -53,6 +53,16 @@ public final class Route: Sendable {
         public var timeout: Duration?
         /// Whether requests go to the bridge; otherwise they are answered 501, and the bridge need not know the operation.
         public var isForwarded: Bool
+        /// How sure the request's record must be before it is answered; `nil` leaves it to what the request does.
+        public var audit: AuditDurability?
+    }
+
+    /// How sure a record in the ledger is.
+    public enum AuditDurability: String, Sendable, CaseIterable {
+        /// It survives the death of the ledger's process.
+        case written
+        /// It survives the death of the machine.
+        case synced
     }
 
     /// Where a request names its hotel, which must be one of the identity's.

@@ -23,7 +23,8 @@ struct RouteTermsReader {
             scopes: Scopes(scopes.compactMap { $0.choice(Scope.self) }), hotel: hotel(mapping),
             bodyLimit: bodyLimit(mapping), takesJSON: takesJSON,
             timeout: mapping.optional("timeout")?.duration(in: .milliseconds(10)...Duration.seconds(600)),
-            isForwarded: mapping.truth("forward", default: true))
+            isForwarded: mapping.truth("forward", default: true),
+            audit: mapping.optional("audit")?.choice(Route.AuditDurability.self))
     }
 
     private func bodyLimit(_ mapping: PolicyMapping) -> ByteCount {

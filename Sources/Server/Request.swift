@@ -15,6 +15,21 @@ public struct Request {
 
     /// Its content.
     public let body: RequestBody
+
+    /// The version of TLS that it came by, such as "1.3"; nil for plain HTTP.
+    public var tlsVersion: String? { body.connection.protocolVersion }
+}
+
+/// A request that could not be read: it broke HTTP, one of the server's bounds, or came too slowly.
+public struct UnreadRequest: Sendable {
+    /// Names the request in logs and in the answer.
+    public let id: RequestID
+
+    /// What it came on.
+    public let connection: ConnectionInfo
+
+    /// The version of TLS that it came by; nil for plain HTTP.
+    public let tlsVersion: String?
 }
 
 /// What is the same for all requests of one connection.

@@ -9,6 +9,16 @@ public protocol Handler: AnyObject {
     ///
     /// - Throws: a `Problem` to have that sent, if no answer has begun; any other error is answered 500 and logged.
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws
+
+    /// Told of a request that could not be read, before it is answered.
+    ///
+    /// - Returns: the answer; `problem` where there is no reason for another.
+    func refuse(_ problem: Problem, to request: UnreadRequest) async -> Problem
+}
+
+extension Handler {
+    /// Answers with the problem.
+    public func refuse(_ problem: Problem, to request: UnreadRequest) async -> Problem { problem }
 }
 
 /// Serves HTTP/1.1 on one listening socket.

@@ -81,6 +81,7 @@ final class ServerConnection {
         deadline = nil
     }
 
+    var protocolVersion: String? { stream.security?.protocolVersion }
     var framing: BodyFraming { request.framing }
     var isHeadRequest: Bool { request.method == .head }
 
@@ -106,7 +107,7 @@ final class ServerConnection {
                     begin(CurrentRequest(head), server.nextRequestID(head), keepAlive: head.keepAlive)
                     try await respond(to: head)
                 case .refusal(let problem):
-                    refuse(problem)
+                    await refuse(problem)
                 case .incomplete:
                     let isBetweenRequests = stream.readableCount == 0
                     if mustClose, isBetweenRequests, requests > 0 { break serving }
@@ -120,7 +121,7 @@ final class ServerConnection {
                         continue serving
                     } catch is Interruption {
                         if phase == .idle { break serving }
-                        refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
+                        await refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
                     }
                 }
                 if let rest = try sendOutput() { try await finishSending(rest) }
@@ -169,10 +170,12 @@ final class ServerConnection {
     }
 
     /// Answers a request that could not be read; nothing else on the connection can be.
-    private func refuse(_ problem: Problem) {
+    private func refuse(_ problem: Problem) async {
         begin(CurrentRequest(), server.nextRequestID(nil), keepAlive: false)
         server.metrics.refused.increment()
-        send(problem)
+        send(
+            await server.handler.refuse(
+                problem, to: UnreadRequest(id: id, connection: info, tlsVersion: protocolVersion)))
     }
 
     private func begin(_ request: CurrentRequest, _ id: RequestID, keepAlive: Bool) {

@@ -26,7 +26,7 @@ final class Trial {
         try home.create()
         let package = File.directory(of: File.directory(of: File.directory(of: #filePath)))
         try Self.copy(Self.executable, to: directory.file("drawbridge"))
-        for name in ["drawbridge-gateway", "drawbridge-bridge"] {
+        for name in Programs.names {
             try Self.copy("\(package)/Tests/InstallationTests/StandIn/standin.pl", to: directory.file(name))
         }
         policies = directory.file("policies")

@@ -1,0 +1,167 @@
+internal import Audit
+internal import Authentication
+internal import HTTP
+internal import Ledger
+internal import Loop
+internal import Policy
+internal import Server
+
+/// A request whose decision is on its way into the ledger; for one that changes something, in it.
+struct RecordedRequest {
+    let authorized: AuthorizedRequest
+    let trail: Trail
+    /// To be waited for before any of the answer leaves.
+    let receipt: Receipt
+
+    fileprivate init(_ authorized: AuthorizedRequest, _ trail: Trail, _ receipt: Receipt) {
+        self.authorized = authorized
+        self.trail = trail
+        self.receipt = receipt
+    }
+}
+
+/// What is known of a request while it passes the stages, for its two records.
+@OnLoop
+final class Trail {
+    private let started = Loop.monotonicNanoseconds
+    fileprivate var facts: RequestFacts
+    /// Whether a decision about it was sent to the ledger.
+    fileprivate var isDecided = false
+    fileprivate var status: UInt16?
+    fileprivate var upstreamStatus: UInt16?
+    /// Whether the client has got some of the bridge's answer.
+    var isAnswerBegun = false
+    private var answeredAt: UInt64?
+
+    /// When it was sent to the bridge, on the loop's clock.
+    var forwardedAt: UInt64?
+    /// Bytes of the answer's content.
+    var contentLength: Int?
+
+    init(_ request: Request) {
+        let head = request.head
+        facts = RequestFacts(
+            id: request.id, method: head.method, path: head.target.pathBytes,
+            trace: RequestFacts.trace(in: head.fields.bytes(of: .traceparent)),
+            address: request.connection.peerAddress, tlsVersion: request.tlsVersion)
+    }
+
+    init(_ request: UnreadRequest) {
+        facts = RequestFacts(
+            id: request.id, method: nil, path: [], address: request.connection.peerAddress,
+            tlsVersion: request.tlsVersion)
+    }
+
+    /// The operation that the request was found to be.
+    var route: String? {
+        get { facts.route }
+        set { facts.route = newValue }
+    }
+
+    /// Somebody has proven who he is.
+    func identify(_ identity: Identity) {
+        facts.principal = RequestFacts.Principal(
+            issuer: identity.issuer, subject: identity.subject, client: identity.client,
+            method: identity.method.rawValue)
+    }
+
+    /// The bridge has answered.
+    func answered(_ status: Status) {
+        answeredAt = Loop.monotonicNanoseconds
+        upstreamStatus = status.rawValue
+    }
+
+    fileprivate var microseconds: Int { Int((Loop.monotonicNanoseconds - started) / 1000) }
+
+    fileprivate var upstreamMicroseconds: Int? {
+        guard let forwardedAt, let answeredAt else { return nil }
+        return Int((answeredAt - forwardedAt) / 1000)
+    }
+}
+
+/// Nothing is changed and nothing is answered before the decision about it is in the ledger.
+@OnLoop
+struct Recording {
+    private let audit: AuditLog
+
+    init(_ audit: AuditLog) { self.audit = audit }
+
+    /// Records that a request passes. What changes something waits here until that is safe; a read goes on, and its
+    /// answer waits.
+    ///
+    /// - Throws: `AuditError` when it cannot be recorded.
+    func recordDecision(_ authorized: AuthorizedRequest, _ trail: Trail) async throws -> RecordedRequest {
+        trail.facts.hotel = authorized.hotelID
+        trail.facts.contentLength = authorized.content.count
+        let isSafe = authorized.request.head.method.isSafe
+        let durability = Durability(authorized.route.terms.audit, isSafe: isSafe)
+        let receipt = try audit.submit(
+            DecisionRecord(trail.facts, .allowed, time: Self.now, microseconds: trail.microseconds), durability)
+        trail.isDecided = true
+        if !isSafe { try await receipt.wait() }
+        return RecordedRequest(authorized, trail, receipt)
+    }
+
+    /// Records that the bridge's answer has gone out whole.
+    func recordOutcome(_ trail: Trail) {
+        trail.status = trail.upstreamStatus
+        noteOutcome(trail, failure: nil)
+    }
+
+    /// Records that a request is refused, or has failed after it had passed.
+    ///
+    /// - Parameters:
+    ///   - error: what the stage threw.
+    ///   - answer: what the client is to be told by.
+    /// - Returns: what the client may be told by: the answer, or that it cannot be recorded.
+    func recordRefusal(_ error: any Error, _ answer: any Error, _ trail: Trail) async -> any Error {
+        let problem = answer as? Problem
+        var (stage, reason) = PipelineMetrics.cause(of: error)
+        if let problem, reason == "other" { (stage, reason) = ("read", problem.type) }
+        // An answer that has begun is not replaced by another, but cut.
+        trail.status = trail.isAnswerBegun ? nil : problem?.status.rawValue
+        if trail.isDecided || error is AuditError {
+            noteOutcome(trail, failure: reason)
+            return answer
+        }
+        let verdict = DecisionRecord.Verdict.refused(status: trail.status ?? 0, stage: stage, reason: reason)
+        do {
+            let receipt = try audit.submit(
+                DecisionRecord(trail.facts, verdict, time: Self.now, microseconds: trail.microseconds), .synced)
+            // Without an answer nobody waits.
+            if problem != nil { try await receipt.wait() }
+            noteOutcome(trail, failure: nil)
+            return answer
+        } catch {
+            trail.status = ErrorResponse.unrecorded.status.rawValue
+            noteOutcome(trail, failure: PipelineMetrics.cause(of: error).reason)
+            var unrecorded = ErrorResponse.unrecorded
+            unrecorded.closesConnection = problem?.closesConnection ?? false
+            return unrecorded
+        }
+    }
+
+    private func noteOutcome(_ trail: Trail, failure: String?) {
+        var outcome = OutcomeRecord(
+            trail.facts, time: Self.now, microseconds: trail.microseconds, status: trail.status)
+        outcome.upstreamStatus = trail.upstreamStatus
+        outcome.upstreamMicroseconds = trail.upstreamMicroseconds
+        outcome.contentLength = trail.contentLength
+        outcome.failure = failure
+        outcome.isComplete = trail.status != nil
+        audit.note(outcome)
+    }
+
+    private static var now: Int64 { Int64(Loop.unixTime * 1000) }
+}
+
+extension Durability {
+    /// As the route asks for; otherwise what only reads need not wait for the disk.
+    fileprivate init(_ policy: Route.AuditDurability?, isSafe: Bool) {
+        switch policy {
+        case .written: self = .written
+        case .synced: self = .synced
+        case nil: self = isSafe ? .written : .synced
+        }
+    }
+}

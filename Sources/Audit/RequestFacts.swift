@@ -91,7 +91,7 @@ extension RequestFacts {
         bytes.append(",\"metadata\":{\"version\":\"1.7.0\",\"log_name\":\"")
         bytes.append(kind)
         bytes.append("\",\"uid\":\"")
-        id.append(to: &bytes)
+        bytes.append(addingCapacity: 32) { id.append(to: &$0) }
         if let trace {
             bytes.append("\",\"correlation_uid\":\"")
             bytes.append(contentsOf: trace)

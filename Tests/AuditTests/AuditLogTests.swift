@@ -24,7 +24,7 @@ struct AuditLogTests {
             change(&configuration)
             let log = try AuditLog(configuration)
             self.log = log
-            running = Task(executorPreference: LoopExecutor.shared) { await log.run() }
+            running = Task { await log.run() }
         }
 
         func stop() async {

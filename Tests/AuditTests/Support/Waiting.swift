@@ -5,7 +5,7 @@ func onLoop(
     for patience: Duration, _ body: @escaping @Sendable @OnLoop () async throws -> Void
 ) async throws {
     Loop.runInBackground()
-    try await Task(executorPreference: LoopExecutor.shared) {
+    try await Task {
         try await Loop.withDeadline(patience, "test") { try await body() }
     }.value
 }

@@ -55,6 +55,10 @@ let package = Package(
         // What Swift cannot see of Linux and of the processor.
         .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
         .systemLibrary(name: "CAtomicCell", path: "Sources/System/CAtomicCell"),
+        // The one library with a compiled shim: what Firewall needs of it is C++.
+        .target(
+            name: "CModSecurity", path: "Sources/System/CModSecurity",
+            linkerSettings: [.linkedLibrary("modsecurity"), .linkedLibrary("pcre2-8")]),
 
         // The ground both processes stand on.
         module("Loop", "CLibUV"),
@@ -71,6 +75,7 @@ let package = Package(
         module("Ledger", "Cryptography", "JSONText"),
         module("Policy", "CLibYAML", "HTTP", "Authentication"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
+        module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
 
         // The hotel's domain.
@@ -121,6 +126,7 @@ let package = Package(
         tests("AuthenticationTests", "Authentication", "Cryptography"),
         tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Booking", "Stay"),
         tests("PostgresTests", "Postgres", "Loop", "Installation"),
+        tests("FirewallTests", "Firewall", "Loop", "HTTP"),
         tests("RateLimitTests", exclude: ["Hammer"], "RateLimit", "Loop", "ratelimit-hammer"),
         // What the tests above start several times, to share one table between real processes.
         process("ratelimit-hammer", "Tests/RateLimitTests/Hammer", "RateLimit"),

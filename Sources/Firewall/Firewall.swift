@@ -14,6 +14,9 @@ public final class Firewall {
     private var cache: VerdictCache
     private let metrics = FirewallMetrics()
 
+    /// Inspections that wait for a thread.
+    var waiting: Int { lanes.waiting }
+
     /// - Parameter engine: loaded before, as that takes a tenth of a second and may fail.
     public init(_ engine: any FirewallEngine, _ policy: FirewallPolicy) {
         self.engine = engine

@@ -8,7 +8,7 @@ import Testing
     private static let avail = "/api/booking-engine/availability"
 
     @Test("An attack is refused, wherever it stands", arguments: EngineKind.allCases, attacks)
-    func attack(kind: EngineKind, attack: TestRequest) throws {
+    func isRefused(kind: EngineKind, attack: TestRequest) throws {
         let finding = try kind.inspect(attack.request)
         #expect(finding.refusal == .forbidden && finding.isComplete && !finding.matches.isEmpty, "\(finding)")
     }

@@ -6,7 +6,7 @@ import Testing
 /// What no engine may refuse.
 @Suite struct OrdinaryTrafficTests {
     @Test("Ordinary booking traffic is let through", arguments: EngineKind.allCases, ordinary)
-    func ordinary(kind: EngineKind, request: TestRequest) throws {
+    func isLetThrough(kind: EngineKind, request: TestRequest) throws {
         let finding = try kind.inspect(request.request)
         #expect(finding.refusal == nil && finding.isComplete, "\(finding)")
         #expect(finding.inboundScore == 0, "\(finding)")

@@ -8,15 +8,23 @@ struct RuleFiles {
     static let omittedGroups = ["REQUEST-903", "REQUEST-905", "REQUEST-910", "REQUEST-912"]
 
     /// Rules of the core rule set that name circumstances, but not under our settings: 901410 and 901420 draw a sample
-    /// where not every request is inspected, and every one is; 901321 and 949100 are removed by `drawbridge.conf`.
-    private static let exemptRules: Set<Int> = [901321, 901410, 901420, 949100]
-
-    /// Variables, operators and actions that make a verdict depend on more than the request.
-    private static let circumstances = [
-        "REMOTE_", "UNIQUE_ID", "TIME", "DURATION", "GEO", "GLOBAL", "IP:", "IP.", "SESSION", "USER:", "RESOURCE",
-        "SERVER_", "ENV:", "@RBL", "@GEOLOOKUP", "@IPMATCH", "INITCOL", "SETSID", "SETUID", "EXPIREVAR", "DEPRECATEVAR",
-        "EXEC:", "@INSPECTFILE",
+    /// where not every request is inspected, and every one is; 901321 and 949100 are removed, and those of group 913 note an
+    /// address only where addresses are blocked for their past. `drawbridge.conf` says so.
+    private static let exemptRules: Set<Int> = [
+        901321, 901410, 901420, 913100, 913101, 913102, 913110, 913120, 949100,
     ]
+
+    /// Variables, collections, operators and actions that make a verdict depend on more than the request.
+    private static let circumstances: Set<Substring> = [
+        "DURATION", "ENV", "GEO", "GLOBAL", "IP", "MODSEC_BUILD", "RESOURCE", "SESSION", "SESSIONID", "TIME",
+        "UNIQUE_ID",
+        "USER", "USERID", "@RBL", "@GEOLOOKUP", "@GSBLOOKUP", "@IPMATCH", "@IPMATCHF", "@IPMATCHFROMFILE",
+        "@INSPECTFILE",
+        "INITCOL", "SETSID", "SETUID", "SETRSC", "EXPIREVAR", "DEPRECATEVAR", "EXEC",
+    ]
+
+    /// The same for groups of variables.
+    private static let circumstancePrefixes = ["REMOTE_", "SERVER_", "TIME_"]
 
     /// In the order of loading.
     let paths: [String]
@@ -32,7 +40,11 @@ struct RuleFiles {
         // name rules, so they come after them.
         paths = own.prefix(2) + core + own.suffix(1)
         var found: [Int] = []
-        for path in paths { found += Self.circumstantialRules(in: try Self.read(path)) }
+        for path in paths {
+            let text = try Self.read(path)
+            found += Self.circumstantialRules(in: text)
+            try Self.checkOperators(in: text, path)
+        }
         circumstantialRules = found
     }
 
@@ -60,58 +72,115 @@ struct RuleFiles {
     static func circumstantialRules(in text: String) -> [Int] {
         var found: [Int] = []
         var current = 0
-        for line in logicalLines(of: text) {
+        for (_, line) in logicalLines(of: text) {
             guard let directive = SecLangDirective(line), directive.name.hasPrefix("Sec") else { continue }
             if let id = directive.ruleID { current = id }
-            let isNamed = circumstances.contains { directive.examined.contains($0) }
-            if isNamed, !exemptRules.contains(current), found.last != current { found.append(current) }
+            if directive.words.contains(where: isCircumstance), !exemptRules.contains(current), found.last != current {
+                found.append(current)
+            }
         }
         return found
     }
 
-    /// Lines without comments, continued ones joined.
-    private static func logicalLines(of text: String) -> [String] {
-        var lines: [String] = []
+    private static func isCircumstance(_ word: Substring) -> Bool {
+        circumstances.contains(word) || circumstancePrefixes.contains { word.hasPrefix($0) }
+    }
+
+    /// libmodsecurity takes an operator that it does not know, such as `@conatins x`, for a regular expression, and so for
+    /// a rule that never matches.
+    private static func checkOperators(in text: String, _ path: String) throws(FirewallError) {
+        for (number, line) in logicalLines(of: text) {
+            guard let name = SecLangDirective(line)?.operatorName, !operators.contains(name.lowercased()) else {
+                continue
+            }
+            throw FirewallError(.rules, "\(path): Line: \(number). Unknown operator \(name)")
+        }
+    }
+
+    /// Those of libmodsecurity 3.0.9.
+    private static let operators: Set<String> = [
+        "@beginswith", "@contains", "@containsword", "@detectsqli", "@detectxss", "@endswith", "@eq", "@fuzzyhash",
+        "@ge",
+        "@geolookup", "@gsblookup", "@gt", "@inspectfile", "@ipmatch", "@ipmatchf", "@ipmatchfromfile", "@le", "@lt",
+        "@nomatch", "@pm", "@pmf", "@pmfromfile", "@rbl", "@rsub", "@rx", "@rxglobal", "@streq", "@strmatch",
+        "@unconditionalmatch", "@validatebyterange", "@validatedtd", "@validatehash", "@validateschema",
+        "@validateurlencoding", "@validateutf8encoding", "@verifycc", "@verifycpf", "@verifyssn", "@verifysvnr",
+        "@within",
+    ]
+
+    /// Lines without comments, continued ones joined, each with its number, counted from 1.
+    private static func logicalLines(of text: String) -> [(number: Int, text: String)] {
+        var lines: [(Int, String)] = []
         var open = ""
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             let line = line.trimmed()
             if open.isEmpty, line.hasPrefix("#") { continue }
             if line.hasSuffix("\\") {
                 open += line.dropLast()
             } else {
-                lines.append(open + line)
+                lines.append((index + 1, open + line))
                 open = ""
             }
         }
-        return lines + [open]
+        return lines
     }
 }
 
 /// One directive of a rule file, as far as `RuleFiles` must understand it.
 struct SecLangDirective {
     let name: Substring
+
     /// The rule's number; a chain's later rules have none.
     let ruleID: Int?
-    /// What it looks at and what it does, in capitals: variables, operator name, actions without messages.
-    let examined: String
+
+    /// Such as `@rx`; nil where there is none, which means `@rx`.
+    let operatorName: Substring?
+
+    /// What it looks at and what it does, in capitals: the names of its variables, of its operator, of its actions, and of
+    /// the collections that macros and `setvar` name. Not the words of patterns and messages.
+    let words: [Substring]
 
     init?(_ line: String) {
         let arguments = Self.arguments(of: line)
         guard let name = arguments.first else { return nil }
         self.name = name
         let isRule = name == "SecRule"
-        let actions = isRule ? arguments.dropFirst(3).first : name == "SecAction" ? arguments.dropFirst(1).first : nil
-        let parts = Self.parts(of: actions ?? "")
-        ruleID = parts.first { $0.hasPrefix("id:") }.flatMap { Int($0.dropFirst(3).filter { $0 != "'" }) }
-        var examined = parts.filter { part in !["msg:", "logdata:", "tag:", "ver:"].contains { part.hasPrefix($0) } }
+        let actions = Self.parts(of: arguments.dropFirst(isRule ? 3 : 1).first ?? "")
+        ruleID = actions.first { $0.hasPrefix("id:") }.flatMap { Int($0.dropFirst(3).filter { $0 != "'" }) }
+        var words = actions.flatMap(Self.words(of:))
+        var operatorName: Substring?
         if isRule, arguments.count > 2 {
-            examined.append(arguments[1])
+            words += arguments[1].split(separator: "|").map { Self.head(of: $0.drop { $0 == "&" || $0 == "!" }) }
             let test = arguments[2].drop { $0 == "!" }
-            if test.hasPrefix("@") { examined.append(test.prefix { $0 != " " }) }
-            // A macro in an operator's parameter: %{remote_addr}.
-            examined += test.split(separator: "%{").dropFirst()
+            operatorName = test.hasPrefix("@") ? test.prefix { $0 != " " } : nil
+            words += Self.macros(of: test) + [operatorName ?? ""]
         }
-        self.examined = examined.joined(separator: " ").uppercased()
+        self.operatorName = operatorName
+        self.words = words.map { $0.uppercased()[...] }
+    }
+
+    private static func words(of action: Substring) -> [Substring] {
+        let name = head(of: action)
+        guard !["msg", "logdata", "tag", "ver", "skipAfter"].contains(name) else { return [] }
+        let value = action.dropFirst(name.count + 1)
+        let target = name == "setvar" ? [head(of: value.drop { $0 == "'" || $0 == "!" })] : []
+        return [name] + target + macros(of: action)
+    }
+
+    /// The first parts of macros: `ip` of `%{ip.count}`.
+    private static func macros(of text: Substring) -> [Substring] {
+        var found: [Substring] = []
+        var rest = text
+        while let start = rest.firstIndex(of: "%") {
+            rest = rest[start...].dropFirst()
+            if rest.first == "{" { found.append(head(of: rest.dropFirst())) }
+        }
+        return found
+    }
+
+    /// The name at the start.
+    private static func head(of text: Substring) -> Substring {
+        text.prefix { $0.isLetter || $0.isNumber || $0 == "_" }
     }
 
     /// Splits at blanks outside of double quotes, which go.

@@ -141,7 +141,8 @@ private struct Inspection: ~Copyable {
             let match = drawbridge_inspection_match(pointer, index)
             let name = UnsafeRawBufferPointer(start: match.variable, count: match.variable_length)
             let variable = String(decoding: name.prefix(Self.variableLength), as: UTF8.self)
-            let printable = String(variable.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) })
+            let printable = String(
+                variable.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) })
             let new = RuleMatch(rule: Int(match.rule), variable: printable)
             if !matches.contains(new) { matches.append(new) }
         }

@@ -61,7 +61,8 @@ import Testing
     @Test("Threads that inspect at once find what one alone finds", arguments: EngineKind.allCases)
     func threads(kind: EngineKind) async throws {
         let requests = [
-            Self.attack, .get("/api/x?q=1"), .json(#"{"name":"O'Brien"}"#), .json(#"{"name":"<script>alert(1)</script>"}"#),
+            Self.attack, .get("/api/x?q=1"), .json(#"{"name":"O'Brien"}"#),
+            .json(#"{"name":"<script>alert(1)</script>"}"#),
             .form("a=;cat+/etc/passwd"), .json("{"), .get("/api/../../etc/passwd"),
         ].map(\.request)
         let expected = try requests.map { try kind.inspect($0) }
@@ -81,7 +82,8 @@ import Testing
 
     /// What held a thread for seconds before searches were bounded, and texts like it.
     private static let costly = [
-        "<!", "<![", "<?", "<%", "<", "&lt", "&#x3c;", "%u003c", "${", "{{", "{", "$(", "||", "|", "a|", "()", "(", "'", "a=",
+        "<!", "<![", "<?", "<%", "<", "&lt", "&#x3c;", "%u003c", "${", "{{", "{", "$(", "||", "|", "a|", "()", "(", "'",
+        "a=",
         "on=", " ", "é", "/*", "for/d", "a()", "'||'", "\\\\", "  \\n", "style=", "select ", "url(",
     ]
 
@@ -111,7 +113,8 @@ import Testing
     @Test("Memory stays where it was", arguments: EngineKind.allCases)
     func memory(kind: EngineKind) throws {
         let requests = [
-            .get("/api/x?hotel_id=1&check_in=2026-12-01"), Self.attack, .json(#"{"guest":{"name":"O'Brien"}}"#), .json("{"),
+            .get("/api/x?hotel_id=1&check_in=2026-12-01"), Self.attack, .json(#"{"guest":{"name":"O'Brien"}}"#),
+            .json("{"),
             TestRequest(method: .post, target: "/", content: [1], contentType: "application/xml"),
         ].map(\.request)
         func inspect(_ count: Int) throws {

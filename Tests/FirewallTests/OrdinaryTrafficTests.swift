@@ -34,9 +34,13 @@ import Testing
             query("email=mary.smith%2Bhotel%40mail.example&return=https%3A%2F%2Fbooking.hotel.example%2Fdone"),
             .get("/api/booking-engine/hotels/12/rooms"),
             .get("/api/booking-engine/bookings/3f0d6b7e-6c1b-4e0f-9f3e-6a2f1f1f4c55", ("If-None-Match", "\"a1b2c3\"")),
-            .get("/api/booking-engine/hotels", ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")),
+            .get(
+                "/api/booking-engine/hotels", ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+            ),
             .get("/api/booking-engine/hotels", ("Cookie", "_ga=GA1.2.1234.5678; session=9f8e7d6c5b4a; lang=ja")),
-            .get("/api/booking-engine/hotels", ("Accept-Language", "ja,en-US;q=0.9,en;q=0.8"), ("Via", "1.1 proxy.example")),
+            .get(
+                "/api/booking-engine/hotels", ("Accept-Language", "ja,en-US;q=0.9,en;q=0.8"),
+                ("Via", "1.1 proxy.example")),
             .get("/api/booking-engine/hotels", ("Authorization", "Basic bWFyeTpzZWNyZXQvKys=")),
             .get("/api/booking-engine/hotels", ("X-API-Key", "db_live_5Jk2mN8pQr7sT1uV3wX9yZ")),
             .get("/api/booking-engine/hotels", ("Host", "192.0.2.10:8443")).called("Host is an address"),
@@ -65,7 +69,8 @@ import Testing
         ]
 
     private static let names = [
-        "Conan O'Brien", "O'Neill & Sons", "D'Angelo-O'Connor", "Jean-Luc d'Arc", "山田 太郎", "ヤマダ タロウ", "Müller-Lüdenscheid",
+        "Conan O'Brien", "O'Neill & Sons", "D'Angelo-O'Connor", "Jean-Luc d'Arc", "山田 太郎", "ヤマダ タロウ",
+        "Müller-Lüdenscheid",
         "Nguyễn Thị Minh Khai", "José Ñuñez", "Søren Ægir", "Владимир Иванов", "محمد علي", "Anne \\\"Annie\\\" Smith",
         "Smith, John (Mr.)", "Dr. Select Union", "Robert Null", "Drop Table", "Li", "J. R. R. Tolkien; Esq.",
     ]

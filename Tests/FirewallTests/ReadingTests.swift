@@ -13,7 +13,8 @@ import Testing
         "Content of a type that is not read is refused with 415", arguments: EngineKind.allCases,
         [
             typed("application/xml"), typed("text/xml; charset=utf-8"), typed("application/soap+xml"),
-            typed("APPLICATION/XML"), typed("image/svg+xml"), typed("text/plain"), typed("multipart/form-data; boundary=x"),
+            typed("APPLICATION/XML"), typed("image/svg+xml"), typed("text/plain"),
+            typed("multipart/form-data; boundary=x"),
             typed("application/jsonx"), typed("application/octet-stream"), typed(nil),
             TestRequest(
                 method: .post, target: "/", fields: [("Content-Type", "application/xml")], content: Array("{}".utf8),
@@ -40,10 +41,12 @@ import Testing
     @Test(
         "What cannot be read whole is refused", arguments: EngineKind.allCases,
         [
-            .json("{").called("unfinished JSON"), .json("{'a':1}").called("no JSON"), .json(#"{"a":1}{"b":2}"#).called("two"),
+            .json("{").called("unfinished JSON"), .json("{'a':1}").called("no JSON"),
+            .json(#"{"a":1}{"b":2}"#).called("two"),
             .json(#"{"a":"b"#), invalidUTF8(), rawNUL(),
             .json(String(repeating: "[", count: 100) + String(repeating: "]", count: 100)).called("deep arrays"),
-            .json(String(repeating: #"{"a":"#, count: 100) + "1" + String(repeating: "}", count: 100)).called("deep objects"),
+            .json(String(repeating: #"{"a":"#, count: 100) + "1" + String(repeating: "}", count: 100)).called(
+                "deep objects"),
             .json(String(repeating: "[", count: 200_000)).called("very deep arrays"),
             .json("[" + Array(repeating: "1", count: 2000).joined(separator: ",") + "]").called("2,000 numbers"),
             .form(arguments(2000)).called("2,000 arguments of a form"),

@@ -5,13 +5,28 @@ import Testing
 
 /// Loading rules, and knowing what they look at.
 @Suite struct RuleFileTests {
-    @Test("A mistake in a rule file is told with file and line")
-    func mistake() throws {
+    @Test(
+        "A mistake in a rule file is told, with the file and where it is",
+        arguments: [
+            "SecNonsense On", #"SecRule ARGS "@conatins x" "id:1,phase:2,deny""#,
+            #"SecRule NO_SUCH "@rx x" "id:1,phase:2,deny""#,
+            #"SecRule ARGS "@rx x" "id:1,phase:2,dny""#, #"SecRule ARGS "@rx x" "phase:2,deny""#,
+            #"SecRule ARGS "@rx +line: (" "id:1,phase:2,deny""#,
+        ])
+    func mistake(line: String) throws {
         let directory = try RuleDirectory()
-        try directory.append("\n\nSecRule ARGS \"@nonsense x\" \"id:1,phase:2,deny\"\n", to: "exclusions.conf")
-        let error = #expect(throws: FirewallError.self) { _ = try SecLangEngine(directory.policy) }
-        #expect(error?.code == .rules)
-        #expect(error?.message.contains("exclusions.conf") == true && error?.message.contains("Line: ") == true, "\(error!)")
+        try directory.append("\n\n\(line)\n", to: "exclusions.conf")
+        let error = try #require(throws: FirewallError.self) { _ = try SecLangEngine(directory.policy) }
+        #expect(error.code == .rules)
+        #expect(error.message.contains("exclusions.conf") && error.message.lowercased().contains("line: "), "\(error)")
+    }
+
+    @Test("A number given twice is told")
+    func duplicate() throws {
+        let directory = try RuleDirectory()
+        try directory.append("SecRule ARGS \"@rx x\" \"id:10100,phase:2,deny\"\n", to: "exclusions.conf")
+        let error = try #require(throws: FirewallError.self) { _ = try SecLangEngine(directory.policy) }
+        #expect(error.message.contains("10100"))
     }
 
     @Test("A missing file, or a missing core rule set, is told")
@@ -26,7 +41,7 @@ import Testing
     @Test("The committed rules depend on the request alone")
     func committed() throws {
         let engine = try SecLangEngine(.committed)
-        #expect(engine.circumstantialRules == [] && !engine.dependsOnCircumstances)
+        #expect(engine.circumstantialRules == [] && !engine.dependsOnCircumstances, "\(engine.circumstantialRules)")
     }
 
     @Test(

@@ -84,10 +84,15 @@ void drawbridge_rules_free(drawbridge_rules *rules) { delete rules; }
 bool drawbridge_rules_load_file(drawbridge_rules *rules, const char *path) {
     return guarded([&] {
         rules->error = "no reason given";
+        drawbridge::take_failed_pattern();
         // The library gives the number of rules, or less than zero.
-        if (rules->rules.loadFromUri(path) >= 0) return true;
-        rules->error = rules->rules.getParserError();
-        return false;
+        if (rules->rules.loadFromUri(path) < 0) {
+            rules->error = rules->rules.getParserError();
+            return false;
+        }
+        auto pattern = drawbridge::take_failed_pattern();
+        rules->error = "This is no regular expression: " + pattern;
+        return pattern.empty();
     });
 }
 

@@ -5,6 +5,8 @@
 #include <time.h>
 
 #include <algorithm>
+#include <string>
+#include <utility>
 
 #include "RegexBudget.h"
 
@@ -67,6 +69,8 @@ struct ThreadState {
 
 thread_local ThreadState state;
 
+thread_local std::string failed_pattern;
+
 /// The function of this name in the libraries that come after this program in the order of search.
 template <typename Function>
 Function *next(const char *name) {
@@ -121,13 +125,20 @@ RegexBudget::~RegexBudget() {
     state.searches = nullptr;
 }
 
+std::string take_failed_pattern() { return std::exchange(failed_pattern, {}); }
+
 }  // namespace drawbridge
 
 extern "C" pcre2_code *pcre2_compile_8(
     PCRE2_SPTR pattern, PCRE2_SIZE length, uint32_t options, int *error, PCRE2_SIZE *offset,
     pcre2_compile_context *context) {
     static const auto compile = next<decltype(pcre2_compile_8)>("pcre2_compile_8");
-    return compile(pattern, length, options | PCRE2_USE_OFFSET_LIMIT, error, offset, context);
+    auto code = compile(pattern, length, options | PCRE2_USE_OFFSET_LIMIT, error, offset, context);
+    if (code == nullptr) {
+        auto text = reinterpret_cast<const char *>(pattern);
+        failed_pattern = length == PCRE2_ZERO_TERMINATED ? std::string(text) : std::string(text, length);
+    }
+    return code;
 }
 
 extern "C" int pcre2_match_8(

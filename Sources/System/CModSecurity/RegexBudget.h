@@ -2,6 +2,7 @@
 #define DRAWBRIDGE_REGEX_BUDGET_H
 
 #include <cstdint>
+#include <string>
 
 namespace drawbridge {
 
@@ -22,6 +23,10 @@ class RegexBudget {
     RegexBudget(const RegexBudget &) = delete;
     RegexBudget &operator=(const RegexBudget &) = delete;
 };
+
+/// The last pattern that could not be compiled on this thread since the last call; empty where there is none. The library
+/// makes a rule of it that never matches, and says nothing.
+std::string take_failed_pattern();
 
 }  // namespace drawbridge
 

@@ -56,6 +56,10 @@ let package = Package(
         .systemLibrary(name: "CSwiftConcurrency", path: "Sources/System/CSwiftConcurrency"),
         .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
         .systemLibrary(name: "CAtomicCell", path: "Sources/System/CAtomicCell"),
+        // The one library with a compiled shim: what Firewall needs of it is C++.
+        .target(
+            name: "CModSecurity", path: "Sources/System/CModSecurity",
+            linkerSettings: [.linkedLibrary("modsecurity"), .linkedLibrary("pcre2-8")]),
 
         // The ground both processes stand on.
         module("Loop", "CLibUV", "CSwiftConcurrency"),
@@ -73,6 +77,7 @@ let package = Package(
         module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
         module("Policy", "CLibYAML", "HTTP", "Authentication"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
+        module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
 
         // The hotel's domain.
@@ -129,6 +134,7 @@ let package = Package(
         tests("AuthenticationTests", "Authentication", "Cryptography"),
         tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Booking", "Stay"),
         tests("PostgresTests", "Postgres", "Loop", "Installation"),
+        tests("FirewallTests", "Firewall", "Loop", "HTTP"),
         tests("RateLimitTests", exclude: ["Hammer"], "RateLimit", "Loop", "ratelimit-hammer"),
         // What the tests above start several times, to share one table between real processes.
         process("ratelimit-hammer", "Tests/RateLimitTests/Hammer", "RateLimit"),

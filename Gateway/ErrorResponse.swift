@@ -4,6 +4,7 @@ internal import HTTP
 internal import Loop
 internal import Policy
 internal import Proxy
+internal import Schema
 internal import Server
 internal import Telemetry
 
@@ -16,8 +17,14 @@ enum Refusal: Error {
     case foreignHotel
     case unknownHotel
     case unsupportedMediaType
-    case malformedJSON
-    case invalidField(pointer: String, String)
+    /// The content is no JSON; or there is none, and should be.
+    case malformedJSON(JSONDocumentError?)
+    /// Parameters of the query that are not as described.
+    case malformedRequest([Violation])
+    /// A field that is not as described.
+    case invalidField(String, [Violation])
+    /// Content that is JSON, but not as described.
+    case invalidContent([Violation])
 }
 
 /// The one place where the gateway's errors become answers.
@@ -61,13 +68,33 @@ enum ErrorResponse {
             return Problem(
                 .unsupportedMediaType, "unsupported-media-type", "The content is of a type not accepted",
                 detail: "This request takes content of the type application/json")
-        case .malformedJSON:
-            return Problem(.badRequest, "malformed-json", "The content is not valid JSON")
-        case .invalidField(let pointer, let detail):
-            var problem = Problem(.unprocessableContent, "invalid-request", "The request is not valid")
-            problem.errors = [Problem.FieldError(pointer: pointer, detail: detail)]
-            return problem
+        case .malformedJSON(let error):
+            let detail = error.map { "\($0.detail) (byte \($0.offset))" } ?? "Content is expected"
+            return withErrors(
+                Problem(.badRequest, "malformed-json", "The content is not valid JSON"),
+                [Violation(pointer: "", detail: detail)])
+        case .malformedRequest(let violations):
+            return withErrors(
+                Problem(.badRequest, "malformed-request", "The request cannot be read"), violations)
+        case .invalidField(let name, _) where name.lowercased() == "idempotency-key":
+            return Problem(
+                .badRequest, "invalid-idempotency-key", "The Idempotency-Key is not valid",
+                detail: "One key of 1 to 255 visible ASCII characters is accepted")
+        case .invalidField(_, let violations):
+            return withErrors(
+                Problem(.badRequest, "malformed-request", "The request cannot be read"), violations)
+        case .invalidContent(let violations):
+            return withErrors(
+                Problem(.unprocessableContent, "invalid-request", "The request is not valid"), violations)
         }
+    }
+
+    /// The problem with its mistakes, the first of them in words too, as the bridge tells them.
+    private static func withErrors(_ problem: Problem, _ violations: [Violation]) -> Problem {
+        var problem = problem
+        problem.errors = violations.map { Problem.FieldError(pointer: $0.pointer, detail: $0.detail) }
+        if let first = violations.first { problem.detail = "\(first.pointer): \(first.detail)" }
+        return problem
     }
 
     /// A client learns which schemes are accepted and nothing more; the log says why.

@@ -27,8 +27,9 @@ final class Pipeline: Handler {
             let routed = try routing.route(request)
             let authenticated = try authentication.authenticate(routed)
             let authorized = try await authorization.authorize(authenticated)
-            metrics.allowed(authorized.route)
-            try await forwarding.forward(authorized, writer)
+            let validated = try ValidatedRequest(authorized)
+            metrics.allowed(validated.route)
+            try await forwarding.forward(validated, writer)
         } catch {
             metrics.refused(error)
             throw ErrorResponse.problem(for: error, request)
@@ -64,16 +65,33 @@ struct AuthenticatedRequest {
 
 /// A request that its sender may make, its content read.
 struct AuthorizedRequest {
+    let routed: RoutedRequest
+    let identity: Identity
+    let content: Content
+
+    fileprivate init(_ authenticated: AuthenticatedRequest, content: Content) {
+        routed = authenticated.routed
+        identity = authenticated.identity
+        self.content = content
+    }
+}
+
+/// A request that is as its route describes it.
+struct ValidatedRequest {
     let request: Request
     let route: Route
     let identity: Identity
     let content: [UInt8]
 
-    fileprivate init(_ authenticated: AuthenticatedRequest, content: [UInt8]) {
-        request = authenticated.routed.request
-        route = authenticated.routed.route
-        identity = authenticated.identity
-        self.content = content
+    /// - Throws: `Refusal` that says what is not.
+    @OnLoop
+    fileprivate init(_ authorized: AuthorizedRequest) throws {
+        let routed = authorized.routed
+        try Validation.check(routed.request, routed.match, authorized.content)
+        request = routed.request
+        route = routed.route
+        identity = authorized.identity
+        content = authorized.content.bytes
     }
 }
 
@@ -123,21 +141,21 @@ private struct Authorizing {
         let terms = routed.route.terms
         guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
         // Read only now: a stranger cannot make us hold content.
-        let content = routed.request.body.isEmpty ? [] : try await content(of: routed.request, terms)
+        let content = routed.request.body.isEmpty ? .none : try await content(of: routed.request, terms)
         if let hotelID = try HotelReference.hotelID(in: routed, content: content) {
             guard identity.hotelIDs.includes(hotelID) else { throw Refusal.foreignHotel }
         }
         return AuthorizedRequest(authenticated, content: content)
     }
 
-    private func content(of request: Request, _ terms: Route.Terms) async throws -> [UInt8] {
+    private func content(of request: Request, _ terms: Route.Terms) async throws -> Content {
         if terms.takesJSON {
             let fields = request.head.fields
             guard fields.count(of: .contentType) == 1, let type = fields.bytes(of: .contentType),
                 MediaType.isJSON(type.span)
             else { throw Refusal.unsupportedMediaType }
         }
-        return try await request.body.collect(upTo: terms.bodyLimit.bytes)
+        return try Content(await request.body.collect(upTo: terms.bodyLimit.bytes), isJSON: terms.takesJSON)
     }
 }
 
@@ -155,18 +173,18 @@ private struct ForwardingStage {
         self.hop = hop
     }
 
-    func forward(_ authorized: AuthorizedRequest, _ writer: consuming ResponseWriter) async throws {
-        let request = authorized.request
+    func forward(_ validated: ValidatedRequest, _ writer: consuming ResponseWriter) async throws {
+        let request = validated.request
         let id = request.id.description
         var fields = Fields()
         fields.append(.xRequestID, id)
         fields.append(
             .drawbridgeIdentity,
             hop.sign(
-                authorized.identity, requestID: id, method: request.head.method.rawValue,
+                validated.identity, requestID: id, method: request.head.method.rawValue,
                 target: String(decoding: request.head.target.origin, as: UTF8.self), now: Int64(Loop.unixTime)))
         try await proxy.forward(
-            request, content: authorized.content, extra: fields, dropping: Self.credentials,
-            timeout: authorized.route.terms.timeout, writer)
+            request, content: validated.content, extra: fields, dropping: Self.credentials,
+            timeout: validated.route.terms.timeout, writer)
     }
 }

@@ -34,20 +34,30 @@ public struct Parameter: Sendable {
         guard JSONDocumentParser.isUTF8(bytes.span) else {
             return [Violation(pointer: pointer, detail: "This is not valid UTF-8")]
         }
-        return check(bytes, ranges, literalCount: bytes.count, at: pointer)
+        return check(bytes, ranges, literalCount: bytes.count, at: pointer, isNamed: true)
     }
 
+    /// - Parameters:
+    ///   - literalCount: bytes up to which values stand as they were sent.
+    ///   - isNamed: whether the pointer names the parameter already.
     fileprivate func check(
-        _ bytes: [UInt8], _ ranges: [Range<Int>], literalCount: Int, at pointer: String
+        _ bytes: [UInt8], _ ranges: [Range<Int>], literalCount: Int, at pointer: String, isNamed: Bool = false
     ) -> [Violation] {
         guard !ranges.isEmpty else {
-            return isRequired ? [Violation(pointer: pointer, detail: "The parameter is missing")] : []
+            return isRequired ? [violation(pointer, isNamed, "The parameter is missing")] : []
         }
         guard ranges.count == 1 || schema.takesArray else {
-            return [Violation(pointer: pointer, detail: "The parameter is repeated")]
+            return [violation(pointer, isNamed, "The parameter is repeated")]
         }
         let violations = schema.violations(in: bytes, values: ranges, literalCount: literalCount)
-        return violations.map { Violation(pointer: pointer + $0.pointer, detail: $0.detail) }
+        guard !violations.isEmpty else { return [] }
+        let own = violation(pointer, isNamed, "").pointer
+        return violations.map { Violation(pointer: own + $0.pointer, detail: $0.detail) }
+    }
+
+    private func violation(_ pointer: String, _ isNamed: Bool, _ detail: String) -> Violation {
+        let name = isNamed ? "" : JSONPointer.escape(ArraySlice(name.utf8))
+        return Violation(pointer: pointer + name, detail: detail)
     }
 }
 
@@ -56,9 +66,17 @@ public struct QueryParameters: Sendable {
     private static let pointer = "/query/"
 
     private let parameters: [Parameter]
+    private let names: ObjectRule
 
     /// The described ones, no name twice.
-    public init(_ parameters: [Parameter]) { self.parameters = parameters }
+    public init(_ parameters: [Parameter]) {
+        self.parameters = parameters
+        var names = ObjectRule()
+        for (index, parameter) in parameters.enumerated() {
+            names.add(parameter.name, rule: index, requiredBit: nil)
+        }
+        self.names = names
+    }
 
     /// What is wrong with a query.
     ///
@@ -67,7 +85,9 @@ public struct QueryParameters: Sendable {
     ///
     /// - Parameter query: what follows the question mark, `pchar`, `/` and `?` only (RFC 3986 §3.4).
     public func violations(in query: ArraySlice<UInt8>) -> [Violation] {
-        var found = [[Range<Int>]](repeating: [], count: parameters.count)
+        if query.isEmpty, parameters.isEmpty { return [] }
+        var values: [(parameter: Int, range: Range<Int>)] = []
+        values.reserveCapacity(parameters.count)
         var bytes = Array(query)
         var violations: [Violation] = []
         var start = 0
@@ -78,22 +98,23 @@ public struct QueryParameters: Sendable {
             guard stop > start else { continue }
             let equals = bytes[start..<stop].firstIndex(of: UInt8(ascii: "=")) ?? stop
             let name = bytes[start..<equals]
-            guard let index = parameters.firstIndex(where: { $0.name.utf8.elementsEqual(name) }) else {
+            guard let index = names.property(name)?.rule else {
                 if violations.count < Schema.maximumViolations {
                     let pointer = Self.pointer + JSONPointer.escape(name)
                     violations.append(Violation(pointer: pointer, detail: "There is no such parameter"))
                 }
                 continue
             }
-            found[index].append(Self.decode(min(equals + 1, stop)..<stop, in: &bytes))
+            values.append((index, Self.decode(min(equals + 1, stop)..<stop, in: &bytes)))
         }
         if bytes.count > query.count, !JSONDocumentParser.isUTF8(bytes.span) {
             return [Violation(pointer: "/query", detail: "The percent-encoded text is not valid UTF-8")]
         }
-        let own = zip(parameters, found).flatMap { parameter, ranges in
-            parameter.check(
-                bytes, ranges, literalCount: query.count,
-                at: Self.pointer + JSONPointer.escape(ArraySlice(parameter.name.utf8)))
+        var own: [Violation] = []
+        for index in parameters.indices {
+            let ranges = values.lazy.filter { $0.parameter == index }.map(\.range)
+            if !parameters[index].isRequired, ranges.isEmpty { continue }
+            own += parameters[index].check(bytes, Array(ranges), literalCount: query.count, at: Self.pointer)
         }
         return Array((own + violations).prefix(Schema.maximumViolations))
     }

@@ -99,7 +99,7 @@ public struct Schema: Sendable {
     func types(of rule: Int) -> SchemaRule.Types { Self.types(of: rule, in: rules) }
 
     private static func elementTypes(of index: Int, in rules: [SchemaRule]) -> SchemaRule.Types {
-        if let items = rules[index].array?.items { return types(of: items, in: rules) }
+        if let items = rules[index].array?.value.items { return types(of: items, in: rules) }
         return rules[index].allOf.first.map { elementTypes(of: $0, in: rules) } ?? .all
     }
 }

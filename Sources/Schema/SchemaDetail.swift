@@ -6,7 +6,7 @@ enum SchemaDetail {
     /// What a rule expects of a value's type and bounds.
     static func expectation(_ rule: SchemaRule) -> String {
         let types = rule.types
-        let number = rule.number
+        let number = rule.number?.value
         if types.isDisjoint(with: .number) || number == nil || !types.isDisjoint(with: [.string, .array, .object]) {
             return "\(phrase(types)) is expected"
         }

@@ -44,7 +44,7 @@ struct SchemaEvaluation {
         case .array:
             if let array = schema.rules[ruleIndex].array { isValid = check(array, node) }
         case .object:
-            if schema.rules[ruleIndex].object != nil { isValid = checkObject(ruleIndex, node) }
+            if let object = schema.rules[ruleIndex].object { isValid = check(object, node) }
         case .null, .no, .yes: break
         }
         guard isValid || isTelling, schema.rules[ruleIndex].hasMore else { return isValid }
@@ -68,7 +68,13 @@ struct SchemaEvaluation {
 
     // MARK: Numbers and strings
 
-    private mutating func check(_ rule: NumberRule, _ index: Int, _ node: Int) -> Bool {
+    private mutating func check(_ number: Shared<NumberRule>, _ index: Int, _ node: Int) -> Bool {
+        if document.nodes[node].kind == .integer, let integers = number.value.integers,
+            let value = document.integer(node), integers.contains(value)
+        {
+            return true
+        }
+        let rule = number.value
         let integer = document.nodes[node].kind == .integer ? document.integer(node) : nil
         let isWithin =
             isTrue(rule.minimum) { order(node, integer, $0) >= 0 }
@@ -94,21 +100,22 @@ struct SchemaEvaluation {
         return value < bound.decimal ? -1 : value > bound.decimal ? 1 : 0
     }
 
-    private mutating func check(_ rule: StringRule, _ node: Int) -> Bool {
+    private mutating func check(_ rule: Shared<StringRule>, _ node: Int) -> Bool {
         let text = document.text(node)
-        if rule.minimumLength != nil || rule.maximumLength != nil {
+        if rule.value.minimumLength != nil || rule.value.maximumLength != nil {
             // Every scalar has one byte that does not continue another's.
-            let length = text.count { $0 & 0xC0 != 0x80 }
-            guard length >= rule.minimumLength ?? 0, length <= rule.maximumLength ?? .max else {
-                tell(node, SchemaDetail.length(rule))
+            var length = 0
+            for byte in text where byte & 0xC0 != 0x80 { length &+= 1 }
+            guard length >= rule.value.minimumLength ?? 0, length <= rule.value.maximumLength ?? .max else {
+                tell(node, SchemaDetail.length(rule.value))
                 return false
             }
         }
-        if let format = rule.format, !format.matches(text) {
+        if let format = rule.value.format, !format.matches(text) {
             tell(node, format.expectation)
             return false
         }
-        if let pattern = rule.pattern, !pattern.matches(text) {
+        if let pattern = rule.value.pattern, !pattern.value.matches(text) {
             tell(node, "Another form of text is expected")
             return false
         }
@@ -117,70 +124,66 @@ struct SchemaEvaluation {
 
     // MARK: Arrays and objects
 
-    private mutating func check(_ rule: ArrayRule, _ node: Int) -> Bool {
+    private mutating func check(_ array: Shared<ArrayRule>, _ node: Int) -> Bool {
         let count = Int(document.nodes[node].count)
         var isValid = true
-        if count < rule.minimumCount ?? 0 || count > rule.maximumCount ?? .max {
-            tell(node, SchemaDetail.count("elements", rule.minimumCount, rule.maximumCount))
+        if count < array.value.minimumCount ?? 0 || count > array.value.maximumCount ?? .max {
+            tell(node, SchemaDetail.count("elements", array.value.minimumCount, array.value.maximumCount))
             isValid = false
         }
-        if isValid, rule.isUnique, !JSONEquality.areDistinct(document.elements(of: node), in: document) {
+        if isValid, array.value.isUnique, !JSONEquality.areDistinct(document.elements(of: node), in: document) {
             tell(node, "Elements that differ from each other are expected")
             isValid = false
         }
         var element = node + 1
         for position in 0..<count {
             guard isValid || isTelling else { return false }
-            let part = position < rule.prefix.count ? rule.prefix[position] : rule.items
-            if let part, !check(part, element) { isValid = false }
+            let isInPrefix = position < array.value.prefix.count
+            if let rule = isInPrefix ? array.value.prefix[position] : array.value.items, !check(rule, element) {
+                isValid = false
+            }
             element = Int(document.nodes[element].next)
         }
         return isValid
     }
 
-    private mutating func checkObject(_ ruleIndex: Int, _ node: Int) -> Bool {
+    private mutating func check(_ object: Shared<ObjectRule>, _ node: Int) -> Bool {
         let count = Int(document.nodes[node].count)
         var isValid = true
         var present: UInt64 = 0
         var name = node + 1
         for _ in 0..<count {
-            let (rule, bit) = property(ruleIndex, name)
-            if let bit { present |= 1 << UInt64(bit) }
-            if let rule, !checkMember(rule, name + 1, isAdditional: rule == schema.rules[ruleIndex].object?.additional)
-            {
-                isValid = false
-                guard isTelling else { return false }
-            }
+            let property = object.value.property(document.text(name))
+            if let bit = property?.requiredBit { present |= 1 << UInt64(bit) }
+            let isValidMember =
+                property?.rule.map { check($0, name + 1) } ?? checkAdditional(object.value.additional, name + 1)
             name = Int(document.nodes[name + 1].next)
-        }
-        guard let object = schema.rules[ruleIndex].object else { return isValid }
-        if present & object.required != object.required {
+            guard !isValidMember else { continue }
             isValid = false
             guard isTelling else { return false }
-            for property in object.properties {
-                guard let bit = property.requiredBit, present & 1 << UInt64(bit) == 0 else { continue }
-                tell(node, member: property.name[...], "This member is required")
-            }
         }
-        if count < object.minimumCount ?? 0 || count > object.maximumCount ?? .max {
-            tell(node, SchemaDetail.count("members", object.minimumCount, object.maximumCount))
+        if present & object.value.required != object.value.required {
+            isValid = false
+            guard isTelling else { return false }
+            tellMissing(object.value, present, node)
+        }
+        if count < object.value.minimumCount ?? 0 || count > object.value.maximumCount ?? .max {
+            tell(node, SchemaDetail.count("members", object.value.minimumCount, object.value.maximumCount))
             isValid = false
         }
         return isValid
     }
 
-    /// The rule for a member's value, and the bit that says that the member is there.
-    private func property(_ ruleIndex: Int, _ name: Int) -> (rule: Int?, bit: Int?) {
-        guard let object = schema.rules[ruleIndex].object else { return (nil, nil) }
-        let text = document.text(name)
-        for property in object.properties where property.name.count == text.count && property.name.elementsEqual(text) {
-            return (property.rule ?? object.additional, property.requiredBit)
+    private mutating func tellMissing(_ object: ObjectRule, _ present: UInt64, _ node: Int) {
+        for property in object.properties {
+            guard let bit = property.requiredBit, present & 1 << UInt64(bit) == 0 else { continue }
+            tell(node, member: object.names[property.name], "This member is required")
         }
-        return (object.additional, nil)
     }
 
-    private mutating func checkMember(_ rule: Int, _ value: Int, isAdditional: Bool) -> Bool {
-        if isAdditional, schema.rules[rule].isNever {
+    private mutating func checkAdditional(_ rule: Int?, _ value: Int) -> Bool {
+        guard let rule else { return true }
+        guard !schema.rules[rule].isNever else {
             tell(value, "There is no such member")
             return false
         }
@@ -190,20 +193,22 @@ struct SchemaEvaluation {
     // MARK: Choices
 
     private mutating func checkMore(_ index: Int, _ node: Int) -> Bool {
-        let rule = schema.rules[index]
-        if rule.isNever {
+        if schema.rules[index].isNever {
             tell(node, "There is no such value")
             return false
         }
         var isValid = true
-        if let constants = rule.constants, !constants.contains(where: { JSONEquality.isEqual($0, document, node) }) {
+        if let constants = schema.rules[index].constants,
+            !constants.contains(where: { JSONEquality.isEqual($0, document, node) })
+        {
             tell(node, SchemaDetail.choices(constants))
             isValid = false
         }
-        for part in rule.allOf where isValid || isTelling { isValid = check(part, node) && isValid }
-        if !rule.anyOf.isEmpty, isValid || isTelling { isValid = checkAny(rule.anyOf, node) && isValid }
-        if !rule.oneOf.isEmpty, isValid || isTelling { isValid = checkOne(rule.oneOf, node) && isValid }
-        if let not = rule.not, isValid || isTelling, passes(not, node) || steps > Self.maximumSteps {
+        for part in schema.rules[index].allOf where isValid || isTelling { isValid = check(part, node) && isValid }
+        let (any, one) = (schema.rules[index].anyOf, schema.rules[index].oneOf)
+        if !any.isEmpty, isValid || isTelling { isValid = checkAny(any, node) && isValid }
+        if !one.isEmpty, isValid || isTelling { isValid = checkOne(one, node) && isValid }
+        if let not = schema.rules[index].not, isValid || isTelling, passes(not, node) || steps > Self.maximumSteps {
             tell(node, "Another value is expected")
             isValid = false
         }

@@ -27,11 +27,10 @@ struct SchemaKeywords {
         var rule = SchemaRule()
         if let types = take("type") { rule.types = readTypes(types) }
         rule.constants = readConstants()
-        rule.number = readNumber()
-        rule.string = readString()
-        readIntegerFormat(&rule)
-        rule.array = readArray()
-        rule.object = readObject()
+        rule.number = readNumber().map(Shared.init)
+        rule.string = readString().map(Shared.init)
+        rule.array = readArray().map(Shared.init)
+        rule.object = readObject().map(Shared.init)
         rule.allOf = readSchemas("allOf")
         rule.anyOf = readSchemas("anyOf")
         rule.oneOf = readSchemas("oneOf")
@@ -92,9 +91,11 @@ struct SchemaKeywords {
                 refuse(value, "multipleOf", expected: "a number above 0 of at most 18 digits")
             }
         }
+        boundByFormat(&rule)
         let isEmpty =
             rule.minimum == nil && rule.maximum == nil && rule.exclusiveMinimum == nil && rule.exclusiveMaximum == nil
             && rule.multipleOf == nil
+        rule.integers = rule.commonIntegers
         return isEmpty ? nil : rule
     }
 
@@ -112,21 +113,19 @@ struct SchemaKeywords {
         "int32": (String(Int32.min), String(Int32.max)), "int64": (String(Int64.min), String(Int64.max)),
     ]
 
-    private mutating func readIntegerFormat(_ rule: inout SchemaRule) {
+    private func boundByFormat(_ rule: inout NumberRule) {
         guard case .string(let name)? = source["format"]?.value, let (least, most) = Self.integerFormats[name] else {
             return
         }
-        var number = rule.number ?? NumberRule()
-        number.minimum = number.minimum ?? NumberRule.Bound(least)
-        number.maximum = number.maximum ?? NumberRule.Bound(most)
-        rule.number = number
+        rule.minimum = rule.minimum ?? NumberRule.Bound(least)
+        rule.maximum = rule.maximum ?? NumberRule.Bound(most)
     }
 
     private mutating func readString() -> StringRule? {
         var rule = StringRule()
         rule.minimumLength = readCount("minLength")
         rule.maximumLength = readCount("maxLength")
-        if let value = take("pattern") { rule.pattern = readPattern(value) }
+        if let value = take("pattern") { rule.pattern = readPattern(value).map(Shared.init) }
         var hasFormat = false
         if let value = take("format") {
             if case .string(let name) = value.value, let format = Format(rawValue: name) {
@@ -186,8 +185,7 @@ struct SchemaKeywords {
         let names = rules.map(\.0)
         let all = rules.map { ($0.0, Optional($0.1)) } + required.filter { !names.contains($0) }.map { ($0, nil) }
         for (name, index) in all {
-            let bit = required.firstIndex(of: name)
-            rule.properties.append(ObjectRule.Property(name: Array(name.utf8), rule: index, requiredBit: bit))
+            rule.add(name, rule: index, requiredBit: required.firstIndex(of: name))
         }
         rule.required = required.indices.reduce(0) { $0 | 1 << UInt64($1) }
         rule.additional = readSchema("additionalProperties")

@@ -1,4 +1,6 @@
 /// One schema object, compiled. Others are named by their index in the schema.
+///
+/// What holds for each kind of value stands behind a reference, so that looking at it copies nothing.
 struct SchemaRule: Sendable {
     /// Types of values, as JSON Schema names them.
     struct Types: OptionSet, Sendable {
@@ -23,10 +25,10 @@ struct SchemaRule: Sendable {
     var types = Types.all
     /// `enum`, or the one value of `const`.
     var constants: [Constant]?
-    var number: NumberRule?
-    var string: StringRule?
-    var array: ArrayRule?
-    var object: ObjectRule?
+    var number: Shared<NumberRule>?
+    var string: Shared<StringRule>?
+    var array: Shared<ArrayRule>?
+    var object: Shared<ObjectRule>?
     var allOf: [Int] = []
     var anyOf: [Int] = []
     var oneOf: [Int] = []
@@ -41,6 +43,13 @@ struct SchemaRule: Sendable {
 
     /// The rules that the same value is checked against.
     var inPlace: [Int] { allOf + anyOf + oneOf + (not.map { [$0] } ?? []) }
+}
+
+/// A value that several share and none changes.
+final class Shared<Value: Sendable>: Sendable {
+    let value: Value
+
+    init(_ value: Value) { self.value = value }
 }
 
 /// A value that is compared with others.
@@ -68,6 +77,26 @@ struct NumberRule: Sendable {
     var exclusiveMinimum: Bound?
     var exclusiveMaximum: Bound?
     var multipleOf: Bound?
+
+    /// What `commonIntegers` says, kept because it is asked for with each number.
+    var integers: ClosedRange<Int64>?
+
+    /// The integers of 64 bits that all of this lets through; nil where that takes more to say.
+    var commonIntegers: ClosedRange<Int64>? {
+        guard multipleOf == nil else { return nil }
+        var (least, most) = (Int64.min, Int64.max)
+        for (bound, step) in [(minimum, 0), (exclusiveMinimum, 1)] {
+            guard let bound else { continue }
+            guard let integer = bound.integer, integer < .max else { return nil }
+            least = max(least, integer + Int64(step))
+        }
+        for (bound, step) in [(maximum, 0), (exclusiveMaximum, 1)] {
+            guard let bound else { continue }
+            guard let integer = bound.integer, integer > .min else { return nil }
+            most = min(most, integer - Int64(step))
+        }
+        return least <= most ? least...most : nil
+    }
 }
 
 /// What holds for strings.
@@ -75,7 +104,7 @@ struct StringRule: Sendable {
     /// In Unicode scalars.
     var minimumLength: Int?
     var maximumLength: Int?
-    var pattern: Pattern?
+    var pattern: Shared<Pattern>?
     var format: Format?
 }
 
@@ -95,18 +124,39 @@ struct ObjectRule: Sendable {
     static let maximumRequired = 64
 
     struct Property: Sendable {
-        let name: [UInt8]
+        /// Where its name stands among the others.
+        let name: Range<Int>
         /// Nil where the property is only required; then it counts as additional.
         let rule: Int?
         /// Which bit says that it is there; nil where it need not be.
         let requiredBit: Int?
     }
 
-    var properties: [Property] = []
+    private(set) var properties: [Property] = []
+    /// All names in one.
+    private(set) var names: [UInt8] = []
     /// The bits of all that must be there.
     var required: UInt64 = 0
     /// For members without a property of their own; nil where anything goes.
     var additional: Int?
     var minimumCount: Int?
     var maximumCount: Int?
+
+    mutating func add(_ name: String, rule: Int?, requiredBit: Int?) {
+        let start = names.count
+        names += name.utf8
+        properties.append(Property(name: start..<names.count, rule: rule, requiredBit: requiredBit))
+    }
+
+    /// The property of a name.
+    func property(_ name: ArraySlice<UInt8>) -> Property? {
+        for property in properties where property.name.count == name.count {
+            var index = 0
+            while index < name.count, names[property.name.lowerBound &+ index] == name[name.startIndex &+ index] {
+                index &+= 1
+            }
+            if index == name.count { return property }
+        }
+        return nil
+    }
 }

@@ -91,8 +91,8 @@ let package = Package(
         process("drawbridge", "Sources/Drawbridge", "Loop", "Lifecycle", "Installation", "Policy", "Telemetry"),
         process(
             "drawbridge-gateway", "Gateway",
-            "Loop", "HTTP", "TLS", "Schema", "Server", "Client", "Proxy", "Policy", "Authentication", "Cryptography",
-            "Lifecycle", "Telemetry"),
+            "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit",
+            "Authentication", "Cryptography", "Lifecycle", "Telemetry"),
         process(
             "drawbridge-bridge", "Bridge",
             resources: migrations,

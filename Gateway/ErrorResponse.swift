@@ -1,15 +1,21 @@
 internal import Authentication
 internal import Client
 internal import HTTP
+internal import JSONText
 internal import Loop
 internal import Policy
 internal import Proxy
+internal import RateLimit
 internal import Schema
 internal import Server
 internal import Telemetry
 
 /// Why the gateway refuses a request that is acceptable HTTP.
 enum Refusal: Error {
+    case addressDenied
+    case quotaExceeded(Verdict)
+    /// Limits cannot be asked, and the policy lets nothing through then.
+    case limitsUnavailable
     case unknownPath
     case methodNotAllowed([Method])
     case notOffered
@@ -46,6 +52,18 @@ enum ErrorResponse {
 
     private static func problem(for refusal: Refusal) -> Problem {
         switch refusal {
+        case .addressDenied:
+            return Problem(.forbidden, "address-denied", "Requests are not accepted from this address")
+        case .quotaExceeded(let verdict):
+            let violated = verdict.violatedPolicies
+            var problem = Problem(
+                .tooManyRequests, Verdict.problemType, "The request quota is exceeded",
+                detail: "Too many requests; the field Retry-After says when to come back")
+            problem.extend = { json in json.array("violated-policies", violated) { $0.element($1) } }
+            return problem.with(.retryAfter, String(verdict.retryAfter ?? 1))
+        case .limitsUnavailable:
+            return Problem(.serviceUnavailable, "unavailable", "The service is not available at the moment")
+                .with(.retryAfter, "1")
         case .unknownPath:
             return Problem(.notFound, "not-found", "There is nothing at this path")
         case .methodNotAllowed(let methods):

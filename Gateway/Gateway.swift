@@ -4,6 +4,7 @@ internal import Lifecycle
 internal import Loop
 internal import Policy
 internal import Proxy
+internal import RateLimit
 internal import Server
 internal import TLS
 internal import Telemetry
@@ -14,6 +15,7 @@ final class Gateway {
     private let name: String
     private let configuration: GatewayConfiguration
     private let upstream: Upstream
+    private let limits: Limits
     private let certificates: [ListenerCertificate]
     private let servers: [(server: Server, listener: Listener)]
 
@@ -25,8 +27,10 @@ final class Gateway {
             name: "bridge", endpoint: .unix(path: configuration.bridgeSocket),
             configuration: configuration.upstream)
         self.upstream = upstream
+        let limits = try Limits(configuration.rateLimits, configuration.routes)
+        self.limits = limits
         let pipeline = Pipeline(
-            configuration, hop: try HopIdentity(keyFile: configuration.hopKeyFile),
+            configuration, limits: limits, hop: try HopIdentity(keyFile: configuration.hopKeyFile),
             proxy: ReverseProxy(upstream: upstream))
         let unreadiness: AdminHandler.Readiness = { upstream.isHealthy ? nil : "the bridge does not answer" }
         let admin = AdminHandler(unreadiness: unreadiness)
@@ -64,6 +68,7 @@ final class Gateway {
         await withDiscardingTaskGroup { group in
             for (server, listener) in servers { group.addTask { await server.run(listener) } }
             group.addTask { await self.upstream.checkHealth(path: "/healthz") }
+            if let redis = limits.redis { group.addTask { await redis.run() } }
             Readiness.report(process: name)
             Log.info("gateway worker is ready")
             await untilStopped(by: signals)

@@ -10,6 +10,8 @@ struct GatewayConfiguration: Sendable {
     let policy: GatewayPolicy
     let routes: RouteTable
     let issuers: IssuerPolicy
+    let addresses: AddressPolicy
+    let rateLimits: RateLimitPolicy
     let bridgeSocket: String
     let hopKeyFile: String
 
@@ -19,6 +21,8 @@ struct GatewayConfiguration: Sendable {
         policy = try directory.gateway()
         routes = try directory.routes()
         issuers = try directory.issuers()
+        addresses = try directory.addresses()
+        rateLimits = try directory.rateLimits()
         bridgeSocket = try SocketPath.resolve(policy.upstream.socketPath)
         hopKeyFile = "\(context.home)/keys/hop.key"
     }

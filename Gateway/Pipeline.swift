@@ -3,31 +3,38 @@ internal import HTTP
 internal import Loop
 internal import Policy
 internal import Proxy
+internal import RateLimit
 internal import Server
 
 /// The one list of stages that a request passes, cheap checks first. Each gives what the next one asks for, so none can
 /// be left out; each refuses by throwing.
 @OnLoop
 final class Pipeline: Handler {
+    private let admission: Admission
     private let routing: Routing
     private let authentication: Authenticating
     private let authorization: Authorizing
+    private let limits: Limits
     private let forwarding: ForwardingStage
     private let metrics = PipelineMetrics()
 
-    init(_ configuration: GatewayConfiguration, hop: HopIdentity, proxy: ReverseProxy) {
+    init(_ configuration: GatewayConfiguration, limits: Limits, hop: HopIdentity, proxy: ReverseProxy) {
+        admission = Admission(configuration.addresses, limits)
         routing = Routing(configuration.routes)
         authentication = Authenticating(configuration.issuers)
         authorization = Authorizing()
+        self.limits = limits
         forwarding = ForwardingStage(proxy, hop)
     }
 
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
         do {
-            let routed = try routing.route(request)
+            let admitted = try AdmittedRequest(request, admission)
+            let routed = try routing.route(admitted)
             let authenticated = try authentication.authenticate(routed)
             let authorized = try await authorization.authorize(authenticated)
-            let validated = try ValidatedRequest(authorized)
+            let limited = try await LimitedRequest(authorized, limits)
+            let validated = try ValidatedRequest(limited)
             metrics.allowed(validated.route)
             try await forwarding.forward(validated, writer)
         } catch {
@@ -39,15 +46,30 @@ final class Pipeline: Handler {
 
 // What each stage gives the next. Every type is made by its stage alone.
 
+/// A request from where requests may come, and not too many of them.
+struct AdmittedRequest {
+    let request: Request
+    let address: AddressBlock?
+    let verdict: Verdict
+
+    /// - Throws: `Refusal`.
+    @OnLoop
+    fileprivate init(_ request: Request, _ admission: Admission) throws {
+        self.request = request
+        (address, verdict) = try admission.check(request)
+    }
+}
+
 /// A request that the API's description knows.
 struct RoutedRequest {
-    let request: Request
+    let admitted: AdmittedRequest
     let match: RouteMatch
 
+    var request: Request { admitted.request }
     var route: Route { match.route }
 
-    fileprivate init(_ request: Request, _ match: RouteMatch) {
-        self.request = request
+    fileprivate init(_ admitted: AdmittedRequest, _ match: RouteMatch) {
+        self.admitted = admitted
         self.match = match
     }
 }
@@ -67,12 +89,30 @@ struct AuthenticatedRequest {
 struct AuthorizedRequest {
     let routed: RoutedRequest
     let identity: Identity
+    let hotelID: Int32?
     let content: Content
 
-    fileprivate init(_ authenticated: AuthenticatedRequest, content: Content) {
+    fileprivate init(_ authenticated: AuthenticatedRequest, hotelID: Int32?, content: Content) {
         routed = authenticated.routed
         identity = authenticated.identity
+        self.hotelID = hotelID
         self.content = content
+    }
+}
+
+/// A request that is one of no more than its sender may make.
+struct LimitedRequest {
+    let authorized: AuthorizedRequest
+
+    /// - Throws: `Refusal`.
+    @OnLoop
+    fileprivate init(_ authorized: AuthorizedRequest, _ limits: Limits) async throws {
+        let routed = authorized.routed
+        let subject = Subject(
+            principal: authorized.identity.clientKey, address: routed.admitted.address,
+            hotel: authorized.hotelID.map { String($0) }, route: routed.route.operationID)
+        try await limits.check(subject, routed.route, routed.request, after: routed.admitted.verdict)
+        self.authorized = authorized
     }
 }
 
@@ -81,16 +121,19 @@ struct ValidatedRequest {
     let request: Request
     let route: Route
     let identity: Identity
+    let hotelID: Int32?
     let content: [UInt8]
 
     /// - Throws: `Refusal` that says what is not.
     @OnLoop
-    fileprivate init(_ authorized: AuthorizedRequest) throws {
+    fileprivate init(_ limited: LimitedRequest) throws {
+        let authorized = limited.authorized
         let routed = authorized.routed
         try Validation.check(routed.request, routed.match, authorized.content)
         request = routed.request
         route = routed.route
         identity = authorized.identity
+        hotelID = authorized.hotelID
         content = authorized.content.bytes
     }
 }
@@ -102,11 +145,12 @@ private struct Routing {
 
     init(_ routes: RouteTable) { self.routes = routes }
 
-    func route(_ request: Request) throws -> RoutedRequest {
+    func route(_ admitted: AdmittedRequest) throws -> RoutedRequest {
+        let request = admitted.request
         switch routes.match(request.head.method, path: request.head.target.pathBytes.span) {
         case .route(let match):
             guard match.route.terms.isForwarded else { throw Refusal.notOffered }
-            return RoutedRequest(request, match)
+            return RoutedRequest(admitted, match)
         case .methodNotAllowed(let allowed): throw Refusal.methodNotAllowed(allowed)
         case .notFound: throw Refusal.unknownPath
         }
@@ -142,10 +186,9 @@ private struct Authorizing {
         guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
         // Read only now: a stranger cannot make us hold content.
         let content = routed.request.body.isEmpty ? .none : try await content(of: routed.request, terms)
-        if let hotelID = try HotelReference.hotelID(in: routed, content: content) {
-            guard identity.hotelIDs.includes(hotelID) else { throw Refusal.foreignHotel }
-        }
-        return AuthorizedRequest(authenticated, content: content)
+        let hotelID = try HotelReference.hotelID(in: routed, content: content)
+        if let hotelID, !identity.hotelIDs.includes(hotelID) { throw Refusal.foreignHotel }
+        return AuthorizedRequest(authenticated, hotelID: hotelID, content: content)
     }
 
     private func content(of request: Request, _ terms: Route.Terms) async throws -> Content {

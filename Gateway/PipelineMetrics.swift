@@ -24,6 +24,9 @@ final class PipelineMetrics {
     func refused(_ error: any Error) {
         let (stage, reason): (String, String) =
             switch error {
+            case Refusal.addressDenied: ("admit", "address")
+            case Refusal.quotaExceeded: ("limit", "quota")
+            case Refusal.limitsUnavailable: ("limit", "unavailable")
             case Refusal.unknownPath: ("route", "unknown_path")
             case Refusal.methodNotAllowed: ("route", "method")
             case Refusal.notOffered: ("route", "not_offered")

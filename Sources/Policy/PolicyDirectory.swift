@@ -21,11 +21,29 @@ public struct PolicyDirectory: Sendable {
         try IssuerPolicy.load("\(path)/issuers.yaml", installation: installation)
     }
 
-    /// Reads and compiles `openapi.yaml`.
-    public func routes() throws(PolicyError) -> RouteTable { try RouteTable.load("\(path)/openapi.yaml") }
+    /// Reads and compiles `openapi.yaml`, and compares it with the limits it names.
+    public func routes() throws(PolicyError) -> RouteTable {
+        try RouteTable.load("\(path)/openapi.yaml", rateClasses: (try? rateLimits())?.namesForRoutes)
+    }
 
     /// Reads and checks `bridge.yaml`.
     public func bridge() throws(PolicyError) -> BridgePolicy { try BridgePolicy.load("\(path)/bridge.yaml") }
+
+    /// Reads and checks `rate-limits.yaml`.
+    public func rateLimits() throws(PolicyError) -> RateLimitPolicy {
+        try RateLimitPolicy.load("\(path)/rate-limits.yaml", installation: installation)
+    }
+
+    /// Reads and checks `addresses.yaml`, and compares it with the listeners it names.
+    public func addresses() throws(PolicyError) -> AddressPolicy {
+        let listeners = (try? gateway())?.listeners.filter { !$0.isAdmin }.map(\.name)
+        return try AddressPolicy.load("\(path)/addresses.yaml", listeners: listeners)
+    }
+
+    /// The policy files.
+    public static let fileNames = [
+        "gateway.yaml", "addresses.yaml", "issuers.yaml", "openapi.yaml", "rate-limits.yaml", "bridge.yaml",
+    ]
 
     /// The files as they are now, by name.
     ///
@@ -33,7 +51,7 @@ public struct PolicyDirectory: Sendable {
     public func contents() throws(PolicyError) -> [(name: String, bytes: [UInt8])] {
         var files: [(String, [UInt8])] = []
         var mistakes: [Mistake] = []
-        for name in ["gateway.yaml", "issuers.yaml", "openapi.yaml", "bridge.yaml"] {
+        for name in Self.fileNames {
             switch PolicyFile.contents(of: "\(path)/\(name)", limit: PolicyFile.maximumByteCount) {
             case .success(let bytes): files.append((name, bytes))
             case .failure(let failure):
@@ -58,6 +76,8 @@ public struct PolicyDirectory: Sendable {
         collect { () throws(PolicyError) in _ = try issuers() }
         collect { () throws(PolicyError) in _ = try routes() }
         collect { () throws(PolicyError) in _ = try bridge() }
+        collect { () throws(PolicyError) in _ = try rateLimits() }
+        collect { () throws(PolicyError) in _ = try addresses() }
         guard mistakes.isEmpty else {
             throw PolicyError(original.map { original in mistakes.map { $0.moved(to: original) } } ?? mistakes)
         }

@@ -72,6 +72,8 @@ public final class Route: Sendable {
         public var timeout: Duration?
         /// Whether requests go to the bridge; otherwise they are answered 501, and the bridge need not know the operation.
         public var isForwarded: Bool
+        /// The classes of `rate-limits.yaml` that count it, besides those that count everything.
+        public var rateClasses: [String] = []
     }
 
     /// Where a request names its hotel, which must be one of the identity's.

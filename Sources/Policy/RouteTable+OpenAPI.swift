@@ -2,9 +2,14 @@ internal import Authentication
 internal import HTTP
 
 extension RouteTable {
-    /// Reads and compiles `openapi.yaml`; throws every mistake in it at once.
-    public static func load(_ file: String) throws(PolicyError) -> RouteTable {
-        try PolicyFile.load(file) { root in OpenAPIReader(root).routeTable() }
+    /// Reads and compiles `openapi.yaml`.
+    ///
+    /// - Parameters:
+    ///   - file: the policy file.
+    ///   - rateClasses: those that routes may name; `nil` leaves that unchecked.
+    /// - Throws: every mistake in the file at once.
+    public static func load(_ file: String, rateClasses: [String]? = nil) throws(PolicyError) -> RouteTable {
+        try PolicyFile.load(file) { root in OpenAPIReader(root, rateClasses: rateClasses).routeTable() }
     }
 }
 
@@ -22,8 +27,12 @@ struct OpenAPIReader {
     let root: PolicyNode
     let schemas: OpenAPISchemas
 
-    init(_ root: PolicyNode) {
+    /// The classes of limits that routes may name; `nil` leaves that unchecked.
+    private let rateClasses: [String]?
+
+    init(_ root: PolicyNode, rateClasses: [String]? = nil) {
         self.root = root
+        self.rateClasses = rateClasses
         schemas = OpenAPISchemas(root)
     }
 
@@ -127,7 +136,8 @@ struct OpenAPIReader {
             return nil
         }
         let reader = RouteTermsReader(
-            template: template, parameters: parameters, hasBody: body != nil, takesJSON: takesJSON)
+            template: template, parameters: parameters, hasBody: body != nil, takesJSON: takesJSON,
+            knownRateClasses: rateClasses)
         return terms.mapping { reader.terms($0) }.map {
             Route(
                 operationID: operationID, template: template.text, method: method,

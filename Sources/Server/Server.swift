@@ -14,6 +14,7 @@ public protocol Handler: AnyObject {
 /// Serves HTTP/1.1 on one listening socket.
 @OnLoop
 public final class Server {
+    let name: String
     let configuration: ServerConfiguration
     let handler: any Handler
     let metrics: ServerMetrics
@@ -35,6 +36,7 @@ public final class Server {
         name: String, configuration: ServerConfiguration, handler: any Handler,
         makeSecurity: (@OnLoop () throws -> any StreamSecurity)? = nil
     ) {
+        self.name = name
         self.configuration = configuration
         self.makeSecurity = makeSecurity
         self.handler = handler

@@ -50,6 +50,8 @@ final class ServerConnection {
     private(set) var isRequestComplete = true
     private var contentProgress = ContentProgress()
     private var response = ResponseState.notBegun
+    /// Field lines that the answer has besides, and which fields these are.
+    var answerLines: (bytes: [UInt8], names: FieldNameSet)?
 
     /// Bytes of the answer that are not sent yet.
     var output: [UInt8] = []
@@ -57,7 +59,8 @@ final class ServerConnection {
     init(_ stream: Stream, _ server: Server) {
         self.stream = stream
         self.server = server
-        info = ConnectionInfo(peerAddress: stream.peerAddress, scheme: stream.security == nil ? .http : .https)
+        info = ConnectionInfo(
+            peerAddress: stream.peerAddress, listener: server.name, scheme: stream.security == nil ? .http : .https)
         parser = RequestParser(limits: server.configuration.limits)
         deadline = nil
     }
@@ -163,6 +166,7 @@ final class ServerConnection {
     private func begin() {
         requests += 1
         response = .notBegun
+        answerLines = nil
         isRequestComplete = false
         contentProgress = ContentProgress()
         id = server.nextRequestID(head)
@@ -308,7 +312,7 @@ final class ServerConnection {
             status: status, fields: fields,
             framing: status.forbidsContent ? .none : .length(UInt64(content.count)), keepAlive: !mustClose)
         head.append(to: &output, answering: self.head?.version ?? .http11) { output in
-            server.appendStandardLines(id, withDate: true, to: &output)
+            appendLines(withDate: true, to: &output)
         }
         if !isHeadRequest, !status.forbidsContent { output += content }
         finishResponse(closes: false)
@@ -325,9 +329,14 @@ final class ServerConnection {
         // RFC 9110 §6.6.1: whoever forwards an answer without a date adds one.
         let hasDate = upstream.fields.contains(.date)
         return Forwarding.appendResponse(
-            upstream, answering: head, keepAlive: !mustClose, context: info.forwarding, replacing: [.xRequestID],
-            to: &output
-        ) { output in server.appendStandardLines(id, withDate: !hasDate, to: &output) }
+            upstream, answering: head, keepAlive: !mustClose, context: info.forwarding,
+            replacing: answerLines?.names.union([.xRequestID]) ?? [.xRequestID], to: &output
+        ) { output in appendLines(withDate: !hasDate, to: &output) }
+    }
+
+    private func appendLines(withDate: Bool, to output: inout [UInt8]) {
+        server.appendStandardLines(id, withDate: withDate, to: &output)
+        if let answerLines { output += answerLines.bytes }
     }
 
     func finishResponse(closes: Bool) {

@@ -69,13 +69,14 @@ let package = Package(
         module("HTTP"),
         module("TLS", "Loop", "COpenSSL"),
         module("JSONText"),
+        module("Schema"),
         module("Server", "Loop", "HTTP", "JSONText", "Telemetry"),
         module("Client", "Loop", "HTTP", "Telemetry"),
         module("Proxy", "Loop", "HTTP", "Server", "Client"),
         module("Authentication", "CLibJWT", "Cryptography"),
         module("Ledger", "Cryptography", "JSONText"),
         module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
-        module("Policy", "CLibYAML", "HTTP", "Authentication"),
+        module("Policy", "CLibYAML", "HTTP", "Authentication", "Schema"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
         module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
@@ -97,8 +98,8 @@ let package = Package(
         process("drawbridge", "Sources/Drawbridge", "Loop", "Lifecycle", "Installation", "Policy", "Telemetry"),
         process(
             "drawbridge-gateway", "Gateway",
-            "Loop", "HTTP", "TLS", "JSONText", "Server", "Client", "Proxy", "Policy", "Authentication", "Cryptography",
-            "Lifecycle", "Telemetry", "Ledger", "Audit"),
+            "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit", "Firewall",
+            "Authentication", "Cryptography", "Ledger", "Audit", "Lifecycle", "Telemetry"),
         process(
             "drawbridge-ledger", "Recorder",
             "Loop", "HTTP", "Server", "Client", "Policy", "Cryptography", "Ledger", "Lifecycle", "Telemetry"),
@@ -132,7 +133,8 @@ let package = Package(
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),
-        tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Booking", "Stay"),
+        tests("SchemaTests", "Schema"),
+        tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking", "Stay"),
         tests("PostgresTests", "Postgres", "Loop", "Installation"),
         tests("FirewallTests", "Firewall", "Loop", "HTTP"),
         tests("RateLimitTests", exclude: ["Hammer"], "RateLimit", "Loop", "ratelimit-hammer"),
@@ -155,11 +157,17 @@ let package = Package(
 // Fuzz targets need the instrumented module: `DRAWBRIDGE_FUZZ=1 swift build --product fuzz-http`.
 if Context.environment["DRAWBRIDGE_FUZZ"] != nil {
     let fuzzing = ["-sanitize=fuzzer,address", "-parse-as-library"]
-    package.targets.first { $0.name == "HTTP" }?.swiftSettings? += [.unsafeFlags(fuzzing)]
+    for target in package.targets where ["HTTP", "Schema"].contains(target.name) {
+        target.swiftSettings? += [.unsafeFlags(fuzzing)]
+    }
     package.targets += [
         .executableTarget(
             name: "fuzz-http", dependencies: ["HTTP"], path: "Tests/FuzzTests/HTTP", exclude: ["Corpus"],
             swiftSettings: settings + [.unsafeFlags(fuzzing)],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])])
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
+        .executableTarget(
+            name: "fuzz-schema", dependencies: ["Schema", "JSONText"], path: "Tests/FuzzTests/Schema",
+            exclude: ["Corpus"], swiftSettings: settings + [.unsafeFlags(fuzzing)],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
     ]
 }

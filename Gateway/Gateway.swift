@@ -5,6 +5,7 @@ internal import Lifecycle
 internal import Loop
 internal import Policy
 internal import Proxy
+internal import RateLimit
 internal import Server
 internal import TLS
 internal import Telemetry
@@ -19,6 +20,7 @@ final class Gateway {
     private let configuration: GatewayConfiguration
     private let upstream: Upstream
     private let audit: AuditLog
+    private let limits: Limits
     private let certificates: [ListenerCertificate]
     private let servers: [(server: Server, listener: Listener)]
 
@@ -32,8 +34,11 @@ final class Gateway {
         self.upstream = upstream
         let audit = try AuditLog(configuration.audit)
         self.audit = audit
+        let limits = try Limits(configuration.rateLimits, configuration.routes)
+        self.limits = limits
         let pipeline = Pipeline(
-            configuration, hop: try HopIdentity(keyFile: configuration.hopKeyFile),
+            configuration, limits: limits,
+            inspection: try Inspection(configuration.inspection, rules: configuration.firewallRules), hop: try HopIdentity(keyFile: configuration.hopKeyFile),
             proxy: ReverseProxy(upstream: upstream), audit: audit)
         let unreadiness: AdminHandler.Readiness = {
             upstream.isHealthy ? audit.unreadiness : "the bridge does not answer"
@@ -74,6 +79,7 @@ final class Gateway {
             for (server, listener) in servers { group.addTask { await server.run(listener) } }
             group.addTask { await self.upstream.checkHealth(path: "/healthz") }
             group.addTask { await self.audit.run() }
+            if let redis = limits.redis { group.addTask { await redis.run() } }
             Readiness.report(process: name)
             Log.info("gateway worker is ready")
             await untilStopped(by: signals)

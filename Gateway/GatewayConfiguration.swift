@@ -11,6 +11,10 @@ struct GatewayConfiguration: Sendable {
     let policy: GatewayPolicy
     let routes: RouteTable
     let issuers: IssuerPolicy
+    let addresses: AddressPolicy
+    let rateLimits: RateLimitPolicy
+    let inspection: InspectionPolicy
+    let firewallRules: String
     let bridgeSocket: String
     let hopKeyFile: String
     let audit: AuditLog.Configuration
@@ -21,6 +25,10 @@ struct GatewayConfiguration: Sendable {
         policy = try directory.gateway()
         routes = try directory.routes()
         issuers = try directory.issuers()
+        addresses = try directory.addresses()
+        rateLimits = try directory.rateLimits()
+        inspection = try directory.inspection()
+        firewallRules = directory.firewallRules
         bridgeSocket = try SocketPath.resolve(policy.upstream.socketPath)
         hopKeyFile = "\(context.home)/keys/hop.key"
         var audit = AuditLog.Configuration(

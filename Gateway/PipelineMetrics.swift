@@ -1,6 +1,7 @@
 internal import Audit
 internal import Authentication
 internal import Client
+internal import Firewall
 internal import Loop
 internal import Policy
 internal import Proxy
@@ -26,6 +27,9 @@ final class PipelineMetrics {
     /// - Parameter error: what a stage threw.
     static func cause(of error: any Error) -> (stage: String, reason: String) {
         switch error {
+        case Refusal.addressDenied: ("admit", "address")
+        case Refusal.quotaExceeded: ("limit", "quota")
+        case Refusal.limitsUnavailable: ("limit", "unavailable")
         case Refusal.unknownPath: ("route", "unknown_path")
         case Refusal.methodNotAllowed: ("route", "method")
         case Refusal.notOffered: ("route", "not_offered")
@@ -33,7 +37,13 @@ final class PipelineMetrics {
         case Refusal.missingScope: ("authorize", "scope")
         case Refusal.foreignHotel: ("authorize", "hotel")
         case Refusal.unsupportedMediaType: ("authorize", "media_type")
-        case is Refusal: ("authorize", "content")
+        case Refusal.malformedRequest: ("validate", "query")
+        case Refusal.invalidField: ("validate", "field")
+        case Refusal.malformedJSON: ("validate", "json")
+        case Refusal.invalidContent: ("validate", "content")
+        case Refusal.unknownHotel: ("validate", "path")
+        case Refusal.suspicious: ("inspect", "rules")
+        case let error as FirewallError: ("inspect", error.code == .overloaded ? "overloaded" : "failed")
         case let error as AuditError: ("record", error.code.rawValue)
         case let error as UpstreamError: ("forward", error.code.rawValue)
         case is ReverseProxy.Misdirected: ("forward", "misdirected")

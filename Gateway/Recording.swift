@@ -1,5 +1,6 @@
 internal import Audit
 internal import Authentication
+internal import Firewall
 internal import HTTP
 internal import Ledger
 internal import Loop
@@ -8,13 +9,13 @@ internal import Server
 
 /// A request whose decision is on its way into the ledger; for one that changes something, in it.
 struct RecordedRequest {
-    let authorized: AuthorizedRequest
+    let validated: ValidatedRequest
     let trail: Trail
     /// To be waited for before any of the answer leaves.
     let receipt: Receipt
 
-    fileprivate init(_ authorized: AuthorizedRequest, _ trail: Trail, _ receipt: Receipt) {
-        self.authorized = authorized
+    fileprivate init(_ inspected: InspectedRequest, _ trail: Trail, _ receipt: Receipt) {
+        validated = inspected.validated
         self.trail = trail
         self.receipt = receipt
     }
@@ -32,6 +33,10 @@ final class Trail {
     /// Whether the client has got some of the bridge's answer.
     var isAnswerBegun = false
     private var answeredAt: UInt64?
+    private var rules: [DecisionRecord.Rule] = []
+    private var inboundScore = 0
+    /// The limits that were asked, and what they left.
+    var limits: [DecisionRecord.Limit] = []
 
     /// When it was sent to the bridge, on the loop's clock.
     var forwardedAt: UInt64?
@@ -65,6 +70,22 @@ final class Trail {
             method: identity.method.rawValue)
     }
 
+    /// The firewall has spoken.
+    func found(_ verdict: FirewallVerdict) {
+        guard let finding = verdict.finding else { return }
+        rules = finding.matches.map { DecisionRecord.Rule(id: $0.rule, variable: $0.variable) }
+        inboundScore = finding.inboundScore
+    }
+
+    /// What is known so far, as the record of a decision.
+    fileprivate func decision(_ verdict: DecisionRecord.Verdict, time: Int64) -> DecisionRecord {
+        var record = DecisionRecord(facts, verdict, time: time, microseconds: microseconds)
+        record.limits = limits
+        record.rules = rules
+        record.inboundScore = inboundScore
+        return record
+    }
+
     /// The bridge has answered.
     func answered(_ status: Status) {
         answeredAt = Loop.monotonicNanoseconds
@@ -90,16 +111,16 @@ struct Recording {
     /// answer waits.
     ///
     /// - Throws: `AuditError` when it cannot be recorded.
-    func recordDecision(_ authorized: AuthorizedRequest, _ trail: Trail) async throws -> RecordedRequest {
-        trail.facts.hotel = authorized.hotelID
-        trail.facts.contentLength = authorized.content.count
-        let isSafe = authorized.request.head.method.isSafe
-        let durability = Durability(authorized.route.terms.audit, isSafe: isSafe)
-        let receipt = try audit.submit(
-            DecisionRecord(trail.facts, .allowed, time: Self.now, microseconds: trail.microseconds), durability)
+    func recordDecision(_ inspected: InspectedRequest, _ trail: Trail) async throws -> RecordedRequest {
+        let validated = inspected.validated
+        trail.facts.hotel = validated.hotelID
+        trail.facts.contentLength = validated.content.count
+        let isSafe = validated.request.head.method.isSafe
+        let durability = Durability(validated.route.terms.audit, isSafe: isSafe)
+        let receipt = try audit.submit(trail.decision(.allowed, time: Self.now), durability)
         trail.isDecided = true
         if !isSafe { try await receipt.wait() }
-        return RecordedRequest(authorized, trail, receipt)
+        return RecordedRequest(inspected, trail, receipt)
     }
 
     /// Records that the bridge's answer has gone out whole.
@@ -126,8 +147,7 @@ struct Recording {
         }
         let verdict = DecisionRecord.Verdict.refused(status: trail.status ?? 0, stage: stage, reason: reason)
         do {
-            let receipt = try audit.submit(
-                DecisionRecord(trail.facts, verdict, time: Self.now, microseconds: trail.microseconds), .synced)
+            let receipt = try audit.submit(trail.decision(verdict, time: Self.now), .synced)
             // Without an answer nobody waits.
             if problem != nil { try await receipt.wait() }
             noteOutcome(trail, failure: nil)

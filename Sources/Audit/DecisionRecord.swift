@@ -40,15 +40,12 @@ public struct DecisionRecord: AuditRecord, Sendable {
     public struct Rule: Sendable {
         /// The rule's number.
         public var id: Int
-        /// What it adds to the anomaly score.
-        public var score: Int
         /// The name of the variable that matched, such as `ARGS:comment`; never its value.
         public var variable: String
 
         /// A match.
-        public init(id: Int, score: Int, variable: String) {
+        public init(id: Int, variable: String) {
             self.id = id
-            self.score = score
             self.variable = variable
         }
     }
@@ -68,6 +65,8 @@ public struct DecisionRecord: AuditRecord, Sendable {
     public var limits: [Limit] = []
     /// The firewall rules that matched.
     public var rules: [Rule] = []
+    /// The sum of their scores.
+    public var inboundScore = 0
 
     /// A decision.
     public init(_ facts: RequestFacts, _ verdict: Verdict, time: Int64, microseconds: Int) {
@@ -134,12 +133,12 @@ public struct DecisionRecord: AuditRecord, Sendable {
     private func appendRules(to bytes: inout [UInt8]) {
         bytes.append(",\"rule_count\":")
         bytes.append(decimal: rules.count)
+        bytes.append(",\"inbound_score\":")
+        bytes.append(decimal: inboundScore)
         bytes.append(",\"rules\":[")
         for (index, rule) in rules.prefix(Self.ruleBound).enumerated() {
             bytes.append(index == 0 ? "{\"id\":" : ",{\"id\":")
             bytes.append(decimal: rule.id)
-            bytes.append(",\"score\":")
-            bytes.append(decimal: rule.score)
             bytes.append(",\"variable\":")
             bytes.append(quoted: rule.variable, bound: RequestFacts.nameBound)
             bytes.append("}")

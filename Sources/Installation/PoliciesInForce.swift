@@ -13,6 +13,7 @@ public enum PoliciesInForce {
     public static func adopt(_ directory: String, home: Home) throws -> PolicyDirectory {
         let files = try PolicyDirectory(path: directory, installation: home.path).contents()
         try File.makeDirectory(home.policiesInForce, mode: 0o700)
+        try File.makeDirectory("\(home.policiesInForce)/\(PolicyDirectory.rulesDirectory)", mode: 0o700)
         for (name, bytes) in files { try File.write(bytes, to: "\(home.policiesInForce)/\(name)", mode: 0o600) }
         let copy = PolicyDirectory(path: home.policiesInForce, installation: home.path)
         try copy.check(copiedFrom: directory)
@@ -21,7 +22,8 @@ public enum PoliciesInForce {
 
     /// Removes the copy when the run is over.
     public static func remove(_ home: Home) {
-        for name in File.names(in: home.policiesInForce) { unlink("\(home.policiesInForce)/\(name)") }
+        for name in PolicyDirectory.fileNames { unlink("\(home.policiesInForce)/\(name)") }
+        rmdir("\(home.policiesInForce)/\(PolicyDirectory.rulesDirectory)")
         rmdir(home.policiesInForce)
     }
 

@@ -32,10 +32,24 @@ public struct UnreadRequest: Sendable {
     public let tlsVersion: String?
 }
 
+extension Request {
+    /// Adds field lines to the answer, whoever gives it; called again, in place of those before.
+    ///
+    /// - Parameters:
+    ///   - lines: each with its line end.
+    ///   - names: the fields they are, which are then not taken from an upstream.
+    public func setAnswerLines(_ lines: [UInt8], of names: FieldNameSet) {
+        body.connection.answerLines = (lines, names)
+    }
+}
+
 /// What is the same for all requests of one connection.
 public final class ConnectionInfo: Sendable {
     /// The client's address without port; empty on a unix-domain socket.
     public let peerAddress: String
+
+    /// The listener it was accepted on.
+    public let listener: String
 
     /// How the client spoke to us.
     public let scheme: Scheme
@@ -43,8 +57,9 @@ public final class ConnectionInfo: Sendable {
     /// What forwarded requests say of this client.
     public let forwarding: ForwardingContext
 
-    init(peerAddress: String, scheme: Scheme) {
+    init(peerAddress: String, listener: String, scheme: Scheme) {
         self.peerAddress = peerAddress
+        self.listener = listener
         self.scheme = scheme
         forwarding = ForwardingContext(clientAddress: peerAddress, scheme: scheme)
     }

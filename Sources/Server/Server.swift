@@ -24,6 +24,7 @@ extension Handler {
 /// Serves HTTP/1.1 on one listening socket.
 @OnLoop
 public final class Server {
+    let name: String
     let configuration: ServerConfiguration
     let handler: any Handler
     let metrics: ServerMetrics
@@ -45,6 +46,7 @@ public final class Server {
         name: String, configuration: ServerConfiguration, handler: any Handler,
         makeSecurity: (@OnLoop () throws -> any StreamSecurity)? = nil
     ) {
+        self.name = name
         self.configuration = configuration
         self.makeSecurity = makeSecurity
         self.handler = handler

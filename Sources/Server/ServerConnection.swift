@@ -69,6 +69,8 @@ final class ServerConnection {
     private(set) var isRequestComplete = true
     private var contentProgress = ContentProgress()
     private var response = ResponseState.notBegun
+    /// Field lines that the answer has besides, and which fields these are.
+    var answerLines: (bytes: [UInt8], names: FieldNameSet)?
 
     /// Bytes of the answer that are not sent yet.
     var output: [UInt8] = []
@@ -76,7 +78,8 @@ final class ServerConnection {
     init(_ stream: Stream, _ server: Server) {
         self.stream = stream
         self.server = server
-        info = ConnectionInfo(peerAddress: stream.peerAddress, scheme: stream.security == nil ? .http : .https)
+        info = ConnectionInfo(
+            peerAddress: stream.peerAddress, listener: server.name, scheme: stream.security == nil ? .http : .https)
         parser = RequestParser(limits: server.configuration.limits)
         deadline = nil
     }
@@ -183,6 +186,7 @@ final class ServerConnection {
         self.request = request
         self.id = id
         response = .notBegun
+        answerLines = nil
         isRequestComplete = false
         contentProgress = ContentProgress()
         enter(.handler)
@@ -324,7 +328,7 @@ final class ServerConnection {
             status: status, fields: fields,
             framing: status.forbidsContent ? .none : .length(UInt64(content.count)), keepAlive: !mustClose)
         head.append(to: &output, answering: request.version) { output in
-            server.appendStandardLines(id, withDate: true, to: &output)
+            appendLines(withDate: true, to: &output)
         }
         if !isHeadRequest, !status.forbidsContent { output += content }
         finishResponse(closes: false)
@@ -341,8 +345,13 @@ final class ServerConnection {
         let hasDate = upstream.fields.contains(.date)
         return Forwarding.appendResponse(
             upstream, answering: request.version, keepAlive: !mustClose, context: info.forwarding,
-            replacing: [.xRequestID], to: &output
-        ) { output in server.appendStandardLines(id, withDate: !hasDate, to: &output) }
+            replacing: answerLines?.names.union([.xRequestID]) ?? [.xRequestID], to: &output
+        ) { output in appendLines(withDate: !hasDate, to: &output) }
+    }
+
+    private func appendLines(withDate: Bool, to output: inout OutputSpan<UInt8>) {
+        server.appendStandardLines(id, withDate: withDate, to: &output)
+        if let answerLines { output.append(answerLines.bytes.span) }
     }
 
     func finishResponse(closes: Bool) {

@@ -54,14 +54,15 @@ struct RecordTests {
         var record = DecisionRecord(
             Self.facts(), .refused(status: 403, stage: "firewall", reason: "score"), time: 1, microseconds: 2)
         record.limits = [.init(name: "principal", remaining: 3, resetSeconds: 20)]
-        record.rules = [.init(id: 942_100, score: 5, variable: "ARGS:comment")]
+        record.rules = [.init(id: 942_100, variable: "ARGS:comment")]
+        record.inboundScore = 5
         #expect(
             try Self.text(record).contains(
                 #""severity_id":3,"action_id":2,"disposition_id":2,"status_id":2,"http_status":403,"http_request""#))
         #expect(
             try Self.text(record).hasSuffix(
                 #""verdict":"refused","stage":"firewall","reason":"score","limits":[{"name":"principal","#
-                    + #""remaining":3,"reset_s":20}],"rule_count":1,"rules":[{"id":942100,"score":5,"#
+                    + #""remaining":3,"reset_s":20}],"rule_count":1,"inbound_score":5,"rules":[{"id":942100,"#
                     + #""variable":"ARGS:comment"}],"decided_us":2}}"#))
     }
 
@@ -175,7 +176,7 @@ struct RecordTests {
         facts.tlsVersion = nasty
         var record = DecisionRecord(
             facts, .refused(status: 403, stage: nasty, reason: nasty), time: .max, microseconds: .max)
-        record.rules = (0..<1000).map { _ in .init(id: .max, score: .max, variable: nasty) }
+        record.rules = (0..<1000).map { _ in .init(id: .max, variable: nasty) }
         record.limits = (0..<8).map { _ in .init(name: nasty, remaining: .max, resetSeconds: .max) }
         #expect(try Self.text(record).utf8.count < 64 << 10)
     }

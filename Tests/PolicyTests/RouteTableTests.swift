@@ -281,7 +281,7 @@ struct RouteCompilationTests {
                 get: {operationId: a, x-drawbridge: \(terms), parameters: [{$ref: "#/components/parameters/p"}]}
             components: {parameters: {p: {$ref: "#/components/parameters/p"}}}
             """
-        #expect(try found(text).map(\.line) == [4])
+        #expect(try found(text).map(\.line) == [4, 5])
     }
 
     @Test("An operationId stands once")

@@ -128,7 +128,7 @@ let package = Package(
         tests("CryptographyTests", "Cryptography"),
         tests("LedgerTests", exclude: ["Writer"], "Ledger", "Cryptography", "ledger-test-writer"),
         tests(
-            "AuditTests", "TestSupport", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography",
+            "AuditTests", "TestSupport", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography", "Telemetry",
             "drawbridge-ledger"),
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
@@ -150,7 +150,7 @@ let package = Package(
         tests(
             "IntegrationTests",
             "Loop", "HTTP", "TLS", "JSONText", "Stay", "Cryptography", "Authentication", "drawbridge",
-            "drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger", "Ledger"),
+            "drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger", "Ledger", "Policy"),
     ]
 )
 

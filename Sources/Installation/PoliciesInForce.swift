@@ -22,7 +22,9 @@ public enum PoliciesInForce {
 
     /// Removes the copy when the run is over.
     public static func remove(_ home: Home) {
-        for name in PolicyDirectory.fileNames { unlink("\(home.policiesInForce)/\(name)") }
+        for name in PolicyDirectory.fileNames + PolicyDirectory.ruleFileNames {
+            unlink("\(home.policiesInForce)/\(name)")
+        }
         rmdir("\(home.policiesInForce)/\(PolicyDirectory.rulesDirectory)")
         rmdir(home.policiesInForce)
     }

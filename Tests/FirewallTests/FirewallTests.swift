@@ -77,7 +77,7 @@ import Testing
         let firewall = Firewall(engine, policy)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for index in 0..<3 {
-                group.addTask(executorPreference: LoopExecutor.shared) {
+                group.addTask {
                     _ = try await firewall.inspect(TestRequest.get("/\(index)").request, Self.on)
                 }
             }
@@ -100,11 +100,11 @@ import Testing
         engine.gate.withLock { $0 = true }
         let firewall = Firewall(engine, policy)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask(executorPreference: LoopExecutor.shared) {
+            group.addTask {
                 _ = try await firewall.inspect(TestRequest.get("/1").request, Self.on)
             }
             while engine.running == 0 { try await Loop.sleep(for: .milliseconds(1)) }
-            let waiting = Task(executorPreference: LoopExecutor.shared) {
+            let waiting = Task {
                 _ = try await firewall.inspect(TestRequest.get("/2").request, Self.on)
             }
             while firewall.waiting < 1 { try await Loop.sleep(for: .milliseconds(1)) }

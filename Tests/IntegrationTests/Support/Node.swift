@@ -2,6 +2,7 @@ import Cryptography
 import Glibc
 import JSONText
 import Loop
+import Policy
 import Stay
 import TLS
 import Testing
@@ -43,7 +44,8 @@ final class Node {
         policies = ownsPolicies ? "\(directory)/policies" : "\(Self.package)/Policies"
         guard ownsPolicies else { return }
         mkdir(policies, 0o755)
-        for name in Files.names(in: "\(Self.package)/Policies") where name.hasSuffix(".yaml") {
+        mkdir("\(policies)/\(PolicyDirectory.rulesDirectory)", 0o755)
+        for name in PolicyDirectory.fileNames + PolicyDirectory.ruleFileNames {
             Files.write(Files.text("\(Self.package)/Policies/\(name)"), to: "\(policies)/\(name)")
         }
     }

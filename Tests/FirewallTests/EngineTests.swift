@@ -29,7 +29,7 @@ import Testing
 
     @Test("However many rules match, the finding is small", arguments: EngineKind.allCases)
     func manyMatches(kind: EngineKind) throws {
-        let values = (0..<500).map { #""k\#($0)":"<script>x' OR 1=1; --</script>""# }
+        let values = (0..<400).map { #""k\#($0)":"<script>x' OR 1=1; --</script>""# }
         let finding = try kind.inspect(TestRequest.json("{\(values.joined(separator: ","))}").request)
         #expect(finding.refusal == .forbidden && (1...64).contains(finding.matches.count))
     }
@@ -103,7 +103,7 @@ import Testing
     @Test("What takes as much from everywhere in the request is bounded together", arguments: EngineKind.allCases)
     func costTogether(kind: EngineKind) throws {
         let text = String(repeating: "<!", count: 400)
-        let values = (0..<500).map { #""k\#($0)":"\#(text)""# }
+        let values = (0..<400).map { #""k\#($0)":"\#(text)""# }
         let start = ContinuousClock.now
         let finding = try kind.inspect(TestRequest.json("{\(values.joined(separator: ","))}").request)
         #expect(ContinuousClock.now - start < .seconds(5))

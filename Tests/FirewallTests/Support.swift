@@ -20,7 +20,7 @@ enum EngineKind: CaseIterable {
     }()
 
     func inspect(_ request: FirewallRequest, _ settings: FirewallSettings = FirewallSettings()) throws -> Finding {
-        try engine.inspect(request, settings)
+        try engine.inspect(request, settings, within: FirewallPolicy.committed.inspectionTime)
     }
 }
 

@@ -8,7 +8,7 @@ internal import HTTP
 ///
 /// **Threads.** Loading is for one thread, and nothing else in the process may load meanwhile (the parser has global
 /// state, ModSecurity #2536). Afterwards inspections may run side by side: each has its own transaction, and the rules
-/// are only read. What the library shares between transactions are the collections GLOBAL, IP, SESSION, USER and
+/// are only read (valgrind's helgrind finds no race in the library while two threads inspect). What the library shares between transactions are the collections GLOBAL, IP, SESSION, USER and
 /// RESOURCE, whose locking is wrong (#3054); no rule in use touches them, which `drawbridge.conf` sees to for the core
 /// rule set and `RuleFiles` reports for others.
 public final class SecLangEngine: FirewallEngine {

@@ -51,6 +51,7 @@ import Testing
             .json("[" + Array(repeating: "1", count: 600).joined(separator: ",") + "]").called("600 numbers"),
             .form(arguments(600)).called("600 arguments of a form"),
             .get("/api/x?" + arguments(600)).called("600 arguments of a query"),
+            .get("/api/x", ("Cookie", String(repeating: "a;", count: 5000))).called("5,000 cookies"),
             .json(#"{"a":""# + String(repeating: "x", count: 20_000) + #""}"#).called("a value of 20,000 bytes"),
             .json(#"{""# + String(repeating: "x", count: 20_000) + #"":1}"#).called("a key of 20,000 bytes"),
         ])

@@ -148,11 +148,13 @@ let package = Package(
 // Fuzz targets need the instrumented module: `DRAWBRIDGE_FUZZ=1 swift build --product fuzz-http`.
 if Context.environment["DRAWBRIDGE_FUZZ"] != nil {
     let fuzzing = ["-sanitize=fuzzer,address", "-parse-as-library"]
-    package.targets.first { $0.name == "HTTP" }?.swiftSettings? += [.unsafeFlags(fuzzing)]
-    package.targets += [
-        .executableTarget(
-            name: "fuzz-http", dependencies: ["HTTP"], path: "Tests/FuzzTests/HTTP", exclude: ["Corpus"],
-            swiftSettings: settings + [.unsafeFlags(fuzzing)],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])])
-    ]
+    for module in ["HTTP", "Ledger"] {
+        package.targets.first { $0.name == module }?.swiftSettings? += [.unsafeFlags(fuzzing)]
+        package.targets.append(
+            .executableTarget(
+                name: "fuzz-\(module.lowercased())", dependencies: [.init(stringLiteral: module)],
+                path: "Tests/FuzzTests/\(module)", exclude: ["Corpus"],
+                swiftSettings: settings + [.unsafeFlags(fuzzing)],
+                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
+    }
 }

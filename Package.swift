@@ -112,6 +112,7 @@ let package = Package(
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
         process("bench-proxy", "Benchmarks/Proxy", "Loop", "HTTP", "Server", "Client", "Proxy"),
+        process("bench-ledger", "Benchmarks/Ledger", "Loop", "HTTP", "Server", "Ledger", "Audit"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
         // Tests, module by module, and what several share.
@@ -170,4 +171,13 @@ if Context.environment["DRAWBRIDGE_FUZZ"] != nil {
             exclude: ["Corpus"], swiftSettings: settings + [.unsafeFlags(fuzzing)],
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
     ]
+    for module in ["HTTP", "Ledger"] {
+        package.targets.first { $0.name == module }?.swiftSettings? += [.unsafeFlags(fuzzing)]
+        package.targets.append(
+            .executableTarget(
+                name: "fuzz-\(module.lowercased())", dependencies: [.init(stringLiteral: module)],
+                path: "Tests/FuzzTests/\(module)", exclude: ["Corpus"],
+                swiftSettings: settings + [.unsafeFlags(fuzzing)],
+                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
+    }
 }

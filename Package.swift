@@ -39,7 +39,9 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 }
 
 /// The bridge applies them, `drawbridge doctor` compares what was applied with them.
-let migrations: [Resource] = ["0001_booking", "0002_booking_engine"].map { .embedInCode("Migrations/\($0).sql") }
+let migrations: [Resource] = ["0001_booking", "0002_booking_engine", "0003_api_keys"].map {
+    .embedInCode("Migrations/\($0).sql")
+}
 
 let package = Package(
     name: "Drawbridge",
@@ -81,13 +83,16 @@ let package = Package(
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
-            name: "Installation", dependencies: ["Loop", "Lifecycle", "Policy", "Cryptography", "Telemetry"],
+            name: "Installation",
+            dependencies: ["Loop", "Lifecycle", "Policy", "Authentication", "Cryptography", "Telemetry"],
             path: "Sources/Installation",
             resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,
             swiftSettings: settings),
 
         // The processes.
-        process("drawbridge", "Sources/Drawbridge", "Loop", "Lifecycle", "Installation", "Policy", "Telemetry"),
+        process(
+            "drawbridge", "Sources/Drawbridge",
+            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "JSONText", "Server", "Client", "Proxy", "Policy", "Authentication", "Cryptography",

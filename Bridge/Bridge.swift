@@ -16,6 +16,7 @@ final class Bridge {
     private let database: Database
     private let hotels: HotelDirectory
     private let holds: HoldExpiry
+    private let keys: APIKeyDirectory
     private let contract: (server: Server, listener: Listener)
     private let administration: (server: Server, listener: Listener)
 
@@ -28,9 +29,11 @@ final class Bridge {
         self.database = database
         self.hotels = hotels
         holds = HoldExpiry(database, hotels, configuration.policy.writer)
+        let keys = APIKeyDirectory(database)
+        self.keys = keys
 
         let routes = try Routes(
-            configuration.routes, hop: try HopIdentity(keyFile: configuration.hopKeyFile),
+            configuration.routes, hop: try HopIdentity(keyFile: configuration.hopKeyFile), keys: keys,
             resources: Routes.resources(hotels, bookings, configuration.policy))
         let admin = AdminHandler(unreadiness: {
             hotels.unreadiness ?? (database.isAvailable ? nil : "the database is not reachable")
@@ -62,6 +65,7 @@ final class Bridge {
             }
             while try await signals.next() == .hangUp {}
             Log.info("bridge drains")
+            self.keys.close()
             await self.drain()
             group.cancelAll()
         }
@@ -73,6 +77,7 @@ final class Bridge {
             group.addTask { await self.hotels.keepFresh() }
             group.addTask { await self.hotels.recover() }
             group.addTask { await self.holds.run() }
+            group.addTask { await self.keys.run() }
             // Meanwhile clients are told that the hotel they ask for is not available.
             do { try await hotels.waitUntilReadable() } catch { return }
             Readiness.report(process: "bridge")

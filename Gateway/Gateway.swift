@@ -14,6 +14,7 @@ final class Gateway {
     private let name: String
     private let configuration: GatewayConfiguration
     private let upstream: Upstream
+    private let apiKeys: APIKeySync
     private let certificates: [ListenerCertificate]
     private let servers: [(server: Server, listener: Listener)]
 
@@ -25,9 +26,10 @@ final class Gateway {
             name: "bridge", endpoint: .unix(path: configuration.bridgeSocket),
             configuration: configuration.upstream)
         self.upstream = upstream
-        let pipeline = Pipeline(
-            configuration, hop: try HopIdentity(keyFile: configuration.hopKeyFile),
-            proxy: ReverseProxy(upstream: upstream))
+        let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
+        let ring = APIKeyRing(maximumStaleness: configuration.keys.apiKeys.maximumStaleness)
+        apiKeys = APIKeySync(ring, hop, bridge: .unix(path: configuration.bridgeSocket))
+        let pipeline = Pipeline(configuration, hop: hop, apiKeys: ring, proxy: ReverseProxy(upstream: upstream))
         let unreadiness: AdminHandler.Readiness = { upstream.isHealthy ? nil : "the bridge does not answer" }
         let admin = AdminHandler(unreadiness: unreadiness)
         let node = AdminHandler(
@@ -62,6 +64,8 @@ final class Gateway {
     func run() async throws {
         let signals = ProcessSignals()
         await withDiscardingTaskGroup { group in
+            group.addTask { await self.apiKeys.run() }
+            await apiKeys.waitForKeys()
             for (server, listener) in servers { group.addTask { await server.run(listener) } }
             group.addTask { await self.upstream.checkHealth(path: "/healthz") }
             Readiness.report(process: name)
@@ -69,6 +73,7 @@ final class Gateway {
             await untilStopped(by: signals)
             Log.info("gateway worker drains")
             await drain()
+            await apiKeys.reportUses()
             group.cancelAll()
         }
         signals.close()

@@ -10,6 +10,7 @@ struct GatewayConfiguration: Sendable {
     let policy: GatewayPolicy
     let routes: RouteTable
     let issuers: IssuerPolicy
+    let keys: KeyPolicy
     let bridgeSocket: String
     let hopKeyFile: String
 
@@ -19,6 +20,7 @@ struct GatewayConfiguration: Sendable {
         policy = try directory.gateway()
         routes = try directory.routes()
         issuers = try directory.issuers()
+        keys = try directory.keys()
         bridgeSocket = try SocketPath.resolve(policy.upstream.socketPath)
         hopKeyFile = "\(context.home)/keys/hop.key"
     }

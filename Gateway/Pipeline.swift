@@ -15,9 +15,9 @@ final class Pipeline: Handler {
     private let forwarding: ForwardingStage
     private let metrics = PipelineMetrics()
 
-    init(_ configuration: GatewayConfiguration, hop: HopIdentity, proxy: ReverseProxy) {
+    init(_ configuration: GatewayConfiguration, hop: HopIdentity, apiKeys: APIKeyRing, proxy: ReverseProxy) {
         routing = Routing(configuration.routes)
-        authentication = Authenticating(configuration.issuers)
+        authentication = Authenticating(configuration.issuers, apiKeys)
         authorization = Authorizing()
         forwarding = ForwardingStage(proxy, hop)
     }
@@ -95,23 +95,23 @@ private struct Routing {
     }
 }
 
-/// Nobody passes without proving who he is.
+/// Nobody passes without proving who he is, in one of the ways that the route accepts. Nothing of the content is read for it.
 @OnLoop
 private struct Authenticating {
-    private let tokens: TokenVerifier
+    private let credentials: CredentialVerifier
 
-    init(_ issuers: IssuerPolicy) { tokens = TokenVerifier(issuers: issuers.issuers) }
+    init(_ issuers: IssuerPolicy, _ apiKeys: APIKeyRing) {
+        credentials = CredentialVerifier(tokens: TokenVerifier(issuers: issuers.issuers), apiKeys: apiKeys)
+    }
 
     func authenticate(_ routed: RoutedRequest) throws -> AuthenticatedRequest {
-        let fields = routed.request.head.fields
-        guard fields.count(of: .authorization) == 1, let field = fields.bytes(of: .authorization) else {
-            throw AuthenticationError(.missing, "not exactly one Authorization field")
+        let accepted = routed.route.terms.authentication
+        do {
+            let identity = try credentials.verify(routed.request.head, accepted: accepted)
+            return AuthenticatedRequest(routed, identity)
+        } catch {
+            throw Unauthenticated(cause: error, accepted: accepted)
         }
-        let identity = try tokens.verify(authorization: field.span, now: Int64(Loop.unixTime))
-        guard routed.route.terms.authentication.contains(identity.method) else {
-            throw AuthenticationError(.unsupportedScheme, "the route does not accept this way in")
-        }
-        return AuthenticatedRequest(routed, identity)
     }
 }
 

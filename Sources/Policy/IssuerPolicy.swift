@@ -24,6 +24,11 @@ public struct IssuerPolicy: Sendable {
             guard let issuer = node.mapping({ TrustedIssuer(reading: $0, installation: installation) }) else {
                 continue
             }
+            if issuer.issuer.hasPrefix(Identity.ownNamespace) {
+                node.refuse(
+                    expected: "an issuer whose name does not begin with \(Identity.ownNamespace), which is our own",
+                    found: issuer.issuer)
+            }
             if issuers.contains(where: { $0.issuer == issuer.issuer }) {
                 node.refuse(expected: "each issuer once", found: "\(issuer.issuer) a second time")
             }

@@ -21,6 +21,11 @@ public struct PolicyDirectory: Sendable {
         try IssuerPolicy.load("\(path)/issuers.yaml", installation: installation)
     }
 
+    /// Reads and checks `keys.yaml` and the files it names.
+    public func keys() throws(PolicyError) -> KeyPolicy {
+        try KeyPolicy.load("\(path)/keys.yaml", installation: installation)
+    }
+
     /// Reads and compiles `openapi.yaml`.
     public func routes() throws(PolicyError) -> RouteTable { try RouteTable.load("\(path)/openapi.yaml") }
 
@@ -33,7 +38,7 @@ public struct PolicyDirectory: Sendable {
     public func contents() throws(PolicyError) -> [(name: String, bytes: [UInt8])] {
         var files: [(String, [UInt8])] = []
         var mistakes: [Mistake] = []
-        for name in ["gateway.yaml", "issuers.yaml", "openapi.yaml", "bridge.yaml"] {
+        for name in ["gateway.yaml", "issuers.yaml", "keys.yaml", "openapi.yaml", "bridge.yaml"] {
             switch PolicyFile.contents(of: "\(path)/\(name)", limit: PolicyFile.maximumByteCount) {
             case .success(let bytes): files.append((name, bytes))
             case .failure(let failure):
@@ -56,6 +61,7 @@ public struct PolicyDirectory: Sendable {
         }
         collect { () throws(PolicyError) in _ = try gateway() }
         collect { () throws(PolicyError) in _ = try issuers() }
+        collect { () throws(PolicyError) in _ = try keys() }
         collect { () throws(PolicyError) in _ = try routes() }
         collect { () throws(PolicyError) in _ = try bridge() }
         guard mistakes.isEmpty else {

@@ -50,10 +50,11 @@ let package = Package(
         system("CLibUV", "libuv", "libuv1-dev"),
         system("COpenSSL", "openssl", "libssl-dev"),
         system("CLibPQ", "libpq", "libpq-dev"),
-        system("CLibJWT", "libjwt", "libjwt-dev"),
         system("CLibYAML", "yaml-0.1", "libyaml-dev"),
         // Without pkg-config, whose flags for it (-D_FILE_OFFSET_BITS=64) the package manager warns about; it needs none.
         .systemLibrary(name: "CHiredis", path: "Sources/System/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(
+            name: "CLibCurl", path: "Sources/System/CLibCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         // What Swift cannot see of Linux and of the processor.
         .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
         .systemLibrary(name: "CAtomicCell", path: "Sources/System/CAtomicCell"),
@@ -69,7 +70,8 @@ let package = Package(
         module("Server", "Loop", "HTTP", "JSONText", "Telemetry"),
         module("Client", "Loop", "HTTP", "Telemetry"),
         module("Proxy", "Loop", "HTTP", "Server", "Client"),
-        module("Authentication", "CLibJWT", "Cryptography"),
+        module("Fetch", "Loop", "CLibCurl"),
+        module("Authentication", "Cryptography"),
         module("Ledger", "Cryptography", "JSONText"),
         module("Policy", "CLibYAML", "HTTP", "Authentication"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
@@ -100,8 +102,8 @@ let package = Package(
         process(
             "drawbridge-bridge", "Bridge",
             resources: migrations,
-            "Loop", "HTTP", "JSONText", "Server", "Policy", "Authentication", "Cryptography", "Postgres", "Lifecycle",
-            "Telemetry", "Stay", "Availability", "Booking", "PMS"),
+            "Loop", "HTTP", "JSONText", "Server", "Fetch", "Policy", "Authentication", "Cryptography", "Postgres",
+            "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS"),
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
@@ -117,6 +119,7 @@ let package = Package(
         tests("TelemetryTests", "Telemetry", "Loop"),
         tests("ServerTests", "TestSupport", "Server", "HTTP", "Loop", "Telemetry"),
         tests("ClientTests", "TestSupport", "Client", "HTTP", "Loop"),
+        tests("FetchTests", "TestSupport", "Fetch", "Server", "TLS", "HTTP", "Loop"),
         tests("ProxyTests", "TestSupport", "Proxy", "Client", "Server", "HTTP", "Loop", "Telemetry"),
         tests("LifecycleTests", "Lifecycle", "Loop"),
         tests("CryptographyTests", "Cryptography"),

@@ -13,15 +13,12 @@ internal import Telemetry
 final class APIKeyDirectory {
     /// How often it looks.
     private static let interval = Duration.milliseconds(250)
-    /// How long a gateway may wait for a change in one request.
-    static let patience = Duration.seconds(20)
 
     private let database: Database
     private var version: Int64?
     private var keys: [APIKeyRow] = []
     private var confirmedAt: UInt64 = 0
-    private var waiting: [ObjectIdentifier: Signal] = [:]
-    private var isClosed = false
+    private let change = Announcement()
     private var failures = LogThrottle()
 
     init(_ database: Database) {
@@ -47,24 +44,11 @@ final class APIKeyDirectory {
     }
 
     /// Lets nobody wait any more; the bridge drains.
-    func close() {
-        isClosed = true
-        wake()
-    }
+    func close() { change.close() }
 
     /// The state of the keys as JSON: at once when it is not the one named, otherwise when it changes or patience ends.
     func state(unlike known: Int64?) async throws -> [UInt8] {
-        if version == known, !isClosed {
-            let signal = Signal()
-            waiting[ObjectIdentifier(signal)] = signal
-            let deadline = Deadline { signal.fire() }
-            deadline.set(Self.patience)
-            defer {
-                deadline.cancel()
-                waiting[ObjectIdentifier(signal)] = nil
-            }
-            try await signal.wait()
-        }
+        if version == known { try await change.wait() }
         return json(withKeys: version != known)
     }
 
@@ -88,12 +72,10 @@ final class APIKeyDirectory {
             self.keys = Array(keys.prefix(APIKeyRing.maximumCount))
             version = rows.first?.version ?? current
             Log.info("API keys read", ["keys": .init(self.keys.count), "version": .init(version ?? 0)])
-            wake()
+            change.make()
         }
         confirmedAt = began
     }
-
-    private func wake() { for signal in waiting.values { signal.fire() } }
 
     private func json(withKeys: Bool) -> [UInt8] {
         var json = JSONWriter()

@@ -13,10 +13,12 @@ struct GatewayCalls {
 
     private let hop: HopIdentity
     private let keys: APIKeyDirectory
+    private let issuers: IssuerKeyDirectory
 
-    init(hop: HopIdentity, keys: APIKeyDirectory) {
+    init(hop: HopIdentity, keys: APIKeyDirectory, issuers: IssuerKeyDirectory) {
         self.hop = hop
         self.keys = keys
+        self.issuers = issuers
     }
 
     /// Whether a request is meant for here.
@@ -26,14 +28,25 @@ struct GatewayCalls {
         try check(request)
         switch (request.head.method, request.head.target.path) {
         case (.get, "/drawbridge/api-keys"):
-            let query = request.head.target.query ?? ""
-            let known = query.hasPrefix("version=") ? Int64(query.dropFirst("version=".utf8.count)) : nil
-            return .json(try await keys.state(unlike: known))
+            return .json(try await keys.state(unlike: knownVersion(request)))
+        case (.get, "/drawbridge/issuer-keys"):
+            return .json(try await issuers.state(unlike: knownVersion(request)))
+        case (.post, "/drawbridge/issuer-keys"):
+            let content = try await request.body.collect(upTo: Self.contentBound)
+            guard let wanted = try? JSONValue(parsing: content), let issuer = wanted["issuer"]?.string,
+                let keyID = wanted["kid"]?.string
+            else { throw BridgeError.malformed([("", "an issuer and a kid are needed")]) }
+            return .json(await issuers.state(lookingFor: keyID, of: issuer))
         case (.post, "/drawbridge/api-keys/uses"):
             try await keys.note(uses: try uses(in: try await request.body.collect(upTo: Self.contentBound)))
             return .json(Array("{}".utf8))
         default: throw BridgeError.unknownPath
         }
+    }
+
+    private func knownVersion(_ request: Request) -> Int64? {
+        let query = request.head.target.query ?? ""
+        return query.hasPrefix("version=") ? Int64(query.dropFirst("version=".utf8.count)) : nil
     }
 
     private func check(_ request: Request) throws {

@@ -34,14 +34,14 @@ final class Routes: Handler {
     private let durations: [String: Histogram]
 
     /// - Throws: `BridgeConfiguration.Mistake` when the description has an operation without an implementation.
-    init(_ table: RouteTable, hop: HopIdentity, keys: APIKeyDirectory, resources: [String: Resource]) throws {
+    init(_ table: RouteTable, hop: HopIdentity, gatewayCalls: GatewayCalls, resources: [String: Resource]) throws {
         for route in table.routes where route.terms.isForwarded && resources[route.operationID] == nil {
             throw BridgeConfiguration.Mistake(
                 description: "openapi.yaml: the bridge does not implement \(route.operationID)")
         }
         self.table = table
         self.hop = hop
-        gatewayCalls = GatewayCalls(hop: hop, keys: keys)
+        self.gatewayCalls = gatewayCalls
         self.resources = resources
         durations = Dictionary(
             uniqueKeysWithValues: resources.keys.map { name in

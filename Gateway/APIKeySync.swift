@@ -1,5 +1,4 @@
 internal import Authentication
-internal import Client
 internal import Cryptography
 internal import HTTP
 internal import JSONText
@@ -10,27 +9,15 @@ internal import Telemetry
 /// the time, and tells it now and then which keys were used.
 @OnLoop
 final class APIKeySync {
-    /// How long a request for changes may take; the bridge answers after 20 s at the latest.
-    private static let patience = Duration.seconds(25)
-    /// How long to wait after a failure.
-    private static let rest = Duration.milliseconds(250)
     /// How often uses are reported, and how many in one request.
     private static let reportInterval = Duration.seconds(5)
     private static let reportBound = 1000
-    /// How long a starting worker waits for its first keys. Without them it serves all the same: tokens need none.
-    private static let startPatience = Duration.seconds(2)
-    /// Bytes of an answer: `APIKeyRing.maximumCount` keys, each with every scope and a long name.
-    private static let answerBound: UInt64 = 8 << 20
 
     private let ring: APIKeyRing
-    private let hop: HopIdentity
-    private let bridge: Endpoint
-    private let firstKeys = Signal()
-    private var failures = LogThrottle()
+    private let bridge: BridgeCalls
 
-    init(_ ring: APIKeyRing, _ hop: HopIdentity, bridge: Endpoint) {
+    init(_ ring: APIKeyRing, _ bridge: BridgeCalls) {
         self.ring = ring
-        self.hop = hop
         self.bridge = bridge
         Metrics.gauge("drawbridge_gateway_api_keys", "API keys held.") { Double(ring.count) }
         Metrics.gauge("drawbridge_gateway_api_keys_fresh", "1 while the API keys held may be believed.") {
@@ -41,17 +28,17 @@ final class APIKeySync {
     /// Works until the task is cancelled.
     func run() async {
         await withDiscardingTaskGroup { group in
-            group.addTask { await self.followChanges() }
+            group.addTask {
+                await self.bridge.follow("/drawbridge/api-keys", version: { self.ring.version }, take: self.take)
+            }
             group.addTask { await self.report() }
         }
     }
 
-    /// Returns when the first keys are here, or have not come for a while.
-    func waitForKeys() async {
-        let deadline = Deadline { self.firstKeys.fire() }
-        deadline.set(Self.startPatience)
-        defer { deadline.cancel() }
-        try? await firstKeys.wait()
+    /// Asks for keys now; for a worker that starts.
+    func begin() async {
+        // What fails now is tried again while it runs.
+        try? await take(try await bridge.ask(.get, "/drawbridge/api-keys"))
     }
 
     /// Tells the bridge which keys were used since the last time.
@@ -62,7 +49,7 @@ final class APIKeySync {
             var json = "{"
             for (id, seconds) in part { json += "\(json.utf8.count > 1 ? "," : "")\"\(id)\":\(seconds)" }
             do {
-                _ = try await ask(.post, "/drawbridge/api-keys/uses", content: Array("\(json)}".utf8))
+                _ = try await bridge.ask(.post, "/drawbridge/api-keys/uses", content: Array("\(json)}".utf8))
             } catch {
                 // The next report has them again; nobody waits for this.
                 return ring.putBack(uses)
@@ -78,23 +65,6 @@ final class APIKeySync {
         }
     }
 
-    private func followChanges() async {
-        while !Task.isCancelled {
-            do {
-                let query = ring.version.map { "?version=\($0)" } ?? ""
-                let answer = try await ask(.get, "/drawbridge/api-keys\(query)")
-                try await take(answer)
-                firstKeys.fire()
-            } catch {
-                if Task.isCancelled { return }
-                if let omitted = failures.admit(at: Loop.monotonicNanoseconds) {
-                    Log.warning("API keys not read", ["error": .init(error: error), "lines_omitted": .init(omitted)])
-                }
-                do { try await Loop.sleep(for: Self.rest) } catch { return }
-            }
-        }
-    }
-
     private func take(_ answer: [UInt8]) async throws {
         let received = Loop.monotonicNanoseconds
         // Ten thousand keys take some milliseconds to read.
@@ -106,31 +76,6 @@ final class APIKeySync {
         } else if state.version == ring.version {
             ring.confirm(at: confirmedAt)
         }
-    }
-
-    /// Makes one request of the gateway's own, on a connection outside of the pool that clients' requests share.
-    private func ask(_ method: Method, _ path: String, content: [UInt8] = []) async throws -> [UInt8] {
-        guard let target = RequestTarget(path, authority: "bridge") else { preconditionFailure("a path of our own") }
-        let id = Hexadecimal.encode(SecureRandom.bytes(16))
-        var head = RequestHead(method: method, target: target, keepAlive: false)
-        if method == .post { head.framing = .length(UInt64(content.count)) }
-        head.fields.append(.xRequestID, id)
-        head.fields.append(
-            .drawbridgeIdentity,
-            hop.signOwn(requestID: id, method: method.rawValue, target: path, now: Int64(Loop.unixTime)))
-        var request: [UInt8] = []
-        head.append(to: &request)
-        return try await Exchange.single(
-            request + content, method: method, to: bridge, limits: MessageLimits(body: Self.answerBound),
-            timeout: Self.patience
-        ) { exchange in
-            guard exchange.head.status == .ok else { throw Refused(status: exchange.head.status) }
-            return try await exchange.content(upTo: Int(Self.answerBound))
-        }
-    }
-
-    private struct Refused: Error {
-        let status: Status
     }
 }
 

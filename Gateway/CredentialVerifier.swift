@@ -6,9 +6,13 @@ internal import Loop
 @OnLoop
 struct CredentialVerifier {
     let tokens: TokenVerifier
+    let issuers: IssuerKeySync
     let apiKeys: APIKeyRing
 
-    func verify(_ head: RequestHead, accepted: [Identity.Method]) throws(AuthenticationError) -> Identity {
+    /// - Throws: `AuthenticationError`, whatever is wrong with the credentials.
+    func verify(
+        _ head: RequestHead, accepted: [Identity.Method]
+    ) async throws(AuthenticationError) -> Identity {
         let fields = head.fields
         guard fields.count(of: .authorization) == 1, let field = fields.bytes(of: .authorization) else {
             throw AuthenticationError(.missing, "not exactly one Authorization field")
@@ -18,10 +22,18 @@ struct CredentialVerifier {
             throw AuthenticationError(.unsupportedScheme, "the route does not accept this way in")
         }
         let now = Int64(Loop.unixTime)
-        let bytes = field.span.extracting(credentials.range)
-        return switch credentials.method {
-        case .apiKey: try apiKeys.verify(bytes, now: now, instant: Loop.monotonicNanoseconds)
-        case .jwt: try tokens.verify(bytes, now: now)
+        if credentials.method == .apiKey {
+            let key = field.span.extracting(credentials.range)
+            return try apiKeys.verify(key, now: now, instant: Loop.monotonicNanoseconds)
+        }
+        do {
+            return try tokens.verify(field.span.extracting(credentials.range), now: now)
+        } catch  where error.code == .unknownKey {
+            // The issuer may have begun to sign with a key that it has published since we looked.
+            guard let wanted = tokens.unknownKey(of: field.span.extracting(credentials.range)),
+                await issuers.look(for: wanted.keyID, of: wanted.issuer)
+            else { throw error }
+            return try tokens.verify(field.span.extracting(credentials.range), now: now)
         }
     }
 }

@@ -15,6 +15,7 @@ final class Gateway {
     private let configuration: GatewayConfiguration
     private let upstream: Upstream
     private let apiKeys: APIKeySync
+    private let issuerKeys: IssuerKeySync
     private let certificates: [ListenerCertificate]
     private let servers: [(server: Server, listener: Listener)]
 
@@ -27,9 +28,16 @@ final class Gateway {
             configuration: configuration.upstream)
         self.upstream = upstream
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
+        let calls = BridgeCalls(hop, bridge: .unix(path: configuration.bridgeSocket))
         let ring = APIKeyRing(maximumStaleness: configuration.keys.apiKeys.maximumStaleness)
-        apiKeys = APIKeySync(ring, hop, bridge: .unix(path: configuration.bridgeSocket))
-        let pipeline = Pipeline(configuration, hop: hop, apiKeys: ring, proxy: ReverseProxy(upstream: upstream))
+        apiKeys = APIKeySync(ring, calls)
+        let tokens = TokenVerifier(issuers: configuration.issuers.issuers)
+        let issuerKeys = IssuerKeySync(tokens, configuration.issuers.issuers, calls)
+        self.issuerKeys = issuerKeys
+        let pipeline = Pipeline(
+            configuration, hop: hop,
+            credentials: CredentialVerifier(tokens: tokens, issuers: issuerKeys, apiKeys: ring),
+            proxy: ReverseProxy(upstream: upstream))
         let unreadiness: AdminHandler.Readiness = { upstream.isHealthy ? nil : "the bridge does not answer" }
         let admin = AdminHandler(unreadiness: unreadiness)
         let node = AdminHandler(
@@ -64,8 +72,9 @@ final class Gateway {
     func run() async throws {
         let signals = ProcessSignals()
         await withDiscardingTaskGroup { group in
+            await learnKeys()
             group.addTask { await self.apiKeys.run() }
-            await apiKeys.waitForKeys()
+            group.addTask { await self.issuerKeys.run() }
             for (server, listener) in servers { group.addTask { await server.run(listener) } }
             group.addTask { await self.upstream.checkHealth(path: "/healthz") }
             Readiness.report(process: name)
@@ -73,10 +82,19 @@ final class Gateway {
             await untilStopped(by: signals)
             Log.info("gateway worker drains")
             await drain()
-            await apiKeys.reportUses()
+            try? await Loop.withDeadline(.seconds(1), "report uses") { await self.apiKeys.reportUses() }
             group.cancelAll()
         }
         signals.close()
+    }
+
+    /// Learns the keys that the bridge knows before it serves, if the bridge answers soon. Without them it serves all the
+    /// same: not every way in needs them, and they come when the bridge does.
+    private func learnKeys() async {
+        try? await Loop.withDeadline(.seconds(2), "learn keys") {
+            await self.apiKeys.begin()
+            await self.issuerKeys.begin()
+        }
     }
 
     /// Returns when a signal asks to stop; reloads meanwhile when one asks for that.

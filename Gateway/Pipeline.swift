@@ -15,9 +15,11 @@ final class Pipeline: Handler {
     private let forwarding: ForwardingStage
     private let metrics = PipelineMetrics()
 
-    init(_ configuration: GatewayConfiguration, hop: HopIdentity, apiKeys: APIKeyRing, proxy: ReverseProxy) {
+    init(
+        _ configuration: GatewayConfiguration, hop: HopIdentity, credentials: CredentialVerifier, proxy: ReverseProxy
+    ) {
         routing = Routing(configuration.routes)
-        authentication = Authenticating(configuration.issuers, apiKeys)
+        authentication = Authenticating(credentials: credentials)
         authorization = Authorizing()
         forwarding = ForwardingStage(proxy, hop)
     }
@@ -25,7 +27,7 @@ final class Pipeline: Handler {
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
         do {
             let routed = try routing.route(request)
-            let authenticated = try authentication.authenticate(routed)
+            let authenticated = try await authentication.authenticate(routed)
             let authorized = try await authorization.authorize(authenticated)
             metrics.allowed(authorized.route)
             try await forwarding.forward(authorized, writer)
@@ -98,16 +100,12 @@ private struct Routing {
 /// Nobody passes without proving who he is, in one of the ways that the route accepts. Nothing of the content is read for it.
 @OnLoop
 private struct Authenticating {
-    private let credentials: CredentialVerifier
+    let credentials: CredentialVerifier
 
-    init(_ issuers: IssuerPolicy, _ apiKeys: APIKeyRing) {
-        credentials = CredentialVerifier(tokens: TokenVerifier(issuers: issuers.issuers), apiKeys: apiKeys)
-    }
-
-    func authenticate(_ routed: RoutedRequest) throws -> AuthenticatedRequest {
+    func authenticate(_ routed: RoutedRequest) async throws -> AuthenticatedRequest {
         let accepted = routed.route.terms.authentication
         do {
-            let identity = try credentials.verify(routed.request.head, accepted: accepted)
+            let identity = try await credentials.verify(routed.request.head, accepted: accepted)
             return AuthenticatedRequest(routed, identity)
         } catch {
             throw Unauthenticated(cause: error, accepted: accepted)

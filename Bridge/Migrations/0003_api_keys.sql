@@ -1,5 +1,5 @@
--- What the API keys' way in needs beside the seed's columns: whose key it is, when it was revoked, and a number that
--- tells the bridges in one look that something has changed.
+-- What the ways in need of the database: for API keys, beside the seed's columns, whose key it is, when it was revoked, and
+-- a number that tells the bridges in one look that something has changed; for tokens, the keys that issuers published last.
 
 -- A client keeps its bookings when its key is rotated, so they belong to a name that outlives the key. Keys that were
 -- made before each belong to a client of their own.
@@ -43,3 +43,11 @@ $$;
 CREATE TRIGGER api_keys_revoked
     BEFORE UPDATE OF is_active ON booking_engine_api_keys
     FOR EACH ROW EXECUTE FUNCTION drawbridge.note_api_key_revocation();
+
+-- The key set that an issuer published last, so that a bridge that starts while the issuer is away knows its keys.
+CREATE TABLE drawbridge.issuer_key_sets (
+    issuer TEXT PRIMARY KEY CHECK (length(issuer) BETWEEN 1 AND 2048),
+    url TEXT NOT NULL,
+    key_set TEXT NOT NULL CHECK (length(key_set) <= 262144),
+    fetched_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);

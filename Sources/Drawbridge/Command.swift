@@ -4,6 +4,7 @@ internal import Installation
 enum Command: Equatable {
     case up(UpOptions)
     case doctor(DoctorOptions)
+    case key(KeyOptions)
     case help
     case version
 
@@ -18,6 +19,7 @@ enum Command: Equatable {
             --demo-hotels N     hotels in the demo PMS (3)
           doctor   says what is missing or misconfigured, and how to put it right
             --config DIR        the policies' directory
+        \(KeyOptions.usage)
           help     says this
           --version
 
@@ -32,6 +34,7 @@ enum Command: Equatable {
         switch arguments.removeFirst() {
         case "up": self = .up(try UpOptions(&arguments))
         case "doctor": self = .doctor(try DoctorOptions(&arguments))
+        case "key": self = .key(try KeyOptions(&arguments))
         case "help", "--help", "-h": self = .help
         case "--version": self = .version
         case let other: throw UsageError("no such command: \(other)")
@@ -77,13 +80,13 @@ struct DoctorOptions: Equatable {
     }
 }
 
-private func takeValue(_ arguments: inout [String]) throws(UsageError) -> String {
+func takeValue(_ arguments: inout [String]) throws(UsageError) -> String {
     let name = arguments.removeFirst()
     guard !arguments.isEmpty, !arguments[0].isEmpty else { throw UsageError("\(name) needs a value") }
     return arguments.removeFirst()
 }
 
-private func takeCount(_ arguments: inout [String], _ bounds: ClosedRange<Int>) throws(UsageError) -> Int {
+func takeCount(_ arguments: inout [String], _ bounds: ClosedRange<Int>) throws(UsageError) -> Int {
     let name = arguments[0]
     let text = try takeValue(&arguments)
     guard let count = Int(text), bounds.contains(count) else {

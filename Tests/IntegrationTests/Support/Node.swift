@@ -180,6 +180,12 @@ final class Node {
         ).output
     }
 
+    /// What `drawbridge key` prints, its messages included.
+    func key(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
+        try await Files.run(
+            [Self.program, "key"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
+    }
+
     /// The rows of a query on the PMS's database, as text.
     func rows(_ query: String) async throws -> [[String]] {
         let result = try await Files.run(
@@ -198,6 +204,9 @@ final class Node {
     /// Where the tests were built, the programs were too.
     private static let programs = Files.resolve("/proc/self/exe")
         .split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+
+    /// The `drawbridge` command.
+    static let program = "\(programs)/drawbridge"
 
     static let package = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4)
         .joined(separator: "/")

@@ -83,6 +83,9 @@ final class Gateway {
         self.certificates = certificates
         self.servers = servers
         self.name = name
+        // Whoever takes a worker over cannot rewrite what the ledger says, whichever user it runs as. What is open stays
+        // open: the table of the limits. No other thread exists yet that could keep the right.
+        FileRestriction.allowWriting(beneath: [context.run])
     }
 
     /// Serves until a signal says to stop, then finishes what is open.

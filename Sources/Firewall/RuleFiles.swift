@@ -43,7 +43,7 @@ struct RuleFiles {
         for path in paths {
             let text = try Self.read(path)
             found += Self.circumstantialRules(in: text)
-            try Self.checkOperators(in: text, path)
+            try Self.check(text, path)
         }
         circumstantialRules = found
     }
@@ -86,14 +86,25 @@ struct RuleFiles {
         circumstances.contains(word) || circumstancePrefixes.contains { word.hasPrefix($0) }
     }
 
-    /// libmodsecurity takes an operator that it does not know, such as `@conatins x`, for a regular expression, and so for
-    /// a rule that never matches.
-    private static func checkOperators(in text: String, _ path: String) throws(FirewallError) {
+    /// Finds what libmodsecurity would load without a word, and should not.
+    private static func check(_ text: String, _ path: String) throws(FirewallError) {
         for (number, line) in logicalLines(of: text) {
-            guard let name = SecLangDirective(line)?.operatorName, !operators.contains(name.lowercased()) else {
-                continue
-            }
-            throw FirewallError(.rules, "\(path): Line: \(number). Unknown operator \(name)")
+            guard let directive = SecLangDirective(line), let mistake = mistake(in: directive) else { continue }
+            throw FirewallError(.rules, "\(path): Line: \(number). \(mistake)")
+        }
+    }
+
+    private static func mistake(in directive: SecLangDirective) -> String? {
+        // It takes an unknown operator, such as `@conatins x`, for a regular expression: a rule that never matches.
+        if let name = directive.operatorName, !operators.contains(name.lowercased()) {
+            return "Unknown operator \(name)"
+        }
+        switch directive.name.lowercased() {
+        case "include", "includeoptional", "secremoterules": return "All rules stand in the files that are loaded"
+        case "secruleengine" where directive.firstArgument.lowercased() != "on":
+            return "The engine is always on; each route has a mode"
+        case "secrulescript": return "Scripts are not run: they may take any time"
+        default: return nil
         }
     }
 
@@ -130,6 +141,9 @@ struct RuleFiles {
 struct SecLangDirective {
     let name: Substring
 
+    /// Variables of a rule, the value of a setting; empty where there is none.
+    let firstArgument: Substring
+
     /// The rule's number; a chain's later rules have none.
     let ruleID: Int?
 
@@ -144,6 +158,7 @@ struct SecLangDirective {
         let arguments = Self.arguments(of: line)
         guard let name = arguments.first else { return nil }
         self.name = name
+        firstArgument = arguments.dropFirst().first ?? ""
         let isRule = name == "SecRule"
         let actions = Self.parts(of: arguments.dropFirst(isRule ? 3 : 1).first ?? "")
         ruleID = actions.first { $0.hasPrefix("id:") }.flatMap { Int($0.dropFirst(3).filter { $0 != "'" }) }

@@ -8,8 +8,8 @@ struct RuleFiles {
     static let omittedGroups = ["REQUEST-903", "REQUEST-905", "REQUEST-910", "REQUEST-912"]
 
     /// Rules of the core rule set that name circumstances, but not under our settings: 901410 and 901420 draw a sample
-    /// where not every request is inspected, and every one is; 901321 and 949100 are removed, and those of group 913 note an
-    /// address only where addresses are blocked for their past. `drawbridge.conf` says so.
+    /// where not every request is inspected, and every one is; 901321 and 949100 are removed, and those of group 913
+    /// note an address only where addresses are blocked for their past. `drawbridge.conf` says so.
     private static let exemptRules: Set<Int> = [
         901321, 901410, 901420, 913100, 913101, 913102, 913110, 913120, 949100,
     ]
@@ -36,8 +36,8 @@ struct RuleFiles {
     init(_ policy: FirewallPolicy) throws(FirewallError) {
         let own = ["drawbridge.conf", "rules.conf", "exclusions.conf"].map { "\(policy.directory)/\($0)" }
         let core = try Self.coreRules(policy.coreRules)
-        // Settings first. Our own rules before the others, so that what we refuse anyhow costs no inspection. Exclusions
-        // name rules, so they come after them.
+        // Settings first. Our own rules before the others, so that what we refuse anyhow costs no inspection.
+        // Exclusions name rules, so they come after them.
         paths = own.prefix(2) + core + own.suffix(1)
         var found: [Int] = []
         for path in paths {
@@ -67,8 +67,8 @@ struct RuleFiles {
         return String(decoding: data, as: UTF8.self)
     }
 
-    /// A rule's text is all its lines, a chain's all its rules. The words are looked for in what a rule examines and does,
-    /// not in its patterns and messages.
+    /// A rule's text is all its lines, a chain's all its rules. The words are looked for in what a rule examines and
+    /// does, not in its patterns and messages.
     static func circumstantialRules(in text: String) -> [Int] {
         var found: [Int] = []
         var current = 0
@@ -150,8 +150,8 @@ struct SecLangDirective {
     /// Such as `@rx`; nil where there is none, which means `@rx`.
     let operatorName: Substring?
 
-    /// What it looks at and what it does, in capitals: the names of its variables, of its operator, of its actions, and of
-    /// the collections that macros and `setvar` name. Not the words of patterns and messages.
+    /// What it looks at and what it does, in capitals: the names of its variables, of its operator, of its actions, and
+    /// of the collections that macros and `setvar` name. Not the words of patterns and messages.
     let words: [Substring]
 
     init?(_ line: String) {

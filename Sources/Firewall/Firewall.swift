@@ -4,16 +4,18 @@ internal import Telemetry
 /// A worker's firewall: looks for an earlier verdict, or has the engine judge.
 ///
 /// **Where it judges.** A request without content is judged on the loop, in half a millisecond: the way to a thread and
-/// back would add a third to that (measured: 1.01 ms on the loop, 1.37 ms beside it, the machine busy). A hostile one may
-/// take `timeOnLoop`, and is then begun again beside the loop. Content is judged beside the loop at once: two milliseconds
-/// for a booking, and a hundred for the most that is let in, would be too long a wait for all other connections.
+/// back would add a third to that (measured: 1.01 ms on the loop, 1.37 ms beside it, the machine busy). A hostile one
+/// may take `timeOnLoop`, and is then begun again beside the loop. Content is judged beside the loop at once: two
+/// milliseconds for a booking, and a hundred for the most that is let in, would be too long a wait for all other
+/// connections.
 @OnLoop
 public final class Firewall {
     private let engine: any FirewallEngine
     private let lanes: Lanes
     private let inspectionTime: Duration
     private let timeOnLoop: Duration
-    private let remembers: Bool
+    /// Whether a verdict hangs on the request alone.
+    private let isPure: Bool
     private var cache: VerdictCache
     private let metrics = FirewallMetrics()
 
@@ -23,10 +25,11 @@ public final class Firewall {
     /// - Parameter engine: loaded before, as that takes a tenth of a second and may fail.
     public init(_ engine: any FirewallEngine, _ policy: FirewallPolicy) {
         self.engine = engine
-        lanes = Lanes(policy.maximumConcurrent, maximumWaiting: policy.maximumWaiting, patience: policy.patience)
+        isPure = !engine.dependsOnCircumstances
+        lanes = Lanes(
+            isPure ? policy.maximumConcurrent : 1, maximumWaiting: policy.maximumWaiting, patience: policy.patience)
         inspectionTime = policy.inspectionTime
         timeOnLoop = policy.timeOnLoop
-        remembers = !engine.dependsOnCircumstances
         cache = VerdictCache(maximumEntries: policy.rememberedVerdicts, maximumBytes: policy.rememberedBytes)
         metrics.watch { [weak self] in (entries: self?.cache.count ?? 0, waiting: self?.lanes.waiting ?? 0) }
     }
@@ -39,7 +42,7 @@ public final class Firewall {
         _ request: FirewallRequest, _ settings: FirewallSettings
     ) async throws -> FirewallVerdict {
         guard settings.mode != .off else { return .uninspected }
-        let key = remembers ? cache.key(request, settings) : nil
+        let key = isPure ? cache.key(request, settings) : nil
         if let key, let finding = cache.finding(for: key) {
             metrics.hits.increment()
             return conclude(finding, settings.mode, isRemembered: true)
@@ -52,7 +55,7 @@ public final class Firewall {
 
     private func judge(_ request: FirewallRequest, _ settings: FirewallSettings) async throws -> Finding {
         do {
-            if request.content.isEmpty {
+            if isPure, request.content.isEmpty {
                 let finding = try timed(Self.inspect(engine, request, settings, timeOnLoop))
                 if finding.isComplete { return finding }
             }

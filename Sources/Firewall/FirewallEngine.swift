@@ -6,9 +6,10 @@ public import HTTP
 /// two engines can be compared on the same requests, and a verdict may be remembered.
 public protocol FirewallEngine: Sendable {
     /// Whether a rule looks at the client's address, at the time, or at something else that is no part of the request.
+    /// Then no verdict may be remembered, and one inspection may run at a time.
     var dependsOnCircumstances: Bool { get }
 
-    /// Judges one request; may be called on any thread, on several at once.
+    /// Judges one request; may be called on any thread, and on several at once unless `dependsOnCircumstances`.
     ///
     /// - Parameters:
     ///   - settings: its mode is not looked at; `Firewall` does that.
@@ -62,8 +63,8 @@ public struct Finding: Sendable, Equatable {
 public struct RuleMatch: Sendable, Hashable {
     /// The rule's number, such as 942100.
     public let rule: Int
-    /// The variable it matched in, such as `ARGS:json.guest.name` or `REQUEST_HEADERS:User-Agent`; never its value. What
-    /// comes after the colon was chosen by the client, so it is cut short and has no control characters.
+    /// The variable it matched in, such as `ARGS:json.guest.name` or `REQUEST_HEADERS:User-Agent`; never its value.
+    /// What comes after the colon was chosen by the client, so it is cut short and has no control characters.
     public let variable: String
 
     public init(rule: Int, variable: String) {

@@ -1,24 +1,26 @@
 /// What a node's firewall is configured with.
 public struct FirewallPolicy: Sendable, Equatable {
-    /// The directory of `drawbridge.conf`, `rules.conf` and `exclusions.conf`, in which our own part of the rules stands.
+    /// The directory of `drawbridge.conf`, `rules.conf` and `exclusions.conf`, in which our own part of the rules
+    /// stands.
     public var directory: String
 
-    /// The directory of the OWASP core rule set's `REQUEST-….conf`; where Debian's package puts it, if not said otherwise.
+    /// The directory of the OWASP core rule set's `REQUEST-….conf`; where Debian's package puts it, if not said
+    /// otherwise.
     public var coreRules = "/usr/share/modsecurity-crs/rules"
 
     /// How requests are inspected on routes that do not say otherwise.
     public var defaults = FirewallSettings()
 
-    /// Processor time that one inspection may take. A request whose inspection would cost more is refused: only texts made
-    /// for it do.
+    /// Processor time that one inspection may take. A request whose inspection would cost more is refused: only texts
+    /// made for it do.
     public var inspectionTime: Duration = .milliseconds(250)
 
-    /// Processor time that the inspection of a request without content may take on the loop; one that needs more, which no
-    /// well-meant one does, is begun again on a thread of its own.
+    /// Processor time that the inspection of a request without content may take on the loop; one that needs more, which
+    /// no well-meant one does, is begun again on a thread of its own.
     public var timeOnLoop: Duration = .milliseconds(5)
 
-    /// Inspections beside the loop at once. Each holds a thread of libuv's pool, which by default has four, and others need
-    /// some too.
+    /// Inspections beside the loop at once. Each holds a thread of libuv's pool, which by default has four, and others
+    /// need some too.
     public var maximumConcurrent = 2
 
     /// Inspections that may wait for one of those threads; one more is answered 503.

@@ -8,8 +8,8 @@ struct RuleFiles {
     static let omittedGroups = ["REQUEST-903", "REQUEST-905", "REQUEST-910", "REQUEST-912"]
 
     /// Rules of the core rule set that name circumstances, but not under our settings: 901410 and 901420 draw a sample
-    /// where not every request is inspected, and every one is; 901321 and 949100 are removed, and those of group 913 note an
-    /// address only where addresses are blocked for their past. `drawbridge.conf` says so.
+    /// where not every request is inspected, and every one is; 901321 and 949100 are removed, and those of group 913
+    /// note an address only where addresses are blocked for their past. `drawbridge.conf` says so.
     private static let exemptRules: Set<Int> = [
         901321, 901410, 901420, 913100, 913101, 913102, 913110, 913120, 949100,
     ]
@@ -36,14 +36,14 @@ struct RuleFiles {
     init(_ policy: FirewallPolicy) throws(FirewallError) {
         let own = ["drawbridge.conf", "rules.conf", "exclusions.conf"].map { "\(policy.directory)/\($0)" }
         let core = try Self.coreRules(policy.coreRules)
-        // Settings first. Our own rules before the others, so that what we refuse anyhow costs no inspection. Exclusions
-        // name rules, so they come after them.
+        // Settings first. Our own rules before the others, so that what we refuse anyhow costs no inspection.
+        // Exclusions name rules, so they come after them.
         paths = own.prefix(2) + core + own.suffix(1)
         var found: [Int] = []
         for path in paths {
             let text = try Self.read(path)
             found += Self.circumstantialRules(in: text)
-            try Self.checkOperators(in: text, path)
+            try Self.check(text, path)
         }
         circumstantialRules = found
     }
@@ -67,8 +67,8 @@ struct RuleFiles {
         return String(decoding: data, as: UTF8.self)
     }
 
-    /// A rule's text is all its lines, a chain's all its rules. The words are looked for in what a rule examines and does,
-    /// not in its patterns and messages.
+    /// A rule's text is all its lines, a chain's all its rules. The words are looked for in what a rule examines and
+    /// does, not in its patterns and messages.
     static func circumstantialRules(in text: String) -> [Int] {
         var found: [Int] = []
         var current = 0
@@ -86,14 +86,25 @@ struct RuleFiles {
         circumstances.contains(word) || circumstancePrefixes.contains { word.hasPrefix($0) }
     }
 
-    /// libmodsecurity takes an operator that it does not know, such as `@conatins x`, for a regular expression, and so for
-    /// a rule that never matches.
-    private static func checkOperators(in text: String, _ path: String) throws(FirewallError) {
+    /// Finds what libmodsecurity would load without a word, and should not.
+    private static func check(_ text: String, _ path: String) throws(FirewallError) {
         for (number, line) in logicalLines(of: text) {
-            guard let name = SecLangDirective(line)?.operatorName, !operators.contains(name.lowercased()) else {
-                continue
-            }
-            throw FirewallError(.rules, "\(path): Line: \(number). Unknown operator \(name)")
+            guard let directive = SecLangDirective(line), let mistake = mistake(in: directive) else { continue }
+            throw FirewallError(.rules, "\(path): Line: \(number). \(mistake)")
+        }
+    }
+
+    private static func mistake(in directive: SecLangDirective) -> String? {
+        // It takes an unknown operator, such as `@conatins x`, for a regular expression: a rule that never matches.
+        if let name = directive.operatorName, !operators.contains(name.lowercased()) {
+            return "Unknown operator \(name)"
+        }
+        switch directive.name.lowercased() {
+        case "include", "includeoptional", "secremoterules": return "All rules stand in the files that are loaded"
+        case "secruleengine" where directive.firstArgument.lowercased() != "on":
+            return "The engine is always on; each route has a mode"
+        case "secrulescript": return "Scripts are not run: they may take any time"
+        default: return nil
         }
     }
 
@@ -130,20 +141,24 @@ struct RuleFiles {
 struct SecLangDirective {
     let name: Substring
 
+    /// Variables of a rule, the value of a setting; empty where there is none.
+    let firstArgument: Substring
+
     /// The rule's number; a chain's later rules have none.
     let ruleID: Int?
 
     /// Such as `@rx`; nil where there is none, which means `@rx`.
     let operatorName: Substring?
 
-    /// What it looks at and what it does, in capitals: the names of its variables, of its operator, of its actions, and of
-    /// the collections that macros and `setvar` name. Not the words of patterns and messages.
+    /// What it looks at and what it does, in capitals: the names of its variables, of its operator, of its actions, and
+    /// of the collections that macros and `setvar` name. Not the words of patterns and messages.
     let words: [Substring]
 
     init?(_ line: String) {
         let arguments = Self.arguments(of: line)
         guard let name = arguments.first else { return nil }
         self.name = name
+        firstArgument = arguments.dropFirst().first ?? ""
         let isRule = name == "SecRule"
         let actions = Self.parts(of: arguments.dropFirst(isRule ? 3 : 1).first ?? "")
         ruleID = actions.first { $0.hasPrefix("id:") }.flatMap { Int($0.dropFirst(3).filter { $0 != "'" }) }

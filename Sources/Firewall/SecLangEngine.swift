@@ -8,9 +8,10 @@ internal import HTTP
 ///
 /// **Threads.** Loading is for one thread, and nothing else in the process may load meanwhile (the parser has global
 /// state, ModSecurity #2536). Afterwards inspections may run side by side: each has its own transaction, and the rules
-/// are only read (valgrind's helgrind finds no race in the library while two threads inspect). What the library shares between transactions are the collections GLOBAL, IP, SESSION, USER and
-/// RESOURCE, whose locking is wrong (#3054); no rule in use touches them, which `drawbridge.conf` sees to for the core
-/// rule set and `RuleFiles` reports for others.
+/// are only read (valgrind's helgrind finds no race in the library while two threads inspect). What the library shares
+/// between transactions are the collections GLOBAL, IP, SESSION, USER and RESOURCE, whose locking is wrong (#3054). No
+/// rule in use touches them, which `drawbridge.conf` sees to for the core rule set; where another one does,
+/// `dependsOnCircumstances` says so, and `Firewall` lets one inspection run at a time.
 public final class SecLangEngine: FirewallEngine {
     /// Whether a rule looks at something that is no part of the request.
     public let dependsOnCircumstances: Bool

@@ -1,11 +1,11 @@
 internal import HTTP
 
-/// What was found in requests without content, by the request: byte for byte what the rules are shown, except the client's
-/// address. So it may be asked only where no rule looks at that, nor at the clock.
+/// What was found in requests without content, by the request: byte for byte what the rules are shown, except the
+/// client's address. So it may be asked only where no rule looks at that, nor at the clock.
 ///
-/// Bounded in entries and bytes. When full, the CLOCK rule makes room: a hand goes round the entries, passes those asked
-/// for since its last visit and takes the first that was not. So a flood of requests that come once each cannot push out
-/// those that come often.
+/// Bounded in entries and bytes. When full, the CLOCK rule makes room: a hand goes round the entries, passes those
+/// asked for since its last visit and takes the first that was not. So a flood of requests that come once each cannot
+/// push out those that come often.
 struct VerdictCache {
     /// What is shown to the rules, in an unambiguous order, and the settings.
     typealias Key = [UInt8]

@@ -92,6 +92,24 @@ import Testing
         #expect(engine.count == 3 && engine.most == 1)
     }
 
+    @Test("Where rules look at more than the request, one inspection runs at a time")
+    @OnLoop func serial() async throws {
+        let engine = StubEngine(dependsOnCircumstances: true)
+        engine.gate.withLock { $0 = true }
+        let firewall = Firewall(engine, FirewallPolicy(directory: ""))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for request in [Self.ordinary, TestRequest.json("[1]").request, Self.attack] {
+                group.addTask(executorPreference: LoopExecutor.shared) {
+                    _ = try await firewall.inspect(request, Self.on)
+                }
+            }
+            while firewall.waiting < 2 { try await Loop.sleep(for: .milliseconds(1)) }
+            engine.gate.withLock { $0 = false }
+            try await group.waitForAll()
+        }
+        #expect(engine.count == 3 && engine.most == 1)
+    }
+
     @Test("One who has waited long enough for a thread is refused")
     @OnLoop func patience() async throws {
         var policy = FirewallPolicy(directory: "")

@@ -8,7 +8,8 @@ import Testing
     @Test(
         "A mistake in a rule file is told, with the file and where it is",
         arguments: [
-            "SecNonsense On", #"SecRule ARGS "@conatins x" "id:1,phase:2,deny""#,
+            "SecNonsense On", "SecRuleEngine Off", "SecRuleEngine DetectionOnly", "Include more.conf",
+            #"SecRuleScript "x.lua" "id:1,phase:2,deny""#, #"SecRule ARGS "@conatins x" "id:1,phase:2,deny""#,
             #"SecRule NO_SUCH "@rx x" "id:1,phase:2,deny""#,
             #"SecRule ARGS "@rx x" "id:1,phase:2,dny""#, #"SecRule ARGS "@rx x" "phase:2,deny""#,
             #"SecRule ARGS "@rx +line: (" "id:1,phase:2,deny""#,

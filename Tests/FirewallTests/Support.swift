@@ -20,7 +20,7 @@ enum EngineKind: CaseIterable {
     }()
 
     func inspect(_ request: FirewallRequest, _ settings: FirewallSettings = FirewallSettings()) throws -> Finding {
-        try engine.inspect(request, settings, within: FirewallPolicy.committed.inspectionTime)
+        try engine.inspect(request, settings, within: FirewallPolicy.committed.inspectionTime * slowness)
     }
 }
 
@@ -110,6 +110,12 @@ final class RuleDirectory: Sendable {
         try (old + Data(text.utf8)).write(to: URL(filePath: "\(path)/\(name)"))
     }
 }
+
+/// Whether a sanitizer watches: everything takes longer then, and what is freed is kept for a while.
+let isWatched = dlsym(nil, "__asan_init") != nil || dlsym(nil, "__tsan_init") != nil
+
+/// How much longer things may take.
+let slowness = isWatched ? 20 : 1
 
 /// Resident memory of this process, in bytes.
 func residentMemory() -> Int {

@@ -11,9 +11,9 @@
 #include "RegexBudget.h"
 
 // The functions by which libmodsecurity compiles and searches are defined here once more. A program's own definition
-// goes before a shared library's (System V ABI, symbol resolution), so the library calls these, which set the bounds that
-// it does not and then call the real ones. `SecLangEngine` makes sure at start that it is so. To go when the library
-// gives its searches a match context whose limits can be set (SecPcreMatchLimit, 3.0.13 and later) and looks at the time.
+// goes before a shared library's (System V ABI, symbol resolution), so the library calls these, which set the bounds
+// that it does not and then call the real ones. `SecLangEngine` makes sure at start that it is so. To go when the
+// library bounds its searches by itself, in steps (SecPcreMatchLimit) and in time.
 //
 // PCRE2's own limit counts the steps from one starting point, so a search of n bytes may take n times as many. A long
 // text is therefore searched in stretches of starting points, so short that a look at the clock in between keeps the
@@ -21,15 +21,16 @@
 
 namespace {
 
-/// Steps from one starting point. Expressions that go over the rest of the text and back need a few for each byte of it.
+/// Steps from one starting point. Expressions that go over the rest of the text and back need a few for each byte of
+/// it.
 constexpr uint32_t least_steps = 10'000;
 constexpr uint32_t steps_for_each_byte = 4;
 
 /// Steps between two looks at the clock, of which each was seen to take 200 nanoseconds at worst.
 constexpr size_t steps_in_stretch = 300'000;
 
-/// Starting points in the first stretch; each next one has twice as many, up to `steps_in_stretch`. So a text that costs
-/// much from the start is found out early.
+/// Starting points in the first stretch; each next one has twice as many, up to `steps_in_stretch`. So a text that
+/// costs much from the start is found out early.
 constexpr size_t first_stretch = 4;
 
 /// Of searches so short, only one in so many looks at the clock.

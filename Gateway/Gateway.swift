@@ -38,7 +38,8 @@ final class Gateway {
         self.limits = limits
         let pipeline = Pipeline(
             configuration, limits: limits,
-            inspection: try Inspection(configuration.inspection, rules: configuration.firewallRules), hop: try HopIdentity(keyFile: configuration.hopKeyFile),
+            inspection: try Inspection(configuration.inspection, rules: configuration.firewallRules),
+            hop: try HopIdentity(keyFile: configuration.hopKeyFile),
             proxy: ReverseProxy(upstream: upstream), audit: audit)
         let unreadiness: AdminHandler.Readiness = {
             upstream.isHealthy ? audit.unreadiness : "the bridge does not answer"

@@ -4,6 +4,7 @@ internal import Installation
 enum Command: Equatable {
     case up(UpOptions)
     case doctor(DoctorOptions)
+    case policy(PolicyCommand)
     case help
     case version
 
@@ -18,6 +19,10 @@ enum Command: Equatable {
             --demo-hotels N     hotels in the demo PMS (3)
           doctor   says what is missing or misconfigured, and how to put it right
             --config DIR        the policies' directory
+          policy check [DIR]
+                   reads the policies and reports every mistake, with file, line and what was expected
+          policy reload
+                   lets the running installation go over to the policies as they are now, if they are in order
           help     says this
           --version
 
@@ -32,6 +37,7 @@ enum Command: Equatable {
         switch arguments.removeFirst() {
         case "up": self = .up(try UpOptions(&arguments))
         case "doctor": self = .doctor(try DoctorOptions(&arguments))
+        case "policy": self = .policy(try PolicyCommand(&arguments))
         case "help", "--help", "-h": self = .help
         case "--version": self = .version
         case let other: throw UsageError("no such command: \(other)")

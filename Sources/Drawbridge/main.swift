@@ -9,6 +9,7 @@ do {
     switch try Command(CommandLine.arguments.dropFirst()) {
     case .up(let options): exit(try Up.run(options))
     case .doctor(let options): exit(try Doctor.run(options))
+    case .policy(let command): exit(try command.run())
     case .help: Terminal.print(Command.usage)
     case .version: Terminal.print("drawbridge \(Command.release)")
     }

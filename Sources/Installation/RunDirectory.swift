@@ -61,7 +61,10 @@ public struct RunDirectory: Sendable, Equatable {
         for name in File.names(in: databaseDirectory) where name.hasPrefix(".s.PGSQL.") {
             unlink("\(databaseDirectory)/\(name)")
         }
-        for name in File.names(in: path) where name.hasSuffix(".sock") { unlink("\(path)/\(name)") }
+        for name in File.names(in: path) where name.hasSuffix(".sock") || name.hasSuffix(".prom") {
+            unlink("\(path)/\(name)")
+        }
+        unlink(home.reloadRequest)
         guard path != home.file("run") else { return }
         rmdir(databaseDirectory)
         if rmdir(path) == 0 { unlink(home.file("run")) }

@@ -31,7 +31,9 @@ final class Trial {
         }
         policies = directory.file("policies")
         mkdir(policies, 0o755)
-        for name in File.names(in: "\(package)/Policies") where name.hasSuffix(".yaml") {
+        mkdir("\(policies)/firewall", 0o755)
+        let rules = File.names(in: "\(package)/Policies/firewall").map { "firewall/\($0)" }
+        for name in File.names(in: "\(package)/Policies").filter({ $0.hasSuffix(".yaml") }) + rules {
             let text = try #require(try File.readText("\(package)/Policies/\(name)"))
             try File.write(text, to: "\(policies)/\(name)", mode: 0o644)
         }

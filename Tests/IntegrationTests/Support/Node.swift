@@ -43,7 +43,10 @@ final class Node {
         policies = ownsPolicies ? "\(directory)/policies" : "\(Self.package)/Policies"
         guard ownsPolicies else { return }
         mkdir(policies, 0o755)
-        for name in Files.names(in: "\(Self.package)/Policies") where name.hasSuffix(".yaml") {
+        mkdir("\(policies)/firewall", 0o755)
+        let names = Files.names(in: "\(Self.package)/Policies").filter { $0.hasSuffix(".yaml") }
+        let rules = Files.names(in: "\(Self.package)/Policies/firewall").map { "firewall/\($0)" }
+        for name in names + rules {
             Files.write(Files.text("\(Self.package)/Policies/\(name)"), to: "\(policies)/\(name)")
         }
     }
@@ -176,6 +179,12 @@ final class Node {
         try await Files.run(
             ["\(Self.programs)/drawbridge", "doctor", "--config", policies], environment: ["DRAWBRIDGE_HOME": home]
         ).output
+    }
+
+    /// What `drawbridge policy …` says of this installation.
+    func policy(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
+        try await Files.run(
+            ["\(Self.programs)/drawbridge", "policy"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
     }
 
     /// The rows of a query on the PMS's database, as text.

@@ -112,6 +112,7 @@ let package = Package(
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
         process("bench-proxy", "Benchmarks/Proxy", "Loop", "HTTP", "Server", "Client", "Proxy"),
+        process("bench-ledger", "Benchmarks/Ledger", "Loop", "HTTP", "Server", "Ledger", "Audit"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
         // Tests, module by module, and what several share.
@@ -128,7 +129,7 @@ let package = Package(
         tests("CryptographyTests", "Cryptography"),
         tests("LedgerTests", exclude: ["Writer"], "Ledger", "Cryptography", "ledger-test-writer"),
         tests(
-            "AuditTests", "TestSupport", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography",
+            "AuditTests", "TestSupport", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography", "Telemetry",
             "drawbridge-ledger"),
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
@@ -150,7 +151,7 @@ let package = Package(
         tests(
             "IntegrationTests",
             "Loop", "HTTP", "TLS", "JSONText", "Stay", "Cryptography", "Authentication", "drawbridge",
-            "drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger", "Ledger"),
+            "drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger", "Ledger", "Policy"),
     ]
 )
 
@@ -170,4 +171,13 @@ if Context.environment["DRAWBRIDGE_FUZZ"] != nil {
             exclude: ["Corpus"], swiftSettings: settings + [.unsafeFlags(fuzzing)],
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
     ]
+    for module in ["HTTP", "Ledger"] {
+        package.targets.first { $0.name == module }?.swiftSettings? += [.unsafeFlags(fuzzing)]
+        package.targets.append(
+            .executableTarget(
+                name: "fuzz-\(module.lowercased())", dependencies: [.init(stringLiteral: module)],
+                path: "Tests/FuzzTests/\(module)", exclude: ["Corpus"],
+                swiftSettings: settings + [.unsafeFlags(fuzzing)],
+                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
+    }
 }

@@ -20,6 +20,7 @@ final class Gateway {
     private let configuration: GatewayConfiguration
     private let upstream: Upstream
     private let audit: AuditLog
+    private let access: AccessLog
     private let limits: Limits
     private let certificates: [ListenerCertificate]
     private let servers: [(server: Server, listener: Listener)]
@@ -34,13 +35,15 @@ final class Gateway {
         self.upstream = upstream
         let audit = try AuditLog(configuration.audit)
         self.audit = audit
+        let access = try AccessLog(configuration.policy.accessLog, hashKey: configuration.audit.hashKey)
+        self.access = access
         let limits = try Limits(configuration.rateLimits, configuration.routes)
         self.limits = limits
         let pipeline = Pipeline(
             configuration, limits: limits,
             inspection: try Inspection(configuration.inspection, rules: configuration.firewallRules),
             hop: try HopIdentity(keyFile: configuration.hopKeyFile),
-            proxy: ReverseProxy(upstream: upstream), audit: audit)
+            proxy: ReverseProxy(upstream: upstream), audit: audit, access: access)
         let unreadiness: AdminHandler.Readiness = {
             upstream.isHealthy ? audit.unreadiness : "the bridge does not answer"
         }
@@ -80,6 +83,7 @@ final class Gateway {
             for (server, listener) in servers { group.addTask { await server.run(listener) } }
             group.addTask { await self.upstream.checkHealth(path: "/healthz") }
             group.addTask { await self.audit.run() }
+            group.addTask { await self.access.run() }
             if let redis = limits.redis { group.addTask { await redis.run() } }
             Readiness.report(process: name)
             Log.info("gateway worker is ready")

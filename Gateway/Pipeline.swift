@@ -6,6 +6,7 @@ internal import Policy
 internal import Proxy
 internal import RateLimit
 internal import Server
+internal import Telemetry
 
 /// The one list of stages that a request passes, cheap checks first. Each gives what the next one asks for, so none can
 /// be left out; each refuses by throwing.
@@ -23,7 +24,7 @@ final class Pipeline: Handler {
 
     init(
         _ configuration: GatewayConfiguration, limits: Limits, inspection: Inspection, hop: HopIdentity,
-        proxy: ReverseProxy, audit: AuditLog
+        proxy: ReverseProxy, audit: AuditLog, access: AccessLog
     ) {
         admission = Admission(configuration.addresses, limits)
         routing = Routing(configuration.routes)
@@ -31,7 +32,7 @@ final class Pipeline: Handler {
         authorization = Authorizing()
         self.limits = limits
         self.inspection = inspection
-        recording = Recording(audit)
+        recording = Recording(audit, access)
         forwarding = ForwardingStage(proxy, hop)
     }
 
@@ -241,6 +242,7 @@ private struct ForwardingStage {
         let id = request.id.description
         var fields = Fields()
         fields.append(.xRequestID, id)
+        fields.append(.traceparent, trail.trace.asked(during: request.id).traceparent)
         fields.append(
             .drawbridgeIdentity,
             hop.sign(
@@ -248,7 +250,8 @@ private struct ForwardingStage {
                 target: String(decoding: request.head.target.origin, as: UTF8.self), now: Int64(Loop.unixTime)))
         trail.forwardedAt = Loop.monotonicNanoseconds
         trail.contentLength = try await proxy.forward(
-            request, content: validated.content, extra: fields, dropping: Self.credentials,
+            request, content: validated.content, extra: fields,
+            dropping: trail.continuesTrace ? Self.credentials : Self.credentials.union([.tracestate]),
             timeout: validated.route.terms.timeout, writer
         ) { status in
             trail.answered(status)

@@ -6,6 +6,7 @@ internal import Ledger
 internal import Loop
 internal import Policy
 internal import Server
+internal import Telemetry
 
 /// A request whose decision is on its way into the ledger; for one that changes something, in it.
 struct RecordedRequest {
@@ -47,15 +48,21 @@ final class Trail {
         let head = request.head
         facts = RequestFacts(
             id: request.id, method: head.method, path: head.target.pathBytes,
-            trace: RequestFacts.trace(in: head.fields.bytes(of: .traceparent)),
+            trace: TraceContext(of: request.id, in: head.fields),
             address: request.connection.peerAddress, tlsVersion: request.tlsVersion)
     }
 
     init(_ request: UnreadRequest) {
         facts = RequestFacts(
-            id: request.id, method: nil, path: [], address: request.connection.peerAddress,
+            id: request.id, method: nil, path: [], trace: TraceContext(of: request.id),
+            address: request.connection.peerAddress,
             tlsVersion: request.tlsVersion)
     }
+
+    /// The trace that the request belongs to.
+    var trace: TraceContext { facts.trace }
+    /// Whether the client began it; what it says of its state then goes along.
+    var continuesTrace: Bool { facts.trace.traceID != facts.id.number }
 
     /// The operation that the request was found to be.
     var route: String? {
@@ -104,8 +111,12 @@ final class Trail {
 @OnLoop
 struct Recording {
     private let audit: AuditLog
+    private let access: AccessLog
 
-    init(_ audit: AuditLog) { self.audit = audit }
+    init(_ audit: AuditLog, _ access: AccessLog) {
+        self.audit = audit
+        self.access = access
+    }
 
     /// Records that a request passes. What changes something waits here until that is safe; a read goes on, and its
     /// answer waits.
@@ -142,7 +153,7 @@ struct Recording {
         // An answer that has begun is not replaced by another, but cut.
         trail.status = trail.isAnswerBegun ? nil : problem?.status.rawValue
         if trail.isDecided || error is AuditError {
-            noteOutcome(trail, failure: reason)
+            noteOutcome(trail, failure: reason, stage: stage)
             return answer
         }
         let verdict = DecisionRecord.Verdict.refused(status: trail.status ?? 0, stage: stage, reason: reason)
@@ -150,18 +161,19 @@ struct Recording {
             let receipt = try audit.submit(trail.decision(verdict, time: Self.now), .synced)
             // Without an answer nobody waits.
             if problem != nil { try await receipt.wait() }
-            noteOutcome(trail, failure: nil)
+            noteOutcome(trail, failure: nil, stage: stage)
             return answer
         } catch {
             trail.status = ErrorResponse.unrecorded.status.rawValue
-            noteOutcome(trail, failure: PipelineMetrics.cause(of: error).reason)
+            noteOutcome(trail, failure: PipelineMetrics.cause(of: error).reason, stage: "record")
             var unrecorded = ErrorResponse.unrecorded
             unrecorded.closesConnection = problem?.closesConnection ?? false
             return unrecorded
         }
     }
 
-    private func noteOutcome(_ trail: Trail, failure: String?) {
+    /// - Parameter stage: the one that refused it.
+    private func noteOutcome(_ trail: Trail, failure: String?, stage: String? = nil) {
         var outcome = OutcomeRecord(
             trail.facts, time: Self.now, microseconds: trail.microseconds, status: trail.status)
         outcome.upstreamStatus = trail.upstreamStatus
@@ -170,6 +182,7 @@ struct Recording {
         outcome.failure = failure
         outcome.isComplete = trail.status != nil
         audit.note(outcome)
+        access.write(AccessLine(outcome, refusedBy: stage), time: outcome.time)
     }
 
     private static var now: Int64 { Int64(Loop.unixTime * 1000) }

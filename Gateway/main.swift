@@ -9,6 +9,8 @@ Lifecycle.dieWithParent()
 do {
     let context = try ProcessContext()
     Log.start(process: "gateway-\(context.worker)")
+    // Whoever takes a worker over cannot rewrite what the ledger says, whichever user it runs as.
+    FileRestriction.allowWriting(beneath: [context.run])
     let configuration = try GatewayConfiguration(context)
     Loop.scheduleForThroughput()
     try Loop.run { try await Gateway(configuration, context).run() }

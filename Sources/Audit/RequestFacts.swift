@@ -1,5 +1,6 @@
 public import HTTP
 public import Server
+public import Telemetry
 
 /// What the records of one request say about it. Nothing in them is a guest's data or a token: the query and the fields
 /// are left out, and what looks like either in a path or a name stands there as a keyed hash.
@@ -10,8 +11,8 @@ public struct RequestFacts: Sendable {
     public var method: Method?
     /// The path without the query, as sent; empty for a request that could not be read.
     public var path: ArraySlice<UInt8>
-    /// The client's trace (W3C trace context), 32 hexadecimal digits.
-    public var trace: ArraySlice<UInt8>?
+    /// The trace it belongs to.
+    public var trace: TraceContext
     /// The client's address; empty on a unix-domain socket.
     public var address: String
     /// The TLS version, such as "1.3"; `nil` for plain HTTP.
@@ -47,7 +48,7 @@ public struct RequestFacts: Sendable {
 
     /// What is known when a request has been read.
     public init(
-        id: RequestID, method: Method?, path: ArraySlice<UInt8>, trace: ArraySlice<UInt8>? = nil, address: String,
+        id: RequestID, method: Method?, path: ArraySlice<UInt8>, trace: TraceContext, address: String,
         tlsVersion: String? = nil
     ) {
         self.id = id
@@ -56,20 +57,6 @@ public struct RequestFacts: Sendable {
         self.trace = trace
         self.address = address
         self.tlsVersion = tlsVersion
-    }
-
-    /// The trace id in a `traceparent` field (W3C trace context §3.2); `nil` where there is none that is well formed.
-    public static func trace(in field: ArraySlice<UInt8>?) -> ArraySlice<UInt8>? {
-        guard let field, field.count >= 55 else { return nil }
-        let start = field.startIndex
-        guard field[start + 2] == UInt8(ascii: "-"), field[start + 35] == UInt8(ascii: "-") else { return nil }
-        let id = field[start + 3..<start + 35]
-        var anyBits: UInt8 = 0
-        for byte in id {
-            guard (48...57).contains(byte) || (97...102).contains(byte) else { return nil }
-            anyBits |= byte ^ 48
-        }
-        return anyBits == 0 ? nil : id
     }
 }
 
@@ -92,10 +79,8 @@ extension RequestFacts {
         bytes.append(kind)
         bytes.append("\",\"uid\":\"")
         bytes.append(addingCapacity: 32) { id.append(to: &$0) }
-        if let trace {
-            bytes.append("\",\"correlation_uid\":\"")
-            bytes.append(contentsOf: trace)
-        }
+        bytes.append("\",\"correlation_uid\":\"")
+        bytes.append(addingCapacity: 32) { trace.appendTraceID(to: &$0) }
         bytes.append("\",\"profiles\":[\"security_control\"],\"product\":")
         bytes.append("{\"name\":\"Drawbridge\",\"vendor_name\":\"Drawbridge\"}}")
     }
@@ -154,7 +139,7 @@ extension RequestFacts {
     }
 
     /// Issuers name users as they like; one that is named by an address is not named here.
-    private static func append(name: String, _ hash: inout KeyedHash, to bytes: inout [UInt8]) {
+    static func append(name: String, _ hash: inout KeyedHash, to bytes: inout [UInt8]) {
         if name.utf8.contains(UInt8(ascii: "@")) {
             bytes.append(quoted: hash.text(for: name), bound: nameBound)
         } else {
@@ -163,7 +148,7 @@ extension RequestFacts {
     }
 
     /// Appends the path; a segment that can be a token, or holds an address, as its hash.
-    private func appendPath(_ hash: inout KeyedHash, to bytes: inout [UInt8]) {
+    func appendPath(_ hash: inout KeyedHash, to bytes: inout [UInt8]) {
         let path = path.span
         if path.count <= Self.pathBound, !Self.isSuspicious(path) {
             return bytes.append(escaped: path, bound: path.count)

@@ -6,13 +6,13 @@ internal import HTTP
 /// make up half the bytes of a head. Where such a value consists of letters, digits, `-`, `_` and `.` alone, no rule could
 /// find anything in it but a coincidence; any other value is shown like all the rest.
 enum FieldExposure {
+    private static let bearer = Array("Bearer ".utf8)
     private static let opaque: FieldNameSet = [.authorization, .xAPIKey, .traceparent, .xRequestID]
 
     static func isShown(_ field: Field) -> Bool {
         guard opaque.contains(field.name) else { return true }
-        let scheme = Array("Bearer ".utf8)
-        let isBearer = field.name == .authorization && field.valueBytes.starts(with: scheme)
-        return !field.valueBytes.dropFirst(isBearer ? scheme.count : 0).allSatisfy(isPlain)
+        let isBearer = field.name == .authorization && field.valueBytes.starts(with: bearer)
+        return !field.valueBytes.dropFirst(isBearer ? bearer.count : 0).allSatisfy(isPlain)
     }
 
     private static func isPlain(_ byte: UInt8) -> Bool {

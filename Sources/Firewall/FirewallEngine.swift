@@ -10,11 +10,13 @@ public protocol FirewallEngine: Sendable {
 
     /// Judges one request; may be called on any thread, on several at once.
     ///
-    /// Takes a millisecond or so, and never much longer than the engine's bound.
-    ///
-    /// - Parameter settings: its mode is not looked at; `Firewall` does that.
+    /// - Parameters:
+    ///   - settings: its mode is not looked at; `Firewall` does that.
+    ///   - bound: processor time it may take, or a little more; an inspection that would take longer ends incomplete.
     /// - Throws: `FirewallError` `failed`; nothing is known of the request then, and it must be refused.
-    func inspect(_ request: FirewallRequest, _ settings: FirewallSettings) throws(FirewallError) -> Finding
+    func inspect(
+        _ request: FirewallRequest, _ settings: FirewallSettings, within bound: Duration
+    ) throws(FirewallError) -> Finding
 }
 
 /// A request as rules see it.

@@ -4,7 +4,7 @@ public struct FirewallError: Error, Sendable, Equatable, CustomStringConvertible
     public enum Code: Sendable, Equatable {
         /// A rule file is missing or wrong; the message names file and line.
         case rules
-        /// As many inspections wait as may: a 503.
+        /// As many inspections wait as may, or one has waited as long as it may: a 503.
         case overloaded
         /// The engine broke down over a request: a 500, for nothing is known of the request.
         case failed

@@ -9,15 +9,23 @@ public struct FirewallPolicy: Sendable, Equatable {
     /// How requests are inspected on routes that do not say otherwise.
     public var defaults = FirewallSettings()
 
-    /// Processor time that one inspection may take in the search for patterns. A request whose inspection would cost more
-    /// is refused, for a well-meant one costs a hundredth of it.
+    /// Processor time that one inspection may take. A request whose inspection would cost more is refused: only texts made
+    /// for it do.
     public var inspectionTime: Duration = .milliseconds(250)
 
-    /// Inspections at once. Each holds a thread of libuv's pool, which by default has four, and others need some too.
+    /// Processor time that the inspection of a request without content may take on the loop; one that needs more, which no
+    /// well-meant one does, is begun again on a thread of its own.
+    public var timeOnLoop: Duration = .milliseconds(5)
+
+    /// Inspections beside the loop at once. Each holds a thread of libuv's pool, which by default has four, and others need
+    /// some too.
     public var maximumConcurrent = 2
 
     /// Inspections that may wait for one of those threads; one more is answered 503.
-    public var maximumWaiting = 256
+    public var maximumWaiting = 64
+
+    /// How long one waits for a thread before it is answered 503.
+    public var patience: Duration = .seconds(2)
 
     /// Verdicts on requests without content that are remembered; zero remembers none.
     public var rememberedVerdicts = 4096

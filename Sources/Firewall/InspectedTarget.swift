@@ -9,7 +9,7 @@ enum InspectedTarget {
     /// `%3F`, which the rules' own transformations decode to `?`.
     static func bytes(of target: RequestTarget) -> ArraySlice<UInt8> {
         let path = target.pathBytes
-        guard hasEncodedQuestionMark(path) else { return target.origin }
+        guard path.contains(UInt8(ascii: "%")) else { return target.origin }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(target.origin.count + 16)
         for index in path.indices {
@@ -17,10 +17,6 @@ enum InspectedTarget {
             if isEncodedQuestionMark(path[index...]) { bytes.append(contentsOf: "25".utf8) }
         }
         return bytes + target.origin.dropFirst(path.count)
-    }
-
-    private static func hasEncodedQuestionMark(_ path: ArraySlice<UInt8>) -> Bool {
-        path.indices.contains { isEncodedQuestionMark(path[$0...]) }
     }
 
     private static func isEncodedQuestionMark(_ bytes: ArraySlice<UInt8>) -> Bool {

@@ -8,7 +8,7 @@ internal import HTTP
 ///
 /// **Threads.** Loading is for one thread, and nothing else in the process may load meanwhile (the parser has global
 /// state, ModSecurity #2536). Afterwards inspections may run side by side: each has its own transaction, and the rules
-/// are only read. What the library shares between transactions are the collections GLOBAL, IP, SESSION, USER and
+/// are only read (valgrind's helgrind finds no race in the library while two threads inspect). What the library shares between transactions are the collections GLOBAL, IP, SESSION, USER and
 /// RESOURCE, whose locking is wrong (#3054); no rule in use touches them, which `drawbridge.conf` sees to for the core
 /// rule set and `RuleFiles` reports for others.
 public final class SecLangEngine: FirewallEngine {
@@ -19,7 +19,6 @@ public final class SecLangEngine: FirewallEngine {
     public let circumstantialRules: [Int]
 
     private let rules: Rules
-    private let inspectionNanoseconds: UInt64
 
     /// Loads the rules of a policy.
     ///
@@ -29,15 +28,13 @@ public final class SecLangEngine: FirewallEngine {
         rules = try Rules(files.paths)
         circumstantialRules = files.circumstantialRules
         dependsOnCircumstances = !circumstantialRules.isEmpty
-        let time = policy.inspectionTime.components
-        inspectionNanoseconds = UInt64(time.seconds) * 1_000_000_000 + UInt64(time.attoseconds / 1_000_000_000)
         try checkBounds()
     }
 
     public func inspect(
-        _ request: FirewallRequest, _ settings: FirewallSettings
+        _ request: FirewallRequest, _ settings: FirewallSettings, within bound: Duration
     ) throws(FirewallError) -> Finding {
-        let inspection = try Inspection(rules, nanoseconds: inspectionNanoseconds)
+        let inspection = try Inspection(rules, within: bound)
         return try inspection.run(request, settings)
     }
 
@@ -45,7 +42,7 @@ public final class SecLangEngine: FirewallEngine {
     /// that is linked in another way must not go into service without them.
     private func checkBounds() throws(FirewallError) {
         let probe = RequestHead(method: .get, target: RequestTarget("/?a=b", authority: "localhost")!)
-        let inspection = try Inspection(rules, nanoseconds: .max / 4)
+        let inspection = try Inspection(rules, within: .seconds(60))
         _ = try inspection.run(FirewallRequest(head: probe, content: [], clientAddress: "::1"), FirewallSettings())
         guard inspection.searchCount > 0 else {
             throw FirewallError(.rules, "searches for regular expressions are not bounded in this program")
@@ -78,7 +75,9 @@ private struct Inspection: ~Copyable {
     /// Outlives the inspection.
     private let rules: Rules
 
-    init(_ rules: Rules, nanoseconds: UInt64) throws(FirewallError) {
+    init(_ rules: Rules, within bound: Duration) throws(FirewallError) {
+        let (seconds, attoseconds) = bound.components
+        let nanoseconds = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
         guard let pointer = drawbridge_inspection_new(rules.pointer, nanoseconds) else {
             throw FirewallError(.failed, "libmodsecurity began no transaction")
         }

@@ -49,7 +49,7 @@ public enum PoliciesInForce {
     }
 
     private static func remove(_ directory: String) {
-        for name in PolicyDirectory.fileNames { unlink("\(directory)/\(name)") }
+        for name in PolicyDirectory.fileNames + PolicyDirectory.ruleFileNames { unlink("\(directory)/\(name)") }
         rmdir("\(directory)/\(PolicyDirectory.rulesDirectory)")
         rmdir(directory)
     }

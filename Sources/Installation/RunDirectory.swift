@@ -65,7 +65,9 @@ public struct RunDirectory: Sendable, Equatable {
             unlink("\(path)/\(name)")
         }
         unlink(home.reloadRequest)
+        // What the limits have counted stays for the next run, but not outside the home.
         guard path != home.file("run") else { return }
+        for name in File.names(in: path) where name.hasPrefix("rate-limits.table") { unlink("\(path)/\(name)") }
         rmdir(databaseDirectory)
         if rmdir(path) == 0 { unlink(home.file("run")) }
     }

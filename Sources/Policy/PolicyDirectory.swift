@@ -51,9 +51,11 @@ public struct PolicyDirectory: Sendable {
     /// The policy files.
     public static let fileNames = [
         "gateway.yaml", "addresses.yaml", "issuers.yaml", "openapi.yaml", "rate-limits.yaml", "firewall.yaml",
-        "\(rulesDirectory)/drawbridge.conf", "\(rulesDirectory)/rules.conf", "\(rulesDirectory)/exclusions.conf",
         "bridge.yaml",
     ]
+
+    /// The firewall's own rules, which its engine reads.
+    public static let ruleFileNames = ["drawbridge", "rules", "exclusions"].map { "\(rulesDirectory)/\($0).conf" }
 
     /// Where the firewall's own rules stand within the directory.
     public static let rulesDirectory = "firewall"
@@ -64,7 +66,7 @@ public struct PolicyDirectory: Sendable {
     public func contents() throws(PolicyError) -> [(name: String, bytes: [UInt8])] {
         var files: [(String, [UInt8])] = []
         var mistakes: [Mistake] = []
-        for name in Self.fileNames {
+        for name in Self.fileNames + Self.ruleFileNames {
             switch PolicyFile.contents(of: "\(path)/\(name)", limit: PolicyFile.maximumByteCount) {
             case .success(let bytes): files.append((name, bytes))
             case .failure(let failure):

@@ -5,6 +5,7 @@ import JSONText
 import Ledger
 import Loop
 import Server
+import Telemetry
 import TestSupport
 import Testing
 
@@ -37,7 +38,8 @@ struct AuditLogTests {
             let digits = String(number)
             let id = String(repeating: "0", count: 32 - digits.count) + digits
             return RequestFacts(
-                id: RequestID(id.utf8.span)!, method: .get, path: Array("/a".utf8)[...], address: "127.0.0.1")
+                id: RequestID(id.utf8.span)!, method: .get, path: Array("/a".utf8)[...],
+                trace: TraceContext(traceID: 1, spanID: 1), address: "127.0.0.1")
         }
 
         func submit(_ durability: Durability = .synced) throws -> Receipt {

@@ -2,6 +2,7 @@ import Audit
 import HTTP
 import JSONText
 import Server
+import Telemetry
 import Testing
 
 @Suite("Records")
@@ -11,7 +12,7 @@ struct RecordTests {
     private static func facts(path: String = "/api/booking-engine/bookings") -> RequestFacts {
         var facts = RequestFacts(
             id: id, method: .post, path: Array(path.utf8)[...],
-            trace: RequestFacts.trace(in: Array("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".utf8)[...]),
+            trace: TraceContext(traceID: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, spanID: 0x00f0_67aa_0ba9_02b7),
             address: "203.0.113.7", tlsVersion: "1.3")
         facts.route = "createBooking"
         facts.hotel = 7
@@ -93,7 +94,8 @@ struct RecordTests {
 
     @Test("A request that could not be read")
     func unread() throws {
-        let facts = RequestFacts(id: Self.id, method: nil, path: [], address: "")
+        let facts = RequestFacts(
+            id: Self.id, method: nil, path: [], trace: TraceContext(traceID: 1, spanID: 1), address: "")
         let record = DecisionRecord(
             facts, .refused(status: 400, stage: "read", reason: "malformed-request"), time: 1, microseconds: 2)
         #expect(try Self.value(record)["type_uid"]?.integer == 400_200)
@@ -149,17 +151,6 @@ struct RecordTests {
         facts.principal?.client = "guest@hotel.example"
         #expect(try !Self.text(DecisionRecord(facts, .allowed, time: 1, microseconds: 2)).contains("guest@"))
     }
-
-    @Test(
-        "Only a well-formed trace is taken over",
-        arguments: [
-            "", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4BF92F3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e47\"6-00f067aa0ba902b7-01",
-            "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        ])
-    func traces(field: String) { #expect(RequestFacts.trace(in: Array(field.utf8)[...]) == nil) }
 
     @Test("A key that is too short is refused")
     func shortKey() {

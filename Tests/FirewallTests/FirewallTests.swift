@@ -77,19 +77,51 @@ import Testing
         let firewall = Firewall(engine, policy)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for index in 0..<3 {
-                group.addTask(executorPreference: LoopExecutor.shared) {
-                    _ = try await firewall.inspect(TestRequest.get("/\(index)").request, Self.on)
+                group.addTask {
+                    _ = try await firewall.inspect(TestRequest.json("[\(index)]").request, Self.on)
                 }
             }
             while firewall.waiting < 2 { try await Loop.sleep(for: .milliseconds(1)) }
             let error = await #expect(throws: FirewallError.self) {
-                _ = try await firewall.inspect(Self.ordinary, Self.on)
+                _ = try await firewall.inspect(TestRequest.json("[3]").request, Self.on)
             }
             #expect(error?.code == .overloaded)
             engine.gate.withLock { $0 = false }
             try await group.waitForAll()
         }
         #expect(engine.count == 3 && engine.most == 1)
+    }
+
+    @Test("One who has waited long enough for a thread is refused")
+    @OnLoop func patience() async throws {
+        var policy = FirewallPolicy(directory: "")
+        policy.maximumConcurrent = 1
+        policy.patience = .milliseconds(1)
+        let engine = StubEngine()
+        engine.gate.withLock { $0 = true }
+        let firewall = Firewall(engine, policy)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                _ = try await firewall.inspect(TestRequest.json("[1]").request, Self.on)
+            }
+            while engine.running == 0 { try await Loop.sleep(for: .milliseconds(1)) }
+            let error = await #expect(throws: FirewallError.self) {
+                _ = try await firewall.inspect(TestRequest.json("[2]").request, Self.on)
+            }
+            #expect(error?.code == .overloaded && firewall.waiting == 0)
+            engine.gate.withLock { $0 = false }
+            try await group.waitForAll()
+        }
+    }
+
+    @Test("What takes too long on the loop is judged beside it, and what takes too long there is refused")
+    @OnLoop func timeOnLoop() async throws {
+        let hard = StubEngine(isHardOnLoop: true)
+        let verdict = try await Firewall(hard, FirewallPolicy(directory: "")).inspect(Self.ordinary, Self.on)
+        #expect(verdict.decision == .allowed && hard.count == 1)
+        let costly = TestRequest.get("/api/x?q=" + String(repeating: "%3C%21", count: 1300)).request
+        let refused = try await Firewall(EngineKind.secLang.engine, .committed).inspect(costly, Self.on)
+        #expect(refused.decision == .refused(.forbidden) && refused.finding?.isComplete == false)
     }
 
     @Test("One who no longer waits holds nobody up")
@@ -100,12 +132,12 @@ import Testing
         engine.gate.withLock { $0 = true }
         let firewall = Firewall(engine, policy)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask(executorPreference: LoopExecutor.shared) {
-                _ = try await firewall.inspect(TestRequest.get("/1").request, Self.on)
+            group.addTask {
+                _ = try await firewall.inspect(TestRequest.json("[1]").request, Self.on)
             }
             while engine.running == 0 { try await Loop.sleep(for: .milliseconds(1)) }
-            let waiting = Task(executorPreference: LoopExecutor.shared) {
-                _ = try await firewall.inspect(TestRequest.get("/2").request, Self.on)
+            let waiting = Task {
+                _ = try await firewall.inspect(TestRequest.json("[2]").request, Self.on)
             }
             while firewall.waiting < 1 { try await Loop.sleep(for: .milliseconds(1)) }
             waiting.cancel()
@@ -124,9 +156,12 @@ private final class StubEngine: FirewallEngine {
     let dependsOnCircumstances: Bool
     let gate = Mutex(false)
     private let isComplete: Bool
+    /// Whether nothing is done within the time that there is on the loop.
+    private let isHardOnLoop: Bool
     private let counts = Mutex((all: 0, running: 0, most: 0))
 
-    init(dependsOnCircumstances: Bool = false, isComplete: Bool = true) {
+    init(dependsOnCircumstances: Bool = false, isComplete: Bool = true, isHardOnLoop: Bool = false) {
+        self.isHardOnLoop = isHardOnLoop
         self.dependsOnCircumstances = dependsOnCircumstances
         self.isComplete = isComplete
     }
@@ -135,7 +170,10 @@ private final class StubEngine: FirewallEngine {
     var running: Int { counts.withLock { $0.running } }
     var most: Int { counts.withLock { $0.most } }
 
-    func inspect(_ request: FirewallRequest, _ settings: FirewallSettings) throws(FirewallError) -> Finding {
+    func inspect(
+        _ request: FirewallRequest, _ settings: FirewallSettings, within bound: Duration
+    ) throws(FirewallError) -> Finding {
+        if bound < .milliseconds(10) && isHardOnLoop { return Finding(isComplete: false) }
         counts.withLock { counts in
             counts.all += 1
             counts.running += 1

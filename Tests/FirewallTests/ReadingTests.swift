@@ -48,9 +48,10 @@ import Testing
             .json(String(repeating: #"{"a":"#, count: 100) + "1" + String(repeating: "}", count: 100)).called(
                 "deep objects"),
             .json(String(repeating: "[", count: 200_000)).called("very deep arrays"),
-            .json("[" + Array(repeating: "1", count: 2000).joined(separator: ",") + "]").called("2,000 numbers"),
-            .form(arguments(2000)).called("2,000 arguments of a form"),
-            .get("/api/x?" + arguments(1100)).called("1,100 arguments of a query"),
+            .json("[" + Array(repeating: "1", count: 600).joined(separator: ",") + "]").called("600 numbers"),
+            .form(arguments(600)).called("600 arguments of a form"),
+            .get("/api/x?" + arguments(600)).called("600 arguments of a query"),
+            .get("/api/x", ("Cookie", String(repeating: "a;", count: 5000))).called("5,000 cookies"),
             .json(#"{"a":""# + String(repeating: "x", count: 20_000) + #""}"#).called("a value of 20,000 bytes"),
             .json(#"{""# + String(repeating: "x", count: 20_000) + #"":1}"#).called("a key of 20,000 bytes"),
         ])
@@ -60,7 +61,7 @@ import Testing
 
     @Test("The last of many arguments is inspected like the first", arguments: EngineKind.allCases)
     func lastArgument(kind: EngineKind) throws {
-        let request = TestRequest.form(Self.arguments(900) + "&z=x'+OR+1%3D1%3B+--")
+        let request = TestRequest.form(Self.arguments(400) + "&z=x'+OR+1%3D1%3B+--")
         #expect(try kind.inspect(request.request).refusal == .forbidden)
     }
 

@@ -73,7 +73,7 @@ import Testing
         try directory.append(
             #"SecRule ARGS:x "@streq y" "id:11001,phase:2,redirect:https://x.example/,log""# + "\n", to: "rules.conf")
         let engine = try SecLangEngine(directory.policy)
-        let finding = try engine.inspect(TestRequest.get("/?x=y").request, FirewallSettings())
+        let finding = try engine.inspect(TestRequest.get("/?x=y").request, FirewallSettings(), within: .seconds(1))
         #expect(finding.refusal == .forbidden)
     }
 }

@@ -20,7 +20,7 @@ enum EngineKind: CaseIterable {
     }()
 
     func inspect(_ request: FirewallRequest, _ settings: FirewallSettings = FirewallSettings()) throws -> Finding {
-        try engine.inspect(request, settings)
+        try engine.inspect(request, settings, within: FirewallPolicy.committed.inspectionTime)
     }
 }
 
@@ -115,4 +115,17 @@ final class RuleDirectory: Sendable {
 func residentMemory() -> Int {
     let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
     return (Int(text.split(separator: " ").dropFirst().first ?? "") ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE)))
+}
+
+/// SplitMix64, so that a failure can be repeated.
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
 }

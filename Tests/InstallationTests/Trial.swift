@@ -1,5 +1,6 @@
 import Glibc
 import Loop
+import Policy
 import Testing
 
 @testable import Installation
@@ -31,9 +32,8 @@ final class Trial {
         }
         policies = directory.file("policies")
         mkdir(policies, 0o755)
-        mkdir("\(policies)/firewall", 0o755)
-        let rules = File.names(in: "\(package)/Policies/firewall").map { "firewall/\($0)" }
-        for name in File.names(in: "\(package)/Policies").filter({ $0.hasSuffix(".yaml") }) + rules {
+        mkdir("\(policies)/\(PolicyDirectory.rulesDirectory)", 0o755)
+        for name in PolicyDirectory.fileNames + PolicyDirectory.ruleFileNames {
             let text = try #require(try File.readText("\(package)/Policies/\(name)"))
             try File.write(text, to: "\(policies)/\(name)", mode: 0o644)
         }

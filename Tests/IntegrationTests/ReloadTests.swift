@@ -88,15 +88,17 @@ struct ReloadTests {
     @Test("that a worker cannot start with are taken back")
     @OnLoop func failure() async throws {
         let node = try await node()
-        let limits = "\(node.policies)/rate-limits.yaml"
+        let gateway = "\(node.policies)/gateway.yaml"
+        Files.write("no certificate", to: "\(node.home)/tls/broken.pem")
         Files.write(
-            Files.text(limits).replacing("file: rate-limits.table", with: "file: /nonexistent/table"), to: limits)
+            Files.text(gateway).replacing("certificate: tls/certificate.pem", with: "certificate: tls/broken.pem"),
+            to: gateway)
         let reload = try await node.policy("reload")
         #expect(reload.exit.status == 1)
         #expect(reload.output.contains("a worker does not start with the policies"))
         #expect(try await count("failed", node) == "1")
         for _ in 0..<6 { #expect(try await node.get(Self.roomTypes).status == 200) }
-        #expect(!Files.text("\(node.home)/policies-in-force/rate-limits.yaml").contains("nonexistent"))
+        #expect(!Files.text("\(node.home)/policies-in-force/gateway.yaml").contains("broken"))
         #expect(try await node.stop().isSuccess)
     }
 

@@ -30,7 +30,8 @@ struct UnusualInstallationTests {
         #expect(!sockets.hasPrefix(node.home))
         #expect(
             Files.names(in: sockets).allSatisfy {
-                $0.hasSuffix(".sock") || $0 == "drawbridge.prom" || $0 == "postgresql"
+                $0.hasSuffix(".sock") || $0.hasPrefix("rate-limits.table") || $0 == "drawbridge.prom"
+                    || $0 == "postgresql"
             })
         #expect(Files.names(in: "\(node.home)/policies-in-force").count == 8)
         #expect(try await node.stop().isSuccess)

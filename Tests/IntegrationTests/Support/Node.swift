@@ -2,6 +2,7 @@ import Cryptography
 import Glibc
 import JSONText
 import Loop
+import Policy
 import Stay
 import TLS
 import Testing
@@ -43,10 +44,8 @@ final class Node {
         policies = ownsPolicies ? "\(directory)/policies" : "\(Self.package)/Policies"
         guard ownsPolicies else { return }
         mkdir(policies, 0o755)
-        mkdir("\(policies)/firewall", 0o755)
-        let names = Files.names(in: "\(Self.package)/Policies").filter { $0.hasSuffix(".yaml") }
-        let rules = Files.names(in: "\(Self.package)/Policies/firewall").map { "firewall/\($0)" }
-        for name in names + rules {
+        mkdir("\(policies)/\(PolicyDirectory.rulesDirectory)", 0o755)
+        for name in PolicyDirectory.fileNames + PolicyDirectory.ruleFileNames {
             Files.write(Files.text("\(Self.package)/Policies/\(name)"), to: "\(policies)/\(name)")
         }
     }

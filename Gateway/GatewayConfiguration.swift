@@ -54,8 +54,13 @@ struct GatewayConfiguration: Sendable {
         server.idleTimeout = policy.timeouts.idle
         server.minimumBodyRate = UInt64(policy.timeouts.minimumBodyRate.bytes)
         server.bodyRateGrace = policy.timeouts.minimumBodyRateGrace
+        server.idleGrace = Self.idleGrace
         return server
     }
+
+    /// How long a worker that ends waits for the next request on connections that are open: long enough for one that was
+    /// sent before the client could know.
+    private static let idleGrace = Duration.seconds(1)
 
     /// The bridge's pool in the terms of the policy.
     var upstream: Upstream.Configuration {

@@ -39,7 +39,7 @@ public struct RateLimitPolicy: Sendable, Equatable {
 
     /// The table that the node's workers share.
     public struct Table: Sendable, Equatable {
-        /// Its file, best on a file system in memory.
+        /// Its file, in the installation's `run`: workers may write nowhere else.
         public var file: String
         /// How many clients it has room for: 16 bytes for each one and class that has used up something.
         public var cells = 65_536
@@ -169,10 +169,15 @@ extension RateLimitPolicy.Class {
 }
 
 extension RateLimitPolicy.Table {
-    fileprivate static let standardFile = "rate-limits.table"
+    fileprivate static let standardFile = "run/rate-limits.table"
 
     fileprivate init(reading mapping: PolicyMapping, installation: InstallationDirectory) {
-        self.init(file: installation.path(mapping.text("file", default: Self.standardFile)))
+        let name = mapping.text("file", default: Self.standardFile)
+        let form = "a file in run/, the only directory that workers may write to, such as \(Self.standardFile)"
+        if let node = mapping.optional("file"), !name.hasPrefix("run/") || name.contains("/.") || name.hasSuffix("/") {
+            node.refuse(expected: form)
+        }
+        self.init(file: installation.path(name))
         cells = mapping.integer("cells", in: 8...(1 << 26), default: cells)
     }
 }

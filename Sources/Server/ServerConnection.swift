@@ -143,8 +143,11 @@ final class ServerConnection {
     func drain() {
         mustClose = true
         guard phase == .idle else { return }
-        if requests > 0 {
+        if requests > 0, server.configuration.idleGrace == .zero {
             stream.interruptRead(Interruption())
+        } else if requests > 0 {
+            // Its next request may be on its way; that is answered as the last one.
+            deadline?.set(server.configuration.idleGrace)
         } else {
             // Its first request may be on its way, and no other worker will see it.
             deadline?.set(server.configuration.firstRequestGrace)
@@ -327,7 +330,7 @@ final class ServerConnection {
         let head = ResponseHead(
             status: status, fields: fields,
             framing: status.forbidsContent ? .none : .length(UInt64(content.count)), keepAlive: !mustClose)
-        head.append(to: &output, answering: request.version) { output in
+        head.append(to: &output, answering: request.version, moreLines: answerLines?.bytes.count ?? 0) { output in
             appendLines(withDate: true, to: &output)
         }
         if !isHeadRequest, !status.forbidsContent { output += content }
@@ -345,7 +348,8 @@ final class ServerConnection {
         let hasDate = upstream.fields.contains(.date)
         return Forwarding.appendResponse(
             upstream, answering: request.version, keepAlive: !mustClose, context: info.forwarding,
-            replacing: answerLines?.names.union([.xRequestID]) ?? [.xRequestID], to: &output
+            replacing: answerLines?.names.union([.xRequestID]) ?? [.xRequestID], to: &output,
+            moreLines: answerLines?.bytes.count ?? 0
         ) { output in appendLines(withDate: !hasDate, to: &output) }
     }
 

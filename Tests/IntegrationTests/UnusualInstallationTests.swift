@@ -29,7 +29,11 @@ struct UnusualInstallationTests {
         let sockets = Files.resolve("\(node.home)/run")
         // Only sockets need a short path; what the processes are told to do stays in the home.
         #expect(!sockets.hasPrefix(node.home))
-        #expect(Files.names(in: sockets).allSatisfy { $0.hasSuffix(".sock") || $0 == "postgresql" })
+        #expect(
+            Files.names(in: sockets).allSatisfy {
+                $0.hasSuffix(".sock") || $0.hasPrefix("rate-limits.table") || $0 == "drawbridge.prom"
+                    || $0 == "postgresql"
+            })
         #expect(
             Set(Files.names(in: "\(node.home)/policies-in-force"))
                 == Set(PolicyDirectory.fileNames + [PolicyDirectory.rulesDirectory]))

@@ -26,7 +26,7 @@ struct RateLimitPolicyTests {
         #expect(policy.beforeAuthentication == ["address"])
         #expect(policy.always == ["client"])
         #expect(policy.redis == nil)
-        #expect(policy.table == RateLimitPolicy.Table(file: directory.path + "/rate-limits.table", cells: 65_536))
+        #expect(policy.table == RateLimitPolicy.Table(file: directory.path + "/run/rate-limits.table", cells: 65_536))
     }
 
     @Test("Redis is reached as it says, with what the files hold")
@@ -71,6 +71,8 @@ struct RateLimitPolicyTests {
                 ["2: before_authentication[0]"]
             ),
             ("classes: []\ntable: {cells: 1}", ["2: table.cells"]),
+            ("classes: []\ntable: {file: /etc/table}", ["2: table.file"]),
+            ("classes: []\ntable: {file: run/../table}", ["2: table.file"]),
             ("classes: []\nredis: {url: 'redis://localhost:6379', fallback: local}", ["2: redis.url"]),
             ("classes: []\nredis: {url: 'redis://127.0.0.1:6379'}", ["2: redis.fallback"]),
             ("classes: []\nredis: {url: 'unix:/x', fallback: maybe}", ["2: redis.fallback"]),

@@ -186,6 +186,12 @@ final class Node {
             [Self.program, "key"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
     }
 
+    /// What `drawbridge policy …` says of this installation.
+    func policy(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
+        try await Files.run(
+            ["\(Self.programs)/drawbridge", "policy"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
+    }
+
     /// The rows of a query on the PMS's database, as text.
     func rows(_ query: String) async throws -> [[String]] {
         let result = try await Files.run(

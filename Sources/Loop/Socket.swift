@@ -39,21 +39,15 @@ struct Socket {
         setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<CInt>.size))
     }
 
-    /// Appends to `bytes` what has arrived, at most `room` bytes.
+    /// Moves to `room`, which is not empty, what has arrived.
     ///
     /// `recv` and `send`, because the kernel takes them a shorter way than `read` and `write`.
     ///
-    /// - Returns: how many; 0 when the peer has ended its side, nil when nothing is here.
+    /// - Returns: how many bytes; 0 when the peer has ended its side, nil when nothing is here.
     @inline(__always)
-    func receive(_ room: Int, into bytes: inout [UInt8]) throws(LoopError) -> Int? {
+    func receive(into room: UnsafeMutableRawBufferPointer) throws(LoopError) -> Int? {
         while true {
-            var count = 0
-            bytes.append(addingCapacity: room) { tail in
-                tail.withUnsafeMutableBufferPointer { buffer, filled in
-                    count = recv(descriptor, buffer.baseAddress! + filled, room, 0)
-                    filled += max(count, 0)
-                }
-            }
+            let count = recv(descriptor, room.baseAddress, room.count, 0)
             if count >= 0 { return count }
             switch errno {
             case EINTR: continue

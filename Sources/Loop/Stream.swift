@@ -41,8 +41,7 @@ public final class Stream {
     /// Nil when the stream is closed.
     private var poller: Poller?
 
-    private var input: [UInt8] = []
-    private var inputStart = 0
+    private var input = InputBuffer()
     private var isReading = false
     private var end: End?
     private let reader = Waiter<Bool>()
@@ -101,37 +100,21 @@ public final class Stream {
 
     // MARK: Reading
 
-    /// Bytes that one system call has room for at least.
-    private static let leastRoom = 8 << 10
-
-    /// The largest buffer that a stream keeps while it is empty.
-    private static let keptCapacity = 4 * leastRoom
-
     /// How many bytes wait to be read.
     @inline(__always)
-    public var readableCount: Int { input.count - inputStart }
+    public var readableCount: Int { input.count }
 
     /// Calls `body` with the bytes that wait to be read.
     @inline(__always)
     public func withReadable<Result, Failure: Error>(
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        // A span of a class's stored array is not expressible yet; the pointer does not outlive the closure.
-        try input.withUnsafeBufferPointer { (bytes) throws(Failure) -> Result in
-            try body(Span(_unsafeElements: UnsafeBufferPointer(rebasing: bytes[inputStart...])))
-        }
+        try input.withBytes(body)
     }
 
     /// Drops the first `count` readable bytes.
     @inline(__always)
-    public func consume(_ count: Int) {
-        inputStart += count
-        precondition(inputStart <= input.count, "more was consumed than is there")
-        if inputStart == input.count {
-            inputStart = 0
-            input.removeAll(keepingCapacity: input.capacity <= Self.keptCapacity)
-        }
-    }
+    public func consume(_ count: Int) { input.consume(count) }
 
     /// Waits until more bytes than now are readable.
     ///
@@ -190,11 +173,6 @@ public final class Stream {
     }
 
     private func receive() {
-        // Each byte is moved at most once for one that was consumed.
-        if inputStart > 0, inputStart >= readableCount {
-            input.removeFirst(inputStart)
-            inputStart = 0
-        }
         let before = readableCount
         var end: End?
         do {
@@ -209,33 +187,36 @@ public final class Stream {
 
     /// - Returns: whether there may be more, now or later.
     private func receivePlain() throws -> Bool {
-        var room = max(Self.leastRoom, input.capacity - input.count)
-        while true {
-            guard let count = try socket.receive(room, into: &input) else { return true }
-            guard count > 0 else { return false }
-            // Where the room was too small, the rest is fetched now, up to the bound.
-            guard count == room, readableCount < Self.inputBound else { return true }
-            room = Self.inputBound - readableCount
+        var arrival = try input.receive { try socket.receive(into: $0) }
+        // Where the room was too small, the rest is fetched now, up to the bound.
+        while arrival.fillsRoom, readableCount < Self.inputBound {
+            arrival = try input.receive(room: Self.inputBound - readableCount) { try socket.receive(into: $0) }
+        }
+        return arrival.count != 0
+    }
+
+    private func receiveSecured(_ security: any StreamSecurity) throws -> Bool {
+        try withUnsafeTemporaryAllocation(byteCount: Self.inputBound, alignment: 1) { room in
+            guard let count = try socket.receive(into: room) else { return true }
+            guard count > 0 else { throw LoopError(UV_ECONNRESET.rawValue, "read") }
+            try decipher(UnsafeRawBufferPointer(rebasing: room[..<count]), security)
+            // A peer that says goodbye may wait for an answer with its socket open, so the goodbye itself is the end.
+            return !security.isClosedByPeer
         }
     }
 
-    /// Where secured streams receive what is not deciphered yet: one for all, because each empties it at once.
-    private static var ciphertext: [UInt8] = []
-
-    private func receiveSecured(_ security: any StreamSecurity) throws -> Bool {
-        guard let count = try socket.receive(Self.inputBound, into: &Self.ciphertext) else { return true }
-        defer { Self.ciphertext.removeAll(keepingCapacity: true) }
-        guard count > 0 else { throw LoopError(UV_ECONNRESET.rawValue, "read") }
-        try Self.ciphertext.withUnsafeBytes { try decipher($0, security) }
-        // A peer that says goodbye may wait for an answer with its socket open, so the goodbye itself is the end.
-        return !security.isClosedByPeer
-    }
+    /// Where secured bytes are deciphered to, before they follow those that wait; empty between calls.
+    private static var plaintext: [UInt8] = []
 
     private func decipher(_ ciphertext: UnsafeRawBufferPointer, _ security: any StreamSecurity) throws {
         var outgoing: [UInt8] = []
         // Also on failure: the alert that says why must reach the peer.
-        defer { sendAside(outgoing) }
-        try security.receive(ciphertext, plaintext: &input, outgoing: &outgoing)
+        defer {
+            sendAside(outgoing)
+            input.append(Self.plaintext)
+            Self.plaintext.removeAll(keepingCapacity: true)
+        }
+        try security.receive(ciphertext, plaintext: &Self.plaintext, outgoing: &outgoing)
         // A peer that provokes answers and reads none must not fill our memory.
         guard unsent.count <= Self.securedAtOnce + Self.inputBound else { throw LoopError(.tooLarge, "answer") }
     }
@@ -247,7 +228,7 @@ public final class Stream {
         guard !isClosed else { throw LoopError(.closed, "secure") }
         self.security = security
         guard readableCount > 0 else { return }
-        let received = Array(input[inputStart...])
+        let received = withReadable { $0.withUnsafeBufferPointer { Array($0) } }
         consume(readableCount)
         try received.withUnsafeBytes { try decipher($0, security) }
         if security.isClosedByPeer { finish(.endOfInput) }

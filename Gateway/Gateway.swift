@@ -36,7 +36,10 @@ final class Gateway {
         self.issuerKeys = issuerKeys
         let pipeline = Pipeline(
             configuration, hop: hop,
-            credentials: CredentialVerifier(tokens: tokens, issuers: issuerKeys, apiKeys: ring),
+            credentials: CredentialVerifier(
+                tokens: tokens, issuers: issuerKeys, apiKeys: ring,
+                signedRequests: try SignedRequests(
+                    configuration.keys.signatures, file: configuration.nonceFile, shared: nil)),
             proxy: ReverseProxy(upstream: upstream))
         let unreadiness: AdminHandler.Readiness = { upstream.isHealthy ? nil : "the bridge does not answer" }
         let admin = AdminHandler(unreadiness: unreadiness)

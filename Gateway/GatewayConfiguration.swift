@@ -13,6 +13,8 @@ struct GatewayConfiguration: Sendable {
     let keys: KeyPolicy
     let bridgeSocket: String
     let hopKeyFile: String
+    /// Where the node remembers the nonces of signed requests; it outlives the run, as a captured request may.
+    let nonceFile: String
 
     /// - Throws: `PolicyError` with every mistake of the file that has any; `SocketPath.TooLong`.
     init(_ context: ProcessContext) throws {
@@ -22,6 +24,7 @@ struct GatewayConfiguration: Sendable {
         issuers = try directory.issuers()
         keys = try directory.keys()
         bridgeSocket = try SocketPath.resolve(policy.upstream.socketPath)
+        nonceFile = "\(context.home)/nonces"
         hopKeyFile = "\(context.home)/keys/hop.key"
     }
 

@@ -56,11 +56,11 @@ struct RoutedRequest {
 /// A request of somebody who has proven who he is.
 struct AuthenticatedRequest {
     let routed: RoutedRequest
-    let identity: Identity
+    let proof: Proof
 
-    fileprivate init(_ routed: RoutedRequest, _ identity: Identity) {
+    fileprivate init(_ routed: RoutedRequest, _ proof: Proof) {
         self.routed = routed
-        self.identity = identity
+        self.proof = proof
     }
 }
 
@@ -74,7 +74,7 @@ struct AuthorizedRequest {
     fileprivate init(_ authenticated: AuthenticatedRequest, content: [UInt8]) {
         request = authenticated.routed.request
         route = authenticated.routed.route
-        identity = authenticated.identity
+        identity = authenticated.proof.identity
         self.content = content
     }
 }
@@ -105,8 +105,7 @@ private struct Authenticating {
     func authenticate(_ routed: RoutedRequest) async throws -> AuthenticatedRequest {
         let accepted = routed.route.terms.authentication
         do {
-            let identity = try await credentials.verify(routed.request.head, accepted: accepted)
-            return AuthenticatedRequest(routed, identity)
+            return AuthenticatedRequest(routed, try await credentials.verify(routed.request, accepted: accepted))
         } catch {
             throw Unauthenticated(cause: error, accepted: accepted)
         }
@@ -117,11 +116,17 @@ private struct Authenticating {
 @OnLoop
 private struct Authorizing {
     func authorize(_ authenticated: AuthenticatedRequest) async throws -> AuthorizedRequest {
-        let (routed, identity) = (authenticated.routed, authenticated.identity)
+        let (routed, identity) = (authenticated.routed, authenticated.proof.identity)
         let terms = routed.route.terms
         guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
         // Read only now: a stranger cannot make us hold content.
         let content = routed.request.body.isEmpty ? [] : try await content(of: routed.request, terms)
+        // What was signed was the content's hash; only now can be seen whether it is this content's.
+        if let digest = authenticated.proof.contentDigest, !digest.matches(content.span) {
+            throw Unauthenticated(
+                cause: AuthenticationError(.badDigest, "the content is not what was signed"),
+                accepted: terms.authentication)
+        }
         if let hotelID = try HotelReference.hotelID(in: routed, content: content) {
             guard identity.hotelIDs.includes(hotelID) else { throw Refusal.foreignHotel }
         }

@@ -1,6 +1,14 @@
 internal import Authentication
 internal import HTTP
 internal import Loop
+internal import Server
+
+/// What a request's credentials prove.
+struct Proof {
+    let identity: Identity
+    /// What the content must hash to, where a signature says so.
+    var contentDigest: ContentDigest?
+}
 
 /// Finds the one kind of credentials that a request brings, and has them checked if its route accepts that kind.
 @OnLoop
@@ -8,15 +16,27 @@ struct CredentialVerifier {
     let tokens: TokenVerifier
     let issuers: IssuerKeySync
     let apiKeys: APIKeyRing
+    let signedRequests: SignedRequests
 
     /// - Throws: `AuthenticationError`, whatever is wrong with the credentials.
     func verify(
-        _ head: RequestHead, accepted: [Identity.Method]
-    ) async throws(AuthenticationError) -> Identity {
-        let fields = head.fields
-        guard fields.count(of: .authorization) == 1, let field = fields.bytes(of: .authorization) else {
+        _ request: Request, accepted: [Identity.Method]
+    ) async throws(AuthenticationError) -> Proof {
+        let fields = request.head.fields
+        let bearers = fields.count(of: .authorization)
+        if bearers == 0, accepted.contains(.signature), SignedRequests.areMeant(by: fields) {
+            let (identity, digest) = try await signedRequests.verify(request)
+            return Proof(identity: identity, contentDigest: digest)
+        }
+        guard bearers == 1, let field = fields.bytes(of: .authorization) else {
             throw AuthenticationError(.missing, "not exactly one Authorization field")
         }
+        return Proof(identity: try await verify(field, accepted: accepted))
+    }
+
+    private func verify(
+        _ field: ArraySlice<UInt8>, accepted: [Identity.Method]
+    ) async throws(AuthenticationError) -> Identity {
         let credentials = try BearerCredentials(field.span)
         guard accepted.contains(credentials.method) else {
             throw AuthenticationError(.unsupportedScheme, "the route does not accept this way in")

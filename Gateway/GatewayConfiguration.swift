@@ -19,6 +19,8 @@ struct GatewayConfiguration: Sendable {
     let bridgeSocket: String
     let hopKeyFile: String
     let audit: AuditLog.Configuration
+    /// Where the node remembers the nonces of signed requests; it outlives the run, as a captured request may.
+    let nonceFile: String
 
     /// - Throws: `PolicyError` with every mistake of the file that has any; `SocketPath.TooLong`.
     init(_ context: ProcessContext) throws {
@@ -32,6 +34,7 @@ struct GatewayConfiguration: Sendable {
         inspection = try directory.inspection()
         firewallRules = directory.firewallRules
         bridgeSocket = try SocketPath.resolve(policy.upstream.socketPath)
+        nonceFile = "\(context.home)/nonces"
         hopKeyFile = "\(context.home)/keys/hop.key"
         var audit = AuditLog.Configuration(
             socketPath: try SocketPath.resolve("\(context.run)/ledger.sock"), worker: "gateway-\(context.worker)",

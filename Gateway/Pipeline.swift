@@ -43,7 +43,7 @@ final class Pipeline: Handler {
             let routed = try routing.route(admitted)
             trail.route = routed.route.operationID
             let authenticated = try await authentication.authenticate(routed)
-            trail.identify(authenticated.identity)
+            trail.identify(authenticated.proof.identity)
             let authorized = try await authorization.authorize(authenticated)
             let limited = try await LimitedRequest(authorized, limits)
             let validated = try ValidatedRequest(limited)
@@ -97,11 +97,11 @@ struct RoutedRequest {
 /// A request of somebody who has proven who he is.
 struct AuthenticatedRequest {
     let routed: RoutedRequest
-    let identity: Identity
+    let proof: Proof
 
-    fileprivate init(_ routed: RoutedRequest, _ identity: Identity) {
+    fileprivate init(_ routed: RoutedRequest, _ proof: Proof) {
         self.routed = routed
-        self.identity = identity
+        self.proof = proof
     }
 }
 
@@ -114,7 +114,7 @@ struct AuthorizedRequest {
 
     fileprivate init(_ authenticated: AuthenticatedRequest, hotelID: Int32?, content: Content) {
         routed = authenticated.routed
-        identity = authenticated.identity
+        identity = authenticated.proof.identity
         self.hotelID = hotelID
         self.content = content
     }
@@ -185,8 +185,7 @@ private struct Authenticating {
     func authenticate(_ routed: RoutedRequest) async throws -> AuthenticatedRequest {
         let accepted = routed.route.terms.authentication
         do {
-            let identity = try await credentials.verify(routed.request.head, accepted: accepted)
-            return AuthenticatedRequest(routed, identity)
+            return AuthenticatedRequest(routed, try await credentials.verify(routed.request, accepted: accepted))
         } catch {
             throw Unauthenticated(cause: error, accepted: accepted)
         }
@@ -197,24 +196,32 @@ private struct Authenticating {
 @OnLoop
 private struct Authorizing {
     func authorize(_ authenticated: AuthenticatedRequest) async throws -> AuthorizedRequest {
-        let (routed, identity) = (authenticated.routed, authenticated.identity)
+        let (routed, identity) = (authenticated.routed, authenticated.proof.identity)
         let terms = routed.route.terms
         guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
         // Read only now: a stranger cannot make us hold content.
-        let content = routed.request.body.isEmpty ? .none : try await content(of: routed.request, terms)
+        let content = try await content(of: routed.request, authenticated.proof, terms)
         let hotelID = try HotelReference.hotelID(in: routed, content: content)
         if let hotelID, !identity.hotelIDs.includes(hotelID) { throw Refusal.foreignHotel }
         return AuthorizedRequest(authenticated, hotelID: hotelID, content: content)
     }
 
-    private func content(of request: Request, _ terms: Route.Terms) async throws -> Content {
-        if terms.takesJSON {
+    private func content(of request: Request, _ proof: Proof, _ terms: Route.Terms) async throws -> Content {
+        let isEmpty = request.body.isEmpty
+        if !isEmpty, terms.takesJSON {
             let fields = request.head.fields
             guard fields.count(of: .contentType) == 1, let type = fields.bytes(of: .contentType),
                 MediaType.isJSON(type.span)
             else { throw Refusal.unsupportedMediaType }
         }
-        return try Content(await request.body.collect(upTo: terms.bodyLimit.bytes), isJSON: terms.takesJSON)
+        let bytes = isEmpty ? [] : try await request.body.collect(upTo: terms.bodyLimit.bytes)
+        // What was signed was the content's hash; only now can be seen whether it is this content's.
+        if let digest = proof.contentDigest, !digest.matches(bytes.span) {
+            throw Unauthenticated(
+                cause: AuthenticationError(.badDigest, "the content is not what was signed"),
+                accepted: terms.authentication)
+        }
+        return isEmpty ? .none : try Content(bytes, isJSON: terms.takesJSON)
     }
 }
 

@@ -27,7 +27,12 @@ final class Pipeline: Handler {
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
         do {
             let routed = try routing.route(request)
-            let authenticated = try await authentication.authenticate(routed)
+            let authenticated =
+                if let proven = try authentication.authenticate(routed) {
+                    proven
+                } else {
+                    try await authentication.wait(routed)
+                }
             let authorized = try await authorization.authorize(authenticated)
             metrics.allowed(authorized.route)
             try await forwarding.forward(authorized, writer)
@@ -102,12 +107,22 @@ private struct Routing {
 private struct Authenticating {
     let credentials: CredentialVerifier
 
-    func authenticate(_ routed: RoutedRequest) async throws -> AuthenticatedRequest {
+    /// - Returns: nil where something has to be waited for.
+    func authenticate(_ routed: RoutedRequest) throws -> AuthenticatedRequest? {
         let accepted = routed.route.terms.authentication
         do {
-            return AuthenticatedRequest(routed, try await credentials.verify(routed.request, accepted: accepted))
+            return try credentials.verify(routed.request, accepted: accepted).map { AuthenticatedRequest(routed, $0) }
         } catch {
             throw Unauthenticated(cause: error, accepted: accepted)
+        }
+    }
+
+    /// Waits for it: for a key that an issuer may have published, or for what Redis says about a nonce.
+    func wait(_ routed: RoutedRequest) async throws -> AuthenticatedRequest {
+        do {
+            return AuthenticatedRequest(routed, try await credentials.verifyPatiently(routed.request))
+        } catch {
+            throw Unauthenticated(cause: error, accepted: routed.route.terms.authentication)
         }
     }
 }

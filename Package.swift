@@ -56,25 +56,33 @@ let package = Package(
         .systemLibrary(
             name: "CLibCurl", path: "Sources/System/CLibCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         // What Swift cannot see of Linux and of the processor.
+        .systemLibrary(name: "CSwiftConcurrency", path: "Sources/System/CSwiftConcurrency"),
         .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
         .systemLibrary(name: "CAtomicCell", path: "Sources/System/CAtomicCell"),
+        // The one library with a compiled shim: what Firewall needs of it is C++.
+        .target(
+            name: "CModSecurity", path: "Sources/System/CModSecurity",
+            linkerSettings: [.linkedLibrary("modsecurity"), .linkedLibrary("pcre2-8")]),
 
         // The ground both processes stand on.
-        module("Loop", "CLibUV"),
+        module("Loop", "CLibUV", "CSwiftConcurrency"),
         module("Telemetry", "Loop"),
         module("Lifecycle", "Loop", "Telemetry", "CLinux"),
         module("Cryptography", "COpenSSL"),
         module("HTTP"),
         module("TLS", "Loop", "COpenSSL"),
         module("JSONText"),
+        module("Schema"),
         module("Server", "Loop", "HTTP", "JSONText", "Telemetry"),
         module("Client", "Loop", "HTTP", "Telemetry"),
         module("Proxy", "Loop", "HTTP", "Server", "Client"),
         module("Fetch", "Loop", "CLibCurl"),
         module("Authentication", "Cryptography"),
         module("Ledger", "Cryptography", "JSONText"),
-        module("Policy", "CLibYAML", "HTTP", "Authentication", "Cryptography"),
+        module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
+        module("Policy", "CLibYAML", "HTTP", "Authentication", "Cryptography", "Schema"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
+        module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
 
         // The hotel's domain.
@@ -97,8 +105,11 @@ let package = Package(
             "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry"),
         process(
             "drawbridge-gateway", "Gateway",
-            "Loop", "HTTP", "TLS", "JSONText", "Server", "Client", "Proxy", "Policy", "Authentication", "Cryptography",
-            "RateLimit", "Lifecycle", "Telemetry"),
+            "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit", "Firewall",
+            "Authentication", "Cryptography", "Ledger", "Audit", "Lifecycle", "Telemetry"),
+        process(
+            "drawbridge-ledger", "Recorder",
+            "Loop", "HTTP", "Server", "Client", "Policy", "Cryptography", "Ledger", "Lifecycle", "Telemetry"),
         process(
             "drawbridge-bridge", "Bridge",
             resources: migrations,
@@ -108,6 +119,7 @@ let package = Package(
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
         process("bench-proxy", "Benchmarks/Proxy", "Loop", "HTTP", "Server", "Client", "Proxy"),
+        process("bench-ledger", "Benchmarks/Ledger", "Loop", "HTTP", "Server", "Ledger", "Audit", "Telemetry"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
         // Tests, module by module, and what several share.
@@ -124,11 +136,16 @@ let package = Package(
         tests("LifecycleTests", "Lifecycle", "Loop"),
         tests("CryptographyTests", "Cryptography"),
         tests("LedgerTests", exclude: ["Writer"], "Ledger", "Cryptography", "ledger-test-writer"),
+        tests(
+            "AuditTests", "TestSupport", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography", "Telemetry",
+            "drawbridge-ledger"),
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
         tests("AuthenticationTests", exclude: ["Interop"], "Authentication", "Cryptography"),
-        tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Booking", "Stay"),
+        tests("SchemaTests", "Schema"),
+        tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking", "Stay"),
         tests("PostgresTests", "Postgres", "Loop", "Installation"),
+        tests("FirewallTests", "Firewall", "Loop", "HTTP"),
         tests("RateLimitTests", exclude: ["Hammer"], "RateLimit", "Loop", "ratelimit-hammer"),
         // What the tests above start several times, to share one table between real processes.
         process("ratelimit-hammer", "Tests/RateLimitTests/Hammer", "RateLimit"),
@@ -142,18 +159,33 @@ let package = Package(
         tests(
             "IntegrationTests",
             "Loop", "HTTP", "TLS", "JSONText", "Stay", "Cryptography", "Authentication", "drawbridge",
-            "drawbridge-gateway", "drawbridge-bridge"),
+            "drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger", "Ledger", "Policy"),
     ]
 )
 
 // Fuzz targets need the instrumented module: `DRAWBRIDGE_FUZZ=1 swift build --product fuzz-http`.
 if Context.environment["DRAWBRIDGE_FUZZ"] != nil {
     let fuzzing = ["-sanitize=fuzzer,address", "-parse-as-library"]
-    package.targets.first { $0.name == "HTTP" }?.swiftSettings? += [.unsafeFlags(fuzzing)]
+    for target in package.targets where ["HTTP", "Schema"].contains(target.name) {
+        target.swiftSettings? += [.unsafeFlags(fuzzing)]
+    }
     package.targets += [
         .executableTarget(
             name: "fuzz-http", dependencies: ["HTTP"], path: "Tests/FuzzTests/HTTP", exclude: ["Corpus"],
             swiftSettings: settings + [.unsafeFlags(fuzzing)],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])])
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
+        .executableTarget(
+            name: "fuzz-schema", dependencies: ["Schema", "JSONText"], path: "Tests/FuzzTests/Schema",
+            exclude: ["Corpus"], swiftSettings: settings + [.unsafeFlags(fuzzing)],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
     ]
+    for module in ["HTTP", "Ledger"] {
+        package.targets.first { $0.name == module }?.swiftSettings? += [.unsafeFlags(fuzzing)]
+        package.targets.append(
+            .executableTarget(
+                name: "fuzz-\(module.lowercased())", dependencies: [.init(stringLiteral: module)],
+                path: "Tests/FuzzTests/\(module)", exclude: ["Corpus"],
+                swiftSettings: settings + [.unsafeFlags(fuzzing)],
+                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
+    }
 }

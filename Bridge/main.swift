@@ -14,6 +14,7 @@ do {
     if context.flags.contains("--migrate") {
         try Loop.run { try await Migrations.apply(bridgeMigrations, to: configuration.database) }
     } else {
+        Loop.scheduleForThroughput()
         try Loop.run { try await Bridge(configuration, context).run() }
     }
 } catch {

@@ -1,14 +1,23 @@
+internal import Audit
 internal import Authentication
 internal import Client
+internal import Firewall
 internal import HTTP
+internal import JSONText
 internal import Loop
 internal import Policy
 internal import Proxy
+internal import RateLimit
+internal import Schema
 internal import Server
 internal import Telemetry
 
 /// Why the gateway refuses a request that is acceptable HTTP.
 enum Refusal: Error {
+    case addressDenied
+    case quotaExceeded(Verdict)
+    /// Limits cannot be asked, and the policy lets nothing through then.
+    case limitsUnavailable
     case unknownPath
     case methodNotAllowed([Method])
     case notOffered
@@ -16,8 +25,16 @@ enum Refusal: Error {
     case foreignHotel
     case unknownHotel
     case unsupportedMediaType
-    case malformedJSON
-    case invalidField(pointer: String, String)
+    /// The content is no JSON; or there is none, and should be.
+    case malformedJSON(JSONDocumentError?)
+    /// Parameters of the query that are not as described.
+    case malformedRequest([Violation])
+    /// A field that is not as described.
+    case invalidField(String, [Violation])
+    /// Content that is JSON, but not as described.
+    case invalidContent([Violation])
+    /// The firewall's rules refuse it with this status.
+    case suspicious(Status)
 }
 
 /// A request of somebody who has not proven who he is.
@@ -39,13 +56,38 @@ enum ErrorResponse {
         case let refusal as Refusal: problem(for: refusal)
         case let error as Unauthenticated: problem(for: error, request)
         case let error as UpstreamError: problem(for: error, request)
+        case is AuditError: unrecorded
+        case let error as FirewallError: problem(for: error)
         case is ReverseProxy.Misdirected: misdirected(request)
         default: error
         }
     }
 
+    private static func problem(for error: FirewallError) -> Problem {
+        error.code == .overloaded
+            ? Problem(.serviceUnavailable, "overloaded", "The service is busy").with(.retryAfter, "1")
+            : Problem(.internalServerError, "internal-error", "Something went wrong on our side")
+    }
+
     private static func problem(for refusal: Refusal) -> Problem {
         switch refusal {
+        case .suspicious(.unsupportedMediaType):
+            return Problem(.unsupportedMediaType, "unsupported-media-type", "Content of this type is not accepted")
+        case .suspicious(let status):
+            // Nothing about the rules: whoever tries to get round them learns the request id alone.
+            return Problem(status, "forbidden", "The request is refused")
+        case .addressDenied:
+            return Problem(.forbidden, "address-denied", "Requests are not accepted from this address")
+        case .quotaExceeded(let verdict):
+            let violated = verdict.violatedPolicies
+            var problem = Problem(
+                .tooManyRequests, Verdict.problemType, "The request quota is exceeded",
+                detail: "Too many requests; the field Retry-After says when to come back")
+            problem.extend = { json in json.array("violated-policies", violated) { $0.element($1) } }
+            return problem.with(.retryAfter, String(verdict.retryAfter ?? 1))
+        case .limitsUnavailable:
+            return Problem(.serviceUnavailable, "unavailable", "The service is not available at the moment")
+                .with(.retryAfter, "1")
         case .unknownPath:
             return Problem(.notFound, "not-found", "There is nothing at this path")
         case .methodNotAllowed(let methods):
@@ -68,13 +110,33 @@ enum ErrorResponse {
             return Problem(
                 .unsupportedMediaType, "unsupported-media-type", "The content is of a type not accepted",
                 detail: "This request takes content of the type application/json")
-        case .malformedJSON:
-            return Problem(.badRequest, "malformed-json", "The content is not valid JSON")
-        case .invalidField(let pointer, let detail):
-            var problem = Problem(.unprocessableContent, "invalid-request", "The request is not valid")
-            problem.errors = [Problem.FieldError(pointer: pointer, detail: detail)]
-            return problem
+        case .malformedJSON(let error):
+            let detail = error.map { "\($0.detail) (byte \($0.offset))" } ?? "Content is expected"
+            return withErrors(
+                Problem(.badRequest, "malformed-json", "The content is not valid JSON"),
+                [Violation(pointer: "", detail: detail)])
+        case .malformedRequest(let violations):
+            return withErrors(
+                Problem(.badRequest, "malformed-request", "The request cannot be read"), violations)
+        case .invalidField(let name, _) where name.lowercased() == "idempotency-key":
+            return Problem(
+                .badRequest, "invalid-idempotency-key", "The Idempotency-Key is not valid",
+                detail: "One key of 1 to 255 visible ASCII characters is accepted")
+        case .invalidField(_, let violations):
+            return withErrors(
+                Problem(.badRequest, "malformed-request", "The request cannot be read"), violations)
+        case .invalidContent(let violations):
+            return withErrors(
+                Problem(.unprocessableContent, "invalid-request", "The request is not valid"), violations)
         }
+    }
+
+    /// The problem with its mistakes, the first of them in words too, as the bridge tells them.
+    private static func withErrors(_ problem: Problem, _ violations: [Violation]) -> Problem {
+        var problem = problem
+        problem.errors = violations.map { Problem.FieldError(pointer: $0.pointer, detail: $0.detail) }
+        if let first = violations.first { problem.detail = "\(first.pointer): \(first.detail)" }
+        return problem
     }
 
     /// A client learns which schemes are accepted and nothing more; the log says why.
@@ -98,6 +160,14 @@ enum ErrorResponse {
                 ["request_id": .init(request.id.description), "lines_omitted": .init(omitted)])
         }
         return Problem(.badGateway, "bad-gateway", "The service failed while it answered")
+    }
+
+    /// What cannot be recorded is not done. The log and the metrics of `AuditLog` say why.
+    static var unrecorded: Problem {
+        Problem(
+            .serviceUnavailable, "ledger-unavailable", "The service cannot record requests at the moment",
+            detail: "Nothing was done; the request may be sent again"
+        ).with(.retryAfter, "1")
     }
 
     private static func problem(for error: UpstreamError, _ request: Request) -> Problem {

@@ -1,9 +1,11 @@
+internal import Audit
 internal import Authentication
 internal import Client
 internal import Lifecycle
 internal import Loop
 internal import Policy
 internal import Proxy
+internal import RateLimit
 internal import Server
 internal import TLS
 internal import Telemetry
@@ -11,9 +13,15 @@ internal import Telemetry
 /// One worker, put together in the order a request passes it: listeners, pipeline, bridge.
 @OnLoop
 final class Gateway {
+    /// How long the last records may take to be acknowledged when the worker stops.
+    private static let recordPatience = Duration.seconds(1)
+
     private let name: String
     private let configuration: GatewayConfiguration
     private let upstream: Upstream
+    private let audit: AuditLog
+    private let access: AccessLog
+    private let limits: Limits
     private let apiKeys: APIKeySync
     private let issuerKeys: IssuerKeySync
     private let certificates: [ListenerCertificate]
@@ -34,14 +42,24 @@ final class Gateway {
         let tokens = TokenVerifier(issuers: configuration.issuers.issuers)
         let issuerKeys = IssuerKeySync(tokens, configuration.issuers.issuers, calls)
         self.issuerKeys = issuerKeys
+        let audit = try AuditLog(configuration.audit)
+        self.audit = audit
+        let access = try AccessLog(configuration.policy.accessLog, hashKey: configuration.audit.hashKey)
+        self.access = access
+        let limits = try Limits(configuration.rateLimits, configuration.routes)
+        self.limits = limits
         let pipeline = Pipeline(
-            configuration, hop: hop,
+            admission: Admission(configuration.addresses, limits), routes: configuration.routes,
             credentials: CredentialVerifier(
                 tokens: tokens, issuers: issuerKeys, apiKeys: ring,
                 signedRequests: try SignedRequests(
-                    configuration.keys.signatures, file: configuration.nonceFile, shared: nil)),
-            proxy: ReverseProxy(upstream: upstream))
-        let unreadiness: AdminHandler.Readiness = { upstream.isHealthy ? nil : "the bridge does not answer" }
+                    configuration.keys.signatures, file: configuration.nonceFile, shared: limits.redis)),
+            limits: limits,
+            inspection: try Inspection(configuration.inspection, rules: configuration.firewallRules),
+            recording: Recording(audit, access), forwarding: Forwarder(ReverseProxy(upstream: upstream), hop))
+        let unreadiness: AdminHandler.Readiness = {
+            upstream.isHealthy ? audit.unreadiness : "the bridge does not answer"
+        }
         let admin = AdminHandler(unreadiness: unreadiness)
         let node = AdminHandler(
             unreadiness: unreadiness, metrics: NodeMetrics(directory: context.run, own: name).render)
@@ -69,6 +87,9 @@ final class Gateway {
         self.certificates = certificates
         self.servers = servers
         self.name = name
+        // Whoever takes a worker over cannot rewrite what the ledger says, whichever user it runs as. What is open stays
+        // open: the table of the limits. No other thread exists yet that could keep the right.
+        FileRestriction.allowWriting(beneath: [context.run])
     }
 
     /// Serves until a signal says to stop, then finishes what is open.
@@ -80,12 +101,16 @@ final class Gateway {
             group.addTask { await self.issuerKeys.run() }
             for (server, listener) in servers { group.addTask { await server.run(listener) } }
             group.addTask { await self.upstream.checkHealth(path: "/healthz") }
+            group.addTask { await self.audit.run() }
+            group.addTask { await self.access.run() }
+            if let redis = limits.redis { group.addTask { await redis.run() } }
             Readiness.report(process: name)
             Log.info("gateway worker is ready")
             await untilStopped(by: signals)
             Log.info("gateway worker drains")
             await drain()
             try? await Loop.withDeadline(.seconds(1), "report uses") { await self.apiKeys.reportUses() }
+            await audit.drain(patience: Self.recordPatience)
             group.cancelAll()
         }
         signals.close()

@@ -10,6 +10,7 @@ do {
     let context = try ProcessContext()
     Log.start(process: "gateway-\(context.worker)")
     let configuration = try GatewayConfiguration(context)
+    Loop.scheduleForThroughput()
     try Loop.run { try await Gateway(configuration, context).run() }
 } catch {
     Log.error("gateway stops", ["error": .init(error: error)])

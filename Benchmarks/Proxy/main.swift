@@ -36,4 +36,5 @@ func serve() async throws {
     await server.run(try Listener(ListeningSocket(address: "127.0.0.1", port: port, isShared: true)))
 }
 
+Loop.scheduleForThroughput()
 try Loop.run { try await serve() }

@@ -37,4 +37,5 @@ func serve() async throws {
     }
 }
 
+Loop.scheduleForThroughput()
 try Loop.run { try await serve() }

@@ -94,12 +94,12 @@ public final class Exchange {
                 stream.consume(step.consumed)
                 switch step.event {
                 case .body: return .content
-                case .trailers(let fields): return .trailers(fields)
+                case .trailers: return .trailers(parser.takeTrailers())
                 case .end:
                     state = .complete
                     return .end
                 case nil: return .incomplete
-                case .head(let head): self.head = head
+                case .head: head = parser.takeHead()
                 case .interim: continue
                 }
             }
@@ -189,11 +189,13 @@ public final class Exchange {
             do {
                 let step = try stream.withReadable { (input) throws(MessageError) in try parser.next(input) }
                 stream.consume(step.consumed)
-                if case .head(let head) = step.event {
-                    self.head = head
+                switch step.event {
+                case .head:
+                    head = parser.takeHead()
                     return
+                case nil: break
+                default: continue
                 }
-                if step.event != nil { continue }
             } catch {
                 throw UpstreamError(.broken, error)
             }

@@ -5,6 +5,7 @@ enum Command: Equatable {
     case up(UpOptions)
     case doctor(DoctorOptions)
     case key(KeyOptions)
+    case policy(PolicyCommand)
     case help
     case version
 
@@ -20,6 +21,10 @@ enum Command: Equatable {
           doctor   says what is missing or misconfigured, and how to put it right
             --config DIR        the policies' directory
         \(KeyOptions.usage)
+          policy check [DIR]
+                   reads the policies and reports every mistake, with file, line and what was expected
+          policy reload
+                   lets the running installation go over to the policies as they are now, if they are in order
           help     says this
           --version
 
@@ -35,6 +40,7 @@ enum Command: Equatable {
         case "up": self = .up(try UpOptions(&arguments))
         case "doctor": self = .doctor(try DoctorOptions(&arguments))
         case "key": self = .key(try KeyOptions(&arguments))
+        case "policy": self = .policy(try PolicyCommand(&arguments))
         case "help", "--help", "-h": self = .help
         case "--version": self = .version
         case let other: throw UsageError("no such command: \(other)")

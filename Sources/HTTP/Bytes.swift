@@ -193,6 +193,57 @@ extension Span<UInt8> {
     }
 }
 
+/// What heads are written through: room for a whole head is reserved once, so that its many small pieces cost no more
+/// than copying them. More than the room holds traps.
+extension OutputSpan<UInt8> {
+    /// Appends a copy. `OutputSpan` has no such method yet; the pointers do not leave this function.
+    @inline(__always)
+    public mutating func append(_ bytes: Span<UInt8>) {
+        withUnsafeMutableBufferPointer { memory, count in
+            precondition(memory.count &- count >= bytes.count, "more is written than was reserved")
+            bytes.withUnsafeBufferPointer { source in
+                guard let from = source.baseAddress, let to = memory.baseAddress else { return }
+                UnsafeMutableRawPointer(to + count).copyMemory(from: from, byteCount: source.count)
+            }
+            count &+= bytes.count
+        }
+    }
+
+    /// Appends a constant, which becomes a few stores.
+    @inline(__always)
+    mutating func append(_ text: StaticString) {
+        text.withUTF8Buffer { append(Span(_unsafeElements: $0)) }
+    }
+
+    @inline(__always)
+    mutating func append(_ text: String) { append(text.utf8Span.span) }
+
+    @inline(__always)
+    mutating func append(decimal value: UInt64) {
+        withDigits(of: value, base: 10) { append($0) }
+    }
+
+    @inline(__always)
+    mutating func appendLineEnd() { append("\r\n" as StaticString) }
+}
+
+/// Gives the digits of a number, the most significant first.
+@inline(__always)
+private func withDigits(of value: UInt64, base: UInt64, _ body: (Span<UInt8>) -> Void) {
+    // The digits come last one first; 20 of them hold any value.
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+        var first = 20
+        var rest = value
+        repeat {
+            first &-= 1
+            let digit = UInt8(truncatingIfNeeded: rest % base)
+            digits[first] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit
+            rest /= base
+        } while rest > 0
+        body(Span(_unsafeElements: UnsafeBufferPointer(rebasing: digits[first...])))
+    }
+}
+
 extension [UInt8] {
     mutating func append(_ text: String) {
         // Native strings, which ours are, hand out their bytes to be copied at once.
@@ -206,24 +257,8 @@ extension [UInt8] {
         bytes.withUnsafeBufferPointer { append(contentsOf: $0) }
     }
 
-    mutating func append(decimal value: UInt64) { append(value, base: 10) }
-
-    mutating func append(hexadecimal value: UInt64) { append(value, base: 16) }
-
-    @inline(__always)
-    private mutating func append(_ value: UInt64, base: UInt64) {
-        // The digits come last one first; 20 of them hold any value.
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
-            var first = 20
-            var rest = value
-            repeat {
-                first &-= 1
-                let digit = UInt8(truncatingIfNeeded: rest % base)
-                digits[first] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit
-                rest /= base
-            } while rest > 0
-            append(contentsOf: UnsafeBufferPointer(rebasing: digits[first...]))
-        }
+    mutating func append(hexadecimal value: UInt64) {
+        withDigits(of: value, base: 16) { append($0) }
     }
 
     mutating func appendLineEnd() {

@@ -19,43 +19,50 @@ public enum Forwarding {
     ) {
         let framing = framing ?? head.framing
         let authority = head.target.authorityBytes
-        head.appendRequestLine(
-            version: .http11, authority: authority.isEmpty ? context.defaultAuthority[...] : authority, to: &bytes)
-        appendFields(head.fields, except: writtenByUs.union(dropped), extra: extra, to: &bytes)
-        context.appendForwarded(authority: authority, to: &bytes)
-        context.appendVia(received: head.version, to: &bytes)
-        if framing == .none, head.method.expectsContent {
-            bytes.appendContentLength(0)
-        } else {
-            bytes.append(framing)
+        let bound = head.lengthBound + extra.lengthBound + context.lengthBound + 2 * authority.count
+        bytes.append(addingCapacity: bound) { output in
+            head.appendRequestLine(
+                version: .http11, authority: authority.isEmpty ? context.defaultAuthority[...] : authority,
+                to: &output)
+            appendFields(head.fields, except: writtenByUs.union(dropped), extra: extra, to: &output)
+            context.appendForwarded(authority: authority, to: &output)
+            context.appendVia(received: head.version, to: &output)
+            if framing == .none, head.method.expectsContent {
+                output.appendContentLength(0)
+            } else {
+                output.append(framing)
+            }
+            output.appendLineEnd()
         }
-        bytes.appendLineEnd()
     }
 
     /// Appends a final response as it goes to the client.
     /// - Parameters:
-    ///   - request: what it answers; an HTTP/1.0 client gets no chunks.
+    ///   - peer: the version the client speaks; one of HTTP/1.0 gets no chunks.
     ///   - keepAlive: whether we want to use the client's connection again; it is closed in any case after content
     ///     that only closing ends.
     ///   - replaced: fields that are not taken from the upstream, because `lines` has them.
-    ///   - lines: appends field lines of our own, each with its line end.
+    ///   - lines: appends field lines of our own, each with its line end; at most 256 bytes.
     /// - Returns: how the content must be delimited on the client's connection. After `untilClose` it must be closed.
     public static func appendResponse(
-        _ head: ResponseHead, answering request: RequestHead, keepAlive: Bool, context: ForwardingContext,
-        replacing replaced: FieldNameSet = [], to bytes: inout [UInt8], lines: (inout [UInt8]) -> Void = { _ in }
+        _ head: ResponseHead, answering peer: Version, keepAlive: Bool, context: ForwardingContext,
+        replacing replaced: FieldNameSet = [], to bytes: inout [UInt8], moreLines: Int = 0,
+        lines: (inout OutputSpan<UInt8>) -> Void = { _ in }
     ) -> ResponseFraming {
-        let framing = framing(head.framing, for: request.version)
-        head.appendStatusLine(to: &bytes)
+        let framing = framing(head.framing, for: peer)
         var dropped = FieldNameSet.hopByHop.union(replaced)
         dropped.insert(.server)
         // An answer to HEAD, or a 304, tells the length that an answer to GET would have (RFC 9110 §8.6).
         if framing != .none || head.status == .noContent { dropped.insert(.contentLength) }
-        appendFields(head.fields, except: dropped, extra: nil, to: &bytes)
-        lines(&bytes)
-        context.appendVia(received: head.version, to: &bytes)
-        if !head.status.forbidsContent { bytes.append(framing) }
-        bytes.appendConnection(keepAlive: keepAlive && framing != .untilClose, peer: request.version)
-        bytes.appendLineEnd()
+        bytes.append(addingCapacity: head.lengthBound + context.lengthBound + moreLines) { output in
+            head.appendStatusLine(to: &output)
+            appendFields(head.fields, except: dropped, extra: nil, to: &output)
+            lines(&output)
+            context.appendVia(received: head.version, to: &output)
+            if !head.status.forbidsContent { output.append(framing) }
+            output.appendConnection(keepAlive: keepAlive && framing != .untilClose, peer: peer)
+            output.appendLineEnd()
+        }
         return framing
     }
 
@@ -68,7 +75,7 @@ public enum Forwarding {
     }
 
     private static func appendFields(
-        _ fields: Fields, except dropped: FieldNameSet, extra: Fields?, to bytes: inout [UInt8]
+        _ fields: Fields, except dropped: FieldNameSet, extra: Fields?, to output: inout OutputSpan<UInt8>
     ) {
         var dropped = dropped
         var droppedOthers: [ArraySlice<UInt8>] = []
@@ -80,15 +87,14 @@ public enum Forwarding {
         for entry in fields.entries where entry.name == .connection {
             dropOptions(fields.arena, entry.valueRange, &dropped, &droppedOthers)
         }
+        let span = fields.arena.span
         for entry in fields.entries where !dropped.contains(entry.name) {
-            if entry.name == .other, !droppedOthers.isEmpty,
-                contains(droppedOthers, fields.arena.span, entry.nameRange)
-            {
+            if entry.name == .other, !droppedOthers.isEmpty, contains(droppedOthers, span, entry.nameRange) {
                 continue
             }
-            fields.append(entry, to: &bytes)
+            Fields.append(entry, of: span, to: &output)
         }
-        extra?.append(except: .ofFraming, to: &bytes)
+        extra?.append(except: .ofFraming, to: &output)
     }
 
     /// Every field a Connection option names is hop-by-hop (RFC 9110 §7.6.1). Host, framing and our own fields are
@@ -149,31 +155,37 @@ public struct ForwardingContext: Sendable {
         let node = isIPv6 ? "\"[\(name)]\"" : name
         forwarded = Array("Forwarded: for=\(node);proto=\(scheme.rawValue)".utf8)
         xForwarded = Array("X-Forwarded-For: \(name)\r\nX-Forwarded-Proto: \(scheme.rawValue)\r\n".utf8)
+        // And the names and quotes around authorities, which are constants.
+        lengthBound = authority.count + forwarded.count + xForwarded.count + via.http11.count + 64
     }
 
+    /// The most bytes that its lines take, without authorities.
+    let lengthBound: Int
+
     /// Appends `Forwarded`, `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
-    func appendForwarded(authority: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
-        bytes.append(contentsOf: forwarded)
-        if !authority.isEmpty { appendForwardedHost(authority, to: &bytes) }
-        bytes.appendLineEnd()
-        bytes.append(contentsOf: xForwarded)
+    func appendForwarded(authority: ArraySlice<UInt8>, to output: inout OutputSpan<UInt8>) {
+        output.append(forwarded.span)
+        if !authority.isEmpty { appendForwardedHost(authority.span, to: &output) }
+        output.appendLineEnd()
+        output.append(xForwarded.span)
         if !authority.isEmpty {
-            bytes.append("X-Forwarded-Host: ")
-            bytes.append(contentsOf: authority)
-            bytes.appendLineEnd()
+            output.append("X-Forwarded-Host: " as StaticString)
+            output.append(authority.span)
+            output.appendLineEnd()
         }
     }
 
     /// A host with a port or an IPv6 address is no token and must be quoted (RFC 7239 §4).
-    private func appendForwardedHost(_ authority: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
-        let isQuoted = authority.contains(.colon) || authority.first == UInt8(ascii: "[")
-        bytes.append(isQuoted ? ";host=\"" : ";host=")
-        bytes.append(contentsOf: authority)
-        if isQuoted { bytes.append(UInt8(ascii: "\"")) }
+    private func appendForwardedHost(_ authority: Span<UInt8>, to output: inout OutputSpan<UInt8>) {
+        // The address of an IPv6 host has colons, too.
+        let isQuoted = authority.first(.colon, in: 0..<authority.count) != nil
+        output.append(isQuoted ? ";host=\"" as StaticString : ";host=")
+        output.append(authority)
+        if isQuoted { output.append(UInt8(ascii: "\"")) }
     }
 
     /// Appends a `Via` line after those already there (RFC 9110 §7.6.3).
-    func appendVia(received version: Version, to bytes: inout [UInt8]) {
-        bytes.append(contentsOf: version == .http11 ? via.http11 : via.http10)
+    func appendVia(received version: Version, to output: inout OutputSpan<UInt8>) {
+        output.append(version == .http11 ? via.http11.span : via.http10.span)
     }
 }

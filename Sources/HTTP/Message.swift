@@ -92,24 +92,30 @@ public struct Step<Event: Sendable>: Sendable {
 }
 
 /// A part of a request. One request is a head, any number of body parts, perhaps trailers, and an end.
+///
+/// Events are plain values, because they are passed on so often: what they tell of is taken from the parser.
 public enum RequestEvent: Sendable {
-    case head(RequestHead)
+    /// The head is complete: `takeHead`.
+    case head
     /// Content, at this range of the input just given.
     case body(Range<Int>)
-    case trailers(Fields)
+    /// There are trailers: `takeTrailers`.
+    case trailers
     /// The request is complete; the next one may follow.
     case end
 }
 
 /// A part of a response. One response is any number of interim heads, a head, any number of body parts, perhaps
-/// trailers, and an end.
+/// trailers, and an end. As with requests, what they tell of is taken from the parser.
 public enum ResponseEvent: Sendable {
-    /// A 1xx response, such as 100 or 103; never 101.
-    case interim(ResponseHead)
-    case head(ResponseHead)
+    /// A 1xx response, such as 100 or 103, never 101: `takeHead`.
+    case interim
+    /// The head is complete: `takeHead`.
+    case head
     /// Content, at this range of the input just given.
     case body(Range<Int>)
-    case trailers(Fields)
+    /// There are trailers: `takeTrailers`.
+    case trailers
     /// The response is complete.
     case end
 }

@@ -21,6 +21,8 @@ public struct RequestParser: Sendable {
     private var requestLine: RequestLine?
     private var section = FieldSection()
     private var body = BodyDecoder(.none)
+    private var head: RequestHead?
+    private var trailers: Fields?
 
     /// A parser at the start of a connection.
     public init(limits: MessageLimits = MessageLimits()) {
@@ -48,12 +50,26 @@ public struct RequestParser: Sendable {
         }
     }
 
+    /// The head that was just found; may be asked for once after each `head`.
+    public mutating func takeHead() -> RequestHead {
+        guard let head = head.take() else { preconditionFailure("no head was found") }
+        return head
+    }
+
+    /// The trailers that were just found; may be asked for once after each `trailers`.
+    public mutating func takeTrailers() -> Fields {
+        guard let trailers = trailers.take() else { preconditionFailure("no trailers were found") }
+        return trailers
+    }
+
     private mutating func readBody(_ input: Span<UInt8>) throws(MessageError) -> Step<RequestEvent> {
         var position = 0
         switch try body.next(input, at: &position, limits: limits) {
         case nil: return Step(nil, consumed: position)
         case .body(let range): return Step(.body(range), consumed: position)
-        case .trailers(let fields): return Step(.trailers(fields), consumed: position)
+        case .trailers(let fields):
+            trailers = fields
+            return Step(.trailers, consumed: position)
         case .end:
             state = .head
             return Step(.end, consumed: position)
@@ -64,10 +80,9 @@ public struct RequestParser: Sendable {
         var position = 0
         guard try skipEmptyLine(input, &position) else { return Step(nil, consumed: position) }
         let rest = input.extracting(position..<input.count)
-        guard let head = try head(rest, &position) else { return Step(nil, consumed: position) }
-        body = BodyDecoder(ResponseFraming(head.framing))
+        guard try readHead(rest, &position) else { return Step(nil, consumed: position) }
         state = .body
-        return Step(.head(head), consumed: position)
+        return Step(.head, consumed: position)
     }
 
     /// Skips the one empty line an old client may send after the content of the request before (RFC 9112 §2.2).
@@ -85,16 +100,14 @@ public struct RequestParser: Sendable {
         return true
     }
 
-    private mutating func head(
-        _ input: Span<UInt8>, _ position: inout Int
-    ) throws(MessageError) -> RequestHead? {
+    private mutating func readHead(_ input: Span<UInt8>, _ position: inout Int) throws(MessageError) -> Bool {
         if requestLine == nil {
             guard let line = try section.lines.next(in: input, endingBy: limits.startLine, or: .startLineTooLong)
-            else { return nil }
+            else { return false }
             requestLine = try RequestLine(input, line)
             section.begin()
         }
-        guard let line = requestLine, try section.read(input, limits: limits) else { return nil }
+        guard let line = requestLine, try section.read(input, limits: limits) else { return false }
         let framing = try FramingFields(input, section.entries, version: line.version, limits: limits)
         let authority = try line.authority(input, host: framing.host)
         let bodyFraming = try bodyFraming(framing)
@@ -103,12 +116,14 @@ public struct RequestParser: Sendable {
         position += length
         requestLine = nil
         skippedEmptyLine = false
-        return RequestHead(
+        head = RequestHead(
             method: line.method, target: RequestTarget(line.target, authority: authority, arena: arena),
             version: line.version, fields: section.take(arena: arena), framing: bodyFraming,
             keepAlive: framing.keepAlive(line.version),
             // An HTTP/1.0 sender cannot be answered 100 (RFC 9110 §10.1.1), and without content there is no need.
             expectsContinue: framing.expectsContinue && line.version == .http11 && bodyFraming.hasContent)
+        body = BodyDecoder(ResponseFraming(bodyFraming))
+        return true
     }
 
     private func bodyFraming(_ framing: FramingFields) throws(MessageError) -> BodyFraming {

@@ -89,11 +89,11 @@ public struct RequestTarget: Sendable {
     }
 
     /// Appends the target in origin form, or `*` (RFC 9112 §3.2.1, §3.2.4).
-    func appendOrigin(method: Method, to bytes: inout [UInt8]) {
+    func appendOrigin(method: Method, to output: inout OutputSpan<UInt8>) {
         if form == .absolute, method == .options, pathRange.range.isEmpty, queryRange == nil {
-            bytes.append(UInt8(ascii: "*"))
+            output.append(UInt8(ascii: "*"))
         } else {
-            bytes.append(contentsOf: origin)
+            output.append(origin.span)
         }
     }
 }

@@ -22,6 +22,8 @@ public struct ResponseParser: Sendable {
     private var section = FieldSection()
     private var body = BodyDecoder(.none)
     private var interimResponses = 0
+    private var head: ResponseHead?
+    private var trailers: Fields?
 
     /// A parser at the start of a connection.
     public init(limits: MessageLimits = MessageLimits()) {
@@ -77,12 +79,26 @@ public struct ResponseParser: Sendable {
         }
     }
 
+    /// The head that was just found; may be asked for once after each `head` and `interim`.
+    public mutating func takeHead() -> ResponseHead {
+        guard let head = head.take() else { preconditionFailure("no head was found") }
+        return head
+    }
+
+    /// The trailers that were just found; may be asked for once after each `trailers`.
+    public mutating func takeTrailers() -> Fields {
+        guard let trailers = trailers.take() else { preconditionFailure("no trailers were found") }
+        return trailers
+    }
+
     private mutating func readBody(_ input: Span<UInt8>) throws(MessageError) -> Step<ResponseEvent> {
         var position = 0
         switch try body.next(input, at: &position, limits: limits) {
         case nil: return Step(nil, consumed: position)
         case .body(let range): return Step(.body(range), consumed: position)
-        case .trailers(let fields): return Step(.trailers(fields), consumed: position)
+        case .trailers(let fields):
+            trailers = fields
+            return Step(.trailers, consumed: position)
         case .end:
             state = .idle
             return Step(.end, consumed: position)
@@ -103,17 +119,17 @@ public struct ResponseParser: Sendable {
         let fields = try FramingFields(input, section.entries, version: line.version, limits: limits)
         let framing = try framing(fields, line.status, method)
         let length = section.lines.lineStart
-        let head = ResponseHead(
+        head = ResponseHead(
             status: line.status, version: line.version, fields: section.take(arena: input.copy(0..<length)),
             framing: framing, keepAlive: fields.keepAlive(line.version) && framing != .untilClose)
         guard !line.status.isInterim else {
             interimResponses += 1
             guard interimResponses <= limits.interimResponses else { throw MessageError(.tooManyInterimResponses) }
-            return Step(.interim(head), consumed: length)
+            return Step(.interim, consumed: length)
         }
         body = BodyDecoder(framing)
         state = .body
-        return Step(.head(head), consumed: length)
+        return Step(.head, consumed: length)
     }
 
     /// How long the content is (RFC 9112 §6.3).

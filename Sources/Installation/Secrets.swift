@@ -16,6 +16,7 @@ public struct Secrets: Sendable {
     /// Reads the secrets of a home, and makes those that are missing.
     public static func prepare(_ home: Home) throws -> Secrets {
         _ = try secret(home.hopKeyFile) { Base64.standard.encode(SecureRandom.bytes(32)) }
+        _ = try secret(home.auditKeyFile) { Base64.standard.encode(SecureRandom.bytes(32)) }
         let password = try secret(home.file("keys/database.password")) { Base64.url.encode(SecureRandom.bytes(24)) }
         let issuerKey = try issuerKey(home)
         var apiKeys: [DemoAPIKey: String] = [:]
@@ -31,7 +32,7 @@ public struct Secrets: Sendable {
     /// The files that only their owner may read, for `doctor`.
     static func files(_ home: Home) -> [String] {
         [
-            home.hopKeyFile, home.issuerKeyFile, home.certificateKeyFile, home.environmentFile,
+            home.hopKeyFile, home.auditKeyFile, home.issuerKeyFile, home.certificateKeyFile, home.environmentFile,
             home.file("keys/database.password"),
         ] + DemoAPIKey.allCases.map { home.file("keys/\($0.fileName)") }
     }

@@ -6,19 +6,33 @@ internal import Synchronization
 public enum Loop {
     /// Runs `body` on the loop, on the calling thread, and returns when it has ended.
     ///
-    /// To be called once, from a process's `main`.
+    /// To be called once, from a process's `main`. From then on everything asynchronous in the process runs on the loop.
     public static func run(_ body: @escaping @Sendable @OnLoop () async throws -> Void) throws {
         let outcome = Mutex<Result<Void, any Error>?>(nil)
         let root = Root { result in
             outcome.withLock { $0 = result }
             LoopExecutor.shared.stop()
         }
-        // `Task(executorPreference:) { @OnLoop in … }` is refused by the 6.3 compiler's region checker;
-        // a plain closure that calls an isolated function is not.
-        Task(executorPreference: LoopExecutor.shared) { await root.run(body) }
+        LoopExecutor.shared.replaceGlobalExecutor()
+        Task { await root.run(body) }
         LoopExecutor.shared.run()
         try outcome.withLock { $0 }?.get()
     }
+
+    /// Tells the kernel that this process, which serves requests, gains more from running through than from interrupting
+    /// others when it wakes (SCHED_BATCH, sched(7)): more requests are ready each time it runs. To be called before `run`;
+    /// threads and processes started later inherit it.
+    ///
+    /// With gateway, bridge and client on two cores it brought 9 % more requests at a shorter median and 99th percentile,
+    /// and no longer waits beside processes that keep both cores busy.
+    public static func scheduleForThroughput() {
+        var parameters = sched_param(sched_priority: 0)
+        // Where a sandbox forbids it the process runs as it would have without.
+        _ = sched_setscheduler(0, schedulingPolicyBatch, &parameters)
+    }
+
+    /// `SCHED_BATCH`, which the C library's header shows with `_GNU_SOURCE` only.
+    private static let schedulingPolicyBatch: CInt = 3
 
     /// Runs the loop on a thread of its own, for a process whose main thread is somebody else's (a test runner).
     ///

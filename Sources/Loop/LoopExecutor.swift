@@ -1,20 +1,21 @@
 internal import CLibUV
+internal import CSwiftConcurrency
 internal import Glibc
 internal import Synchronization
 
 /// Runs Swift jobs on the thread of the libuv loop.
 ///
-/// It is both the serial executor of `OnLoop` and the task executor that every task of a process prefers: without the
-/// preference a resumed continuation would pass through the global pool before it comes back here.
+/// It is the serial executor of `OnLoop`, and in a process that runs on the loop also stands in for the runtime's global
+/// executor: otherwise a resumed continuation would pass through that one's threads before it comes back here.
 ///
 /// Callbacks of libuv only make jobs ready. They run in one go after all sockets of a poll were served, and again after
 /// the timers: resuming a task costs neither a system call nor a hop, and what arrived is looked at before a timer can say
 /// that it came too late. A job from another thread is put on a locked queue and the loop is woken once for the batch.
-public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendable {
+final class LoopExecutor: SerialExecutor, @unchecked Sendable {
     // Unchecked, because `ready` and the handles are touched by the loop's thread only and `remote` by whoever holds
     // `lock`.
 
-    public static let shared = LoopExecutor()
+    static let shared = LoopExecutor()
 
     /// Jobs run in one go before libuv may look at its sockets again.
     private static let jobsPerDrain = 4096
@@ -57,7 +58,7 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
     @inline(__always)
     var isOnLoopThread: Bool { UInt(pthread_self()) == thread.load(ordering: .relaxed) }
 
-    public func enqueue(_ job: consuming ExecutorJob) {
+    func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         if isOnLoopThread {
             ready.append(job)
@@ -71,19 +72,32 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
         }
     }
 
-    public func checkIsolated() {
+    func checkIsolated() {
         precondition(isOnLoopThread, "expected to be on the loop's thread")
     }
 
-    public func isIsolatingCurrentContext() -> Bool? { isOnLoopThread }
+    func isIsolatingCurrentContext() -> Bool? { isOnLoopThread }
 
-    public func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
+    func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
+
+    /// Lets the loop run what the runtime's own threads would run: tasks and asynchronous functions without an actor, and
+    /// every resumed continuation.
+    ///
+    /// The language's way to say so, preferring the executor in each task, takes a lock in the task at every asynchronous
+    /// call: 8 % of a proxied request's instructions.
+    func replaceGlobalExecutor() {
+        typealias Enqueue = @convention(thin) (UnownedJob) -> Void
+        let enqueue: @convention(thin) (UnownedJob, Enqueue) -> Void = { job, _ in
+            LoopExecutor.shared.enqueue(ExecutorJob(job))
+        }
+        swift_concurrency_set_global_enqueue(unsafeBitCast(enqueue, to: UnsafeMutableRawPointer.self))
+    }
 
     /// Runs libuv on the calling thread until `stop` is called.
     func run() {
         let previous = thread.exchange(UInt(pthread_self()), ordering: .relaxed)
         precondition(previous == 0, "the loop runs already")
-        // libuv writes with plain `write`: a closed socket must be an error where it happens, not the process's end.
+        // Some libraries use plain `write`: a closed socket must be an error where it happens, not the process's end.
         signal(SIGPIPE, SIG_IGN)
         // The first jobs run before libuv has looked at its clock.
         uv_update_time(loop)
@@ -99,7 +113,7 @@ public final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendab
         var budget = Self.jobsPerDrain
         while budget > 0, let job = ready.popFirst() {
             budget -= 1
-            job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+            job.runSynchronously(on: asUnownedSerialExecutor())
         }
         if ready.isEmpty { uv_idle_stop(awake) } else { uv_idle_start(awake) { _ in } }
     }

@@ -36,7 +36,7 @@ extension Loop {
         if LoopExecutor.shared.isOnLoopThread {
             OnLoop.assumeIsolated(body)
         } else {
-            Task(executorPreference: LoopExecutor.shared) { await body() }
+            Task { await body() }
         }
     }
 }

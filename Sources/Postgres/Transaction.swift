@@ -20,7 +20,7 @@ public struct Transaction: ~Copyable {
     deinit {
         guard !session.hasEnded.load(ordering: .relaxed) else { return }
         // `deinit` may run on any thread; the session is the loop's.
-        Task(executorPreference: LoopExecutor.shared) { [session] in await session.rollBack() }
+        Task { [session] in await session.rollBack() }
     }
 
     /// Runs statements in one round trip and returns the rows of each.

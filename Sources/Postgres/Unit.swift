@@ -126,7 +126,7 @@ final class Unit {
             }
         } onCancel: {
             // Cancellation comes on any thread. The unit outlives the call, so that a late arrival does no harm.
-            Task(executorPreference: LoopExecutor.shared) { await self.cancel() }
+            Task { await self.cancel() }
         }
     }
 

@@ -6,7 +6,10 @@ public struct RequestID: Sendable, Hashable, CustomStringConvertible {
     private let high: UInt64
     private let low: UInt64
 
-    private static let process = UInt64.random(in: .min ... .max)
+    /// Both halves as one number, which is not zero.
+    public var number: UInt128 { UInt128(high) << 64 | UInt128(low) }
+
+    private static let process = UInt64.random(in: 1 ... .max)
 
     init(sequence: UInt64) {
         high = Self.process
@@ -23,26 +26,34 @@ public struct RequestID: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Appends the 32 digits.
-    public func append(to bytes: inout [UInt8]) {
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { digits in
-            for index in 0..<16 {
-                let shift = UInt64(60 - 4 * index)
-                digits[index] = Self.digit(high >> shift)
-                digits[index + 16] = Self.digit(low >> shift)
-            }
-            bytes.append(contentsOf: digits)
-        }
+    public func append(to output: inout OutputSpan<UInt8>) {
+        Self.append(high, to: &output)
+        Self.append(low, to: &output)
     }
 
-    private static func digit(_ value: UInt64) -> UInt8 {
-        let value = UInt8(truncatingIfNeeded: value & 15)
-        return value < 10 ? 48 + value : 87 + value
+    @inline(__always)
+    private static func append(_ half: UInt64, to output: inout OutputSpan<UInt8>) {
+        append(digits(UInt32(truncatingIfNeeded: half &>> 32)), to: &output)
+        append(digits(UInt32(truncatingIfNeeded: half)), to: &output)
+    }
+
+    @inline(__always)
+    private static func append(_ digits: SIMD8<UInt8>, to output: inout OutputSpan<UInt8>) {
+        for index in 0..<8 { output.append(digits[index]) }
+    }
+
+    /// Eight digits at once, the highest first.
+    @inline(__always)
+    private static func digits(_ value: UInt32) -> SIMD8<UInt8> {
+        let bytes = unsafeBitCast(value.bigEndian, to: SIMD4<UInt8>.self)
+        var nibbles = SIMD8<UInt8>()
+        nibbles.evenHalf = bytes &>> 4
+        nibbles.oddHalf = bytes & 15
+        return (nibbles &+ 48).replacing(with: nibbles &+ 87, where: nibbles .> 9)
     }
 
     public var description: String {
-        var bytes: [UInt8] = []
-        append(to: &bytes)
-        return String(decoding: bytes, as: UTF8.self)
+        String(decoding: [UInt8](capacity: 32) { append(to: &$0) }, as: UTF8.self)
     }
 
     private static func parse(_ text: Span<UInt8>, _ range: Range<Int>) -> UInt64? {

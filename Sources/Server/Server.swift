@@ -9,11 +9,22 @@ public protocol Handler: AnyObject {
     ///
     /// - Throws: a `Problem` to have that sent, if no answer has begun; any other error is answered 500 and logged.
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws
+
+    /// Told of a request that could not be read, before it is answered.
+    ///
+    /// - Returns: the answer; `problem` where there is no reason for another.
+    func refuse(_ problem: Problem, to request: UnreadRequest) async -> Problem
+}
+
+extension Handler {
+    /// Answers with the problem.
+    public func refuse(_ problem: Problem, to request: UnreadRequest) async -> Problem { problem }
 }
 
 /// Serves HTTP/1.1 on one listening socket.
 @OnLoop
 public final class Server {
+    let name: String
     let configuration: ServerConfiguration
     let handler: any Handler
     let metrics: ServerMetrics
@@ -35,6 +46,7 @@ public final class Server {
         name: String, configuration: ServerConfiguration, handler: any Handler,
         makeSecurity: (@OnLoop () throws -> any StreamSecurity)? = nil
     ) {
+        self.name = name
         self.configuration = configuration
         self.makeSecurity = makeSecurity
         self.handler = handler
@@ -125,7 +137,7 @@ public final class Server {
     }
 
     /// Appends the field lines that every answer of ours has, `Date` only where it is not there already.
-    func appendStandardLines(_ id: RequestID, withDate: Bool, to output: inout [UInt8]) {
+    func appendStandardLines(_ id: RequestID, withDate: Bool, to output: inout OutputSpan<UInt8>) {
         if withDate {
             let now = Int64(Loop.unixTime)
             if now != dateSecond {
@@ -134,11 +146,12 @@ public final class Server {
                 HTTPDate.append(unixSeconds: now, to: &dateLine)
                 dateLine += "\r\n".utf8
             }
-            output += dateLine
+            let line = dateLine
+            output.append(line.span)
         }
-        output += Self.requestIDName
+        output.append(Self.requestIDName.span)
         id.append(to: &output)
-        output += Self.lineEnd
+        output.append(Self.lineEnd.span)
     }
 
     private static let requestIDName = Array("X-Request-Id: ".utf8)

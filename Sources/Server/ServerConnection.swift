@@ -27,6 +27,25 @@ final class ServerConnection {
         case notBegun, begun, complete
     }
 
+    /// What of a request's head is asked for while it is answered; copying the head itself would cost more than all else
+    /// that is done here.
+    private struct CurrentRequest {
+        var method = Method.get
+        var version = Version.http11
+        var framing = BodyFraming.none
+        var expectsContinue = false
+
+        /// For a request that could not be read.
+        init() {}
+
+        init(_ head: borrowing RequestHead) {
+            method = head.method
+            version = head.version
+            framing = head.framing
+            expectsContinue = head.expectsContinue
+        }
+    }
+
     /// A deadline passed while the client was to send something, or nothing more is wanted of it.
     private struct Interruption: Error {}
 
@@ -45,11 +64,13 @@ final class ServerConnection {
     private var isBroken = false
 
     // The current request and its answer.
-    private var head: RequestHead?
+    private var request = CurrentRequest()
     private var id = RequestID(sequence: 0)
     private(set) var isRequestComplete = true
     private var contentProgress = ContentProgress()
     private var response = ResponseState.notBegun
+    /// Field lines that the answer has besides, and which fields these are.
+    var answerLines: (bytes: [UInt8], names: FieldNameSet)?
 
     /// Bytes of the answer that are not sent yet.
     var output: [UInt8] = []
@@ -57,13 +78,15 @@ final class ServerConnection {
     init(_ stream: Stream, _ server: Server) {
         self.stream = stream
         self.server = server
-        info = ConnectionInfo(peerAddress: stream.peerAddress, scheme: stream.security == nil ? .http : .https)
+        info = ConnectionInfo(
+            peerAddress: stream.peerAddress, listener: server.name, scheme: stream.security == nil ? .http : .https)
         parser = RequestParser(limits: server.configuration.limits)
         deadline = nil
     }
 
-    var framing: BodyFraming { head?.framing ?? .none }
-    var isHeadRequest: Bool { head?.method == .head }
+    var protocolVersion: String? { stream.security?.protocolVersion }
+    var framing: BodyFraming { request.framing }
+    var isHeadRequest: Bool { request.method == .head }
 
     /// Serves the connection until one side has had enough.
     ///
@@ -83,11 +106,11 @@ final class ServerConnection {
             enter(.idle)
             serving: while true {
                 switch nextHead() {
-                case .request:
-                    begin()
-                    try await respond()
+                case .request(let head):
+                    begin(CurrentRequest(head), server.nextRequestID(head), keepAlive: head.keepAlive)
+                    try await respond(to: head)
                 case .refusal(let problem):
-                    refuse(problem)
+                    await refuse(problem)
                 case .incomplete:
                     let isBetweenRequests = stream.readableCount == 0
                     if mustClose, isBetweenRequests, requests > 0 { break serving }
@@ -101,7 +124,7 @@ final class ServerConnection {
                         continue serving
                     } catch is Interruption {
                         if phase == .idle { break serving }
-                        refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
+                        await refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
                     }
                 }
                 if let rest = try sendOutput() { try await finishSending(rest) }
@@ -120,8 +143,11 @@ final class ServerConnection {
     func drain() {
         mustClose = true
         guard phase == .idle else { return }
-        if requests > 0 {
+        if requests > 0, server.configuration.idleGrace == .zero {
             stream.interruptRead(Interruption())
+        } else if requests > 0 {
+            // Its next request may be on its way; that is answered as the last one.
+            deadline?.set(server.configuration.idleGrace)
         } else {
             // Its first request may be on its way, and no other worker will see it.
             deadline?.set(server.configuration.firstRequestGrace)
@@ -132,8 +158,7 @@ final class ServerConnection {
 
     /// What the received bytes hold.
     private enum NextHead {
-        /// One that is in `head` now.
-        case request
+        case request(RequestHead)
         /// No acceptable request; nothing after it can be read.
         case refusal(Problem)
         case incomplete
@@ -143,35 +168,34 @@ final class ServerConnection {
         do {
             let step = try stream.withReadable { (input) throws(MessageError) in try parser.next(input) }
             stream.consume(step.consumed)
-            guard case .head(let head) = step.event else { return .incomplete }
-            self.head = head
-            return .request
+            guard case .head = step.event else { return .incomplete }
+            return .request(parser.takeHead())
         } catch {
             return .refusal(Problem(error))
         }
     }
 
     /// Answers a request that could not be read; nothing else on the connection can be.
-    private func refuse(_ problem: Problem) {
-        head = nil
-        begin()
+    private func refuse(_ problem: Problem) async {
+        begin(CurrentRequest(), server.nextRequestID(nil), keepAlive: false)
         server.metrics.refused.increment()
-        mustClose = true
-        send(problem)
+        send(
+            await server.handler.refuse(
+                problem, to: UnreadRequest(id: id, connection: info, tlsVersion: protocolVersion)))
     }
 
-    private func begin() {
+    private func begin(_ request: CurrentRequest, _ id: RequestID, keepAlive: Bool) {
         requests += 1
+        self.request = request
+        self.id = id
         response = .notBegun
+        answerLines = nil
         isRequestComplete = false
         contentProgress = ContentProgress()
-        id = server.nextRequestID(head)
         enter(.handler)
-        if let head {
-            if !head.keepAlive || requests >= server.configuration.maximumRequestsPerConnection { mustClose = true }
-            // Most requests have no content: their end is seen here, so that the handler need not wait for it.
-            if head.framing == .none || head.framing == .length(0) { skipBufferedContent() }
-        }
+        if !keepAlive || requests >= server.configuration.maximumRequestsPerConnection { mustClose = true }
+        // Most requests have no content: their end is seen here, so that the handler need not wait for it.
+        if request.framing == .none || request.framing == .length(0) { skipBufferedContent() }
     }
 
     /// Reads more of the current request's content.
@@ -179,7 +203,7 @@ final class ServerConnection {
     /// - Returns: false at its end.
     func readContent(into content: inout [UInt8]) async throws -> Bool {
         guard !isRequestComplete else { return false }
-        if head?.expectsContinue == true, response == .notBegun, !contentProgress.hasBegun {
+        if request.expectsContinue, response == .notBegun, !contentProgress.hasBegun {
             try await sendContinue()
         }
         contentProgress.begin(at: Loop.monotonicNanoseconds)
@@ -244,8 +268,7 @@ final class ServerConnection {
     // MARK: Answering
 
     @inline(__always)
-    private func respond() async throws {
-        guard let head else { return }
+    private func respond(to head: RequestHead) async throws {
         let started = Loop.monotonicNanoseconds
         server.metrics.begin()
         defer { server.metrics.end(nanoseconds: Loop.monotonicNanoseconds &- started) }
@@ -307,8 +330,8 @@ final class ServerConnection {
         let head = ResponseHead(
             status: status, fields: fields,
             framing: status.forbidsContent ? .none : .length(UInt64(content.count)), keepAlive: !mustClose)
-        head.append(to: &output, answering: self.head?.version ?? .http11) { output in
-            server.appendStandardLines(id, withDate: true, to: &output)
+        head.append(to: &output, answering: request.version, moreLines: answerLines?.bytes.count ?? 0) { output in
+            appendLines(withDate: true, to: &output)
         }
         if !isHeadRequest, !status.forbidsContent { output += content }
         finishResponse(closes: false)
@@ -321,13 +344,18 @@ final class ServerConnection {
         precondition(response == .notBegun, "a request has one answer")
         response = .begun
         if mustCloseAfterUnreadContent { mustClose = true }
-        guard let head else { return .none }
         // RFC 9110 §6.6.1: whoever forwards an answer without a date adds one.
         let hasDate = upstream.fields.contains(.date)
         return Forwarding.appendResponse(
-            upstream, answering: head, keepAlive: !mustClose, context: info.forwarding, replacing: [.xRequestID],
-            to: &output
-        ) { output in server.appendStandardLines(id, withDate: !hasDate, to: &output) }
+            upstream, answering: request.version, keepAlive: !mustClose, context: info.forwarding,
+            replacing: answerLines?.names.union([.xRequestID]) ?? [.xRequestID], to: &output,
+            moreLines: answerLines?.bytes.count ?? 0
+        ) { output in appendLines(withDate: !hasDate, to: &output) }
+    }
+
+    private func appendLines(withDate: Bool, to output: inout OutputSpan<UInt8>) {
+        server.appendStandardLines(id, withDate: withDate, to: &output)
+        if let answerLines { output.append(answerLines.bytes.span) }
     }
 
     func finishResponse(closes: Bool) {
@@ -361,10 +389,10 @@ final class ServerConnection {
 
     /// Whether content that nobody will read is not worth waiting for.
     private var mustCloseAfterUnreadContent: Bool {
-        guard !isRequestComplete, let head else { return false }
-        switch head.framing {
+        guard !isRequestComplete else { return false }
+        switch request.framing {
         // A client that waits for a 100 it did not get will not send the content (RFC 9110 §10.1.1).
-        case _ where head.expectsContinue && !contentProgress.hasBegun: return true
+        case _ where request.expectsContinue && !contentProgress.hasBegun: return true
         case .length(let length):
             return length - contentProgress.received > UInt64(server.configuration.drainedBodyBound)
         case .chunked: return true

@@ -83,7 +83,7 @@ struct PoolTests {
             }
             async let first = upstream.fetch()
             try await eventually { fake.requests.count == 1 }
-            let waiting = Task(executorPreference: LoopExecutor.shared) { try await upstream.fetch() }
+            let waiting = Task { try await upstream.fetch() }
             try await eventually { upstream.connectionCounts.waiting == 1 }
             waiting.cancel()
             _ = await waiting.result
@@ -155,7 +155,7 @@ struct PoolTests {
                 try await connection.send("HTTP/1.1 \(status.value)\r\nContent-Length: 0\r\n\r\n")
             }
             let upstream = Upstream(fake) { $0.healthCheckInterval = .milliseconds(5) }
-            let checking = Task(executorPreference: LoopExecutor.shared) {
+            let checking = Task {
                 await upstream.checkHealth(path: "/healthz")
             }
             try await eventually { fake.requests.count > 3 }
@@ -188,7 +188,7 @@ struct PoolTests {
                 $0.responseTimeout = .milliseconds(300)
             }
             async let busy = upstream.failure()
-            let checking = Task(executorPreference: LoopExecutor.shared) {
+            let checking = Task {
                 await upstream.checkHealth(path: "/healthz")
             }
             try await eventually { fake.accepted > 20 }

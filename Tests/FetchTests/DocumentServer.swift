@@ -33,7 +33,7 @@ final class DocumentServer {
         port = socket.port
         let listener = try Listener(socket)
         self.listener = listener
-        running = Task(executorPreference: LoopExecutor.shared) {
+        running = Task {
             await withDiscardingTaskGroup { group in
                 while let stream = try? await listener.next() {
                     group.addTask { try? await Self.answer(stream, context, answers) }

@@ -19,9 +19,9 @@ struct Transcript: Equatable, CustomStringConvertible {
             let step = try parser.next(buffer.span)
             switch step.event {
             case nil: return (false, step.consumed)
-            case .head(let head): transcript.add(describe(head))
+            case .head: transcript.add(describe(parser.takeHead()))
             case .body(let range): transcript.body += buffer[range]
-            case .trailers(let fields): transcript.add("trailers" + describe(fields))
+            case .trailers: transcript.add("trailers" + describe(parser.takeTrailers()))
             case .end: transcript.add("end")
             }
             return (true, step.consumed)
@@ -41,10 +41,10 @@ struct Transcript: Equatable, CustomStringConvertible {
             let step = try parser.next(buffer.span)
             switch step.event {
             case nil: return (false, step.consumed)
-            case .interim(let head): transcript.add("interim " + describe(head))
-            case .head(let head): transcript.add(describe(head))
+            case .interim: transcript.add("interim " + describe(parser.takeHead()))
+            case .head: transcript.add(describe(parser.takeHead()))
             case .body(let range): transcript.body += buffer[range]
-            case .trailers(let fields): transcript.add("trailers" + describe(fields))
+            case .trailers: transcript.add("trailers" + describe(parser.takeTrailers()))
             case .end:
                 transcript.add("end")
                 if let next = methods.popFirst() { parser.expect(responseTo: next) }

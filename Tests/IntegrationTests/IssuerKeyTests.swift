@@ -38,7 +38,7 @@ private final class Publisher {
     private func start(_ socket: consuming ListeningSocket) throws {
         let listener = try Listener(socket)
         self.listener = listener
-        running = Task(executorPreference: LoopExecutor.shared) {
+        running = Task {
             await withDiscardingTaskGroup { group in
                 while let stream = try? await listener.next() {
                     group.addTask { try? await self.answer(stream) }

@@ -1,5 +1,6 @@
 import Glibc
 import Loop
+import Policy
 import Testing
 
 /// Each has an installation of its own.
@@ -28,9 +29,14 @@ struct UnusualInstallationTests {
         let sockets = Files.resolve("\(node.home)/run")
         // Only sockets need a short path; what the processes are told to do stays in the home.
         #expect(!sockets.hasPrefix(node.home))
-        #expect(Files.names(in: sockets).allSatisfy { $0.hasSuffix(".sock") || $0 == "postgresql" })
-        let policies = Files.names(in: node.policies).filter { $0.hasSuffix(".yaml") }
-        #expect(Set(Files.names(in: "\(node.home)/policies-in-force")) == Set(policies))
+        #expect(
+            Files.names(in: sockets).allSatisfy {
+                $0.hasSuffix(".sock") || $0.hasPrefix("rate-limits.table") || $0 == "drawbridge.prom"
+                    || $0 == "postgresql"
+            })
+        #expect(
+            Set(Files.names(in: "\(node.home)/policies-in-force"))
+                == Set(PolicyDirectory.fileNames + [PolicyDirectory.rulesDirectory]))
         #expect(try await node.stop().isSuccess)
         #expect(access(sockets, F_OK) != 0)
     }

@@ -66,6 +66,42 @@ struct GatewayPolicyTests {
         #expect(policy.drainTimeout == .seconds(60))
     }
 
+    @Test("The ledger is kept as the file says, and as the defaults say without it")
+    func ledger() throws {
+        #expect(try load(least).ledger == LedgerPolicy())
+        let policy = try load(
+            least + """
+                ledger:
+                  deadline: 500 ms
+                  segment_size: 1 MiB
+                  segment_age: 1 h
+                  checkpoint_records: 5
+                  checkpoint_interval: 3 s
+                  retention: 90 days
+                  retained_size: 1024 MiB
+                  witness_file: elsewhere/checkpoints
+                  witness_url: "http://[::1]:99/take?it=1"
+                """
+        ).ledger
+        #expect(policy.deadline == .milliseconds(500))
+        #expect(policy.segmentSize == .mebibytes(1))
+        #expect(policy.segmentAge == .seconds(3600))
+        #expect(policy.checkpointRecords == 5)
+        #expect(policy.checkpointInterval == .seconds(3))
+        #expect(policy.retention == .seconds(90 * 86_400))
+        #expect(policy.retainedSize == .mebibytes(1024))
+        #expect(policy.witnessFile == directory.path + "/elsewhere/checkpoints")
+        #expect(policy.witnessURL?.address == SocketAddress("[::1]:99"))
+        #expect(policy.witnessURL?.path == "/take?it=1")
+    }
+
+    @Test(
+        "A witness is reached in the clear on this machine only",
+        arguments: ["https://127.0.0.1:9/", "http://192.0.2.1:9/", "http://witness.example/", "http://127.0.0.1/", "x"])
+    func witness(url: String) throws {
+        #expect(try mistakes(least + "ledger: {witness_url: \"\(url)\"}") == ["5: ledger.witness_url"])
+    }
+
     @Test("An absolute path is left as it is")
     func absolutePath() throws {
         let policy = try load(least.replacing("run/bridge.sock", with: "/run/drawbridge/bridge.sock"))
@@ -366,13 +402,11 @@ struct PolicyDirectoryTests {
     @Test("The mistakes of all files come together")
     func together() throws {
         let directory = try TemporaryDirectory()
-        for name in ["gateway", "issuers", "keys", "openapi", "bridge"] {
-            try directory.write("x: 1", to: "\(name).yaml")
-        }
+        for name in PolicyDirectory.fileNames { try directory.write("x: 1", to: name) }
         let files = mistakes { () throws(PolicyError) in
             try PolicyDirectory(path: directory.path, installation: directory.path).check()
         }.map(\.file)
-        #expect(Set(files).count == 5)
+        #expect(Set(files).count == PolicyDirectory.fileNames.count)
     }
 
     @Test("A pipe in the place of a file is refused at once")

@@ -44,7 +44,7 @@ final class TestProxy {
         endpoint = .tcp(address: "127.0.0.1", port: socket.port)
         let listener = try Listener(socket)
         self.server = server
-        running = Task(executorPreference: LoopExecutor.shared) { await server.run(listener) }
+        running = Task { await server.run(listener) }
     }
 
     func connect() async throws -> TestClient {

@@ -61,7 +61,7 @@ final class TestServer {
         }
         self.server = server
         self.isSecured = isSecured
-        running = Task(executorPreference: LoopExecutor.shared) { await server.run(listener) }
+        running = Task { await server.run(listener) }
     }
 
     convenience init(

@@ -33,7 +33,7 @@ struct TimeoutTests {
             let server = try TestServer { $0.headTimeout = .milliseconds(50) }
             let client = try await server.connect()
             try await client.send("GET / HTTP/1.1\r\nHost: a\r\nX: ")
-            let dribbling = Task(executorPreference: LoopExecutor.shared) { try await dribble(client) }
+            let dribbling = Task { try await dribble(client) }
             #expect(try await client.receive().status == .requestTimeout)
             dribbling.cancel()
             #expect(await client.isClosedByServer())

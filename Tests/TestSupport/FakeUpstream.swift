@@ -27,7 +27,7 @@ package final class FakeUpstream {
             endpoint = .tcp(address: "127.0.0.1", port: socket.port)
             listener = try Listener(socket)
         }
-        running = Task(executorPreference: LoopExecutor.shared) { await self.run(script) }
+        running = Task { await self.run(script) }
     }
 
     private func run(_ script: @escaping Script) async {

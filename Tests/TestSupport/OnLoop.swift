@@ -1,9 +1,11 @@
 import Loop
 
-/// Runs a test as a process runs: on the loop, in a task that prefers it. A test that hangs fails.
+/// Runs a test on the loop. A test that hangs fails.
+///
+/// Unlike a process of ours the test runner keeps its global executor, so resumed tasks come back by way of its threads.
 package func onLoop(_ body: @escaping @Sendable @OnLoop () async throws -> Void) async throws {
     Loop.runInBackground()
-    try await Task(executorPreference: LoopExecutor.shared) {
+    try await Task {
         try await Loop.withDeadline(.seconds(60), "test") { try await body() }
     }.value
 }

@@ -38,9 +38,9 @@ package final class TestClient {
             }
             stream.consume(step.consumed)
             switch step.event {
-            case .interim(let head): answer.interim.append(head.status)
-            case .head(let head): answer.head = head
-            case .trailers(let fields): answer.trailers = fields
+            case .interim: answer.interim.append(parser.takeHead().status)
+            case .head: answer.head = parser.takeHead()
+            case .trailers: answer.trailers = parser.takeTrailers()
             case .body: break
             case .end: return answer
             case nil:

@@ -55,11 +55,12 @@ private func readRequests(_ pieces: [ArraySlice<UInt8>], _ limits: MessageLimits
         let step = try parser.next(buffer.span)
         switch step.event {
         case nil: return (false, step.consumed)
-        case .head(let head):
+        case .head:
+            let head = parser.takeHead()
             log.requests.append(head)
             log.add("\(head.method) \(head.framing) \(head.keepAlive) \(head.expectsContinue)", head.fields)
         case .body(let range): log.body += buffer[range]
-        case .trailers(let fields): log.add("trailers", fields)
+        case .trailers: log.add("trailers", parser.takeTrailers())
         case .end: log.add("end", Fields())
         }
         return (true, step.consumed)
@@ -75,12 +76,15 @@ private func readResponses(_ pieces: [ArraySlice<UInt8>], to method: Method, _ l
         let step = try parser.next(buffer.span)
         switch step.event {
         case nil: return (false, step.consumed)
-        case .interim(let head): log.add("interim \(head.status)", head.fields)
-        case .head(let head):
+        case .interim:
+            let head = parser.takeHead()
+            log.add("interim \(head.status)", head.fields)
+        case .head:
+            let head = parser.takeHead()
             log.responses.append(head)
             log.add("\(head.status) \(head.framing) \(head.keepAlive)", head.fields)
         case .body(let range): log.body += buffer[range]
-        case .trailers(let fields): log.add("trailers", fields)
+        case .trailers: log.add("trailers", parser.takeTrailers())
         case .end:
             log.add("end", Fields())
             parser.expect(responseTo: method)
@@ -94,11 +98,11 @@ private func reread(_ bytes: [UInt8]) -> RequestHead {
     var limits = MessageLimits()
     limits.fieldSection = .max / 2
     var parser = RequestParser(limits: limits)
-    guard let step = try? parser.next(bytes.span), case .head(let head) = step.event else {
+    guard let step = try? parser.next(bytes.span), case .head = step.event else {
         fatalError("a request we wrote is refused")
     }
     precondition(step.consumed == bytes.count, "a head we wrote holds more than a head")
-    return head
+    return parser.takeHead()
 }
 
 /// `OPTIONS http://host` is written as `OPTIONS *` (RFC 9112 §3.2.4).
@@ -134,15 +138,16 @@ private func checkWritten(_ head: ResponseHead, to method: Method) {
     guard let target = RequestTarget("/", authority: "a") else { fatalError("a valid target is refused") }
     var bytes: [UInt8] = []
     let framing = Forwarding.appendResponse(
-        head, answering: RequestHead(method: method, target: target), keepAlive: true,
+        head, answering: .http11, keepAlive: true,
         context: ForwardingContext(clientAddress: "192.0.2.1", scheme: .https), to: &bytes)
     var limits = MessageLimits()
     limits.fieldSection = .max / 2
     var parser = ResponseParser(limits: limits)
     parser.expect(responseTo: method)
-    guard let step = try? parser.next(bytes.span), case .head(let again) = step.event else {
+    guard let step = try? parser.next(bytes.span), case .head = step.event else {
         fatalError("a response we wrote is refused")
     }
+    let again = parser.takeHead()
     precondition(step.consumed == bytes.count, "a head we wrote holds more than a head")
     precondition(again.status == head.status && again.framing == framing && again.keepAlive)
 }

@@ -114,7 +114,8 @@ final class HTTPConnection {
             }
             stream.consume(step.consumed)
             switch step.event {
-            case .head(let head):
+            case .head:
+                let head = parser.takeHead()
                 answer.status = Int(head.status.rawValue)
                 answer.fields = head.fields
                 answer.keepsAlive = head.keepAlive

@@ -2,6 +2,7 @@ import Cryptography
 import Glibc
 import JSONText
 import Loop
+import Policy
 import Stay
 import TLS
 import Testing
@@ -43,7 +44,8 @@ final class Node {
         policies = ownsPolicies ? "\(directory)/policies" : "\(Self.package)/Policies"
         guard ownsPolicies else { return }
         mkdir(policies, 0o755)
-        for name in Files.names(in: "\(Self.package)/Policies") where name.hasSuffix(".yaml") {
+        mkdir("\(policies)/\(PolicyDirectory.rulesDirectory)", 0o755)
+        for name in PolicyDirectory.fileNames + PolicyDirectory.ruleFileNames {
             Files.write(Files.text("\(Self.package)/Policies/\(name)"), to: "\(policies)/\(name)")
         }
     }
@@ -182,6 +184,12 @@ final class Node {
     func key(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
         try await Files.run(
             [Self.program, "key"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
+    }
+
+    /// What `drawbridge policy …` says of this installation.
+    func policy(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
+        try await Files.run(
+            ["\(Self.programs)/drawbridge", "policy"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
     }
 
     /// The rows of a query on the PMS's database, as text.

@@ -53,8 +53,9 @@ final class Gateway {
             credentials: CredentialVerifier(
                 tokens: tokens, issuers: issuerKeys, apiKeys: ring,
                 signedRequests: try SignedRequests(
-                    configuration.keys.signatures, file: configuration.nonceFile, shared: nil)),
-            limits: limits, inspection: try Inspection(configuration.inspection, rules: configuration.firewallRules),
+                    configuration.keys.signatures, file: configuration.nonceFile, shared: limits.redis)),
+            limits: limits,
+            inspection: try Inspection(configuration.inspection, rules: configuration.firewallRules),
             recording: Recording(audit, access), forwarding: Forwarder(ReverseProxy(upstream: upstream), hop))
         let unreadiness: AdminHandler.Readiness = {
             upstream.isHealthy ? audit.unreadiness : "the bridge does not answer"

@@ -18,9 +18,9 @@ struct GatewayConfiguration: Sendable {
     let firewallRules: String
     let bridgeSocket: String
     let hopKeyFile: String
-    let audit: AuditLog.Configuration
     /// Where the node remembers the nonces of signed requests; it outlives the run, as a captured request may.
     let nonceFile: String
+    let audit: AuditLog.Configuration
 
     /// - Throws: `PolicyError` with every mistake of the file that has any; `SocketPath.TooLong`.
     init(_ context: ProcessContext) throws {

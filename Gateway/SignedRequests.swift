@@ -30,7 +30,8 @@ final class SignedRequests {
         self.shared = shared
         // A nonce is a limit of one for as long as it must not be said again.
         let quota = Quota(burst: 1, requests: 1, per: .seconds(policy.terms.nonceLifetimeInSeconds))
-        guard let quota, let sharedClass = LimitClass(name: "nonce", quota: quota, partition: .principal) else {
+        guard let quota, let sharedClass = LimitClass(name: "signature-nonce", quota: quota, partition: .principal)
+        else {
             preconditionFailure("a lifetime between its bounds")
         }
         self.sharedClass = sharedClass

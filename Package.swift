@@ -39,7 +39,9 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 }
 
 /// The bridge applies them, `drawbridge doctor` compares what was applied with them.
-let migrations: [Resource] = ["0001_booking", "0002_booking_engine"].map { .embedInCode("Migrations/\($0).sql") }
+let migrations: [Resource] = ["0001_booking", "0002_booking_engine", "0003_api_keys"].map {
+    .embedInCode("Migrations/\($0).sql")
+}
 
 let package = Package(
     name: "Drawbridge",
@@ -48,10 +50,11 @@ let package = Package(
         system("CLibUV", "libuv", "libuv1-dev"),
         system("COpenSSL", "openssl", "libssl-dev"),
         system("CLibPQ", "libpq", "libpq-dev"),
-        system("CLibJWT", "libjwt", "libjwt-dev"),
         system("CLibYAML", "yaml-0.1", "libyaml-dev"),
         // Without pkg-config, whose flags for it (-D_FILE_OFFSET_BITS=64) the package manager warns about; it needs none.
         .systemLibrary(name: "CHiredis", path: "Sources/System/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(
+            name: "CLibCurl", path: "Sources/System/CLibCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         // What Swift cannot see of Linux and of the processor.
         .systemLibrary(name: "CSwiftConcurrency", path: "Sources/System/CSwiftConcurrency"),
         .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
@@ -73,7 +76,8 @@ let package = Package(
         module("Server", "Loop", "HTTP", "JSONText", "Telemetry"),
         module("Client", "Loop", "HTTP", "Telemetry"),
         module("Proxy", "Loop", "HTTP", "Server", "Client"),
-        module("Authentication", "CLibJWT", "Cryptography"),
+        module("Fetch", "Loop", "CLibCurl"),
+        module("Authentication", "Cryptography"),
         module("Ledger", "Cryptography", "JSONText"),
         module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
         module("Policy", "CLibYAML", "HTTP", "Authentication", "Schema"),
@@ -89,13 +93,16 @@ let package = Package(
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
-            name: "Installation", dependencies: ["Loop", "Lifecycle", "Policy", "Cryptography", "Telemetry"],
+            name: "Installation",
+            dependencies: ["Loop", "Lifecycle", "Policy", "Authentication", "Cryptography", "Telemetry"],
             path: "Sources/Installation",
             resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,
             swiftSettings: settings),
 
         // The processes.
-        process("drawbridge", "Sources/Drawbridge", "Loop", "Lifecycle", "Installation", "Policy", "Telemetry"),
+        process(
+            "drawbridge", "Sources/Drawbridge",
+            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit", "Firewall",
@@ -106,13 +113,13 @@ let package = Package(
         process(
             "drawbridge-bridge", "Bridge",
             resources: migrations,
-            "Loop", "HTTP", "JSONText", "Server", "Policy", "Authentication", "Cryptography", "Postgres", "Lifecycle",
-            "Telemetry", "Stay", "Availability", "Booking", "PMS"),
+            "Loop", "HTTP", "JSONText", "Server", "Fetch", "Policy", "Authentication", "Cryptography", "Postgres",
+            "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS"),
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
         process("bench-proxy", "Benchmarks/Proxy", "Loop", "HTTP", "Server", "Client", "Proxy"),
-        process("bench-ledger", "Benchmarks/Ledger", "Loop", "HTTP", "Server", "Ledger", "Audit"),
+        process("bench-ledger", "Benchmarks/Ledger", "Loop", "HTTP", "Server", "Ledger", "Audit", "Telemetry"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
         // Tests, module by module, and what several share.
@@ -124,6 +131,7 @@ let package = Package(
         tests("TelemetryTests", "Telemetry", "Loop"),
         tests("ServerTests", "TestSupport", "Server", "HTTP", "Loop", "Telemetry"),
         tests("ClientTests", "TestSupport", "Client", "HTTP", "Loop"),
+        tests("FetchTests", "TestSupport", "Fetch", "Server", "TLS", "HTTP", "Loop"),
         tests("ProxyTests", "TestSupport", "Proxy", "Client", "Server", "HTTP", "Loop", "Telemetry"),
         tests("LifecycleTests", "Lifecycle", "Loop"),
         tests("CryptographyTests", "Cryptography"),

@@ -37,6 +37,13 @@ enum Refusal: Error {
     case suspicious(Status)
 }
 
+/// A request of somebody who has not proven who he is.
+struct Unauthenticated: Error {
+    let cause: AuthenticationError
+    /// The ways in that the route accepts.
+    let accepted: [Identity.Method]
+}
+
 /// The one place where the gateway's errors become answers.
 @OnLoop
 enum ErrorResponse {
@@ -47,7 +54,7 @@ enum ErrorResponse {
     static func problem(for error: any Error, _ request: Request) -> any Error {
         switch error {
         case let refusal as Refusal: problem(for: refusal)
-        case let error as AuthenticationError: problem(for: error, request)
+        case let error as Unauthenticated: problem(for: error, request)
         case let error as UpstreamError: problem(for: error, request)
         case is AuditError: unrecorded
         case let error as FirewallError: problem(for: error)
@@ -133,11 +140,16 @@ enum ErrorResponse {
     }
 
     /// A client learns which schemes are accepted and nothing more; the log says why.
-    private static func problem(for error: AuthenticationError, _ request: Request) -> Problem {
+    private static func problem(for error: Unauthenticated, _ request: Request) -> Problem {
         Log.debug(
-            "authentication failed", ["request_id": .init(request.id.description), "reason": .init(error.reason)])
-        return Problem(.unauthorized, "unauthorized", "Valid credentials are needed")
-            .with(.wwwAuthenticate, "Bearer realm=\"drawbridge\"")
+            "authentication failed", ["request_id": .init(request.id.description), "reason": .init(error.cause.reason)])
+        if error.cause.code == .unavailable {
+            return Problem(.serviceUnavailable, "unavailable", "The service is not available at the moment")
+                .with(.retryAfter, "1")
+        }
+        var problem = Problem(.unauthorized, "unauthorized", "Valid credentials are needed")
+        for challenge in Challenge.fields(error.accepted) { problem = problem.with(.wwwAuthenticate, challenge) }
+        return problem
     }
 
     /// The bridge does not believe us: its key is another one, or the clocks differ. No client can do anything about it.

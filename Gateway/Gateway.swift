@@ -22,6 +22,8 @@ final class Gateway {
     private let audit: AuditLog
     private let access: AccessLog
     private let limits: Limits
+    private let apiKeys: APIKeySync
+    private let issuerKeys: IssuerKeySync
     private let certificates: [ListenerCertificate]
     private let servers: [(server: Server, listener: Listener)]
 
@@ -33,6 +35,13 @@ final class Gateway {
             name: "bridge", endpoint: .unix(path: configuration.bridgeSocket),
             configuration: configuration.upstream)
         self.upstream = upstream
+        let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
+        let calls = BridgeCalls(hop, bridge: .unix(path: configuration.bridgeSocket))
+        let ring = APIKeyRing(maximumStaleness: configuration.keys.apiKeys.maximumStaleness)
+        apiKeys = APIKeySync(ring, calls)
+        let tokens = TokenVerifier(issuers: configuration.issuers.issuers)
+        let issuerKeys = IssuerKeySync(tokens, configuration.issuers.issuers, calls)
+        self.issuerKeys = issuerKeys
         let audit = try AuditLog(configuration.audit)
         self.audit = audit
         let access = try AccessLog(configuration.policy.accessLog, hashKey: configuration.audit.hashKey)
@@ -40,10 +49,10 @@ final class Gateway {
         let limits = try Limits(configuration.rateLimits, configuration.routes)
         self.limits = limits
         let pipeline = Pipeline(
-            configuration, limits: limits,
+            admission: Admission(configuration.addresses, limits), routes: configuration.routes,
+            credentials: CredentialVerifier(tokens: tokens, issuers: issuerKeys, apiKeys: ring), limits: limits,
             inspection: try Inspection(configuration.inspection, rules: configuration.firewallRules),
-            hop: try HopIdentity(keyFile: configuration.hopKeyFile),
-            proxy: ReverseProxy(upstream: upstream), audit: audit, access: access)
+            recording: Recording(audit, access), forwarding: Forwarder(ReverseProxy(upstream: upstream), hop))
         let unreadiness: AdminHandler.Readiness = {
             upstream.isHealthy ? audit.unreadiness : "the bridge does not answer"
         }
@@ -80,6 +89,9 @@ final class Gateway {
     func run() async throws {
         let signals = ProcessSignals()
         await withDiscardingTaskGroup { group in
+            await learnKeys()
+            group.addTask { await self.apiKeys.run() }
+            group.addTask { await self.issuerKeys.run() }
             for (server, listener) in servers { group.addTask { await server.run(listener) } }
             group.addTask { await self.upstream.checkHealth(path: "/healthz") }
             group.addTask { await self.audit.run() }
@@ -90,10 +102,20 @@ final class Gateway {
             await untilStopped(by: signals)
             Log.info("gateway worker drains")
             await drain()
+            try? await Loop.withDeadline(.seconds(1), "report uses") { await self.apiKeys.reportUses() }
             await audit.drain(patience: Self.recordPatience)
             group.cancelAll()
         }
         signals.close()
+    }
+
+    /// Learns the keys that the bridge knows before it serves, if the bridge answers soon. Without them it serves all the
+    /// same: not every way in needs them, and they come when the bridge does.
+    private func learnKeys() async {
+        try? await Loop.withDeadline(.seconds(2), "learn keys") {
+            await self.apiKeys.begin()
+            await self.issuerKeys.begin()
+        }
     }
 
     /// Returns when a signal asks to stop; reloads meanwhile when one asks for that.

@@ -11,6 +11,7 @@ struct GatewayConfiguration: Sendable {
     let policy: GatewayPolicy
     let routes: RouteTable
     let issuers: IssuerPolicy
+    let keys: KeyPolicy
     let addresses: AddressPolicy
     let rateLimits: RateLimitPolicy
     let inspection: InspectionPolicy
@@ -25,6 +26,7 @@ struct GatewayConfiguration: Sendable {
         policy = try directory.gateway()
         routes = try directory.routes()
         issuers = try directory.issuers()
+        keys = try directory.keys()
         addresses = try directory.addresses()
         rateLimits = try directory.rateLimits()
         inspection = try directory.inspection()

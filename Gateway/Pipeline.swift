@@ -19,21 +19,21 @@ final class Pipeline: Handler {
     private let limits: Limits
     private let inspection: Inspection
     private let recording: Recording
-    private let forwarding: ForwardingStage
+    private let forwarding: Forwarder
     private let metrics = PipelineMetrics()
 
     init(
-        _ configuration: GatewayConfiguration, limits: Limits, inspection: Inspection, hop: HopIdentity,
-        proxy: ReverseProxy, audit: AuditLog, access: AccessLog
+        admission: Admission, routes: RouteTable, credentials: CredentialVerifier, limits: Limits,
+        inspection: Inspection, recording: Recording, forwarding: Forwarder
     ) {
-        admission = Admission(configuration.addresses, limits)
-        routing = Routing(configuration.routes)
-        authentication = Authenticating(configuration.issuers)
+        self.admission = admission
+        routing = Routing(routes)
+        authentication = Authenticating(credentials: credentials)
         authorization = Authorizing()
         self.limits = limits
         self.inspection = inspection
-        recording = Recording(audit, access)
-        forwarding = ForwardingStage(proxy, hop)
+        self.recording = recording
+        self.forwarding = forwarding
     }
 
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
@@ -42,7 +42,7 @@ final class Pipeline: Handler {
             let admitted = try AdmittedRequest(request, admission)
             let routed = try routing.route(admitted)
             trail.route = routed.route.operationID
-            let authenticated = try authentication.authenticate(routed)
+            let authenticated = try await authentication.authenticate(routed)
             trail.identify(authenticated.identity)
             let authorized = try await authorization.authorize(authenticated)
             let limited = try await LimitedRequest(authorized, limits)
@@ -177,23 +177,19 @@ private struct Routing {
     }
 }
 
-/// Nobody passes without proving who he is.
+/// Nobody passes without proving who he is, in one of the ways that the route accepts. Nothing of the content is read for it.
 @OnLoop
 private struct Authenticating {
-    private let tokens: TokenVerifier
+    let credentials: CredentialVerifier
 
-    init(_ issuers: IssuerPolicy) { tokens = TokenVerifier(issuers: issuers.issuers) }
-
-    func authenticate(_ routed: RoutedRequest) throws -> AuthenticatedRequest {
-        let fields = routed.request.head.fields
-        guard fields.count(of: .authorization) == 1, let field = fields.bytes(of: .authorization) else {
-            throw AuthenticationError(.missing, "not exactly one Authorization field")
+    func authenticate(_ routed: RoutedRequest) async throws -> AuthenticatedRequest {
+        let accepted = routed.route.terms.authentication
+        do {
+            let identity = try await credentials.verify(routed.request.head, accepted: accepted)
+            return AuthenticatedRequest(routed, identity)
+        } catch {
+            throw Unauthenticated(cause: error, accepted: accepted)
         }
-        let identity = try tokens.verify(authorization: field.span, now: Int64(Loop.unixTime))
-        guard routed.route.terms.authentication.contains(identity.method) else {
-            throw AuthenticationError(.unsupportedScheme, "the route does not accept this way in")
-        }
-        return AuthenticatedRequest(routed, identity)
     }
 }
 
@@ -224,7 +220,7 @@ private struct Authorizing {
 
 /// The request goes to the bridge with the proof of who makes it.
 @OnLoop
-private struct ForwardingStage {
+struct Forwarder {
     /// What proves the client to us proves nothing to the bridge, which has our word for it.
     private static let credentials: FieldNameSet = [.authorization, .cookie, .xAPIKey]
 

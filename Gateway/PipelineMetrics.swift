@@ -33,7 +33,7 @@ final class PipelineMetrics {
         case Refusal.unknownPath: ("route", "unknown_path")
         case Refusal.methodNotAllowed: ("route", "method")
         case Refusal.notOffered: ("route", "not_offered")
-        case let error as AuthenticationError: ("authenticate", error.code.rawValue)
+        case let error as Unauthenticated: ("authenticate", error.cause.code.rawValue)
         case Refusal.missingScope: ("authorize", "scope")
         case Refusal.foreignHotel: ("authorize", "hotel")
         case Refusal.unsupportedMediaType: ("authorize", "media_type")

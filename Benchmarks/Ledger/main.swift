@@ -10,13 +10,15 @@ internal import HTTP
 internal import Ledger
 internal import Loop
 internal import Server
+internal import Telemetry
 
 /// A decision as an availability query leads to it.
 func decision(_ number: Int) -> DecisionRecord {
     let digits = String(number)
     let id = RequestID((String(repeating: "0", count: 32 - digits.count) + digits).utf8.span)!
     var facts = RequestFacts(
-        id: id, method: .get, path: Array("/api/booking-engine/availability/17".utf8)[...], address: "203.0.113.7",
+        id: id, method: .get, path: Array("/api/booking-engine/availability/17".utf8)[...],
+        trace: TraceContext(traceID: 1, spanID: 1), address: "203.0.113.7",
         tlsVersion: "1.3")
     facts.route = "getAvailability"
     facts.hotel = 17

@@ -5,6 +5,7 @@ enum Command: Equatable {
     case up(UpOptions)
     case doctor(DoctorOptions)
     case policy(PolicyCommand)
+    case key(KeyOptions)
     case help
     case version
 
@@ -23,6 +24,7 @@ enum Command: Equatable {
                    reads the policies and reports every mistake, with file, line and what was expected
           policy reload
                    lets the running installation go over to the policies as they are now, if they are in order
+        \(KeyOptions.usage)
           help     says this
           --version
 
@@ -38,6 +40,7 @@ enum Command: Equatable {
         case "up": self = .up(try UpOptions(&arguments))
         case "doctor": self = .doctor(try DoctorOptions(&arguments))
         case "policy": self = .policy(try PolicyCommand(&arguments))
+        case "key": self = .key(try KeyOptions(&arguments))
         case "help", "--help", "-h": self = .help
         case "--version": self = .version
         case let other: throw UsageError("no such command: \(other)")
@@ -83,13 +86,13 @@ struct DoctorOptions: Equatable {
     }
 }
 
-private func takeValue(_ arguments: inout [String]) throws(UsageError) -> String {
+func takeValue(_ arguments: inout [String]) throws(UsageError) -> String {
     let name = arguments.removeFirst()
     guard !arguments.isEmpty, !arguments[0].isEmpty else { throw UsageError("\(name) needs a value") }
     return arguments.removeFirst()
 }
 
-private func takeCount(_ arguments: inout [String], _ bounds: ClosedRange<Int>) throws(UsageError) -> Int {
+func takeCount(_ arguments: inout [String], _ bounds: ClosedRange<Int>) throws(UsageError) -> Int {
     let name = arguments[0]
     let text = try takeValue(&arguments)
     guard let count = Int(text), bounds.contains(count) else {

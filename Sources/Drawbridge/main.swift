@@ -10,6 +10,7 @@ do {
     case .up(let options): exit(try Up.run(options))
     case .doctor(let options): exit(try Doctor.run(options))
     case .policy(let command): exit(try command.run())
+    case .key(let options): try Key.run(options)
     case .help: Terminal.print(Command.usage)
     case .version: Terminal.print("drawbridge \(Command.release)")
     }

@@ -21,6 +21,11 @@ public struct PolicyDirectory: Sendable {
         try IssuerPolicy.load("\(path)/issuers.yaml", installation: installation)
     }
 
+    /// Reads and checks `keys.yaml` and the files it names.
+    public func keys() throws(PolicyError) -> KeyPolicy {
+        try KeyPolicy.load("\(path)/keys.yaml", installation: installation)
+    }
+
     /// Reads and compiles `openapi.yaml`, and compares it with the limits it names.
     public func routes() throws(PolicyError) -> RouteTable {
         try RouteTable.load("\(path)/openapi.yaml", rateClasses: (try? rateLimits())?.namesForRoutes)
@@ -50,7 +55,8 @@ public struct PolicyDirectory: Sendable {
 
     /// The policy files.
     public static let fileNames = [
-        "gateway.yaml", "addresses.yaml", "issuers.yaml", "openapi.yaml", "rate-limits.yaml", "firewall.yaml",
+        "gateway.yaml", "addresses.yaml", "issuers.yaml", "keys.yaml", "openapi.yaml", "rate-limits.yaml",
+        "firewall.yaml",
         "bridge.yaml",
     ]
 
@@ -89,6 +95,7 @@ public struct PolicyDirectory: Sendable {
         }
         collect { () throws(PolicyError) in _ = try gateway() }
         collect { () throws(PolicyError) in _ = try issuers() }
+        collect { () throws(PolicyError) in _ = try keys() }
         collect { () throws(PolicyError) in _ = try routes() }
         collect { () throws(PolicyError) in _ = try bridge() }
         collect { () throws(PolicyError) in _ = try rateLimits() }

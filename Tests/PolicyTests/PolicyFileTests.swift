@@ -329,6 +329,59 @@ struct IssuerPolicyTests {
     @Test("An issuer without keys is a mistake", arguments: ["[]", "", "x"])
     func noKeys(keys: String) throws { #expect(try found(keys) == ["issuers[0].keys"]) }
 
+    private func found(keySet: String) throws -> [String] {
+        try directory.write(
+            #"{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}"#, to: "keys/unusable.json")
+        let file = try directory.write(
+            """
+            issuers:
+              - issuer: a
+                audience: b
+                token_type: at+jwt
+                key_set: \(keySet)
+            """, to: "issuers.yaml")
+        return mistakes { () throws(PolicyError) in
+            let policy = try IssuerPolicy.load(file, installation: directory.path)
+            #expect(policy.keySets["a"]?.refresh == .seconds(900))
+            #expect(policy.issuers[0].keySetAlgorithms == [.es256])
+        }.map(\.key)
+    }
+
+    @Test("An issuer may publish its keys instead of having them here")
+    func keySet() throws {
+        for url in ["https://a.example/keys", "http://127.0.0.1:8080/keys", "http://[::1]/keys"] {
+            #expect(try found(keySet: "{url: '\(url)', algorithms: [ES256]}") == [])
+        }
+    }
+
+    @Test(
+        "A key set from nowhere, from anybody, or of secrets is a mistake",
+        arguments: [
+            ("{algorithms: [ES256]}", "url"), ("{url: 'https://a', file: x, algorithms: [ES256]}", "url"),
+            ("{url: 'http://a.example/', algorithms: [ES256]}", "url"),
+            ("{url: 'http://127.0.0.1.example/', algorithms: [ES256]}", "url"),
+            ("{url: 'https://user@a.example/', algorithms: [ES256]}", "url"),
+            ("{url: 'https://a', algorithms: [HS256]}", "algorithms[0]"), ("{url: 'https://a'}", "algorithms"),
+            ("{file: keys/none.json, algorithms: [ES256]}", "file"),
+            ("{file: keys/unusable.json, algorithms: [ES256]}", "file"),
+            ("{url: 'https://a', algorithms: [ES256], refresh: 1 s}", "refresh"),
+            ("{url: 'https://a', algorithms: [ES256], overlap: 25 h}", "overlap"),
+        ])
+    func badKeySet(keySet: String, key: String) throws {
+        #expect(try found(keySet: keySet).contains { $0.hasPrefix("issuers[0].key_set.\(key)") })
+    }
+
+    @Test("Nobody may call himself by our own names")
+    func ownNamespace() throws {
+        let file = try directory.write(
+            "issuers: [{issuer: 'urn:drawbridge:client', audience: b, keys: [{kid: a, algorithm: HS256, file: keys/secret}]}]",
+            to: "issuers.yaml")
+        let found = mistakes { () throws(PolicyError) in
+            _ = try IssuerPolicy.load(file, installation: directory.path)
+        }
+        #expect(found.count == 1)
+    }
+
     @Test("Clocks may differ by a minute at most, in whole seconds", arguments: ["61 s", "5 min", "-1 s", "2500 ms"])
     func skew(text: String) throws {
         #expect(

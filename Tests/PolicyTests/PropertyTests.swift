@@ -68,6 +68,7 @@ struct PropertyTests {
         if file.hasSuffix("rate-limits.yaml") { _ = try RateLimitPolicy.load(file, installation: installation) }
         if file.hasSuffix("addresses.yaml") { _ = try AddressPolicy.load(file) }
         if file.hasSuffix("firewall.yaml") { _ = try InspectionPolicy.load(file) }
+        if file.hasSuffix("keys.yaml") { _ = try KeyPolicy.load(file, installation: installation) }
     }
 
     private static func templates(using random: inout SeededGenerator) -> [PathTemplate] {

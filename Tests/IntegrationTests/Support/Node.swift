@@ -183,7 +183,13 @@ final class Node {
     /// What `drawbridge policy …` says of this installation.
     func policy(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
         try await Files.run(
-            ["\(Self.programs)/drawbridge", "policy"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
+            [Self.program, "policy"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
+    }
+
+    /// What `drawbridge key` prints, its messages included.
+    func key(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
+        try await Files.run(
+            [Self.program, "key"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
     }
 
     /// The rows of a query on the PMS's database, as text.
@@ -204,6 +210,9 @@ final class Node {
     /// Where the tests were built, the programs were too.
     private static let programs = Files.resolve("/proc/self/exe")
         .split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+
+    /// The `drawbridge` command.
+    static let program = "\(programs)/drawbridge"
 
     static let package = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4)
         .joined(separator: "/")

@@ -94,7 +94,7 @@ struct SupervisedProcessTests {
             let replaced = Signal()
             group.addTask {
                 try await process.replace()
-                replaced.fire()
+                await replaced.fire()
             }
             _ = try await output.readLines(1)
             kill(older, SIGKILL)

@@ -138,7 +138,8 @@ let package = Package(
         tests("CryptographyTests", "Cryptography"),
         tests("LedgerTests", exclude: ["Writer"], "Ledger", "Cryptography", "ledger-test-writer"),
         tests(
-            "AuditTests", "TestSupport", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography", "Telemetry",
+            "AuditTests", "TestSupport", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography",
+            "Telemetry",
             "drawbridge-ledger"),
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
@@ -167,24 +168,12 @@ let package = Package(
 // Fuzz targets need the instrumented module: `DRAWBRIDGE_FUZZ=1 swift build --product fuzz-http`.
 if Context.environment["DRAWBRIDGE_FUZZ"] != nil {
     let fuzzing = ["-sanitize=fuzzer,address", "-parse-as-library"]
-    for target in package.targets where ["HTTP", "Schema"].contains(target.name) {
-        target.swiftSettings? += [.unsafeFlags(fuzzing)]
-    }
-    package.targets += [
-        .executableTarget(
-            name: "fuzz-http", dependencies: ["HTTP"], path: "Tests/FuzzTests/HTTP", exclude: ["Corpus"],
-            swiftSettings: settings + [.unsafeFlags(fuzzing)],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
-        .executableTarget(
-            name: "fuzz-schema", dependencies: ["Schema", "JSONText"], path: "Tests/FuzzTests/Schema",
-            exclude: ["Corpus"], swiftSettings: settings + [.unsafeFlags(fuzzing)],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
-    ]
-    for module in ["HTTP", "Ledger"] {
+    for (module, others) in [("HTTP", []), ("Ledger", []), ("Schema", ["JSONText"])] {
         package.targets.first { $0.name == module }?.swiftSettings? += [.unsafeFlags(fuzzing)]
         package.targets.append(
             .executableTarget(
-                name: "fuzz-\(module.lowercased())", dependencies: [.init(stringLiteral: module)],
+                name: "fuzz-\(module.lowercased())",
+                dependencies: ([module] + others).map { .init(stringLiteral: $0) },
                 path: "Tests/FuzzTests/\(module)", exclude: ["Corpus"],
                 swiftSettings: settings + [.unsafeFlags(fuzzing)],
                 linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))

@@ -4,8 +4,8 @@ internal import Installation
 enum Command: Equatable {
     case up(UpOptions)
     case doctor(DoctorOptions)
-    case key(KeyOptions)
     case policy(PolicyCommand)
+    case key(KeyOptions)
     case help
     case version
 
@@ -20,11 +20,11 @@ enum Command: Equatable {
             --demo-hotels N     hotels in the demo PMS (3)
           doctor   says what is missing or misconfigured, and how to put it right
             --config DIR        the policies' directory
-        \(KeyOptions.usage)
           policy check [DIR]
                    reads the policies and reports every mistake, with file, line and what was expected
           policy reload
                    lets the running installation go over to the policies as they are now, if they are in order
+        \(KeyOptions.usage)
           help     says this
           --version
 
@@ -39,8 +39,8 @@ enum Command: Equatable {
         switch arguments.removeFirst() {
         case "up": self = .up(try UpOptions(&arguments))
         case "doctor": self = .doctor(try DoctorOptions(&arguments))
-        case "key": self = .key(try KeyOptions(&arguments))
         case "policy": self = .policy(try PolicyCommand(&arguments))
+        case "key": self = .key(try KeyOptions(&arguments))
         case "help", "--help", "-h": self = .help
         case "--version": self = .version
         case let other: throw UsageError("no such command: \(other)")

@@ -9,8 +9,8 @@ do {
     switch try Command(CommandLine.arguments.dropFirst()) {
     case .up(let options): exit(try Up.run(options))
     case .doctor(let options): exit(try Doctor.run(options))
-    case .key(let options): try Key.run(options)
     case .policy(let command): exit(try command.run())
+    case .key(let options): try Key.run(options)
     case .help: Terminal.print(Command.usage)
     case .version: Terminal.print("drawbridge \(Command.release)")
     }

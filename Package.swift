@@ -70,6 +70,7 @@ let package = Package(
         module("Proxy", "Loop", "HTTP", "Server", "Client"),
         module("Authentication", "CLibJWT", "Cryptography"),
         module("Ledger", "Cryptography", "JSONText"),
+        module("AuditTrail", "Ledger", "Cryptography", "JSONText"),
         module("Policy", "CLibYAML", "HTTP", "Authentication"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
@@ -88,7 +89,9 @@ let package = Package(
             swiftSettings: settings),
 
         // The processes.
-        process("drawbridge", "Sources/Drawbridge", "Loop", "Lifecycle", "Installation", "Policy", "Telemetry"),
+        process(
+            "drawbridge", "Sources/Drawbridge",
+            "Loop", "Lifecycle", "Installation", "Policy", "Telemetry", "AuditTrail"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "JSONText", "Server", "Client", "Proxy", "Policy", "Authentication", "Cryptography",
@@ -119,6 +122,7 @@ let package = Package(
         tests("LedgerTests", exclude: ["Writer"], "Ledger", "Cryptography", "ledger-test-writer"),
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
+        tests("AuditTrailTests", "AuditTrail", "Ledger", "Cryptography", "JSONText"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),
         tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Booking", "Stay"),
         tests("PostgresTests", "Postgres", "Loop", "Installation"),

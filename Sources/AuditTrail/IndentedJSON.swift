@@ -26,6 +26,7 @@ enum IndentedJSON {
         for scalar in text.unicodeScalars {
             switch scalar.properties.generalCategory {
             case _ where scalar == "\"" || scalar == "\\": quoted += "\\\(scalar)"
+            case _ where scalar == "\n": quoted += "\\n"
             case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned:
                 for unit in String(Character(scalar)).utf16 {
                     let digits = String(unit, radix: 16)

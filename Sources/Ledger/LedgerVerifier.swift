@@ -157,6 +157,11 @@ struct VerificationState: ~Copyable {
             let comparable = known.drop { $0.size < first }
             report.uncomparedCount = known.count - comparable.count
             known = comparable
+            if let checkpoint = known.first, checkpoint.size == first, first > 0, checkpoint.root != tree.root(&hasher)
+            {
+                report.finding = LedgerFinding(.forked, 0...first - 1)
+                return false
+            }
         }
         hasBegun = true
         return true

@@ -76,7 +76,7 @@ final class AuditFixture {
 
     /// Three segments of some dozen requests, a second apart.
     func fill(requests: Int = 60) throws {
-        configuration.segmentByteBound = 24_000
+        configuration.segmentByteBound = 30_000
         configuration.checkpointRecords = 20
         var writer = try writer()
         for number in 0..<requests {

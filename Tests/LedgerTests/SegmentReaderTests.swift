@@ -44,10 +44,10 @@ struct SegmentReaderTests {
         #expect(read[1].object == #"{"number":0,"route":"getAvailability","verdict":"allow"}"#)
         // What is written meanwhile comes, too.
         _ = try writer.append(batch(1))
-        let read1 = try next(&reader)
-        #expect(read1?.line.sequence == 4)
-        let read2 = try next(&reader)
-        #expect(read2 == nil)
+        let added = try next(&reader)
+        #expect(added?.line.sequence == 4)
+        let end = try next(&reader)
+        #expect(end == nil)
     }
 
     @Test("What a writer has taken back is forgotten: a torn line, or whole ones")
@@ -59,19 +59,19 @@ struct SegmentReaderTests {
         var reader = try open()
         while try next(&reader) != nil {}
         fixture.write(good + Array("{\"seq\":2,\"record\":{\"torn".utf8), to: path)
-        let read3 = try next(&reader)
-        #expect(read3 == nil)
+        let torn = try next(&reader)
+        #expect(torn == nil)
         fixture.write(good + Array("{\"seq\":2,\"record\":{}}\n".utf8), to: path)
-        let read4 = try next(&reader)
-        #expect(read4?.line.sequence == 2)
-        let read5 = try next(&reader)
-        #expect(read5 == nil)
+        let completed = try next(&reader)
+        #expect(completed?.line.sequence == 2)
+        let end = try next(&reader)
+        #expect(end == nil)
         fixture.write(good, to: path)
-        let read6 = try next(&reader)
-        #expect(read6 == nil)
+        let takenBack = try next(&reader)
+        #expect(takenBack == nil)
         fixture.write(good + Array("{\"seq\":2,\"record\":{\"a\":1}}\n".utf8), to: path)
-        let read7 = try next(&reader)
-        #expect(read7?.text == "{\"seq\":2,\"record\":{\"a\":1}}")
+        let replacement = try next(&reader)
+        #expect(replacement?.text == "{\"seq\":2,\"record\":{\"a\":1}}")
         withExtendedLifetime(writer) {}
     }
 

@@ -1,7 +1,7 @@
 # drawbridge: `make run` and `make test` are all a fresh machine needs.
 
 SWIFT ?= swift
-SWIFT_FOLDERS := Package.swift $(wildcard Sources Gateway Bridge Tests Benchmarks)
+SWIFT_FOLDERS := Package.swift $(wildcard Sources Gateway Recorder Bridge Tests Benchmarks)
 FILTER ?=
 RUN_ARGUMENTS ?=
 # The runtime is linked in: the programs need no Swift where they run, and calls into it cost less.

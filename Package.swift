@@ -39,7 +39,9 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 }
 
 /// The bridge applies them, `drawbridge doctor` compares what was applied with them.
-let migrations: [Resource] = ["0001_booking", "0002_booking_engine"].map { .embedInCode("Migrations/\($0).sql") }
+let migrations: [Resource] = ["0001_booking", "0002_booking_engine", "0003_api_keys"].map {
+    .embedInCode("Migrations/\($0).sql")
+}
 
 let package = Package(
     name: "Drawbridge",
@@ -48,14 +50,19 @@ let package = Package(
         system("CLibUV", "libuv", "libuv1-dev"),
         system("COpenSSL", "openssl", "libssl-dev"),
         system("CLibPQ", "libpq", "libpq-dev"),
-        system("CLibJWT", "libjwt", "libjwt-dev"),
         system("CLibYAML", "yaml-0.1", "libyaml-dev"),
         // Without pkg-config, whose flags for it (-D_FILE_OFFSET_BITS=64) the package manager warns about; it needs none.
         .systemLibrary(name: "CHiredis", path: "Sources/System/CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(
+            name: "CLibCurl", path: "Sources/System/CLibCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         // What Swift cannot see of Linux and of the processor.
         .systemLibrary(name: "CSwiftConcurrency", path: "Sources/System/CSwiftConcurrency"),
         .systemLibrary(name: "CLinux", path: "Sources/System/CLinux"),
         .systemLibrary(name: "CAtomicCell", path: "Sources/System/CAtomicCell"),
+        // The one library with a compiled shim: what Firewall needs of it is C++.
+        .target(
+            name: "CModSecurity", path: "Sources/System/CModSecurity",
+            linkerSettings: [.linkedLibrary("modsecurity"), .linkedLibrary("pcre2-8")]),
 
         // The ground both processes stand on.
         module("Loop", "CLibUV", "CSwiftConcurrency"),
@@ -65,14 +72,18 @@ let package = Package(
         module("HTTP"),
         module("TLS", "Loop", "COpenSSL"),
         module("JSONText"),
+        module("Schema"),
         module("Server", "Loop", "HTTP", "JSONText", "Telemetry"),
         module("Client", "Loop", "HTTP", "Telemetry"),
         module("Proxy", "Loop", "HTTP", "Server", "Client"),
-        module("Authentication", "CLibJWT", "Cryptography"),
+        module("Fetch", "Loop", "CLibCurl"),
+        module("Authentication", "Cryptography"),
         module("Ledger", "Cryptography", "JSONText"),
         module("AuditTrail", "Ledger", "Cryptography", "JSONText"),
-        module("Policy", "CLibYAML", "HTTP", "Authentication"),
+        module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
+        module("Policy", "CLibYAML", "HTTP", "Authentication", "Schema"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
+        module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
 
         // The hotel's domain.
@@ -83,7 +94,8 @@ let package = Package(
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
-            name: "Installation", dependencies: ["Loop", "Lifecycle", "Policy", "Cryptography", "Telemetry"],
+            name: "Installation",
+            dependencies: ["Loop", "Lifecycle", "Policy", "Authentication", "Cryptography", "Telemetry"],
             path: "Sources/Installation",
             resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,
             swiftSettings: settings),
@@ -91,20 +103,24 @@ let package = Package(
         // The processes.
         process(
             "drawbridge", "Sources/Drawbridge",
-            "Loop", "Lifecycle", "Installation", "Policy", "Telemetry", "AuditTrail"),
+            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "AuditTrail"),
         process(
             "drawbridge-gateway", "Gateway",
-            "Loop", "HTTP", "TLS", "JSONText", "Server", "Client", "Proxy", "Policy", "Authentication", "Cryptography",
-            "Lifecycle", "Telemetry"),
+            "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit", "Firewall",
+            "Authentication", "Cryptography", "Ledger", "Audit", "Lifecycle", "Telemetry"),
+        process(
+            "drawbridge-ledger", "Recorder",
+            "Loop", "HTTP", "Server", "Client", "Policy", "Cryptography", "Ledger", "Lifecycle", "Telemetry"),
         process(
             "drawbridge-bridge", "Bridge",
             resources: migrations,
-            "Loop", "HTTP", "JSONText", "Server", "Policy", "Authentication", "Cryptography", "Postgres", "Lifecycle",
-            "Telemetry", "Stay", "Availability", "Booking", "PMS"),
+            "Loop", "HTTP", "JSONText", "Server", "Fetch", "Policy", "Authentication", "Cryptography", "Postgres",
+            "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS"),
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
         process("bench-proxy", "Benchmarks/Proxy", "Loop", "HTTP", "Server", "Client", "Proxy"),
+        process("bench-ledger", "Benchmarks/Ledger", "Loop", "HTTP", "Server", "Ledger", "Audit", "Telemetry"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
         // Tests, module by module, and what several share.
@@ -116,16 +132,25 @@ let package = Package(
         tests("TelemetryTests", "Telemetry", "Loop"),
         tests("ServerTests", "TestSupport", "Server", "HTTP", "Loop", "Telemetry"),
         tests("ClientTests", "TestSupport", "Client", "HTTP", "Loop"),
+        tests("FetchTests", "TestSupport", "Fetch", "Server", "TLS", "HTTP", "Loop"),
         tests("ProxyTests", "TestSupport", "Proxy", "Client", "Server", "HTTP", "Loop", "Telemetry"),
         tests("LifecycleTests", "Lifecycle", "Loop"),
         tests("CryptographyTests", "Cryptography"),
         tests("LedgerTests", exclude: ["Writer"], "Ledger", "Cryptography", "ledger-test-writer"),
+        tests(
+            "AuditTests", "TestSupport", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography",
+            "Telemetry",
+            "drawbridge-ledger"),
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
-        tests("AuditTrailTests", "AuditTrail", "Ledger", "Cryptography", "JSONText"),
+        tests(
+            "AuditTrailTests", "AuditTrail", "Ledger", "Cryptography", "JSONText", "Audit", "HTTP", "Server",
+            "Telemetry"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),
-        tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Booking", "Stay"),
+        tests("SchemaTests", "Schema"),
+        tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking", "Stay"),
         tests("PostgresTests", "Postgres", "Loop", "Installation"),
+        tests("FirewallTests", "Firewall", "Loop", "HTTP"),
         tests("RateLimitTests", exclude: ["Hammer"], "RateLimit", "Loop", "ratelimit-hammer"),
         // What the tests above start several times, to share one table between real processes.
         process("ratelimit-hammer", "Tests/RateLimitTests/Hammer", "RateLimit"),
@@ -139,18 +164,33 @@ let package = Package(
         tests(
             "IntegrationTests",
             "Loop", "HTTP", "TLS", "JSONText", "Stay", "Cryptography", "Authentication", "drawbridge",
-            "drawbridge-gateway", "drawbridge-bridge"),
+            "drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger", "Ledger", "Policy"),
     ]
 )
 
 // Fuzz targets need the instrumented module: `DRAWBRIDGE_FUZZ=1 swift build --product fuzz-http`.
 if Context.environment["DRAWBRIDGE_FUZZ"] != nil {
     let fuzzing = ["-sanitize=fuzzer,address", "-parse-as-library"]
-    package.targets.first { $0.name == "HTTP" }?.swiftSettings? += [.unsafeFlags(fuzzing)]
+    for target in package.targets where ["HTTP", "Schema"].contains(target.name) {
+        target.swiftSettings? += [.unsafeFlags(fuzzing)]
+    }
     package.targets += [
         .executableTarget(
             name: "fuzz-http", dependencies: ["HTTP"], path: "Tests/FuzzTests/HTTP", exclude: ["Corpus"],
             swiftSettings: settings + [.unsafeFlags(fuzzing)],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])])
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
+        .executableTarget(
+            name: "fuzz-schema", dependencies: ["Schema", "JSONText"], path: "Tests/FuzzTests/Schema",
+            exclude: ["Corpus"], swiftSettings: settings + [.unsafeFlags(fuzzing)],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
     ]
+    for module in ["HTTP", "Ledger"] {
+        package.targets.first { $0.name == module }?.swiftSettings? += [.unsafeFlags(fuzzing)]
+        package.targets.append(
+            .executableTarget(
+                name: "fuzz-\(module.lowercased())", dependencies: [.init(stringLiteral: module)],
+                path: "Tests/FuzzTests/\(module)", exclude: ["Corpus"],
+                swiftSettings: settings + [.unsafeFlags(fuzzing)],
+                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
+    }
 }

@@ -16,6 +16,8 @@ final class Bridge {
     private let database: Database
     private let hotels: HotelDirectory
     private let holds: HoldExpiry
+    private let keys: APIKeyDirectory
+    private let issuers: IssuerKeyDirectory
     private let contract: (server: Server, listener: Listener)
     private let administration: (server: Server, listener: Listener)
 
@@ -28,9 +30,14 @@ final class Bridge {
         self.database = database
         self.hotels = hotels
         holds = HoldExpiry(database, hotels, configuration.policy.writer)
+        let keys = APIKeyDirectory(database)
+        self.keys = keys
+        let issuers = try IssuerKeyDirectory(configuration.issuers.keySets, database)
+        self.issuers = issuers
 
+        let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = try Routes(
-            configuration.routes, hop: try HopIdentity(keyFile: configuration.hopKeyFile),
+            configuration.routes, hop: hop, gatewayCalls: GatewayCalls(hop: hop, keys: keys, issuers: issuers),
             resources: Routes.resources(hotels, bookings, configuration.policy))
         let admin = AdminHandler(unreadiness: {
             hotels.unreadiness ?? (database.isAvailable ? nil : "the database is not reachable")
@@ -62,6 +69,8 @@ final class Bridge {
             }
             while try await signals.next() == .hangUp {}
             Log.info("bridge drains")
+            self.keys.close()
+            self.issuers.close()
             await self.drain()
             group.cancelAll()
         }
@@ -73,6 +82,8 @@ final class Bridge {
             group.addTask { await self.hotels.keepFresh() }
             group.addTask { await self.hotels.recover() }
             group.addTask { await self.holds.run() }
+            group.addTask { await self.keys.run() }
+            group.addTask { await self.issuers.run() }
             // Meanwhile clients are told that the hotel they ask for is not available.
             do { try await hotels.waitUntilReadable() } catch { return }
             Readiness.report(process: "bridge")

@@ -10,6 +10,7 @@ internal import Stay
 struct BridgeConfiguration: Sendable {
     let policy: BridgePolicy
     let routes: RouteTable
+    let issuers: IssuerPolicy
     let database: DatabaseConfiguration
     let hopKeyFile: String
 
@@ -26,6 +27,7 @@ struct BridgeConfiguration: Sendable {
         let directory = PolicyDirectory(path: context.policies, installation: context.home)
         policy = try directory.bridge()
         routes = try directory.routes()
+        issuers = try directory.issuers()
         guard let url = getenv(Self.databaseVariable).map({ String(cString: $0) }), !url.isEmpty else {
             throw Mistake(description: "\(Self.databaseVariable) is not set")
         }

@@ -29,17 +29,19 @@ final class Routes: Handler {
 
     private let table: RouteTable
     private let hop: HopIdentity
+    private let gatewayCalls: GatewayCalls
     private let resources: [String: Resource]
     private let durations: [String: Histogram]
 
     /// - Throws: `BridgeConfiguration.Mistake` when the description has an operation without an implementation.
-    init(_ table: RouteTable, hop: HopIdentity, resources: [String: Resource]) throws {
+    init(_ table: RouteTable, hop: HopIdentity, gatewayCalls: GatewayCalls, resources: [String: Resource]) throws {
         for route in table.routes where route.terms.isForwarded && resources[route.operationID] == nil {
             throw BridgeConfiguration.Mistake(
                 description: "openapi.yaml: the bridge does not implement \(route.operationID)")
         }
         self.table = table
         self.hop = hop
+        self.gatewayCalls = gatewayCalls
         self.resources = resources
         durations = Dictionary(
             uniqueKeysWithValues: resources.keys.map { name in
@@ -56,6 +58,10 @@ final class Routes: Handler {
         // The gateways ask this to know whether the process lives; it says nothing about anybody.
         if request.head.target.path == "/healthz" { return writer.send(.ok, content: Array("ok\n".utf8)) }
         do {
+            if gatewayCalls.isMeant(by: request) {
+                let answer = try await gatewayCalls.answer(request)
+                return answer.send(to: request, writer)
+            }
             let identity = try identity(of: request)
             let match = try match(request)
             guard let resource = resources[match.route.operationID] else { throw BridgeError.unknownPath }

@@ -1,9 +1,11 @@
+internal import Audit
 internal import Authentication
 internal import Client
 internal import Lifecycle
 internal import Loop
 internal import Policy
 internal import Proxy
+internal import RateLimit
 internal import Server
 internal import TLS
 internal import Telemetry
@@ -11,9 +13,17 @@ internal import Telemetry
 /// One worker, put together in the order a request passes it: listeners, pipeline, bridge.
 @OnLoop
 final class Gateway {
+    /// How long the last records may take to be acknowledged when the worker stops.
+    private static let recordPatience = Duration.seconds(1)
+
     private let name: String
     private let configuration: GatewayConfiguration
     private let upstream: Upstream
+    private let audit: AuditLog
+    private let access: AccessLog
+    private let limits: Limits
+    private let apiKeys: APIKeySync
+    private let issuerKeys: IssuerKeySync
     private let certificates: [ListenerCertificate]
     private let servers: [(server: Server, listener: Listener)]
 
@@ -25,10 +35,27 @@ final class Gateway {
             name: "bridge", endpoint: .unix(path: configuration.bridgeSocket),
             configuration: configuration.upstream)
         self.upstream = upstream
+        let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
+        let calls = BridgeCalls(hop, bridge: .unix(path: configuration.bridgeSocket))
+        let ring = APIKeyRing(maximumStaleness: configuration.keys.apiKeys.maximumStaleness)
+        apiKeys = APIKeySync(ring, calls)
+        let tokens = TokenVerifier(issuers: configuration.issuers.issuers)
+        let issuerKeys = IssuerKeySync(tokens, configuration.issuers.issuers, calls)
+        self.issuerKeys = issuerKeys
+        let audit = try AuditLog(configuration.audit)
+        self.audit = audit
+        let access = try AccessLog(configuration.policy.accessLog, hashKey: configuration.audit.hashKey)
+        self.access = access
+        let limits = try Limits(configuration.rateLimits, configuration.routes)
+        self.limits = limits
         let pipeline = Pipeline(
-            configuration, hop: try HopIdentity(keyFile: configuration.hopKeyFile),
-            proxy: ReverseProxy(upstream: upstream))
-        let unreadiness: AdminHandler.Readiness = { upstream.isHealthy ? nil : "the bridge does not answer" }
+            admission: Admission(configuration.addresses, limits), routes: configuration.routes,
+            credentials: CredentialVerifier(tokens: tokens, issuers: issuerKeys, apiKeys: ring), limits: limits,
+            inspection: try Inspection(configuration.inspection, rules: configuration.firewallRules),
+            recording: Recording(audit, access), forwarding: Forwarder(ReverseProxy(upstream: upstream), hop))
+        let unreadiness: AdminHandler.Readiness = {
+            upstream.isHealthy ? audit.unreadiness : "the bridge does not answer"
+        }
         let admin = AdminHandler(unreadiness: unreadiness)
         let node = AdminHandler(
             unreadiness: unreadiness, metrics: NodeMetrics(directory: context.run, own: name).render)
@@ -56,22 +83,42 @@ final class Gateway {
         self.certificates = certificates
         self.servers = servers
         self.name = name
+        // Whoever takes a worker over cannot rewrite what the ledger says, whichever user it runs as. What is open stays
+        // open: the table of the limits. No other thread exists yet that could keep the right.
+        FileRestriction.allowWriting(beneath: [context.run])
     }
 
     /// Serves until a signal says to stop, then finishes what is open.
     func run() async throws {
         let signals = ProcessSignals()
         await withDiscardingTaskGroup { group in
+            await learnKeys()
+            group.addTask { await self.apiKeys.run() }
+            group.addTask { await self.issuerKeys.run() }
             for (server, listener) in servers { group.addTask { await server.run(listener) } }
             group.addTask { await self.upstream.checkHealth(path: "/healthz") }
+            group.addTask { await self.audit.run() }
+            group.addTask { await self.access.run() }
+            if let redis = limits.redis { group.addTask { await redis.run() } }
             Readiness.report(process: name)
             Log.info("gateway worker is ready")
             await untilStopped(by: signals)
             Log.info("gateway worker drains")
             await drain()
+            try? await Loop.withDeadline(.seconds(1), "report uses") { await self.apiKeys.reportUses() }
+            await audit.drain(patience: Self.recordPatience)
             group.cancelAll()
         }
         signals.close()
+    }
+
+    /// Learns the keys that the bridge knows before it serves, if the bridge answers soon. Without them it serves all the
+    /// same: not every way in needs them, and they come when the bridge does.
+    private func learnKeys() async {
+        try? await Loop.withDeadline(.seconds(2), "learn keys") {
+            await self.apiKeys.begin()
+            await self.issuerKeys.begin()
+        }
     }
 
     /// Returns when a signal asks to stop; reloads meanwhile when one asks for that.

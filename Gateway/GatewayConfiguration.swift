@@ -1,3 +1,4 @@
+internal import Audit
 internal import Authentication
 internal import Client
 internal import HTTP
@@ -10,8 +11,14 @@ struct GatewayConfiguration: Sendable {
     let policy: GatewayPolicy
     let routes: RouteTable
     let issuers: IssuerPolicy
+    let keys: KeyPolicy
+    let addresses: AddressPolicy
+    let rateLimits: RateLimitPolicy
+    let inspection: InspectionPolicy
+    let firewallRules: String
     let bridgeSocket: String
     let hopKeyFile: String
+    let audit: AuditLog.Configuration
 
     /// - Throws: `PolicyError` with every mistake of the file that has any; `SocketPath.TooLong`.
     init(_ context: ProcessContext) throws {
@@ -19,8 +26,18 @@ struct GatewayConfiguration: Sendable {
         policy = try directory.gateway()
         routes = try directory.routes()
         issuers = try directory.issuers()
+        keys = try directory.keys()
+        addresses = try directory.addresses()
+        rateLimits = try directory.rateLimits()
+        inspection = try directory.inspection()
+        firewallRules = directory.firewallRules
         bridgeSocket = try SocketPath.resolve(policy.upstream.socketPath)
         hopKeyFile = "\(context.home)/keys/hop.key"
+        var audit = AuditLog.Configuration(
+            socketPath: try SocketPath.resolve("\(context.run)/ledger.sock"), worker: "gateway-\(context.worker)",
+            hashKey: try KeyedHash.key(file: "\(context.home)/keys/audit.key"))
+        audit.deadline = policy.ledger.deadline
+        self.audit = audit
     }
 
     /// The server's bounds in the terms of the policy.
@@ -37,8 +54,13 @@ struct GatewayConfiguration: Sendable {
         server.idleTimeout = policy.timeouts.idle
         server.minimumBodyRate = UInt64(policy.timeouts.minimumBodyRate.bytes)
         server.bodyRateGrace = policy.timeouts.minimumBodyRateGrace
+        server.idleGrace = Self.idleGrace
         return server
     }
+
+    /// How long a worker that ends waits for the next request on connections that are open: long enough for one that was
+    /// sent before the client could know.
+    private static let idleGrace = Duration.seconds(1)
 
     /// The bridge's pool in the terms of the policy.
     var upstream: Upstream.Configuration {

@@ -1,7 +1,7 @@
 internal import HTTP
-internal import JSONText
 internal import Loop
 internal import Policy
+internal import Schema
 internal import Server
 
 /// Finds the hotel that a request is about, where its route says it stands.
@@ -9,7 +9,7 @@ internal import Server
 enum HotelReference {
     /// - Returns: nil where the route names no hotel; the bridge then checks what it finds.
     /// - Throws: `Refusal` when the hotel is missing or no hotel id.
-    static func hotelID(in routed: RoutedRequest, content: [UInt8]) throws -> Int32? {
+    static func hotelID(in routed: RoutedRequest, content: Content) throws -> Int32? {
         switch routed.route.terms.hotel {
         case .none: return nil
         case .path(let parameter):
@@ -21,8 +21,9 @@ enum HotelReference {
         case .query(let parameter):
             let values = values(of: parameter, in: routed.request.head.target.query ?? "")
             guard values.count == 1, let id = Int32(values[0]) else {
-                throw Refusal.invalidField(
-                    pointer: "/query/\(parameter)", "exactly one hotel id is needed in the query")
+                throw Refusal.malformedRequest([
+                    Violation(pointer: "/query/\(parameter)", detail: "Exactly one hotel id is expected")
+                ])
             }
             return id
         case .body(let pointer):
@@ -37,17 +38,14 @@ enum HotelReference {
         }
     }
 
-    /// The value at a JSON pointer (RFC 6901, member names only): an integer or, as PMS clients send it, a numeric string.
-    private static func hotelID(at pointer: String, in content: [UInt8]) throws -> Int32 {
-        guard var value = try? JSONValue(parsing: content) else { throw Refusal.malformedJSON }
-        for name in pointer.split(separator: "/") {
-            guard let member = value[String(name)] else {
-                throw Refusal.invalidField(pointer: pointer, "a hotel id is needed here")
-            }
-            value = member
+    /// An integer or, as PMS clients send it, a numeric string.
+    private static func hotelID(at pointer: String, in content: Content) throws -> Int32 {
+        guard let document = content.document else { throw Refusal.malformedJSON(nil) }
+        guard let found = document.identifier(at: pointer) else {
+            throw Refusal.invalidContent([Violation(pointer: pointer, detail: "This member is required")])
         }
-        guard let id = value.string.flatMap({ Int32($0) }) ?? value.integer.flatMap({ Int32(exactly: $0) }) else {
-            throw Refusal.invalidField(pointer: pointer, "a hotel id is an integer")
+        guard let found, let id = Int32(exactly: found) else {
+            throw Refusal.invalidContent([Violation(pointer: pointer, detail: "A hotel id is an integer")])
         }
         return id
     }

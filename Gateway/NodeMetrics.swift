@@ -67,7 +67,10 @@ final class NodeMetrics {
             for await case (let socket, let text)? in group { texts[socket] = text }
             return texts
         }
-        return Metrics.merge([Metrics.render()] + others.sorted { $0.key < $1.key }.map(\.value))
+        // The supervisor answers nobody; it writes down what it counts.
+        let supervisor =
+            FileManager.default.contents(atPath: "\(directory)/drawbridge.prom").map { [[UInt8]($0)] } ?? []
+        return Metrics.merge([Metrics.render()] + supervisor + others.sorted { $0.key < $1.key }.map(\.value))
     }
 
     private var sockets: [String] {

@@ -1,52 +1,95 @@
+internal import Audit
 internal import Authentication
 internal import HTTP
 internal import Loop
 internal import Policy
 internal import Proxy
+internal import RateLimit
 internal import Server
+internal import Telemetry
 
 /// The one list of stages that a request passes, cheap checks first. Each gives what the next one asks for, so none can
 /// be left out; each refuses by throwing.
 @OnLoop
 final class Pipeline: Handler {
+    private let admission: Admission
     private let routing: Routing
     private let authentication: Authenticating
     private let authorization: Authorizing
-    private let forwarding: ForwardingStage
+    private let limits: Limits
+    private let inspection: Inspection
+    private let recording: Recording
+    private let forwarding: Forwarder
     private let metrics = PipelineMetrics()
 
-    init(_ configuration: GatewayConfiguration, hop: HopIdentity, proxy: ReverseProxy) {
-        routing = Routing(configuration.routes)
-        authentication = Authenticating(configuration.issuers)
+    init(
+        admission: Admission, routes: RouteTable, credentials: CredentialVerifier, limits: Limits,
+        inspection: Inspection, recording: Recording, forwarding: Forwarder
+    ) {
+        self.admission = admission
+        routing = Routing(routes)
+        authentication = Authenticating(credentials: credentials)
         authorization = Authorizing()
-        forwarding = ForwardingStage(proxy, hop)
+        self.limits = limits
+        self.inspection = inspection
+        self.recording = recording
+        self.forwarding = forwarding
     }
 
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
+        let trail = Trail(request)
         do {
-            let routed = try routing.route(request)
-            let authenticated = try authentication.authenticate(routed)
+            let admitted = try AdmittedRequest(request, admission)
+            let routed = try routing.route(admitted)
+            trail.route = routed.route.operationID
+            let authenticated = try await authentication.authenticate(routed)
+            trail.identify(authenticated.identity)
             let authorized = try await authorization.authorize(authenticated)
-            metrics.allowed(authorized.route)
-            try await forwarding.forward(authorized, writer)
+            let limited = try await LimitedRequest(authorized, limits)
+            let validated = try ValidatedRequest(limited)
+            let inspected = try await InspectedRequest(validated, inspection, trail)
+            let recorded = try await recording.recordDecision(inspected, trail)
+            metrics.allowed(validated.route)
+            try await forwarding.forward(recorded, writer)
+            recording.recordOutcome(trail)
         } catch {
             metrics.refused(error)
-            throw ErrorResponse.problem(for: error, request)
+            throw await recording.recordRefusal(error, ErrorResponse.problem(for: error, request), trail)
         }
+    }
+
+    func refuse(_ problem: Problem, to request: UnreadRequest) async -> Problem {
+        let trail = Trail(request)
+        return await recording.recordRefusal(problem, problem, trail) as? Problem ?? problem
     }
 }
 
 // What each stage gives the next. Every type is made by its stage alone.
 
+/// A request from where requests may come, and not too many of them.
+struct AdmittedRequest {
+    let request: Request
+    let address: AddressBlock?
+    let verdict: Verdict
+
+    /// - Throws: `Refusal`.
+    @OnLoop
+    fileprivate init(_ request: Request, _ admission: Admission) throws {
+        self.request = request
+        (address, verdict) = try admission.check(request)
+    }
+}
+
 /// A request that the API's description knows.
 struct RoutedRequest {
-    let request: Request
+    let admitted: AdmittedRequest
     let match: RouteMatch
 
+    var request: Request { admitted.request }
     var route: Route { match.route }
 
-    fileprivate init(_ request: Request, _ match: RouteMatch) {
-        self.request = request
+    fileprivate init(_ admitted: AdmittedRequest, _ match: RouteMatch) {
+        self.admitted = admitted
         self.match = match
     }
 }
@@ -64,16 +107,54 @@ struct AuthenticatedRequest {
 
 /// A request that its sender may make, its content read.
 struct AuthorizedRequest {
+    let routed: RoutedRequest
+    let identity: Identity
+    let hotelID: Int32?
+    let content: Content
+
+    fileprivate init(_ authenticated: AuthenticatedRequest, hotelID: Int32?, content: Content) {
+        routed = authenticated.routed
+        identity = authenticated.identity
+        self.hotelID = hotelID
+        self.content = content
+    }
+}
+
+/// A request that is one of no more than its sender may make.
+struct LimitedRequest {
+    let authorized: AuthorizedRequest
+
+    /// - Throws: `Refusal`.
+    @OnLoop
+    fileprivate init(_ authorized: AuthorizedRequest, _ limits: Limits) async throws {
+        let routed = authorized.routed
+        let subject = Subject(
+            principal: authorized.identity.clientKey, address: routed.admitted.address,
+            hotel: authorized.hotelID.map { String($0) }, route: routed.route.operationID)
+        try await limits.check(subject, routed.route, routed.request, after: routed.admitted.verdict)
+        self.authorized = authorized
+    }
+}
+
+/// A request that is as its route describes it.
+struct ValidatedRequest {
     let request: Request
     let route: Route
     let identity: Identity
+    let hotelID: Int32?
     let content: [UInt8]
 
-    fileprivate init(_ authenticated: AuthenticatedRequest, content: [UInt8]) {
-        request = authenticated.routed.request
-        route = authenticated.routed.route
-        identity = authenticated.identity
-        self.content = content
+    /// - Throws: `Refusal` that says what is not.
+    @OnLoop
+    fileprivate init(_ limited: LimitedRequest) throws {
+        let authorized = limited.authorized
+        let routed = authorized.routed
+        try Validation.check(routed.request, routed.match, authorized.content)
+        request = routed.request
+        route = routed.route
+        identity = authorized.identity
+        hotelID = authorized.hotelID
+        content = authorized.content.bytes
     }
 }
 
@@ -84,34 +165,31 @@ private struct Routing {
 
     init(_ routes: RouteTable) { self.routes = routes }
 
-    func route(_ request: Request) throws -> RoutedRequest {
+    func route(_ admitted: AdmittedRequest) throws -> RoutedRequest {
+        let request = admitted.request
         switch routes.match(request.head.method, path: request.head.target.pathBytes.span) {
         case .route(let match):
             guard match.route.terms.isForwarded else { throw Refusal.notOffered }
-            return RoutedRequest(request, match)
+            return RoutedRequest(admitted, match)
         case .methodNotAllowed(let allowed): throw Refusal.methodNotAllowed(allowed)
         case .notFound: throw Refusal.unknownPath
         }
     }
 }
 
-/// Nobody passes without proving who he is.
+/// Nobody passes without proving who he is, in one of the ways that the route accepts. Nothing of the content is read for it.
 @OnLoop
 private struct Authenticating {
-    private let tokens: TokenVerifier
+    let credentials: CredentialVerifier
 
-    init(_ issuers: IssuerPolicy) { tokens = TokenVerifier(issuers: issuers.issuers) }
-
-    func authenticate(_ routed: RoutedRequest) throws -> AuthenticatedRequest {
-        let fields = routed.request.head.fields
-        guard fields.count(of: .authorization) == 1, let field = fields.bytes(of: .authorization) else {
-            throw AuthenticationError(.missing, "not exactly one Authorization field")
+    func authenticate(_ routed: RoutedRequest) async throws -> AuthenticatedRequest {
+        let accepted = routed.route.terms.authentication
+        do {
+            let identity = try await credentials.verify(routed.request.head, accepted: accepted)
+            return AuthenticatedRequest(routed, identity)
+        } catch {
+            throw Unauthenticated(cause: error, accepted: accepted)
         }
-        let identity = try tokens.verify(authorization: field.span, now: Int64(Loop.unixTime))
-        guard routed.route.terms.authentication.contains(identity.method) else {
-            throw AuthenticationError(.unsupportedScheme, "the route does not accept this way in")
-        }
-        return AuthenticatedRequest(routed, identity)
     }
 }
 
@@ -123,27 +201,26 @@ private struct Authorizing {
         let terms = routed.route.terms
         guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
         // Read only now: a stranger cannot make us hold content.
-        let content = routed.request.body.isEmpty ? [] : try await content(of: routed.request, terms)
-        if let hotelID = try HotelReference.hotelID(in: routed, content: content) {
-            guard identity.hotelIDs.includes(hotelID) else { throw Refusal.foreignHotel }
-        }
-        return AuthorizedRequest(authenticated, content: content)
+        let content = routed.request.body.isEmpty ? .none : try await content(of: routed.request, terms)
+        let hotelID = try HotelReference.hotelID(in: routed, content: content)
+        if let hotelID, !identity.hotelIDs.includes(hotelID) { throw Refusal.foreignHotel }
+        return AuthorizedRequest(authenticated, hotelID: hotelID, content: content)
     }
 
-    private func content(of request: Request, _ terms: Route.Terms) async throws -> [UInt8] {
+    private func content(of request: Request, _ terms: Route.Terms) async throws -> Content {
         if terms.takesJSON {
             let fields = request.head.fields
             guard fields.count(of: .contentType) == 1, let type = fields.bytes(of: .contentType),
                 MediaType.isJSON(type.span)
             else { throw Refusal.unsupportedMediaType }
         }
-        return try await request.body.collect(upTo: terms.bodyLimit.bytes)
+        return try Content(await request.body.collect(upTo: terms.bodyLimit.bytes), isJSON: terms.takesJSON)
     }
 }
 
 /// The request goes to the bridge with the proof of who makes it.
 @OnLoop
-private struct ForwardingStage {
+struct Forwarder {
     /// What proves the client to us proves nothing to the bridge, which has our word for it.
     private static let credentials: FieldNameSet = [.authorization, .cookie, .xAPIKey]
 
@@ -155,18 +232,28 @@ private struct ForwardingStage {
         self.hop = hop
     }
 
-    func forward(_ authorized: AuthorizedRequest, _ writer: consuming ResponseWriter) async throws {
-        let request = authorized.request
+    func forward(_ recorded: RecordedRequest, _ writer: consuming ResponseWriter) async throws {
+        let (validated, trail) = (recorded.validated, recorded.trail)
+        let request = validated.request
         let id = request.id.description
         var fields = Fields()
         fields.append(.xRequestID, id)
+        fields.append(.traceparent, trail.trace.asked(during: request.id).traceparent)
         fields.append(
             .drawbridgeIdentity,
             hop.sign(
-                authorized.identity, requestID: id, method: request.head.method.rawValue,
+                validated.identity, requestID: id, method: request.head.method.rawValue,
                 target: String(decoding: request.head.target.origin, as: UTF8.self), now: Int64(Loop.unixTime)))
-        try await proxy.forward(
-            request, content: authorized.content, extra: fields, dropping: Self.credentials,
-            timeout: authorized.route.terms.timeout, writer)
+        trail.forwardedAt = Loop.monotonicNanoseconds
+        trail.contentLength = try await proxy.forward(
+            request, content: validated.content, extra: fields,
+            dropping: trail.continuesTrace ? Self.credentials : Self.credentials.union([.tracestate]),
+            timeout: validated.route.terms.timeout, writer
+        ) { status in
+            trail.answered(status)
+            // A read is forwarded while its record is under way; its answer waits.
+            try await recorded.receipt.wait()
+            trail.isAnswerBegun = true
+        }
     }
 }

@@ -75,7 +75,7 @@ struct CommonEventFormat {
             ("cn1", "hotel", text(record.hotel)), ("cn2", "status", text(record.status)),
             ("cn3", "microseconds", text(record.microseconds)),
             ("c6a2", "Source IPv6 Address", isIPv6 ? record.address : nil),
-            ("flexNumber1", "record", String(record.sequence)),
+            ("flexNumber2", "score", text(record.score)), ("flexNumber1", "record", String(record.sequence)),
         ]
         for (key, label, value) in labelled {
             guard let value, !value.isEmpty else { continue }

@@ -27,7 +27,8 @@ enum TrailLine {
             ("client", record.client == record.principal ? nil : record.client), ("address", record.address),
             ("stage", record.stage), ("reason", record.reason),
             ("rules", record.rules.isEmpty ? nil : record.rules.map { String($0.id) }.joined(separator: ",")),
-            ("failure", record.failure), ("time", record.microseconds.map(duration)), ("id", record.requestID),
+            ("score", record.score.map { String($0) }), ("failure", record.failure),
+            ("time", record.microseconds.map(duration)), ("id", record.requestID),
         ]
         return parts + pairs.compactMap { name, value in value.map { pair(name, $0) } }
     }

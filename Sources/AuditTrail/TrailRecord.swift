@@ -87,6 +87,8 @@ struct TrailRecord {
             rule["id"]?.integer.map { Rule(id: $0, variable: rule["variable"]?.string) }
         }
     }
+    /// The sum of the scores of the firewall's rules.
+    var score: Int64? { own("inbound_score")?.integer }
     /// The status that the client got, or was to get; `nil` for none.
     var status: Int64? {
         (json["http_status"] ?? json["http_response"]?["code"])?.integer.flatMap { $0 > 0 ? $0 : nil }

@@ -46,6 +46,13 @@ struct BoundedCache<Key: Hashable, Value> {
         }
     }
 
+    /// Forgets the values for which the condition holds.
+    mutating func removeAll(where isUnwanted: (Value) -> Bool) {
+        entries.removeAll { isUnwanted($0.value) }
+        positions = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.key, $0) })
+        hand = 0
+    }
+
     private mutating func advanceToUnusedEntry() {
         while entries[hand].wasUsed {
             entries[hand].wasUsed = false

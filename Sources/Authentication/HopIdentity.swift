@@ -31,7 +31,8 @@ public final class HopIdentity {
     ) -> String {
         let seconds = String(now)
         let code = authenticator.code(
-            requestID, method, target, identity: identity.encoded.utf8.span, seconds: seconds.utf8.span)
+            requestID, method, target, identity: identity.encoded.utf8.span, seconds: seconds.utf8.span,
+            purpose: .client)
         return "\(identity.encoded).\(seconds).\(Base64.url.encode(code))"
     }
 
@@ -39,20 +40,31 @@ public final class HopIdentity {
     public func verify(
         _ value: Span<UInt8>, requestID: String, method: String, target: Span<UInt8>, now: Int64
     ) throws(AuthenticationError) -> Identity {
-        guard let (identity, seconds, code) = Self.parts(of: value),
-            let received = Base64.url.decode(value.extracting(code)), let received = Digest256(received.span),
-            let madeAt = Int64(String(decoding: value.extracting(seconds)))
-        else { throw AuthenticationError(.badHop, "not an identity header") }
-        let expected = authenticator.code(
-            requestID, method, target, identity: value.extracting(identity), seconds: value.extracting(seconds))
-        guard received == expected else {
-            throw AuthenticationError(.badHop, "the header's code does not belong to this request")
-        }
-        guard (now - Self.toleranceInSeconds...now + Self.toleranceInSeconds).contains(madeAt) else {
-            throw AuthenticationError(.badHop, "the header is too old, or the clocks differ")
-        }
-        return try self.identity(encoded: String(decoding: value.extracting(identity)))
+        try identity(encoded: try check(value, requestID, method, target, now, .client))
     }
+
+    /// The header's value for a request that the gateway makes of its own accord, in nobody's name.
+    ///
+    /// Its code is computed for another purpose than a client's, so neither can ever pass for the other: no request that a
+    /// client makes through the gateway reaches what only gateways may ask for.
+    public func signOwn(requestID: String, method: String, target: String, now: Int64) -> String {
+        let seconds = String(now)
+        let code = authenticator.code(
+            requestID, method, target.utf8.span, identity: Self.gatewayItself.utf8.span, seconds: seconds.utf8.span,
+            purpose: .own)
+        return "\(Self.gatewayItself).\(seconds).\(Base64.url.encode(code))"
+    }
+
+    /// Whether a header's value proves that a gateway makes this very request of its own accord, just now.
+    public func verifyOwn(
+        _ value: Span<UInt8>, requestID: String, method: String, target: Span<UInt8>, now: Int64
+    ) throws(AuthenticationError) {
+        guard try check(value, requestID, method, target, now, .own) == Self.gatewayItself else {
+            throw AuthenticationError(.badHop, "not a gateway's own request")
+        }
+    }
+
+    private static let gatewayItself = "gateway"
 
     /// Where identity, seconds and code stand; `nil` unless exactly two dots part them.
     private static func parts(of value: Span<UInt8>) -> (Range<Int>, Range<Int>, Range<Int>)? {
@@ -65,6 +77,27 @@ public final class HopIdentity {
         }
         guard count == 2 else { return nil }
         return (0..<dots[0], dots[0] + 1..<dots[1], dots[1] + 1..<value.count)
+    }
+
+    /// What stands in the identity's place, once the code has proven that a gateway made the header for this request.
+    private func check(
+        _ value: Span<UInt8>, _ requestID: String, _ method: String, _ target: Span<UInt8>, _ now: Int64,
+        _ purpose: HopAuthenticator.Purpose
+    ) throws(AuthenticationError) -> String {
+        guard let (identity, seconds, code) = Self.parts(of: value),
+            let received = Base64.url.decode(value.extracting(code)), let received = Digest256(received.span),
+            let madeAt = Int64(String(decoding: value.extracting(seconds)))
+        else { throw AuthenticationError(.badHop, "not an identity header") }
+        let expected = authenticator.code(
+            requestID, method, target, identity: value.extracting(identity), seconds: value.extracting(seconds),
+            purpose: purpose)
+        guard received == expected else {
+            throw AuthenticationError(.badHop, "the header's code does not belong to this request")
+        }
+        guard (now - Self.toleranceInSeconds...now + Self.toleranceInSeconds).contains(madeAt) else {
+            throw AuthenticationError(.badHop, "the header is too old, or the clocks differ")
+        }
+        return String(decoding: value.extracting(identity))
     }
 
     private func identity(encoded: String) throws(AuthenticationError) -> Identity {
@@ -93,7 +126,11 @@ extension HopIdentity {
 
 /// Computes the code over everything a header is bound to.
 private struct HopAuthenticator: ~Copyable {
-    private static let version = "drawbridge-hop-1"
+    /// What a code is for; it is part of what the code is computed over.
+    enum Purpose: String {
+        case client = "drawbridge-hop-1"
+        case own = "drawbridge-gateway-1"
+    }
 
     private var mac: HMACSHA256
     private var message: [UInt8] = []
@@ -102,10 +139,11 @@ private struct HopAuthenticator: ~Copyable {
 
     /// Every part is preceded by its length, so that no two requests share one message.
     mutating func code(
-        _ requestID: String, _ method: String, _ target: Span<UInt8>, identity: Span<UInt8>, seconds: Span<UInt8>
+        _ requestID: String, _ method: String, _ target: Span<UInt8>, identity: Span<UInt8>, seconds: Span<UInt8>,
+        purpose: Purpose
     ) -> Digest256 {
         message.removeAll(keepingCapacity: true)
-        append(Self.version.utf8.span)
+        append(purpose.rawValue.utf8.span)
         append(requestID.utf8.span)
         append(method.utf8.span)
         append(target)

@@ -10,7 +10,14 @@ public final class Identity: Sendable {
     public enum Method: String, Sendable, Codable, CaseIterable {
         /// A signed token of a configured issuer (RFC 7519).
         case jwt
+        /// An API key of a client registered here.
+        case apiKey = "api_key"
     }
+
+    /// The issuer of the clients that the installation itself registers, by whichever of its own ways they come in.
+    public static let ownClients = ownNamespace + "client"
+    /// How the issuers begin that no token may name.
+    public static let ownNamespace = "urn:drawbridge:"
 
     /// Who vouches for it: the token's issuer as configured. Subject and client are names in its name space.
     public let issuer: String

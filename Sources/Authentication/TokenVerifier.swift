@@ -10,15 +10,48 @@ public final class TokenVerifier {
         let identity: Identity
         /// The instants between which the token is good, skew included.
         let validity: Range<Int64>
+        let keyID: String
     }
 
     private let issuers: [String: TrustedIssuer]
+    /// The keys each issuer has published, by their id, beside those that the policy names.
+    private var published: [String: [String: VerificationKey]] = [:]
     private var remembered: BoundedCache<Digest256, Remembered>
 
     /// A verifier for the tokens of these issuers that remembers up to so many of them.
     public init(issuers: [TrustedIssuer], rememberedTokens: Int = 4096) {
         self.issuers = Dictionary(issuers.map { ($0.issuer, $0) }, uniquingKeysWith: { first, _ in first })
         remembered = BoundedCache(capacity: rememberedTokens)
+    }
+
+    /// Takes over the keys that an issuer publishes now, in the place of those it published before. Tokens signed with a
+    /// key that has gone, or is another one now, are forgotten. Of two keys with one id the first counts, and the policy's
+    /// before any other.
+    public func replaceKeys(of issuer: String, with keys: [VerificationKey]) {
+        let before = published[issuer] ?? [:]
+        let after = Dictionary(keys.map { ($0.keyID, $0) }, uniquingKeysWith: { first, _ in first })
+        published[issuer] = after
+        remembered.removeAll { token in
+            token.identity.issuer == issuer && before[token.keyID] != nil && before[token.keyID] != after[token.keyID]
+        }
+    }
+
+    /// The issuer and key id by which a token asks for a key that the issuer may have published since we last looked;
+    /// `nil` for every other token.
+    public func unknownKey(of token: Span<UInt8>) -> (issuer: String, keyID: String)? {
+        guard let token = try? UnverifiedToken(token), let issuer = token.issuer.flatMap({ issuers[$0] }),
+            !issuer.keySetAlgorithms.isEmpty, key(token.keyID, of: issuer) == nil
+        else { return nil }
+        return (issuer.issuer, token.keyID)
+    }
+
+    /// Whether a configured issuer has a key of that id.
+    public func hasKey(_ keyID: String, of issuer: String) -> Bool {
+        issuers[issuer].map { key(keyID, of: $0) != nil } ?? false
+    }
+
+    private func key(_ keyID: String, of issuer: TrustedIssuer) -> VerificationKey? {
+        issuer.keys[keyID] ?? published[issuer.issuer]?[keyID]
     }
 
     /// The identity an `Authorization` field proves at `now` (Unix seconds).
@@ -44,26 +77,33 @@ public final class TokenVerifier {
         }
         let digest = SHA256.hash(token)
         if let known = remembered.value(for: digest), known.validity.contains(now) { return known.identity }
-        let token = try UnverifiedToken(token)
-        let issuer = try issuer(of: token)
-        let claims = try Claims(token.claims, issuer: issuer)
+        let unverified = try UnverifiedToken(token)
+        let issuer = try issuer(of: unverified, signedAs: token)
+        let claims = try Claims(unverified.claims, issuer: issuer)
         try claims.checkTimes(now: now)
-        remembered.insert(Remembered(identity: claims.identity, validity: claims.validity), for: digest)
+        remembered.insert(
+            Remembered(identity: claims.identity, validity: claims.validity, keyID: unverified.keyID), for: digest)
         return claims.identity
     }
 
     /// The issuer, once its key has proven that it made the token.
-    private func issuer(of token: UnverifiedToken) throws(AuthenticationError) -> TrustedIssuer {
+    private func issuer(
+        of token: UnverifiedToken, signedAs bytes: Span<UInt8>
+    ) throws(AuthenticationError) -> TrustedIssuer {
         guard let name = token.issuer, let issuer = issuers[name] else {
             throw AuthenticationError(.unknownIssuer, "the issuer is not configured")
         }
-        guard let key = issuer.keys[token.keyID] else {
+        guard issuer.expects(type: token.type) else {
+            // A type of its own (`dpop+jwt` and the like) marks a token made for another purpose (RFC 8725 §3.11).
+            throw AuthenticationError(.malformed, "a token of another type than its issuer's")
+        }
+        guard let key = key(token.keyID, of: issuer) else {
             throw AuthenticationError(.unknownKey, "the issuer has no key of that id")
         }
         guard token.algorithm == key.algorithm.rawValue else {
             throw AuthenticationError(.wrongAlgorithm, "the key is not for the algorithm the token names")
         }
-        guard TokenSignature.isValid(of: token.text, key: key) else {
+        guard TokenSignature.isValid(of: bytes, key: key) else {
             throw AuthenticationError(.badSignature, "the signature does not belong to the token")
         }
         return issuer

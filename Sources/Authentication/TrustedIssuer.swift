@@ -1,4 +1,4 @@
-internal import Cryptography
+public import Cryptography
 
 /// A party whose tokens are believed, and what its tokens must look like.
 public struct TrustedIssuer: Sendable {
@@ -26,19 +26,32 @@ public struct TrustedIssuer: Sendable {
     public let clockSkewInSeconds: Int64
     /// Where the gateway finds its claims.
     public let claimNames: ClaimNames
-    /// The keys by their id.
+    /// What `typ` its tokens have (RFC 8725 §3.11), such as `at+jwt`; `nil` for `JWT` or none at all.
+    public let tokenType: String?
+    /// The algorithms it may sign with by the keys that it publishes in a key set.
+    public let keySetAlgorithms: Set<SignatureAlgorithm>
+    /// The keys that the policy names, by their id.
     let keys: [String: VerificationKey]
 
     /// Describes an issuer; of two keys with one id the first counts, and the skew is held within its bound.
     public init(
         issuer: String, audience: String, clockSkewInSeconds: Int64, claimNames: ClaimNames = ClaimNames(),
-        keys: [VerificationKey]
+        tokenType: String? = nil, keys: [VerificationKey], keySetAlgorithms: Set<SignatureAlgorithm> = []
     ) {
         self.issuer = issuer
         self.audience = audience
         self.clockSkewInSeconds = min(max(clockSkewInSeconds, 0), Self.maximumClockSkewInSeconds)
         self.claimNames = claimNames
+        self.tokenType = tokenType?.lowercased()
+        self.keySetAlgorithms = keySetAlgorithms
         self.keys = Dictionary(keys.map { ($0.keyID, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+}
+
+extension TrustedIssuer {
+    /// Whether its tokens have this type, given in lower case.
+    func expects(type: String?) -> Bool {
+        if let tokenType { type == tokenType } else { type == nil || type == "jwt" }
     }
 }
 
@@ -50,7 +63,7 @@ public enum SignatureAlgorithm: String, Sendable, CaseIterable {
 }
 
 /// One key of an issuer, tied to the one algorithm it may be used with, which is what prevents key confusion.
-public struct VerificationKey: Sendable {
+public struct VerificationKey: Sendable, Equatable {
     /// The least number of bytes of an HS256 secret (RFC 7518 §3.2).
     public static let minimumSecretByteCount = 32
     /// The least number of bits of an RS256 key (RFC 7518 §3.3).
@@ -62,8 +75,14 @@ public struct VerificationKey: Sendable {
     public let keyID: String
     /// The only algorithm the key is used with.
     public let algorithm: SignatureAlgorithm
-    /// What the signature library is given: the secret itself, or a PEM public key.
-    let material: [UInt8]
+    /// The key itself, as its algorithm takes it.
+    let material: Material
+
+    enum Material: Sendable, Equatable {
+        case secret([UInt8])
+        case rsa(PublicKey)
+        case p256(PublicKey)
+    }
 
     /// Takes a key from the contents of its file: base64 text of a secret for HS256, a PEM public key otherwise.
     ///
@@ -75,9 +94,18 @@ public struct VerificationKey: Sendable {
         self.algorithm = algorithm
         material =
             switch algorithm {
-            case .hs256: try Self.secret(contents)
+            case .hs256: .secret(try Self.secret(contents))
             case .rs256, .es256: try Self.publicKey(contents, for: algorithm)
             }
+    }
+
+    /// Takes a public key that was read elsewhere.
+    ///
+    /// - Throws: ``KeyRefusal`` when it is not one for the algorithm, or not strong enough.
+    public init(keyID: String, algorithm: SignatureAlgorithm, publicKey: PublicKey) throws(KeyRefusal) {
+        self.keyID = keyID
+        self.algorithm = algorithm
+        material = try Self.checked(publicKey, for: algorithm)
     }
 
     /// Whether a key id has the only form accepted: 1 to 64 letters, digits, dots, hyphens and underscores.
@@ -112,18 +140,27 @@ public struct VerificationKey: Sendable {
 
     private static func publicKey(
         _ contents: Span<UInt8>, for algorithm: SignatureAlgorithm
-    ) throws(KeyRefusal) -> [UInt8] {
+    ) throws(KeyRefusal) -> Material {
         let key: PublicKey
         do { key = try PublicKey(pem: contents) } catch {
             throw KeyRefusal(found: error.message, expected: "a PEM public key (BEGIN PUBLIC KEY)")
         }
+        return try checked(key, for: algorithm)
+    }
+
+    private static func checked(
+        _ key: PublicKey, for algorithm: SignatureAlgorithm
+    ) throws(KeyRefusal) -> Material {
         switch (algorithm, key.kind) {
-        case (.rs256, .rsa(minimumRSABitCount...maximumRSABitCount)), (.es256, .p256): return Array(key.pem.utf8)
+        case (.rs256, .rsa(minimumRSABitCount...maximumRSABitCount)): return .rsa(key)
+        case (.es256, .p256): return .p256(key)
         case (.rs256, let kind):
             throw KeyRefusal(
                 found: "\(kind)", expected: "RSA with \(minimumRSABitCount) to \(maximumRSABitCount) bits for RS256")
-        case (_, let kind):
+        case (.es256, let kind):
             throw KeyRefusal(found: "\(kind)", expected: "elliptic curve P-256 for ES256")
+        case (.hs256, let kind):
+            throw KeyRefusal(found: "\(kind)", expected: "a secret for HS256")
         }
     }
 }

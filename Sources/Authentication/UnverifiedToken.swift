@@ -7,10 +7,10 @@ struct UnverifiedToken {
     /// The longest token looked at.
     static let maximumByteCount = 8192
 
-    /// The three parts as received.
-    let text: String
     let algorithm: String
     let keyID: String
+    /// The header's `typ`, without the `application/` that may be left out (RFC 7515 §4.1.9), in lower case.
+    let type: String?
     let claims: [String: JSONValue]
 
     /// Takes a token apart: three parts of canonical base64url, header and claims each one JSON object without
@@ -27,9 +27,8 @@ struct UnverifiedToken {
         guard let header = JSONValue.object(header), let claims = JSONValue.object(claims) else {
             throw AuthenticationError(.malformed, "header and claims are not plain JSON objects")
         }
-        (algorithm, keyID) = try Self.check(header: header)
+        (algorithm, keyID, type) = try Self.check(header: header)
         self.claims = claims
-        text = String(decoding: bytes)
     }
 
     /// The `iss` claim: who says it is.
@@ -52,21 +51,21 @@ struct UnverifiedToken {
 
     private static func check(
         header: [String: JSONValue]
-    ) throws(AuthenticationError) -> (algorithm: String, keyID: String) {
+    ) throws(AuthenticationError) -> (algorithm: String, keyID: String, type: String?) {
         // An extension we do not know must not be ignored (RFC 7515 §4.1.11), and we know none.
         guard header["crit"] == nil else { throw AuthenticationError(.malformed, "a critical header extension") }
-        switch header["typ"] {
-        case nil: break
-        // A type of its own (`dpop+jwt` and the like) marks a token made for another purpose (RFC 8725 §3.11).
-        case .string(let type)? where type.lowercased() == "jwt": break
-        default: throw AuthenticationError(.malformed, "a token of another type than JWT")
-        }
         guard case .string(let algorithm)? = header["alg"] else {
             throw AuthenticationError(.malformed, "no algorithm")
         }
         guard case .string(let keyID)? = header["kid"], VerificationKey.isKeyID(keyID) else {
             throw AuthenticationError(.malformed, "no key id, or one of a form not accepted")
         }
-        return (algorithm, keyID)
+        switch header["typ"] {
+        case nil: return (algorithm, keyID, nil)
+        case .string(let type)?:
+            let type = type.lowercased()
+            return (algorithm, keyID, type.hasPrefix("application/") ? String(type.dropFirst(12)) : type)
+        default: throw AuthenticationError(.malformed, "a type that is none")
+        }
     }
 }

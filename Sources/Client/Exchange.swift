@@ -131,6 +131,23 @@ public final class Exchange {
         if state != .complete { throw UpstreamError(.broken, LoopError(.unreachable, "read")) }
     }
 
+    /// Reads the rest of the answer's content.
+    ///
+    /// - Throws: as `fill` does; `broken` when it has more than `bound` bytes, which content that only the end of the
+    ///   connection delimits may have whatever the limits are.
+    public func content(upTo bound: Int) async throws(UpstreamError) -> [UInt8] {
+        var content: [UInt8] = []
+        while true {
+            switch try next({ $0.withUnsafeBufferPointer { content.append(contentsOf: $0) } }) {
+            case .content:
+                guard content.count <= bound else { throw UpstreamError(.broken, LoopError(.tooLarge, "read")) }
+            case .incomplete: try await fill()
+            case .trailers: break
+            case .end: return content
+            }
+        }
+    }
+
     /// Gives the connection back: to be used again when the answer was complete, closed otherwise.
     public func end() {
         deadline?.clear()

@@ -1,7 +1,7 @@
 internal import COpenSSL
 
 /// A public key read from PEM, and what kind of key it is.
-public struct PublicKey: Sendable {
+public struct PublicKey: Sendable, Equatable {
     /// The family a public key belongs to, with the property that decides its strength.
     public enum Kind: Sendable, Equatable, CustomStringConvertible {
         /// RSA with a modulus of so many bits.
@@ -23,6 +23,9 @@ public struct PublicKey: Sendable {
 
     private let key: PEMKey
 
+    /// OpenSSL's key, alive as long as this one.
+    var pointer: OpaquePointer { key.pointer }
+
     /// Reads a `PUBLIC KEY` block (SubjectPublicKeyInfo). A private key or a certificate is refused.
     public init(pem: Span<UInt8>) throws(CryptographyError) {
         key = try PEMKey(pem: pem, expected: "not a PEM public key") { PEM_read_bio_PUBKEY($0, nil, nil, nil) }
@@ -43,6 +46,9 @@ public struct PublicKey: Sendable {
 
     /// The key as one PEM block and nothing else, however the file it came from was decorated.
     public var pem: String { key.pem { PEM_write_bio_PUBKEY($0, $1) } }
+
+    /// Two keys are equal when they are the same numbers.
+    public static func == (left: PublicKey, right: PublicKey) -> Bool { EVP_PKEY_eq(left.pointer, right.pointer) == 1 }
 
     private func utf8Parameter(_ name: String) -> String? {
         var value = [UInt8](repeating: 0, count: 80)

@@ -9,6 +9,7 @@ internal import Telemetry
 @OnLoop
 struct Up {
     private let gateways: [SupervisedProcess]
+    private let reload: PolicyReload
     private let group: ServiceGroup
     private let notifications: ReadinessListener
     private let onReady: @OnLoop () -> Void
@@ -53,11 +54,13 @@ struct Up {
             policy.listeners, workers: options.workers, port: settings.port, adminPort: settings.adminPort, run: run)
         let programs = try Programs(home: home, policies: policies, run: run, databaseURL: databaseURL)
         let bridge = try programs.bridge()
+        try LedgerHome.prepare(home)
+        let ledger = try programs.ledger()
         let gateways = sockets.slots.enumerated().map { worker, sockets in
             programs.gateway(worker, sockets: sockets, drain: policy.drainTimeout)
         }
         notifications = try ReadinessListener(path: run.notifySocket) { name in
-            for process in [bridge] + gateways where process.name == name { process.reportReady() }
+            for process in [ledger, bridge] + gateways where process.name == name { process.reportReady() }
         }
 
         func step(_ name: String, _ work: @escaping @OnLoop () async throws -> Void) -> [any Service] {
@@ -75,7 +78,7 @@ struct Up {
         } else {
             stages.append(step("migrations") { try await programs.migrate(tools) })
         }
-        stages.append([bridge])
+        stages.append([ledger, bridge])
         stages.append(gateways)
         stages.append(
             step("demo.env") {
@@ -86,6 +89,8 @@ struct Up {
             })
         group = ServiceGroup("drawbridge", stages)
         self.gateways = gateways
+        Metrics.start(process: "drawbridge", restarts: 0)
+        reload = PolicyReload(config, home: home, policy: policy, gateways: gateways)
         onReady = {
             Terminal.print("drawbridge is ready")
             if cluster != nil { Terminal.print(DemoEnvironment.commands(home: home, unixTime: Loop.unixTime)) }
@@ -97,12 +102,13 @@ struct Up {
         defer { notifications.close() }
         try await withThrowingTaskGroup { tasks in
             tasks.addTask { try await answer(signals) }
+            tasks.addTask { try await reload.run() }
             defer { tasks.cancelAll() }
             try await group.run(ready: onReady)
         }
     }
 
-    /// SIGHUP makes the gateways read their certificates again; any other signal stops, one a while later hurries.
+    /// SIGHUP makes the gateways read their certificates again, and replaces them where policies have changed; any other signal stops, one a while later hurries.
     private func answer(_ signals: ProcessSignals) async throws {
         // `timeout`, `make` and shells send one request twice: to the process and to its group.
         let echo: UInt64 = 1_000_000_000
@@ -112,6 +118,7 @@ struct Up {
             case .hangUp:
                 Log.info("reloading")
                 for gateway in gateways { gateway.send(signal: SIGHUP) }
+                reload.ask()
             case .interrupt, .terminate:
                 let now = Loop.monotonicNanoseconds
                 if let lastStop, now - lastStop < echo { continue }

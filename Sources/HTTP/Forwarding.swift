@@ -46,7 +46,7 @@ public enum Forwarding {
     /// - Returns: how the content must be delimited on the client's connection. After `untilClose` it must be closed.
     public static func appendResponse(
         _ head: ResponseHead, answering peer: Version, keepAlive: Bool, context: ForwardingContext,
-        replacing replaced: FieldNameSet = [], to bytes: inout [UInt8],
+        replacing replaced: FieldNameSet = [], to bytes: inout [UInt8], moreLines: Int = 0,
         lines: (inout OutputSpan<UInt8>) -> Void = { _ in }
     ) -> ResponseFraming {
         let framing = framing(head.framing, for: peer)
@@ -54,7 +54,7 @@ public enum Forwarding {
         dropped.insert(.server)
         // An answer to HEAD, or a 304, tells the length that an answer to GET would have (RFC 9110 §8.6).
         if framing != .none || head.status == .noContent { dropped.insert(.contentLength) }
-        bytes.append(addingCapacity: head.lengthBound + context.lengthBound) { output in
+        bytes.append(addingCapacity: head.lengthBound + context.lengthBound + moreLines) { output in
             head.appendStatusLine(to: &output)
             appendFields(head.fields, except: dropped, extra: nil, to: &output)
             lines(&output)

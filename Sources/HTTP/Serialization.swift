@@ -43,13 +43,14 @@ extension ResponseHead {
     ///   - peer: the version the client speaks, which decides what has to be said about keeping the connection.
     ///   - lines: appends field lines that stand in every response of a server, each with its line end, so that they
     ///     need not be put into `fields` first; at most 256 bytes.
+    ///   - moreLines: bytes that `lines` may append beyond that.
     /// - Precondition: an HTTP/1.0 client is not sent chunks.
     public func append(
-        to bytes: inout [UInt8], answering peer: Version = .http11,
+        to bytes: inout [UInt8], answering peer: Version = .http11, moreLines: Int = 0,
         lines: (inout OutputSpan<UInt8>) -> Void = { _ in }
     ) {
         precondition(peer == .http11 || framing != .chunked, "an HTTP/1.0 client does not know chunks")
-        bytes.append(addingCapacity: lengthBound) { output in
+        bytes.append(addingCapacity: lengthBound + moreLines) { output in
             append(to: &output, answering: peer, lines: lines)
         }
     }

@@ -54,15 +54,16 @@ public struct DemoHotels {
                 """
                 BEGIN;
                 DELETE FROM booking_engine_api_keys WHERE description = :'description' AND api_key_hash <> :'hash';
-                INSERT INTO booking_engine_api_keys (api_key_hash, description, scopes)
-                VALUES (:'hash', :'description', string_to_array(:'scopes', ' '))
+                INSERT INTO booking_engine_api_keys (api_key_hash, client, description, scopes)
+                VALUES (:'hash', :'client', :'description', string_to_array(:'scopes', ' '))
                 ON CONFLICT (api_key_hash) DO UPDATE
-                SET scopes = excluded.scopes, is_active = TRUE, expires_at = now() + INTERVAL '90 days';
+                SET client = excluded.client, scopes = excluded.scopes, is_active = TRUE,
+                    expires_at = now() + INTERVAL '90 days';
                 COMMIT;
                 """,
                 variables: [
-                    "hash": Hexadecimal.encode(SHA256.hash(text).bytes), "description": key.description,
-                    "scopes": key.scopes.joined(separator: " "),
+                    "hash": Hexadecimal.encode(SHA256.hash(text).bytes), "client": key.client,
+                    "description": key.description, "scopes": key.scopes.joined(separator: " "),
                 ])
         }
     }

@@ -96,11 +96,39 @@ public struct Examination {
                 findings.append(.wrong("user postgres", "missing", fix: "Scripts/packages"))
             }
         }
-        for name in ["drawbridge-gateway", "drawbridge-bridge"] {
+        for name in Programs.names {
             let path = Programs.directory.map { "\($0)/\(name)" } ?? name
             findings.append(
                 access(path, X_OK) == 0
                     ? .well("program \(path)") : .wrong("program \(path)", "missing", fix: "make build"))
+        }
+        return findings + ledger()
+    }
+
+    // MARK: Ledger
+
+    private func ledger() -> [Finding] {
+        var findings: [Finding] = []
+        if SystemUser.isRoot, LedgerHome.user == nil {
+            findings.append(
+                .warning(
+                    "user \(LedgerHome.userName)",
+                    "missing, so the ledger is written as root, as which the gateways run",
+                    fix: "Scripts/packages"))
+        }
+        guard let status = File.status(home.ledgerDirectory) else { return findings }
+        let owner = LedgerHome.user?.id ?? geteuid()
+        if status.st_mode & 0o077 != 0 {
+            findings.append(
+                .wrong(
+                    "ledger \(home.ledgerDirectory)", "others may enter it", fix: "chmod 700 \(home.ledgerDirectory)"))
+        } else if status.st_uid != owner, HomeLock.isHeld(home) {
+            findings.append(
+                .warning(
+                    "ledger \(home.ledgerDirectory)", "belongs to another user than its process should be",
+                    fix: "restart drawbridge up"))
+        } else {
+            findings.append(.well("ledger \(home.ledgerDirectory)"))
         }
         return findings
     }

@@ -32,8 +32,18 @@ public struct Home: Sendable, Equatable {
     public var policiesLink: String { "\(path)/policies" }
     /// The copy of the policies by which the installation runs.
     var policiesInForce: String { file("policies-in-force") }
+    /// The copy that is being checked to take its place.
+    var nextPolicies: String { file("policies-in-force.next") }
+    /// Says that policies are to be read again even if no file of theirs has changed.
+    public var reloadRequest: String { file("run/reload-requested") }
+    /// What the supervisor counts, in the form of Prometheus.
+    public var supervisorMetrics: String { file("run/drawbridge.prom") }
     /// The key that signs the identity header between gateway and bridge.
     public var hopKeyFile: String { "\(path)/keys/hop.key" }
+    /// The key of the hashes that stand in the ledger for what must be found and not read.
+    public var auditKeyFile: String { "\(path)/keys/audit.key" }
+    /// The ledger's own directory: its records and the key that signs for them. Nobody but its process may enter.
+    public var ledgerDirectory: String { "\(path)/ledger" }
     /// The demo issuer's private key.
     public var issuerKeyFile: String { "\(path)/keys/demo-issuer.private.pem" }
     /// The demo issuer's public key.

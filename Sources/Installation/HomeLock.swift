@@ -24,6 +24,12 @@ public final class HomeLock: Sendable {
 
     deinit { close(descriptor) }
 
+    /// The process that runs the home's installation; nil when none does.
+    public static func holder(of home: Home) -> Int32? {
+        guard isHeld(home), let text = try? File.readText(home.file("lock")) else { return nil }
+        return Int32(text.trimmingNewline)
+    }
+
     /// Whether an installation runs in the home.
     public static func isHeld(_ home: Home) -> Bool {
         guard let descriptor = try? File.open(home.file("lock"), O_RDWR, ownership: .own) else { return false }

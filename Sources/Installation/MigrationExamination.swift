@@ -7,6 +7,7 @@ struct MigrationExamination {
     nonisolated static let files: [(number: Int32, name: String, sql: [UInt8])] = [
         (1, "booking", PackageResources._001_booking_sql),
         (2, "booking_engine", PackageResources._002_booking_engine_sql),
+        (3, "api_keys", PackageResources._003_api_keys_sql),
     ]
 
     /// How a migration stands in the database.

@@ -23,10 +23,13 @@ public struct Programs {
         self.policies = policies.path
         self.run = run
         self.databaseURL = databaseURL
-        for name in ["drawbridge-gateway", "drawbridge-bridge"] where access("\(directory)/\(name)", X_OK) != 0 {
+        for name in Self.names where access("\(directory)/\(name)", X_OK) != 0 {
             throw InstallationError("\(directory)/\(name) is missing", remedy: "build it with: make build")
         }
     }
+
+    /// The executables beside this one.
+    static let names = ["drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger"]
 
     /// Where this executable is, and the others beside it.
     static var directory: String? { File.resolve("/proc/self/exe").map(File.directory) }
@@ -43,6 +46,19 @@ public struct Programs {
         // The worker keeps to the time itself; SIGKILL is for one that hangs.
         plan.endings = [(SIGTERM, drain + .seconds(2))]
         return SupervisedProcess(Self.gatewayName(worker), plan)
+    }
+
+    /// The ledger's writer.
+    public func ledger() throws -> SupervisedProcess {
+        var plan = plan("drawbridge-ledger", [])
+        plan.sockets = [
+            HandedSocket("ledger", try ListeningSocket(unixPath: run.ledgerSocket)),
+            try GatewaySockets.processAdmin("ledger", run),
+        ]
+        plan.endings = [(SIGTERM, .seconds(15))]
+        // It reads the last segment first.
+        plan.startTimeout = .seconds(120)
+        return SupervisedProcess("ledger", plan)
     }
 
     /// The bridge.

@@ -12,6 +12,8 @@ public struct RunDirectory: Sendable, Equatable {
 
     /// The bridge's socket, for gateways.
     public var bridgeSocket: String { "\(path)/bridge.sock" }
+    /// The ledger's socket, for gateways.
+    public var ledgerSocket: String { "\(path)/ledger.sock" }
     /// Where children report that they are ready.
     public var notifySocket: String { "\(path)/notify.sock" }
     /// A process's admin socket.
@@ -59,8 +61,13 @@ public struct RunDirectory: Sendable, Equatable {
         for name in File.names(in: databaseDirectory) where name.hasPrefix(".s.PGSQL.") {
             unlink("\(databaseDirectory)/\(name)")
         }
-        for name in File.names(in: path) where name.hasSuffix(".sock") { unlink("\(path)/\(name)") }
+        for name in File.names(in: path) where name.hasSuffix(".sock") || name.hasSuffix(".prom") {
+            unlink("\(path)/\(name)")
+        }
+        unlink(home.reloadRequest)
+        // What the limits have counted stays for the next run, but not outside the home.
         guard path != home.file("run") else { return }
+        for name in File.names(in: path) where name.hasPrefix("rate-limits.table") { unlink("\(path)/\(name)") }
         rmdir(databaseDirectory)
         if rmdir(path) == 0 { unlink(home.file("run")) }
     }

@@ -1,3 +1,4 @@
+internal import Authentication
 internal import Cryptography
 internal import Glibc
 
@@ -15,13 +16,13 @@ public struct Secrets: Sendable {
     /// Reads the secrets of a home, and makes those that are missing.
     public static func prepare(_ home: Home) throws -> Secrets {
         _ = try secret(home.hopKeyFile) { Base64.standard.encode(SecureRandom.bytes(32)) }
+        _ = try secret(home.auditKeyFile) { Base64.standard.encode(SecureRandom.bytes(32)) }
         let password = try secret(home.file("keys/database.password")) { Base64.url.encode(SecureRandom.bytes(24)) }
         let issuerKey = try issuerKey(home)
         var apiKeys: [DemoAPIKey: String] = [:]
         for key in DemoAPIKey.allCases {
-            apiKeys[key] = try secret(home.file("keys/\(key.fileName)")) {
-                "dbk_" + Base64.url.encode(SecureRandom.bytes(32))
-            }.text
+            let isKey = { (text: String) in APIKey(text) != nil }
+            apiKeys[key] = try secret(home.file("keys/\(key.fileName)"), where: isKey) { APIKey().text }.text
         }
         return Secrets(
             databasePassword: password.text, isDatabasePasswordNew: password.isNew, issuerKey: issuerKey,
@@ -31,7 +32,7 @@ public struct Secrets: Sendable {
     /// The files that only their owner may read, for `doctor`.
     static func files(_ home: Home) -> [String] {
         [
-            home.hopKeyFile, home.issuerKeyFile, home.certificateKeyFile, home.environmentFile,
+            home.hopKeyFile, home.auditKeyFile, home.issuerKeyFile, home.certificateKeyFile, home.environmentFile,
             home.file("keys/database.password"),
         ] + DemoAPIKey.allCases.map { home.file("keys/\($0.fileName)") }
     }
@@ -49,8 +50,10 @@ public struct Secrets: Sendable {
         return key
     }
 
-    private static func secret(_ path: String, make: () -> String) throws -> (text: String, isNew: Bool) {
-        if let text = try File.readText(path, ownership: .own)?.trimmingNewline, !text.isEmpty { return (text, false) }
+    private static func secret(
+        _ path: String, where isGood: (String) -> Bool = { !$0.isEmpty }, make: () -> String
+    ) throws -> (text: String, isNew: Bool) {
+        if let text = try File.readText(path, ownership: .own)?.trimmingNewline, isGood(text) { return (text, false) }
         let text = make()
         try File.write(text + "\n", to: path, mode: 0o600)
         return (text, true)
@@ -75,6 +78,15 @@ public enum DemoAPIKey: CaseIterable, Sendable {
         case .bookingEngine: "booking-engine.api-key"
         case .pms: "pms.api-key"
         case .administrator: "administrator.api-key"
+        }
+    }
+
+    /// The client it is made for.
+    var client: String {
+        switch self {
+        case .bookingEngine: "demo-booking-engine"
+        case .pms: "demo-pms"
+        case .administrator: "demo-administrator"
         }
     }
 

@@ -64,6 +64,14 @@ struct AppendFile: ~Copyable {
         length += bytes.count
     }
 
+    /// Whether the file is still the one that its path names.
+    var isInPlace: Bool {
+        var own = stat()
+        var named = stat()
+        return fstat(descriptor, &own) == 0 && lstat(path, &named) == 0 && own.st_ino == named.st_ino
+            && own.st_dev == named.st_dev
+    }
+
     /// Waits until everything appended is on the disk.
     func sync() throws(LedgerError) {
         guard calls.sync(descriptor) == 0 else { throw .system("sync", path) }

@@ -61,6 +61,13 @@ public struct GroupCommit<Ticket: Sendable>: Sendable {
         self.byteBound = byteBound
     }
 
+    /// The records that wait beside those under way.
+    public var waitingCount: Int { waiting.count }
+    /// Whether a record of any permitted size may be submitted.
+    public var hasRoom: Bool {
+        waiting.count < recordBound && waiting.byteCount + RecordBatch.recordBound <= byteBound
+    }
+
     /// Takes a record in. Throws `overloaded` when too many wait already, `invalidRecord` when it is none.
     public mutating func submit(
         _ record: Span<UInt8>, durability: Durability, ticket: Ticket

@@ -16,6 +16,10 @@ public struct LedgerWriter: ~Copyable {
     public private(set) var syncedSize: UInt64
     /// The records that the last signed checkpoint covers.
     public private(set) var checkpointSize: UInt64
+    /// The last checkpoint signed since the ledger was opened, as a signed note; for witnesses.
+    public private(set) var lastNote: String?
+    /// The bytes of a torn line that opening has cut off.
+    public let cutByteCount: Int
 
     let directory: LedgerDirectory
     let configuration: LedgerConfiguration
@@ -41,15 +45,23 @@ public struct LedgerWriter: ~Copyable {
     /// A line that a dying writer left incomplete is cut off, and a record says so. Throws `damaged` when what is there
     /// cannot be continued without contradicting a signed checkpoint or a stored hash.
     ///
+    /// - Parameter minimumSize: the records that must be there, as somebody knows who had it open before; with fewer
+    ///   nothing is touched and `damaged` thrown, for a ledger that is begun anew would be another.
+    ///
     /// Not an initialiser, because one that throws half way is not supported for a type that cannot be copied
     /// (Swift 6.3).
     public static func open(
-        directory path: String, configuration: LedgerConfiguration = LedgerConfiguration(), signer: NoteSigner
+        directory path: String, configuration: LedgerConfiguration = LedgerConfiguration(), signer: NoteSigner,
+        minimumSize: UInt64 = 0
     ) throws(LedgerError) -> LedgerWriter {
         let directory = LedgerDirectory(path: path)
         let lock = try FileLock(path: directory.lockPath)
         let verifiers = [signer.verifier] + configuration.formerKeys
         let found = try Recovery(directory, origin: signer.verifier.name, verifiers: verifiers)
+        guard found?.tree.size ?? 0 >= minimumSize else {
+            throw LedgerError(
+                .damaged, "there are \(found?.tree.size ?? 0) records where \(minimumSize) were known to be")
+        }
         let first = found?.segmentFirst ?? 0
         let calls = configuration.calls
         let segment = try AppendFile(
@@ -84,6 +96,7 @@ public struct LedgerWriter: ~Copyable {
         checkpointSize = found?.checkpointSize ?? 0
         checkpointTime = now
         syncedSize = 0
+        cutByteCount = found?.cutBytes ?? 0
     }
 
     private mutating func begin(_ found: Recovery?, _ now: UInt64) throws(LedgerError) {
@@ -107,6 +120,7 @@ public struct LedgerWriter: ~Copyable {
         try maintain()
         let first = tree.size
         try append(batch.bytes.span, ends: batch.ends, speaker: .worker)
+        try requireInPlace()
         return first..<tree.size
     }
 
@@ -126,9 +140,11 @@ public struct LedgerWriter: ~Copyable {
         try sync()
         try hashes.flush()
         let checkpoint = Checkpoint(origin: signer.verifier.name, size: tree.size, root: tree.root(&hasher))
-        try Self.append(NoteFile.entry(signer.note(checkpoint.text)), to: &checkpoints, &failure)
+        let note = signer.note(checkpoint.text)
+        try Self.append(NoteFile.entry(note), to: &checkpoints, &failure)
         try Self.sync(checkpoints, &failure)
         checkpointSize = tree.size
+        lastNote = note
         checkpointTime = configuration.clock()
     }
 
@@ -279,6 +295,14 @@ public struct LedgerWriter: ~Copyable {
 
     private func requireIntact() throws(LedgerError) {
         if let failure { throw failure }
+    }
+
+    /// What is written to a file that was removed, or replaced by another, is written and gone all the same.
+    private mutating func requireInPlace() throws(LedgerError) {
+        guard !segment.isInPlace else { return }
+        let error = LedgerError(.failed, "\(segment.path) was removed or replaced; the ledger must be opened again")
+        failure = error
+        throw error
     }
 }
 

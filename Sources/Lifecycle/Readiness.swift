@@ -11,6 +11,30 @@ public enum Readiness {
     /// - Parameter process: this process's name, such as `gateway-0`.
     public static func report(process: String) { send("READY=1\nDRAWBRIDGE_PROCESS=\(process)") }
 
+    /// A connection to whoever wants to be told, made while this process still may: before it becomes another user.
+    public struct Reporter: ~Copyable {
+        private let descriptor: Int32
+
+        /// Connects; does nothing when nobody asked to be told.
+        public init() {
+            guard let path = Lifecycle.environment(socketVariable) else {
+                descriptor = -1
+                return
+            }
+            descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+            _ = withUnixAddress(path) { connect(descriptor, $0, $1) }
+        }
+
+        deinit { if descriptor >= 0 { close(descriptor) } }
+
+        /// Says that this process serves.
+        public func report(process: String) {
+            guard descriptor >= 0 else { return }
+            let message = Array("READY=1\nDRAWBRIDGE_PROCESS=\(process)".utf8)
+            _ = Glibc.send(descriptor, message, message.count, Int32(MSG_NOSIGNAL))
+        }
+    }
+
     /// Says that this process is about to end, so that a longer stop is not taken for a hang.
     public static func reportStopping() { send("STOPPING=1") }
 

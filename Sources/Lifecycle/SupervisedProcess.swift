@@ -47,6 +47,16 @@ public final class SupervisedProcess: Service {
         public var description: String { "\(name) does not start: \(reason)" }
     }
 
+    /// A child that was not replaced: the one before goes on.
+    public struct ReplacementError: Error, CustomStringConvertible {
+        /// The slot's name.
+        public let name: String
+        /// Why.
+        public let reason: String
+
+        public var description: String { "\(name) is not replaced: \(reason)" }
+    }
+
     private static let probeInterval = Duration.milliseconds(20)
 
     public let name: String
@@ -56,6 +66,8 @@ public final class SupervisedProcess: Service {
     private let plan: Plan
     private var backoff: Backoff
     private var child: ChildProcess?
+    /// Started to take the child's place, and not ready yet.
+    private var successor: ChildProcess?
     private var wasReady = false
     private var isReady = false
     private var onReady: (@OnLoop () -> Void)?
@@ -104,6 +116,8 @@ public final class SupervisedProcess: Service {
 
     /// The child has said that it serves.
     public func reportReady() {
+        // The child has said so before; while it has a successor, it is that who says it now.
+        if isReady, successor != nil { return promote() }
         guard child != nil, !isReady else { return }
         isReady = true
         wasReady = true
@@ -115,6 +129,59 @@ public final class SupervisedProcess: Service {
 
     /// Passes a signal on to the child, if one runs.
     public func send(signal: Int32) { child?.send(signal: signal) }
+
+    /// Starts another child beside the one that runs, on the same sockets, and ends the older when the newer is ready. Nobody
+    /// is refused meanwhile: connections wait in the sockets' queues, which both take from.
+    ///
+    /// One replacement at a time.
+    ///
+    /// - Throws: `ReplacementError` when the newer one does not get ready; the older then goes on.
+    public func replace() async throws {
+        guard let older = child, isReady, !isStopping, successor == nil else {
+            throw ReplacementError(name: name, reason: "it is not running just now")
+        }
+        let newer: ChildProcess
+        do { newer = try start() } catch { throw ReplacementError(name: name, reason: String(describing: error)) }
+        successor = newer
+        let end = Loop.monotonicNanoseconds + UInt64(plan.startTimeout / .nanoseconds(1))
+        // The older one may end by itself meanwhile; then the newer one is the child before it is ready.
+        while newer.isRunning, !isStopping, successor === newer || child === newer && !isReady {
+            guard Loop.monotonicNanoseconds < end, await Self.rest() else { break }
+        }
+        guard child === newer, isReady, newer.isRunning else {
+            if successor === newer { successor = nil }
+            newer.send(signal: SIGKILL)
+            throw ReplacementError(name: name, reason: "the new process does not get ready")
+        }
+        await retire(older)
+        Log.info("process is replaced", ["slot": .string(name), "pid": Log.Value(newer.processID)])
+    }
+
+    /// Lets some time pass; false when the task is cancelled.
+    private static func rest() async -> Bool {
+        do { try await Loop.sleep(for: probeInterval) } catch { return false }
+        return true
+    }
+
+    /// The successor is the child from now on.
+    private func promote() {
+        guard let newer = successor else { return }
+        successor = nil
+        child = newer
+        Log.info("process is ready", ["slot": .string(name), "pid": Log.Value(newer.processID)])
+    }
+
+    /// Ends a child whose place was taken, as the plan says, and returns when it has ended.
+    private func retire(_ older: ChildProcess) async {
+        for (signal, patience) in plan.endings + [(SIGKILL, .seconds(60))] {
+            guard older.isRunning else { return }
+            older.send(signal: signal)
+            let end = Loop.monotonicNanoseconds + UInt64(patience / .nanoseconds(1))
+            while older.isRunning, Loop.monotonicNanoseconds < end {
+                guard await Self.rest() else { return }
+            }
+        }
+    }
 
     /// Ends the child by the plan's signals; called again, by the next one at once.
     public func stop() {
@@ -133,9 +200,28 @@ public final class SupervisedProcess: Service {
         if isStopping { end() } else { patience?.set(plan.startTimeout) }
         do {
             if let isReady = plan.isReady { try await probe(child, isReady) }
-            return try await child.waitForExit().description
+            return try await lastEnding(child)
         } catch {
             return String(describing: error)
+        }
+    }
+
+    /// Waits for the end of a child and, where another has taken its place, of that one.
+    private func lastEnding(_ first: ChildProcess) async throws -> String {
+        var current = first
+        while true {
+            let ending = try await current.waitForExit().description
+            if let newer = child, newer !== current {
+                current = newer
+            } else if let newer = successor {
+                // The older one did not wait for it.
+                successor = nil
+                child = newer
+                isReady = false
+                current = newer
+            } else {
+                return ending
+            }
         }
     }
 

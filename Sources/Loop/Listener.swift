@@ -1,4 +1,3 @@
-internal import CLibUV
 internal import Glibc
 
 /// A listening TCP or unix-domain socket.
@@ -18,7 +17,6 @@ public final class Listener {
     private static let restWhenExhausted: Duration = .milliseconds(100)
 
     private let descriptor: CInt
-    private let isUnix: Bool
     private var poller: Poller?
     private let waiter = Waiter<Void>()
     private var acceptsThisTurn = 0
@@ -27,7 +25,6 @@ public final class Listener {
     ///
     /// - Throws: `LoopError` when the descriptor is no stream socket.
     public init(_ socket: consuming ListeningSocket) throws {
-        isUnix = socket.isUnix
         descriptor = socket.inheritable
         guard listen(descriptor, Self.backlog) == 0 else { throw LoopError(-errno, "listen") }
         poller = try Poller(descriptor: descriptor) { _ in self.connectionArrived() }
@@ -42,8 +39,8 @@ public final class Listener {
             try Task.checkCancellation()
             if acceptsThisTurn < Self.acceptsPerTurn {
                 acceptsThisTurn += 1
-                let client = accept(descriptor, nil, nil)
-                if client >= 0 { return try Stream(accepted: client, isUnix: isUnix) }
+                var peer = SocketAddress()
+                if let socket = Socket(acceptedFrom: descriptor, peer: &peer) { return try Stream(socket, peer: peer) }
                 switch errno {
                 case EAGAIN: break
                 case EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP: throw LoopError(-errno, "accept")
@@ -77,40 +74,6 @@ public final class Listener {
             waiter.resume(with: .success(()))
         } else {
             poller?.watch([])
-        }
-    }
-}
-
-extension Stream {
-    /// Takes over a descriptor that the kernel has just accepted.
-    fileprivate convenience init(accepted descriptor: CInt, isUnix: Bool) throws {
-        // `accept4`, which would set it at once, is hidden from Swift; only this thread starts programs.
-        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-        let handle = makeStreamHandle(isUnix: isUnix)
-        let status = isUnix ? uv_pipe_open(handle.asPipe, descriptor) : uv_tcp_open(handle.asTCP, descriptor)
-        guard status == 0 else {
-            Glibc.close(descriptor)
-            uv_close(handle.asHandle) { UnsafeMutableRawPointer($0!).deallocate() }
-            throw LoopError(status, "accept")
-        }
-        self.init(handle, isUnix ? StreamDescription() : StreamDescription(tcp: handle))
-    }
-}
-
-extension StreamDescription {
-    /// Reads the peer's address and turns off Nagle's delay, which would hold back the tail of an answer.
-    init(tcp stream: UnsafeMutablePointer<uv_stream_t>) {
-        let tcp = stream.asTCP
-        uv_tcp_nodelay(tcp, 1)
-        var address = sockaddr_storage()
-        var length = CInt(MemoryLayout<sockaddr_storage>.size)
-        peerAddress = withUnsafeMutablePointer(to: &address) { address in
-            address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                guard uv_tcp_getpeername(tcp, address, &length) == 0 else { return "" }
-                return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
-                    uv_ip_name(address, text.baseAddress!, 64) == 0 ? String(cString: text.baseAddress!) : ""
-                }
-            }
         }
     }
 }

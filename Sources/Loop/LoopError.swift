@@ -1,6 +1,6 @@
 internal import CLibUV
 
-/// A system call, made through libuv, that failed.
+/// A system call that failed.
 public struct LoopError: Error, Equatable, CustomStringConvertible {
     /// What went wrong, in the terms a caller decides by.
     public enum Code: Sendable, Equatable {
@@ -18,7 +18,7 @@ public struct LoopError: Error, Equatable, CustomStringConvertible {
 
     public let code: Code
 
-    /// The negative `errno` that libuv returned; 0 where no system call failed.
+    /// The negative `errno`; 0 where no system call failed.
     public let status: CInt
 
     /// What was being done, such as `connect`.

@@ -97,7 +97,7 @@ final class LoopExecutor: SerialExecutor, @unchecked Sendable {
     func run() {
         let previous = thread.exchange(UInt(pthread_self()), ordering: .relaxed)
         precondition(previous == 0, "the loop runs already")
-        // libuv writes with plain `write`: a closed socket must be an error where it happens, not the process's end.
+        // Some libraries use plain `write`: a closed socket must be an error where it happens, not the process's end.
         signal(SIGPIPE, SIG_IGN)
         // The first jobs run before libuv has looked at its clock.
         uv_update_time(loop)

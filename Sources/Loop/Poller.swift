@@ -1,8 +1,8 @@
 internal import CLibUV
 
-/// Readiness of a descriptor that a C library owns (libpq, hiredis).
+/// Readiness of a descriptor: a socket of this module, or one that a C library owns (libpq, hiredis).
 ///
-/// Close it before the library closes the descriptor.
+/// Close it before the descriptor, which may follow at once. Until then it keeps itself alive, and what `onEvents` holds.
 @OnLoop
 public final class Poller {
     public struct Events: OptionSet, Sendable {
@@ -19,7 +19,8 @@ public final class Poller {
     private var watched: Events = []
     private let onEvents: @OnLoop (Events) -> Void
 
-    /// - Parameter onEvents: called on the loop when something watched for is so; an error counts as all of it.
+    /// - Parameter onEvents: called on the loop when something watched for is so. An error counts as everything, and
+    ///   nothing more is watched for then.
     public init(descriptor: Int32, onEvents: @escaping @OnLoop (Events) -> Void) throws {
         self.onEvents = onEvents
         handle = .allocate(capacity: 1)
@@ -31,7 +32,7 @@ public final class Poller {
         handle.pointee.data = Unmanaged.passRetained(self).toOpaque()
     }
 
-    /// Watches for `events` from now on; an empty set watches for nothing.
+    /// Watches for `events` from now on; an empty set watches for nothing. A change costs two system calls.
     public func watch(_ events: Events) {
         guard !isClosed, events != watched else { return }
         watched = events
@@ -41,14 +42,18 @@ public final class Poller {
         }
         uv_poll_start(handle, events.rawValue) { handle, status, events in
             let poller = Unmanaged<Poller>.fromOpaque(handle!.pointee.data).takeUnretainedValue()
-            OnLoop.assumeIsolated {
-                // libuv stops polling on an error; the owner finds out what it was by using the descriptor.
-                if status < 0 { poller.watched = [] }
-                poller.onEvents(status < 0 ? [.readable, .writable] : Events(rawValue: events))
-            }
+            OnLoop.assumeIsolated((poller, status < 0 ? nil : Events(rawValue: events))) { $0.happened($1) }
         }
     }
 
+    /// - Parameter events: nil for an error.
+    private func happened(_ events: Events?) {
+        // libuv has stopped polling on an error; the owner finds out what it was by using the descriptor.
+        if events == nil { watched = [] }
+        onEvents(events ?? [.readable, .writable])
+    }
+
+    /// Watches for nothing any more.
     public func close() {
         guard !isClosed else { return }
         isClosed = true

@@ -1,5 +1,4 @@
 internal import CLibUV
-internal import Glibc
 
 /// Where a stream can be connected to.
 public enum Endpoint: Sendable, Hashable, CustomStringConvertible {
@@ -14,6 +13,13 @@ public enum Endpoint: Sendable, Hashable, CustomStringConvertible {
         case .tcp(let address, let port): address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"
         }
     }
+
+    fileprivate func socketAddress() throws(LoopError) -> SocketAddress {
+        switch self {
+        case .unix(let path): try SocketAddress(unixPath: path)
+        case .tcp(let address, let port): try SocketAddress(address, port: port)
+        }
+    }
 }
 
 extension Stream {
@@ -21,74 +27,33 @@ extension Stream {
     ///
     /// - Throws: `LoopError`: `timedOut` after `timeout`, `unreachable` when nobody listens; `CancellationError`.
     public static func connect(to endpoint: Endpoint, timeout: Duration) async throws -> Stream {
-        let isUnix = if case .unix = endpoint { true } else { false }
-        let handle = makeStreamHandle(isUnix: isUnix)
-        var isConnected = false
-        defer { if !isConnected { uv_close(handle.asHandle) { UnsafeMutableRawPointer($0!).deallocate() } } }
-        let attempt = ConnectAttempt()
-        let deadline = Deadline { attempt.finish(UV_ETIMEDOUT.rawValue) }
-        deadline.set(timeout)
-        defer { deadline.cancel() }
-        try await attempt.run(handle, to: endpoint)
-        isConnected = true
-        return Stream(handle, isUnix ? StreamDescription() : StreamDescription(tcp: handle))
-    }
-}
-
-/// One connect request; libuv's request refers to it until libuv has called back.
-@OnLoop
-private final class ConnectAttempt {
-    private let waiter = Waiter<Void>()
-    private var result: Result<Void, any Error>?
-
-    func run(_ handle: UnsafeMutablePointer<uv_stream_t>, to endpoint: Endpoint) async throws {
-        let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
-        request.pointee.data = Unmanaged.passRetained(self).toOpaque()
-        let status = start(request, handle, endpoint)
-        if status != 0 { Self.completed(request, status) }
-        try await waiter.wait { result }
-    }
-
-    func finish(_ status: CInt) {
-        let result: Result<Void, any Error> = status == 0 ? .success(()) : .failure(LoopError(status, "connect"))
-        self.result = result
-        waiter.resume(with: result)
-    }
-
-    private func start(
-        _ request: UnsafeMutablePointer<uv_connect_t>, _ handle: UnsafeMutablePointer<uv_stream_t>, _ endpoint: Endpoint
-    ) -> CInt {
-        switch endpoint {
-        case .unix(let path):
-            guard path.utf8.count < 108 else { return UV_ENAMETOOLONG.rawValue }
-            uv_pipe_connect(request, handle.asPipe, path) { request, status in
-                OnLoop.assumeIsolated { ConnectAttempt.completed(request!, status) }
-            }
-            return 0
-        case .tcp(let address, let port):
-            var storage = sockaddr_storage()
-            return withUnsafeMutablePointer(to: &storage) { storage in
-                let isIPv6 = address.utf8.contains(UInt8(ascii: ":"))
-                let status =
-                    isIPv6
-                    ? storage.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
-                        uv_ip6_addr(address, CInt(port), $0)
-                    }
-                    : storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
-                        uv_ip4_addr(address, CInt(port), $0)
-                    }
-                guard status == 0 else { return status }
-                return storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    uv_tcp_connect(request, handle.asTCP, $0) { request, status in
-                        OnLoop.assumeIsolated { ConnectAttempt.completed(request!, status) }
-                    }
-                }
-            }
+        try Task.checkCancellation()
+        let address = try endpoint.socketAddress()
+        let socket = try Socket(family: address.family)
+        do {
+            if try !socket.connect(to: address) { try await finishConnecting(socket, timeout) }
+        } catch {
+            socket.close()
+            throw error
         }
+        return try Stream(socket, peer: address)
     }
 
-    private static func completed(_ request: UnsafeMutablePointer<uv_connect_t>, _ status: CInt) {
-        Unmanaged<ConnectAttempt>.fromOpaque(request.pointee.data).takeRetainedValue().finish(status)
-        request.deallocate()
+    /// Waits until the kernel knows whether the peer has answered.
+    private static func finishConnecting(_ socket: Socket, _ timeout: Duration) async throws {
+        let outcome = Waiter<Void>()
+        let poller = try Poller(descriptor: socket.descriptor) { _ in
+            outcome.resume(with: socket.connectionError.map { .failure($0) } ?? .success(()))
+        }
+        let deadline = Deadline { outcome.resume(with: .failure(LoopError(UV_ETIMEDOUT.rawValue, "connect"))) }
+        defer {
+            poller.close()
+            deadline.cancel()
+        }
+        try await outcome.wait {
+            poller.watch(.writable)
+            deadline.set(timeout)
+            return nil
+        }
     }
 }

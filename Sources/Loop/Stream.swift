@@ -1,5 +1,4 @@
 internal import CLibUV
-internal import Glibc
 
 /// What stands between a stream's socket and its user: TLS. A state machine, bytes in, bytes out.
 @OnLoop
@@ -15,6 +14,14 @@ public protocol StreamSecurity: AnyObject {
 
     /// Whether the peer has said goodbye: without it, an end of input may be an attacker's cut.
     var isClosedByPeer: Bool { get }
+
+    /// The version of the protocol that both agreed on, such as "1.3"; nil before they have.
+    var protocolVersion: String? { get }
+}
+
+extension StreamSecurity {
+    /// A protocol without versions.
+    public var protocolVersion: String? { nil }
 }
 
 /// A connected TCP or unix-domain socket, plain or secured.
@@ -27,17 +34,23 @@ public final class Stream {
     /// Bytes that may wait unread before the socket is left alone.
     public static let inputBound = 64 << 10
 
-    private let handle: UnsafeMutablePointer<uv_stream_t>
-    private let descriptor: CInt
-    private let description: StreamDescription
-    private var input: [UInt8] = []
-    private var inputStart = 0
+    /// The peer's address, without port, as text; empty for a unix-domain socket.
+    public let peerAddress: String
 
-    private let reader = Waiter<Bool>()
-    private var writer: WriteRequest?
+    private let socket: Socket
+    /// Nil when the stream is closed.
+    private var poller: Poller?
+
+    private var input = InputBuffer()
     private var isReading = false
-    private var isClosed = false
     private var end: End?
+    private let reader = Waiter<Bool>()
+
+    /// What the kernel has not taken yet.
+    private var unsent: ArraySlice<UInt8> = []
+    private var sendingError: (any Error)?
+    private var endsWhenSent = false
+    private let writer = Waiter<Void>()
 
     /// Why nothing more can be read.
     private enum End {
@@ -52,45 +65,56 @@ public final class Stream {
     /// (`isEnded`).
     public var onHangUp: (@OnLoop () -> Void)?
 
-    init(_ handle: UnsafeMutablePointer<uv_stream_t>, _ description: StreamDescription) {
-        self.handle = handle
-        var descriptor: uv_os_fd_t = -1
-        uv_fileno(handle.asHandle, &descriptor)
-        self.descriptor = descriptor
-        self.description = description
-        handle.pointee.data = Unmanaged.passRetained(self).toOpaque()
+    /// Takes over a connected socket; closes it on failure.
+    init(_ socket: Socket, peer: SocketAddress) throws {
+        self.socket = socket
+        peerAddress = peer.host
+        if !peer.isUnix { socket.sendWithoutDelay() }
+        do {
+            poller = try Poller(descriptor: socket.descriptor) { self.ready(for: $0) }
+        } catch {
+            socket.close()
+            throw error
+        }
     }
 
-    /// The peer's address, without port, as text; empty for a unix-domain socket.
-    public var peerAddress: String { description.peerAddress }
+    private var isClosed: Bool { poller == nil }
+
+    /// Watches for what the stream is to go on with. Reading and writing in the usual way change nothing here.
+    private func watch() {
+        var events: Poller.Events = []
+        if isReading { events.insert(.readable) }
+        if !unsent.isEmpty { events.insert(.writable) }
+        poller?.watch(events)
+    }
+
+    private func ready(for events: Poller.Events) {
+        // The kernel tells of a reset only once: it is the reader who must hear of it.
+        if isReading, events.contains(.readable) {
+            // It is left alone only now, because what one reading brought is mostly consumed before the next.
+            if readableCount < Self.inputBound || reader.isWaiting { receive() } else { isReading = false }
+        }
+        if !unsent.isEmpty, events.contains(.writable) { sendUnsent() }
+        watch()
+    }
 
     // MARK: Reading
 
     /// How many bytes wait to be read.
     @inline(__always)
-    public var readableCount: Int { input.count - inputStart }
+    public var readableCount: Int { input.count }
 
     /// Calls `body` with the bytes that wait to be read.
     @inline(__always)
     public func withReadable<Result, Failure: Error>(
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        // A span of a class's stored array is not expressible yet; the pointer does not outlive the closure.
-        try input.withUnsafeBufferPointer { (bytes) throws(Failure) -> Result in
-            try body(Span(_unsafeElements: UnsafeBufferPointer(rebasing: bytes[inputStart...])))
-        }
+        try input.withBytes(body)
     }
 
     /// Drops the first `count` readable bytes.
     @inline(__always)
-    public func consume(_ count: Int) {
-        inputStart += count
-        precondition(inputStart <= input.count, "more was consumed than is there")
-        if inputStart == input.count {
-            inputStart = 0
-            input.removeAll(keepingCapacity: input.capacity <= 8 << 10)
-        }
-    }
+    public func consume(_ count: Int) { input.consume(count) }
 
     /// Waits until more bytes than now are readable.
     ///
@@ -98,11 +122,12 @@ public final class Stream {
     /// - Throws: `LoopError` when the connection breaks or was closed here; `CancellationError`.
     public func fill() async throws -> Bool {
         let before = readableCount
-        startReading()
         return try await reader.wait {
             if readableCount > before { return .success(true) }
             if let end { return Result { try result(of: end) } }
-            return isClosed ? .failure(LoopError(.closed, "read")) : nil
+            if isClosed { return .failure(LoopError(.closed, "read")) }
+            startReading()
+            return nil
         }
     }
 
@@ -144,57 +169,56 @@ public final class Stream {
     public func startReading() {
         guard !isReading, !isClosed, end == nil else { return }
         isReading = true
-        let status = uv_read_start(
-            handle,
-            { _, _, buffer in buffer!.pointee = uv_buf_init(Stream.scratch, CUnsignedInt(Stream.scratchCount)) },
-            { handle, count, _ in
-                let stream = Unmanaged<Stream>.fromOpaque(handle!.pointee.data).takeUnretainedValue()
-                OnLoop.assumeIsolated((stream, count)) { stream, count in stream.didRead(count) }
-            })
-        if status != 0 { finish(.failure(LoopError(status, "read"))) }
+        watch()
     }
 
-    /// Where libuv puts what it reads, for every stream: the bytes are moved on before the callback returns.
-    private nonisolated static let scratchCount = 64 << 10
-    /// Touched by libuv and `didRead` only, both on the loop's thread.
-    private nonisolated(unsafe) static let scratch = UnsafeMutablePointer<CChar>.allocate(capacity: scratchCount)
-
-    private func didRead(_ count: Int) {
-        guard count >= 0 else {
-            if count == Int(UV_EOF.rawValue) {
-                let isCut = security.map { !$0.isClosedByPeer } ?? false
-                finish(isCut ? .failure(LoopError(UV_ECONNRESET.rawValue, "read")) : .endOfInput)
-            } else {
-                finish(.failure(LoopError(CInt(count), "read")))
-            }
-            return
-        }
-        guard count > 0 else { return }
-        let received = UnsafeRawBufferPointer(start: Self.scratch, count: count)
-        if inputStart > 0, inputStart > Self.inputBound / 2 {
-            input.removeFirst(inputStart)
-            inputStart = 0
-        }
+    private func receive() {
         let before = readableCount
-        if let security {
-            do { try receive(received, through: security) } catch { return finish(.failure(error)) }
-        } else {
-            input.append(contentsOf: received)
+        var end: End?
+        do {
+            let isOpen = if let security { try receiveSecured(security) } else { try receivePlain() }
+            if !isOpen { end = .endOfInput }
+        } catch {
+            end = .failure(error)
         }
-        if readableCount >= Self.inputBound { stopReading() }
         if readableCount > before { reader.resume(with: .success(true)) }
-        // A peer that says goodbye may wait for an answer with its socket open, so the goodbye itself is the end.
-        if let security, security.isClosedByPeer { finish(.endOfInput) }
+        if let end { finish(end) }
     }
 
-    private func receive(_ ciphertext: UnsafeRawBufferPointer, through security: any StreamSecurity) throws {
+    /// - Returns: whether there may be more, now or later.
+    private func receivePlain() throws -> Bool {
+        var arrival = try input.receive { try socket.receive(into: $0) }
+        // Where the room was too small, the rest is fetched now, up to the bound.
+        while arrival.fillsRoom, readableCount < Self.inputBound {
+            arrival = try input.receive(room: Self.inputBound - readableCount) { try socket.receive(into: $0) }
+        }
+        return arrival.count != 0
+    }
+
+    private func receiveSecured(_ security: any StreamSecurity) throws -> Bool {
+        try withUnsafeTemporaryAllocation(byteCount: Self.inputBound, alignment: 1) { room in
+            guard let count = try socket.receive(into: room) else { return true }
+            guard count > 0 else { throw LoopError(UV_ECONNRESET.rawValue, "read") }
+            try decipher(UnsafeRawBufferPointer(rebasing: room[..<count]), security)
+            // A peer that says goodbye may wait for an answer with its socket open, so the goodbye itself is the end.
+            return !security.isClosedByPeer
+        }
+    }
+
+    /// Where secured bytes are deciphered to, before they follow those that wait; empty between calls.
+    private static var plaintext: [UInt8] = []
+
+    private func decipher(_ ciphertext: UnsafeRawBufferPointer, _ security: any StreamSecurity) throws {
         var outgoing: [UInt8] = []
         // Also on failure: the alert that says why must reach the peer.
-        defer { sendAside(outgoing) }
-        try security.receive(ciphertext, plaintext: &input, outgoing: &outgoing)
+        defer {
+            sendAside(outgoing)
+            input.append(Self.plaintext)
+            Self.plaintext.removeAll(keepingCapacity: true)
+        }
+        try security.receive(ciphertext, plaintext: &Self.plaintext, outgoing: &outgoing)
         // A peer that provokes answers and reads none must not fill our memory.
-        let waiting = uv_stream_get_write_queue_size(handle) - (writer?.count ?? 0)
-        guard waiting <= Self.inputBound else { throw LoopError(.tooLarge, "answer") }
+        guard unsent.count <= Self.securedAtOnce + Self.inputBound else { throw LoopError(.tooLarge, "answer") }
     }
 
     /// Lets everything pass through `security` from now on, received bytes not yet consumed included.
@@ -204,20 +228,15 @@ public final class Stream {
         guard !isClosed else { throw LoopError(.closed, "secure") }
         self.security = security
         guard readableCount > 0 else { return }
-        let received = Array(input[inputStart...])
+        let received = withReadable { $0.withUnsafeBufferPointer { Array($0) } }
         consume(readableCount)
-        try received.withUnsafeBytes { try receive($0, through: security) }
+        try received.withUnsafeBytes { try decipher($0, security) }
         if security.isClosedByPeer { finish(.endOfInput) }
     }
 
-    private func stopReading() {
-        guard isReading else { return }
-        isReading = false
-        uv_read_stop(handle)
-    }
-
     private func finish(_ end: End) {
-        stopReading()
+        isReading = false
+        watch()
         self.end = end
         if reader.isWaiting {
             reader.resume(with: Result { try result(of: end) })
@@ -237,9 +256,8 @@ public final class Stream {
 
     // MARK: Writing
 
-    /// What the kernel has not taken of a write yet.
+    /// Tells that the kernel has not taken all of a write yet.
     public struct Remainder {
-        fileprivate let request: WriteRequest
         /// Of a secured write: what is to be secured after that.
         fileprivate var unsecured: ArraySlice<UInt8> = []
     }
@@ -257,14 +275,14 @@ public final class Stream {
     @inline(__always)
     public func send(_ bytes: [UInt8]) throws -> Remainder? {
         if security != nil { return try sendSecured(bytes[...]) }
-        return try sendPlain(bytes).map { Remainder(request: $0) }
+        return try sendPlain(bytes) ? nil : Remainder()
     }
 
     /// Waits until the rest of a write is sent.
     public func write(_ remainder: Remainder) async throws {
         var next: Remainder? = remainder
         while let rest = next {
-            try await finish(rest.request)
+            try await finishSending()
             next = rest.unsecured.isEmpty ? nil : try sendSecured(rest.unsecured)
         }
     }
@@ -279,48 +297,46 @@ public final class Stream {
             var outgoing: [UInt8] = []
             try rest.prefix(Self.securedAtOnce).withUnsafeBytes { try security.send($0, outgoing: &outgoing) }
             rest = rest.dropFirst(Self.securedAtOnce)
-            if let request = try sendPlain(outgoing) { return Remainder(request: request, unsecured: rest) }
+            if try !sendPlain(outgoing) { return Remainder(unsecured: rest) }
         } while !rest.isEmpty
         return nil
     }
 
-    private func tryWrite(_ bytes: [UInt8]) throws -> Int {
-        guard !isClosed else { throw LoopError(.closed, "write") }
-        guard !bytes.isEmpty else { return 0 }
-        // What libuv still has of an earlier write goes first.
-        guard uv_stream_get_write_queue_size(handle) == 0 else { return 0 }
-        // `send`, because the kernel takes it a shorter way than the `write` of `uv_try_write`: 2 % of a proxied request.
-        while true {
-            let count = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
-            if count >= 0 { return count }
-            switch errno {
-            case EINTR: continue
-            case EAGAIN, ENOBUFS: return 0
-            case let code: throw LoopError(-code, "write")
-            }
-        }
-    }
-
-    /// Gives `bytes` to the kernel and what it does not take now to libuv, with nothing in between.
+    /// Gives `bytes` to the kernel; what it does not take now is sent when it does.
     ///
-    /// - Returns: the request to wait for, nil when the kernel has taken all.
+    /// - Returns: whether the kernel has taken all.
     @inline(__always)
-    private func sendPlain(_ bytes: [UInt8]) throws -> WriteRequest? {
-        let sent = try tryWrite(bytes)
-        return sent == bytes.count ? nil : queue(bytes, from: sent)
+    private func sendPlain(_ bytes: [UInt8]) throws -> Bool {
+        if let sendingError { throw sendingError }
+        guard !isClosed else { throw LoopError(.closed, "write") }
+        // What waits from before goes first.
+        let count = unsent.isEmpty ? try bytes.withUnsafeBytes { try socket.send($0) } : 0
+        if count == bytes.count { return true }
+        if unsent.isEmpty { unsent = bytes[count...] } else { unsent += bytes }
+        watch()
+        return false
     }
 
-    private func queue(_ bytes: [UInt8], from start: Int) -> WriteRequest {
-        precondition(writer == nil, "one task at a time may write a stream")
-        let request = WriteRequest(bytes, from: start)
-        writer = request
-        request.submit(on: handle) { [self] in writer = nil }
-        return request
-    }
-
-    private func finish(_ request: WriteRequest) async throws {
+    private func sendUnsent() {
         do {
-            try await request.wait()
+            unsent = try unsent.dropFirst(unsent.withUnsafeBytes { try socket.send($0) })
+            guard unsent.isEmpty else { return }
+        } catch {
+            sendingError = error
+        }
+        unsent = []
+        if endsWhenSent { socket.endOutput() }
+        writer.resume(with: sendingError.map { .failure($0) } ?? .success(()))
+    }
+
+    /// Waits until nothing is unsent.
+    private func finishSending() async throws {
+        do {
+            try await writer.wait {
+                if let sendingError { return .failure(sendingError) }
+                if isClosed { return .failure(LoopError(.closed, "write")) }
+                return unsent.isEmpty ? .success(()) : nil
+            }
         } catch is CancellationError {
             close()
             throw LoopError(.closed, "write")
@@ -330,35 +346,38 @@ public final class Stream {
     /// Sends what no task waits for: an answer of TLS itself.
     private func sendAside(_ bytes: [UInt8]) {
         // If the connection is broken, reading will tell.
-        guard let sent = try? tryWrite(bytes), sent < bytes.count else { return }
-        WriteRequest(bytes, from: sent).submit(on: handle) {}
+        _ = try? sendPlain(bytes)
     }
 
     // MARK: Closing
 
     /// Closes the connection; a waiting read or write throws. Calling it again does nothing.
     public func close() {
-        guard !isClosed else { return }
-        if let security {
-            var outgoing: [UInt8] = []
-            security.close(outgoing: &outgoing)
-            _ = try? tryWrite(outgoing)
-        }
-        isClosed = true
+        guard let poller else { return }
+        sayGoodbye()
+        self.poller = nil
+        poller.close()
+        socket.close()
         isReading = false
+        unsent = []
         onHangUp = nil
-        uv_close(handle.asHandle) { handle in
-            Unmanaged<Stream>.fromOpaque(handle!.pointee.data).release()
-            UnsafeMutableRawPointer(handle!).deallocate()
-        }
         reader.resume(with: .failure(LoopError(.closed, "read")))
+        writer.resume(with: .failure(LoopError(.closed, "write")))
+    }
+
+    private func sayGoodbye() {
+        guard let security else { return }
+        var outgoing: [UInt8] = []
+        security.close(outgoing: &outgoing)
+        sendAside(outgoing)
     }
 
     /// Sends what TLS and TCP need to end our side in order, so that the peer gets the last bytes even when it still
     /// sends, then closes after at most `patience`.
     public func closeGracefully(patience: Duration = .seconds(1)) async {
-        guard !isClosed else { return }
-        if end == nil, shutDown() {
+        if end == nil, !isClosed {
+            sayGoodbye()
+            if unsent.isEmpty { socket.endOutput() } else { endsWhenSent = true }
             let deadline = Deadline { self.close() }
             deadline.set(patience)
             // RFC 9112 §9.6: reading until the peer closes keeps the kernel from resetting away our last answer.
@@ -366,67 +385,5 @@ public final class Stream {
             deadline.cancel()
         }
         close()
-    }
-
-    private func shutDown() -> Bool {
-        if let security {
-            var outgoing: [UInt8] = []
-            security.close(outgoing: &outgoing)
-            sendAside(outgoing)
-        }
-        let request = UnsafeMutablePointer<uv_shutdown_t>.allocate(capacity: 1)
-        let status = uv_shutdown(request, handle) { request, _ in request!.deallocate() }
-        if status != 0 { request.deallocate() }
-        return status == 0
-    }
-}
-
-/// What is known of a stream's other end.
-struct StreamDescription {
-    var peerAddress = ""
-}
-
-/// Bytes on their way into the kernel; keeps them and itself alive until libuv has called back.
-@OnLoop
-private final class WriteRequest {
-    let count: Int
-    private let request = UnsafeMutablePointer<uv_write_t>.allocate(capacity: 1)
-    private let bytes: UnsafeMutableBufferPointer<UInt8>
-    private var onCompletion: (@OnLoop () -> Void)?
-    private var result: Result<Void, any Error>?
-    private let waiter = Waiter<Void>()
-
-    init(_ bytes: [UInt8], from start: Int) {
-        count = bytes.count - start
-        self.bytes = .allocate(capacity: count)
-        _ = self.bytes.initialize(from: bytes[start...])
-    }
-
-    /// To be called once; the bytes are freed when libuv is done with them.
-    ///
-    /// - Parameter onCompletion: called before this returns when the stream cannot be written.
-    func submit(on handle: UnsafeMutablePointer<uv_stream_t>, onCompletion: @escaping @OnLoop () -> Void) {
-        self.onCompletion = onCompletion
-        request.pointee.data = Unmanaged.passRetained(self).toOpaque()
-        var buffer = uv_buf_init(
-            UnsafeMutableRawPointer(bytes.baseAddress)?.assumingMemoryBound(to: CChar.self), CUnsignedInt(count))
-        let status = uv_write(request, handle, &buffer, 1) { request, status in
-            OnLoop.assumeIsolated { WriteRequest.completed(request!, status) }
-        }
-        if status != 0 { Self.completed(request, status) }
-    }
-
-    /// Waits until the kernel has taken all.
-    func wait() async throws { try await waiter.wait { result } }
-
-    private static func completed(_ request: UnsafeMutablePointer<uv_write_t>, _ status: CInt) {
-        let write = Unmanaged<WriteRequest>.fromOpaque(request.pointee.data).takeRetainedValue()
-        request.deallocate()
-        write.bytes.deallocate()
-        write.onCompletion?()
-        write.onCompletion = nil
-        let result: Result<Void, any Error> = status == 0 ? .success(()) : .failure(LoopError(status, "write"))
-        write.result = result
-        write.waiter.resume(with: result)
     }
 }

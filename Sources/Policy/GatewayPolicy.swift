@@ -8,8 +8,22 @@ public struct GatewayPolicy: Sendable, Equatable {
     public var timeouts: ServerTimeouts
     /// The bridge.
     public var upstream: Upstream
+    /// The record of every request.
+    public var ledger: LedgerPolicy
+    /// Which requests leave a line in the log.
+    public var accessLog: AccessLog
     /// How long open requests may take to finish once the gateway has been told to stop.
     public var drainTimeout: Duration
+
+    /// Which requests leave a line in the log; the ledger has all of them in any case.
+    public enum AccessLog: String, Sendable, CaseIterable {
+        /// Every one.
+        case all
+        /// Those refused or failed.
+        case failures
+        /// None.
+        case off
+    }
 
     /// An address the supervisor opens and hands down.
     public struct Listener: Sendable, Equatable {
@@ -113,6 +127,10 @@ public struct GatewayPolicy: Sendable, Equatable {
         upstream =
             mapping.required("upstream", expected: "where the bridge is")?
             .mapping { Upstream(reading: $0, installation: installation) } ?? Upstream(socketPath: "")
+        accessLog = mapping.choice("access_log", default: .all)
+        ledger = mapping.mapping("ledger", absent: LedgerPolicy()) {
+            LedgerPolicy(reading: $0, installation: installation)
+        }
         drainTimeout = mapping.duration("drain_timeout", in: .seconds(1)...Duration.seconds(600), default: .seconds(30))
     }
 

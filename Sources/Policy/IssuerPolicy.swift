@@ -4,6 +4,8 @@ public import Authentication
 public struct IssuerPolicy: Sendable {
     /// The issuers with their keys; at least one.
     public var issuers: [TrustedIssuer]
+    /// Where the keys are that issuers publish, by issuer; the bridge fetches them for the gateways.
+    public var keySets: [String: KeySetSource]
 
     /// Reads and checks `issuers.yaml` and the key files it names.
     ///
@@ -20,26 +22,37 @@ public struct IssuerPolicy: Sendable {
     private init(reading mapping: PolicyMapping, installation: InstallationDirectory) {
         let nodes = mapping.required("issuers", expected: "at least one issuer")?.elements(atLeast: 1) ?? []
         issuers = []
+        keySets = [:]
         for node in nodes {
-            guard let issuer = node.mapping({ TrustedIssuer(reading: $0, installation: installation) }) else {
-                continue
+            var source: KeySetSource?
+            let issuer = node.mapping { mapping in
+                source = mapping.optional("key_set")?.mapping { KeySetSource(reading: $0, installation: installation) }
+                return TrustedIssuer(reading: mapping, installation: installation, source)
+            }
+            guard let issuer else { continue }
+            if issuer.issuer.hasPrefix(Identity.ownNamespace) {
+                node.refuse(
+                    expected: "an issuer whose name does not begin with \(Identity.ownNamespace), which is our own",
+                    found: issuer.issuer)
             }
             if issuers.contains(where: { $0.issuer == issuer.issuer }) {
                 node.refuse(expected: "each issuer once", found: "\(issuer.issuer) a second time")
             }
             issuers.append(issuer)
+            keySets[issuer.issuer] = source
         }
     }
 }
 
 extension TrustedIssuer {
-    fileprivate init(reading mapping: PolicyMapping, installation: InstallationDirectory) {
+    fileprivate init(reading mapping: PolicyMapping, installation: InstallationDirectory, _ source: KeySetSource?) {
         self.init(
             issuer: mapping.text("issuer", expected: "the tokens' iss claim"),
             audience: mapping.text("audience", expected: "the tokens' aud claim"),
             clockSkewInSeconds: Self.clockSkew(mapping),
             claimNames: mapping.mapping("claims", absent: ClaimNames()) { ClaimNames(reading: $0) },
-            keys: Self.keys(mapping, installation))
+            tokenType: mapping.optional("token_type")?.text("the tokens' typ, such as at+jwt"),
+            keys: Self.keys(mapping, installation), keySetAlgorithms: Set(source?.algorithms ?? []))
     }
 
     /// Tokens carry whole seconds (RFC 7519 §2, NumericDate), and so does what their clock may be off by.
@@ -52,7 +65,11 @@ extension TrustedIssuer {
     }
 
     private static func keys(_ mapping: PolicyMapping, _ installation: InstallationDirectory) -> [VerificationKey] {
-        let nodes = mapping.required("keys", expected: "at least one key")?.elements(atLeast: 1) ?? []
+        // An issuer that publishes its keys need not have any here.
+        let list =
+            mapping.optional("key_set") == nil
+            ? mapping.required("keys", expected: "at least one key, or a key_set") : mapping.optional("keys")
+        let nodes = list?.elements(atLeast: 1) ?? []
         var keys: [VerificationKey] = []
         for node in nodes {
             guard let key = node.mapping({ key(reading: $0, installation) }) else { continue }

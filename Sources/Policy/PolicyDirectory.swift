@@ -21,11 +21,50 @@ public struct PolicyDirectory: Sendable {
         try IssuerPolicy.load("\(path)/issuers.yaml", installation: installation)
     }
 
-    /// Reads and compiles `openapi.yaml`.
-    public func routes() throws(PolicyError) -> RouteTable { try RouteTable.load("\(path)/openapi.yaml") }
+    /// Reads and checks `keys.yaml` and the files it names.
+    public func keys() throws(PolicyError) -> KeyPolicy {
+        try KeyPolicy.load("\(path)/keys.yaml", installation: installation)
+    }
+
+    /// Reads and compiles `openapi.yaml`, and compares it with the limits it names.
+    public func routes() throws(PolicyError) -> RouteTable {
+        try RouteTable.load("\(path)/openapi.yaml", rateClasses: (try? rateLimits())?.namesForRoutes)
+    }
 
     /// Reads and checks `bridge.yaml`.
     public func bridge() throws(PolicyError) -> BridgePolicy { try BridgePolicy.load("\(path)/bridge.yaml") }
+
+    /// Reads and checks `rate-limits.yaml`.
+    public func rateLimits() throws(PolicyError) -> RateLimitPolicy {
+        try RateLimitPolicy.load("\(path)/rate-limits.yaml", installation: installation)
+    }
+
+    /// Reads and checks `firewall.yaml`.
+    public func inspection() throws(PolicyError) -> InspectionPolicy {
+        try InspectionPolicy.load("\(path)/firewall.yaml")
+    }
+
+    /// The directory of the firewall's own rules.
+    public var firewallRules: String { "\(path)/\(Self.rulesDirectory)" }
+
+    /// Reads and checks `addresses.yaml`, and compares it with the listeners it names.
+    public func addresses() throws(PolicyError) -> AddressPolicy {
+        let listeners = (try? gateway())?.listeners.filter { !$0.isAdmin }.map(\.name)
+        return try AddressPolicy.load("\(path)/addresses.yaml", listeners: listeners)
+    }
+
+    /// The policy files.
+    public static let fileNames = [
+        "gateway.yaml", "addresses.yaml", "issuers.yaml", "keys.yaml", "openapi.yaml", "rate-limits.yaml",
+        "firewall.yaml",
+        "bridge.yaml",
+    ]
+
+    /// The firewall's own rules, which its engine reads.
+    public static let ruleFileNames = ["drawbridge", "rules", "exclusions"].map { "\(rulesDirectory)/\($0).conf" }
+
+    /// Where the firewall's own rules stand within the directory.
+    public static let rulesDirectory = "firewall"
 
     /// The files as they are now, by name.
     ///
@@ -33,7 +72,7 @@ public struct PolicyDirectory: Sendable {
     public func contents() throws(PolicyError) -> [(name: String, bytes: [UInt8])] {
         var files: [(String, [UInt8])] = []
         var mistakes: [Mistake] = []
-        for name in ["gateway.yaml", "issuers.yaml", "openapi.yaml", "bridge.yaml"] {
+        for name in Self.fileNames + Self.ruleFileNames {
             switch PolicyFile.contents(of: "\(path)/\(name)", limit: PolicyFile.maximumByteCount) {
             case .success(let bytes): files.append((name, bytes))
             case .failure(let failure):
@@ -56,8 +95,12 @@ public struct PolicyDirectory: Sendable {
         }
         collect { () throws(PolicyError) in _ = try gateway() }
         collect { () throws(PolicyError) in _ = try issuers() }
+        collect { () throws(PolicyError) in _ = try keys() }
         collect { () throws(PolicyError) in _ = try routes() }
         collect { () throws(PolicyError) in _ = try bridge() }
+        collect { () throws(PolicyError) in _ = try rateLimits() }
+        collect { () throws(PolicyError) in _ = try inspection() }
+        collect { () throws(PolicyError) in _ = try addresses() }
         guard mistakes.isEmpty else {
             throw PolicyError(original.map { original in mistakes.map { $0.moved(to: original) } } ?? mistakes)
         }

@@ -54,6 +54,14 @@ final class MistakeLog {
                 found: found.isEmpty ? "an empty text" : found, expected: expected))
     }
 
+    /// The same, unless it was recorded before: what several places refer to is looked at from each.
+    func recordOnce(at mark: Mark, key: String, found: String, expected: String) {
+        let isKnown = mistakes.contains {
+            $0.line == mark.line && $0.column == mark.column && $0.key == key && $0.expected == expected
+        }
+        if !isKnown { record(at: mark, key: key, found: found, expected: expected) }
+    }
+
     /// Throws what has been collected, in the order of the file.
     func throwIfAny() throws(PolicyError) {
         guard mistakes.isEmpty else {

@@ -1,5 +1,6 @@
 public import Authentication
 public import HTTP
+public import Schema
 
 /// One operation of `openapi.yaml`: what is let through, on which conditions.
 ///
@@ -15,18 +16,36 @@ public final class Route: Sendable {
     public let pathParameters: [PathParameter]
     /// What the gateway asks of a request and does with it: the description's `x-drawbridge`.
     public let terms: Terms
+    /// What a request must look like.
+    public let request: RequestDescription
 
     /// The most parameters one template may have.
     public static let maximumPathParameters = 4
 
     init(
-        operationID: String, template: String, method: Method, pathParameters: [PathParameter], terms: Terms
+        operationID: String, template: String, method: Method, pathParameters: [PathParameter], terms: Terms,
+        request: RequestDescription = RequestDescription()
     ) {
         self.operationID = operationID
         self.template = template
         self.method = method
         self.pathParameters = pathParameters
         self.terms = terms
+        self.request = request
+    }
+
+    /// What a request must look like: what is not described here is refused.
+    public struct RequestDescription: Sendable {
+        /// The parameters of the path, in the template's order.
+        public internal(set) var path: [Parameter] = []
+        /// The parameters of the query.
+        public internal(set) var query = QueryParameters([])
+        /// The fields that are described; others are no business of the description's.
+        public internal(set) var fields: [Parameter] = []
+        /// The schema of JSON content; nil where none is described.
+        public internal(set) var content: Schema?
+        /// Whether there must be content.
+        public internal(set) var isContentRequired = false
     }
 
     /// A variable segment of a path template.
@@ -53,6 +72,20 @@ public final class Route: Sendable {
         public var timeout: Duration?
         /// Whether requests go to the bridge; otherwise they are answered 501, and the bridge need not know the operation.
         public var isForwarded: Bool
+        /// How sure the request's record must be before it is answered; `nil` leaves it to what the request does.
+        public var audit: AuditDurability?
+        /// How the firewall inspects it, where that differs from `firewall.yaml`.
+        public var inspection: InspectionPolicy.Exception?
+        /// The classes of `rate-limits.yaml` that count it, besides those that count everything.
+        public var rateClasses: [String] = []
+    }
+
+    /// How sure a record in the ledger is.
+    public enum AuditDurability: String, Sendable, CaseIterable {
+        /// It survives the death of the ledger's process.
+        case written
+        /// It survives the death of the machine.
+        case synced
     }
 
     /// Where a request names its hotel, which must be one of the identity's.

@@ -2,16 +2,20 @@ internal import Authentication
 internal import HTTP
 
 extension RouteTable {
-    /// Reads and compiles `openapi.yaml`; throws every mistake in it at once.
-    public static func load(_ file: String) throws(PolicyError) -> RouteTable {
-        try PolicyFile.load(file) { root in OpenAPIReader(root).routeTable() }
+    /// Reads and compiles `openapi.yaml`.
+    ///
+    /// - Parameters:
+    ///   - file: the policy file.
+    ///   - rateClasses: those that routes may name; `nil` leaves that unchecked.
+    /// - Throws: every mistake in the file at once.
+    public static func load(_ file: String, rateClasses: [String]? = nil) throws(PolicyError) -> RouteTable {
+        try PolicyFile.load(file) { root in OpenAPIReader(root, rateClasses: rateClasses).routeTable() }
     }
 }
 
-/// Reads from an OpenAPI 3.1 description what the gateway routes by.
+/// Reads from an OpenAPI 3.1 description what the gateway routes and checks requests by.
 ///
-/// Descriptions of requests and answers are read by others; but every key of an operation must be one OpenAPI knows,
-/// so that a slip of the pen is not taken for an extension.
+/// Every key must be one OpenAPI knows, so that a slip of the pen is not taken for an extension.
 struct OpenAPIReader {
     private static let pathItemKeys = ["summary", "description", "parameters"]
     private static let operationKeys = [
@@ -20,9 +24,17 @@ struct OpenAPIReader {
     ]
     private static let maximumReferences = 8
 
-    private let root: PolicyNode
+    let root: PolicyNode
+    let schemas: OpenAPISchemas
 
-    init(_ root: PolicyNode) { self.root = root }
+    /// The classes of limits that routes may name; `nil` leaves that unchecked.
+    private let rateClasses: [String]?
+
+    init(_ root: PolicyNode, rateClasses: [String]? = nil) {
+        self.root = root
+        self.rateClasses = rateClasses
+        schemas = OpenAPISchemas(root)
+    }
 
     /// The table; `nil` or incomplete where mistakes were recorded.
     func routeTable() -> RouteTable? {
@@ -37,6 +49,7 @@ struct OpenAPIReader {
             root.log.record(at: root.node.mark, key: "paths", found: "nothing", expected: "the described paths")
             return nil
         }
+        checkComponents()
         var templates: [(template: PathTemplate, routes: [Route])] = []
         var operationIDs: Set<String> = []
         for (path, item) in paths.entries() {
@@ -111,7 +124,9 @@ struct OpenAPIReader {
             value.refuse(expected: "a key of an OpenAPI operation, or x-drawbridge", found: "the key \(key)")
         }
         let body = child(of: operation, "requestBody")
-        let takesJSON = body.flatMap(resolve)?.node["content"]?["application/json"] != nil
+        let takesJSON = body.flatMap(resolve)?.node["content"]?[Self.json] != nil
+        let request = request(template, parameters, body: body)
+        checkResponses(operation)
         guard let operationID = child(of: operation, "operationId")?.text() else {
             operation.refuse(expected: "an operationId", found: "none")
             return nil
@@ -121,46 +136,17 @@ struct OpenAPIReader {
             return nil
         }
         let reader = RouteTermsReader(
-            template: template, parameters: parameters, hasBody: body != nil, takesJSON: takesJSON)
+            template: template, parameters: parameters, hasBody: body != nil, takesJSON: takesJSON,
+            knownRateClasses: rateClasses)
         return terms.mapping { reader.terms($0) }.map {
             Route(
                 operationID: operationID, template: template.text, method: method,
-                pathParameters: template.parameters, terms: $0)
-        }
-    }
-
-    private func parameter(_ node: PolicyNode) -> OpenAPIParameter? {
-        guard let node = resolve(node) else { return nil }
-        guard let name = child(of: node, "name")?.text(),
-            let location = child(of: node, "in")?.choice(OpenAPIParameter.Location.self)
-        else {
-            node.refuse(expected: "a parameter with name and in")
-            return nil
-        }
-        guard location == .path else { return OpenAPIParameter(name: name, location: location, type: nil) }
-        if child(of: node, "required")?.truth() != true {
-            node.refuse(expected: "required: true, as for every path parameter", found: "an optional path parameter")
-        }
-        guard let schema = child(of: node, "schema") else {
-            node.refuse(expected: "a path parameter's schema", found: "none")
-            return nil
-        }
-        return OpenAPIParameter(name: name, location: location, type: resolve(schema).flatMap(pathParameterType))
-    }
-
-    private func pathParameterType(_ schema: PolicyNode) -> PathParameterType? {
-        switch (schema.node["type"]?.found, schema.node["format"]?.found) {
-        case ("integer", _): return .integer
-        case ("string", "uuid"): return .uuid
-        case ("string", nil): return .text
-        default:
-            schema.refuse(expected: "type integer, or string without format or with format uuid")
-            return nil
+                pathParameters: template.parameters, terms: $0, request: request)
         }
     }
 
     /// Follows `$ref` within the file.
-    private func resolve(_ node: PolicyNode) -> PolicyNode? {
+    func resolve(_ node: PolicyNode) -> PolicyNode? {
         var current = node
         for _ in 0..<Self.maximumReferences {
             guard let reference = child(of: current, "$ref") else { return current }
@@ -179,6 +165,7 @@ struct OpenAPIReader {
         }
         var current = root
         for key in text.dropFirst(2).split(separator: "/", omittingEmptySubsequences: false) {
+            let key = key.replacing("~1", with: "/").replacing("~0", with: "~")
             guard let next = child(of: current, String(key)) else {
                 reference.refuse(expected: "a reference to something that exists")
                 return nil
@@ -188,19 +175,7 @@ struct OpenAPIReader {
         return current
     }
 
-    private func child(of node: PolicyNode, _ key: String) -> PolicyNode? {
+    func child(of node: PolicyNode, _ key: String) -> PolicyNode? {
         node.node[key].map { PolicyNode($0, path: node.path(to: key), log: node.log) }
     }
-}
-
-/// A parameter as far as routing goes by it.
-struct OpenAPIParameter {
-    enum Location: String, CaseIterable {
-        case path, query, header, cookie
-    }
-
-    let name: String
-    let location: Location
-    /// For path parameters.
-    let type: PathParameterType?
 }

@@ -10,6 +10,8 @@ struct RouteTermsReader {
     let parameters: [OpenAPIParameter]
     let hasBody: Bool
     let takesJSON: Bool
+    /// The classes of limits that may be named; `nil` leaves that unchecked.
+    let knownRateClasses: [String]?
 
     private enum Place: String, CaseIterable {
         case path, query, body
@@ -23,7 +25,24 @@ struct RouteTermsReader {
             scopes: Scopes(scopes.compactMap { $0.choice(Scope.self) }), hotel: hotel(mapping),
             bodyLimit: bodyLimit(mapping), takesJSON: takesJSON,
             timeout: mapping.optional("timeout")?.duration(in: .milliseconds(10)...Duration.seconds(600)),
-            isForwarded: mapping.truth("forward", default: true))
+            isForwarded: mapping.truth("forward", default: true),
+            audit: mapping.optional("audit")?.choice(Route.AuditDurability.self),
+            inspection: mapping.optional("firewall").flatMap(InspectionPolicy.exception),
+            rateClasses: rateClasses(mapping))
+    }
+
+    /// One name, or a list of them.
+    private func rateClasses(_ mapping: PolicyMapping) -> [String] {
+        guard let node = mapping.optional("rate_class") else { return [] }
+        let nodes: [PolicyNode] = if case .scalar = node.node.value { [node] } else { node.elements(atLeast: 1) }
+        return nodes.compactMap { node in
+            guard let name = node.text("the name of a class in rate-limits.yaml") else { return nil }
+            if let known = knownRateClasses, !known.contains(name) {
+                let names = known.isEmpty ? "there is none" : known.joined(separator: ", ")
+                node.refuse(expected: "a class of rate-limits.yaml that is not asked anyway (\(names))")
+            }
+            return name
+        }
     }
 
     private func bodyLimit(_ mapping: PolicyMapping) -> ByteCount {

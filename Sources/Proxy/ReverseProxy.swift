@@ -23,11 +23,16 @@ public final class ReverseProxy {
     ///   - extra: fields of our own, each in place of the client's of the same name.
     ///   - dropped: the client's fields that the upstream has no use for.
     ///   - timeout: until the answer is complete; nil for the upstream's own.
+    ///   - permit: called with the answer's status before any of it goes to the client; what it throws, this throws, and
+    ///     the answer is dropped.
+    /// - Returns: the bytes of the answer's content.
     /// - Throws: `UpstreamError`, `Misdirected`; when an answer had begun, the client's connection is cut.
+    @discardableResult
     public func forward(
         _ request: Request, content: [UInt8], extra: Fields = Fields(), dropping dropped: FieldNameSet = [],
-        timeout: Duration? = nil, _ writer: consuming ResponseWriter
-    ) async throws {
+        timeout: Duration? = nil, _ writer: consuming ResponseWriter,
+        permit: @OnLoop (Status) async throws -> Void = { _ in }
+    ) async throws -> Int {
         let head = request.head
         // The content is here as a whole, so its length is told, however the client framed it.
         let framing: BodyFraming = head.framing == .none ? .none : .length(UInt64(content.count))
@@ -40,10 +45,16 @@ public final class ReverseProxy {
         let exchange = try await upstream.send(bytes, method: head.method, timeout: timeout)
         defer { exchange.end() }
         guard exchange.head.status != .misdirectedRequest else { throw Misdirected() }
+        try await permit(exchange.head.status)
+        var contentLength = 0
         var answer = writer.forward(exchange.head)
         var trailers = Fields()
         while true {
-            switch try exchange.next({ answer.append($0) }) {
+            let part = try exchange.next {
+                contentLength += $0.count
+                answer.append($0)
+            }
+            switch part {
             case .content:
                 if answer.isFull { try await answer.flush() }
             case .incomplete:
@@ -53,7 +64,8 @@ public final class ReverseProxy {
             case .trailers(let fields):
                 trailers = fields
             case .end:
-                return answer.finish(trailers: trailers)
+                answer.finish(trailers: trailers)
+                return contentLength
             }
         }
     }

@@ -23,6 +23,10 @@ public struct LimitClass: Sendable, Hashable {
     public let quota: Quota
     /// What it is counted by.
     public let partition: Partition
+    /// What `RateLimit-Policy` says of it.
+    let policyItem: [UInt8]
+    /// What its `RateLimit` begins with.
+    let limitItem: [UInt8]
 
     /// - Returns: nil unless the name is 1 to 64 letters, digits, `-`, `_` or `.`, which need no escaping anywhere.
     public init?(name: String, quota: Quota, partition: Partition) {
@@ -38,6 +42,8 @@ public struct LimitClass: Sendable, Hashable {
         self.name = name
         self.quota = quota
         self.partition = partition
+        policyItem = Array("\"\(name)\";q=\(quota.burst);w=\(Verdict.seconds(quota.window))".utf8)
+        limitItem = Array("\"\(name)\";r=".utf8)
     }
 
     /// The charge for a request, or nil where the request lacks something that the class is counted by.

@@ -1,9 +1,6 @@
 /// What one limit says of one request.
 public struct LimitState: Sendable, Equatable {
-    /// The name of the limit's class.
-    public let name: String
-    /// The class's quota.
-    public let quota: Quota
+    let limitClass: LimitClass
     /// Nanoseconds until everything used is given back, as it stands after the request.
     public let backlog: UInt64
     /// Whether this limit refuses the request.
@@ -13,11 +10,17 @@ public struct LimitState: Sendable, Equatable {
     ///   - before: the backlog before the request, in nanoseconds.
     ///   - isCharged: whether the request as a whole was allowed, and so used up one.
     init(_ limitClass: LimitClass, before: UInt64, isCharged: Bool) {
-        name = limitClass.name
-        quota = limitClass.quota
+        self.limitClass = limitClass
+        let quota = limitClass.quota
         isExceeded = before + quota.interval > quota.window
         backlog = min(before + (isCharged ? quota.interval : 0), quota.window)
     }
+
+    /// The name of the limit's class.
+    public var name: String { limitClass.name }
+
+    /// The class's quota.
+    public var quota: Quota { limitClass.quota }
 
     /// Requests that would be allowed now.
     public var remaining: Int { Int((quota.window - backlog) / quota.interval) }
@@ -64,23 +67,48 @@ public struct Verdict: Sendable, Equatable {
     }
 }
 
+extension Verdict {
+    /// What this verdict and another one, of other classes, say together.
+    public func joined(with other: Verdict) -> Verdict { Verdict(states: states + other.states) }
+}
+
 /// The fields of draft-ietf-httpapi-ratelimit-headers-11.
 extension Verdict {
     /// The type of the problem that goes with a 429.
     public static let problemType = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
-    /// The value of `RateLimit-Policy`: every limit that applied; nil when none did.
-    public var policyField: String? {
-        guard !states.isEmpty else { return nil }
-        return states.map { "\"\($0.name)\";q=\($0.quota.burst);w=\(Self.seconds($0.quota.window))" }
-            .joined(separator: ", ")
+    /// Appends the lines of `RateLimit-Policy`, every limit that applied, and `RateLimit`, the tightest and after how many
+    /// seconds it allows more than it does now. Nothing where no limit applied.
+    public func appendFieldLines(to bytes: inout [UInt8]) {
+        guard let tightest else { return }
+        bytes += Self.policyName
+        for (index, state) in states.enumerated() {
+            if index > 0 { bytes += Self.separator }
+            bytes += state.limitClass.policyItem
+        }
+        bytes += Self.limitName
+        bytes += tightest.limitClass.limitItem
+        Self.append(tightest.remaining, to: &bytes)
+        if tightest.untilNext > 0 {
+            bytes += Self.timeName
+            Self.append(Self.seconds(tightest.untilNext), to: &bytes)
+        }
+        bytes += Self.lineEnd
     }
 
-    /// The value of `RateLimit`: the tightest limit, and after how many seconds it allows more than it does now.
-    public var limitField: String? {
-        guard let tightest else { return nil }
-        let field = "\"\(tightest.name)\";r=\(tightest.remaining)"
-        return tightest.untilNext > 0 ? field + ";t=\(Self.seconds(tightest.untilNext))" : field
+    private static let policyName = Array("RateLimit-Policy: ".utf8)
+    private static let limitName = Array("\r\nRateLimit: ".utf8)
+    private static let separator = Array(", ".utf8)
+    private static let timeName = Array(";t=".utf8)
+    private static let lineEnd = Array("\r\n".utf8)
+
+    private static func append(_ value: Int, to bytes: inout [UInt8]) {
+        var divisor = 1
+        while value / divisor >= 10 { divisor *= 10 }
+        while divisor > 0 {
+            bytes.append(48 + UInt8(value / divisor % 10))
+            divisor /= 10
+        }
     }
 
     /// The value of `Retry-After` with a 429, in seconds; never less than the field's `t`. Nil when nothing is exceeded.
@@ -90,7 +118,7 @@ extension Verdict {
     }
 
     /// Whole seconds, rounded up: who waits that long does not come too early.
-    private static func seconds(_ nanoseconds: UInt64) -> Int {
+    static func seconds(_ nanoseconds: UInt64) -> Int {
         Int((nanoseconds + 999_999_999) / 1_000_000_000)
     }
 }

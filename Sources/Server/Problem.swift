@@ -22,7 +22,7 @@ public struct Problem: Error, Sendable {
     /// The answer's status.
     public var status: Status
 
-    /// The kind of problem, the last segment of its `type` URI, such as `no-availability`.
+    /// The kind of problem: the last segment of its `type` URI, such as `no-availability`, or the whole of somebody else's.
     public var type: String
 
     /// The kind in words, the same for every occurrence.
@@ -66,7 +66,7 @@ public struct Problem: Error, Sendable {
     public func json(instance: RequestID) -> [UInt8] {
         var json = JSONWriter()
         json.object { json in
-            json.member("type", Problem.typePrefix + type)
+            json.member("type", type.contains(":") ? type : Problem.typePrefix + type)
             json.member("title", title)
             json.member("status", Int(status.rawValue))
             json.member("detail", detail)

@@ -15,6 +15,32 @@ public struct Request {
 
     /// Its content.
     public let body: RequestBody
+
+    /// The version of TLS that it came by, such as "1.3"; nil for plain HTTP.
+    public var tlsVersion: String? { body.connection.protocolVersion }
+}
+
+/// A request that could not be read: it broke HTTP, one of the server's bounds, or came too slowly.
+public struct UnreadRequest: Sendable {
+    /// Names the request in logs and in the answer.
+    public let id: RequestID
+
+    /// What it came on.
+    public let connection: ConnectionInfo
+
+    /// The version of TLS that it came by; nil for plain HTTP.
+    public let tlsVersion: String?
+}
+
+extension Request {
+    /// Adds field lines to the answer, whoever gives it; called again, in place of those before.
+    ///
+    /// - Parameters:
+    ///   - lines: each with its line end.
+    ///   - names: the fields they are, which are then not taken from an upstream.
+    public func setAnswerLines(_ lines: [UInt8], of names: FieldNameSet) {
+        body.connection.answerLines = (lines, names)
+    }
 }
 
 /// What is the same for all requests of one connection.
@@ -22,14 +48,18 @@ public final class ConnectionInfo: Sendable {
     /// The client's address without port; empty on a unix-domain socket.
     public let peerAddress: String
 
+    /// The listener it was accepted on.
+    public let listener: String
+
     /// How the client spoke to us.
     public let scheme: Scheme
 
     /// What forwarded requests say of this client.
     public let forwarding: ForwardingContext
 
-    init(peerAddress: String, scheme: Scheme) {
+    init(peerAddress: String, listener: String, scheme: Scheme) {
         self.peerAddress = peerAddress
+        self.listener = listener
         self.scheme = scheme
         forwarding = ForwardingContext(clientAddress: peerAddress, scheme: scheme)
     }

@@ -6,7 +6,10 @@ public struct RequestID: Sendable, Hashable, CustomStringConvertible {
     private let high: UInt64
     private let low: UInt64
 
-    private static let process = UInt64.random(in: .min ... .max)
+    /// Both halves as one number, which is not zero.
+    public var number: UInt128 { UInt128(high) << 64 | UInt128(low) }
+
+    private static let process = UInt64.random(in: 1 ... .max)
 
     init(sequence: UInt64) {
         high = Self.process

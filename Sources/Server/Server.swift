@@ -9,11 +9,22 @@ public protocol Handler: AnyObject {
     ///
     /// - Throws: a `Problem` to have that sent, if no answer has begun; any other error is answered 500 and logged.
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws
+
+    /// Told of a request that could not be read, before it is answered.
+    ///
+    /// - Returns: the answer; `problem` where there is no reason for another.
+    func refuse(_ problem: Problem, to request: UnreadRequest) async -> Problem
+}
+
+extension Handler {
+    /// Answers with the problem.
+    public func refuse(_ problem: Problem, to request: UnreadRequest) async -> Problem { problem }
 }
 
 /// Serves HTTP/1.1 on one listening socket.
 @OnLoop
 public final class Server {
+    let name: String
     let configuration: ServerConfiguration
     let handler: any Handler
     let metrics: ServerMetrics
@@ -35,6 +46,7 @@ public final class Server {
         name: String, configuration: ServerConfiguration, handler: any Handler,
         makeSecurity: (@OnLoop () throws -> any StreamSecurity)? = nil
     ) {
+        self.name = name
         self.configuration = configuration
         self.makeSecurity = makeSecurity
         self.handler = handler

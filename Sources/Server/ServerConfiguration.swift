@@ -30,6 +30,10 @@ public struct ServerConfiguration: Sendable {
     /// How long a connection that is still to send its first request may take when the server drains.
     public var firstRequestGrace: Duration = .seconds(1)
 
+    /// How long a connection between two requests may take to send the next one when the server drains. Without, it is
+    /// closed at once, and a request that is on its way just then is lost.
+    public var idleGrace: Duration = .zero
+
     /// Connections open at once; further ones wait in the kernel's queue.
     public var maximumConnections = 10_000
 

@@ -69,6 +69,8 @@ final class ServerConnection {
     private(set) var isRequestComplete = true
     private var contentProgress = ContentProgress()
     private var response = ResponseState.notBegun
+    /// Field lines that the answer has besides, and which fields these are.
+    var answerLines: (bytes: [UInt8], names: FieldNameSet)?
 
     /// Bytes of the answer that are not sent yet.
     var output: [UInt8] = []
@@ -76,11 +78,13 @@ final class ServerConnection {
     init(_ stream: Stream, _ server: Server) {
         self.stream = stream
         self.server = server
-        info = ConnectionInfo(peerAddress: stream.peerAddress, scheme: stream.security == nil ? .http : .https)
+        info = ConnectionInfo(
+            peerAddress: stream.peerAddress, listener: server.name, scheme: stream.security == nil ? .http : .https)
         parser = RequestParser(limits: server.configuration.limits)
         deadline = nil
     }
 
+    var protocolVersion: String? { stream.security?.protocolVersion }
     var framing: BodyFraming { request.framing }
     var isHeadRequest: Bool { request.method == .head }
 
@@ -106,7 +110,7 @@ final class ServerConnection {
                     begin(CurrentRequest(head), server.nextRequestID(head), keepAlive: head.keepAlive)
                     try await respond(to: head)
                 case .refusal(let problem):
-                    refuse(problem)
+                    await refuse(problem)
                 case .incomplete:
                     let isBetweenRequests = stream.readableCount == 0
                     if mustClose, isBetweenRequests, requests > 0 { break serving }
@@ -120,7 +124,7 @@ final class ServerConnection {
                         continue serving
                     } catch is Interruption {
                         if phase == .idle { break serving }
-                        refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
+                        await refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
                     }
                 }
                 if let rest = try sendOutput() { try await finishSending(rest) }
@@ -139,8 +143,11 @@ final class ServerConnection {
     func drain() {
         mustClose = true
         guard phase == .idle else { return }
-        if requests > 0 {
+        if requests > 0, server.configuration.idleGrace == .zero {
             stream.interruptRead(Interruption())
+        } else if requests > 0 {
+            // Its next request may be on its way; that is answered as the last one.
+            deadline?.set(server.configuration.idleGrace)
         } else {
             // Its first request may be on its way, and no other worker will see it.
             deadline?.set(server.configuration.firstRequestGrace)
@@ -169,10 +176,12 @@ final class ServerConnection {
     }
 
     /// Answers a request that could not be read; nothing else on the connection can be.
-    private func refuse(_ problem: Problem) {
+    private func refuse(_ problem: Problem) async {
         begin(CurrentRequest(), server.nextRequestID(nil), keepAlive: false)
         server.metrics.refused.increment()
-        send(problem)
+        send(
+            await server.handler.refuse(
+                problem, to: UnreadRequest(id: id, connection: info, tlsVersion: protocolVersion)))
     }
 
     private func begin(_ request: CurrentRequest, _ id: RequestID, keepAlive: Bool) {
@@ -180,6 +189,7 @@ final class ServerConnection {
         self.request = request
         self.id = id
         response = .notBegun
+        answerLines = nil
         isRequestComplete = false
         contentProgress = ContentProgress()
         enter(.handler)
@@ -320,8 +330,8 @@ final class ServerConnection {
         let head = ResponseHead(
             status: status, fields: fields,
             framing: status.forbidsContent ? .none : .length(UInt64(content.count)), keepAlive: !mustClose)
-        head.append(to: &output, answering: request.version) { output in
-            server.appendStandardLines(id, withDate: true, to: &output)
+        head.append(to: &output, answering: request.version, moreLines: answerLines?.bytes.count ?? 0) { output in
+            appendLines(withDate: true, to: &output)
         }
         if !isHeadRequest, !status.forbidsContent { output += content }
         finishResponse(closes: false)
@@ -338,8 +348,14 @@ final class ServerConnection {
         let hasDate = upstream.fields.contains(.date)
         return Forwarding.appendResponse(
             upstream, answering: request.version, keepAlive: !mustClose, context: info.forwarding,
-            replacing: [.xRequestID], to: &output
-        ) { output in server.appendStandardLines(id, withDate: !hasDate, to: &output) }
+            replacing: answerLines?.names.union([.xRequestID]) ?? [.xRequestID], to: &output,
+            moreLines: answerLines?.bytes.count ?? 0
+        ) { output in appendLines(withDate: !hasDate, to: &output) }
+    }
+
+    private func appendLines(withDate: Bool, to output: inout OutputSpan<UInt8>) {
+        server.appendStandardLines(id, withDate: withDate, to: &output)
+        if let answerLines { output.append(answerLines.bytes.span) }
     }
 
     func finishResponse(closes: Bool) {

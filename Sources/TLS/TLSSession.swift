@@ -22,6 +22,12 @@ public class TLSSession: StreamSecurity {
     /// Whether the peer has sent its close_notify: an end without one may be an attacker's cut (RFC 8446 §6.1).
     public private(set) var isClosedByPeer = false
 
+    /// The version of TLS, such as "1.3".
+    public private(set) lazy var protocolVersion: String? = {
+        let version = String(cString: SSL_get_version(connection.pointer))
+        return version.hasPrefix("TLSv") ? String(version.dropFirst(4)) : version
+    }()
+
     init(_ context: Context) throws {
         guard let ssl = SSL_new(context.pointer), let bio = transport.makeBIO() else {
             throw TLSError.fromQueue(.system)

@@ -41,6 +41,9 @@ public enum Log {
     // Written by `start` before any task runs.
     nonisolated(unsafe) private static var process = "drawbridge"
 
+    /// The name in every line.
+    static var processName: String { process }
+
     public static func debug(_ message: StaticString, _ fields: KeyValuePairs<StaticString, Value> = [:]) {
         write(.debug, message, fields)
     }

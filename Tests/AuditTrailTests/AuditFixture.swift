@@ -100,8 +100,8 @@ final class AuditFixture {
         let passes = #""severity_id":1,"action_id":1,"disposition_id":1,"status_id":1"#
         let verdict =
             isRefused
-            ? #""verdict":"refused","stage":"firewall","reason":"score","rule_count":1,"#
-                + #""rules":[{"id":942100,"score":5,"variable":"ARGS:comment"}]"#
+            ? #""verdict":"refused","stage":"firewall","reason":"score","rule_count":1,"inbound_score":5,"#
+                + #""rules":[{"id":942100,"variable":"ARGS:comment"}]"#
             : #""verdict":"allowed""#
         return head("decision", number, time) + (isRefused ? status : passes) + "," + request(number, path)
             + #","tls":{"version":"1.3"},"actor":{"user":{"uid":"be-\#(number % 3)","domain":"https://issuer.example"},"#

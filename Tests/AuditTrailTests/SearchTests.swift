@@ -44,7 +44,7 @@ struct SearchTests {
         #expect(
             try fixture.run("search", "--request-id", AuditFixture.id(9)).lines == [
                 "2023-11-14T22:13:29.000Z 19 refused 403 POST /api/booking-engine/bookings route=getAvailability hotel=1 "
-                    + "principal=be-0 client=booking-engine address=203.0.113.4 stage=firewall reason=score rules=942100 "
+                    + "principal=be-0 client=booking-engine address=203.0.113.4 stage=firewall reason=score rules=942100 score=5 "
                     + "time=456us id=\(AuditFixture.id(9))",
                 "2023-11-14T22:13:29.012Z 20 answered 403 POST /api/booking-engine/bookings route=getAvailability hotel=1 "
                     + "address=203.0.113.4 time=12.3ms id=\(AuditFixture.id(9))",
@@ -142,7 +142,7 @@ struct SearchTests {
                 + "sourceServiceName=booking-engine deviceProcessName=gateway-0 reason=score in=321 "
                 + "cs1=getAvailability cs1Label=route cs2=firewall cs2Label=stage cs3=942100 cs3Label=rules "
                 + "cs5=jwt cs5Label=authentication cn1=1 cn1Label=hotel cn2=403 cn2Label=status cn3=456 "
-                + "cn3Label=microseconds flexNumber1=19 flexNumber1Label=record")
+                + "cn3Label=microseconds flexNumber2=5 flexNumber2Label=score flexNumber1=19 flexNumber1Label=record")
         #expect(said.lines[1].hasPrefix("CEF:0|Drawbridge|Drawbridge|1.2|request-answered|Request answered|1|"))
     }
 

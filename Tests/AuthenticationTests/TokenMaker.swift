@@ -1,6 +1,7 @@
-import Authentication
 import Cryptography
 import FoundationEssentials
+
+@testable import Authentication
 
 /// Makes tokens the way an issuer, or an attacker, would.
 enum TokenMaker {
@@ -62,4 +63,8 @@ extension TokenVerifier {
     func verify(_ token: String, now: Int64 = TokenMaker.now) throws(AuthenticationError) -> Identity {
         try verify(token.utf8.span, now: now)
     }
+}
+
+extension TokenSignature {
+    static func isValid(of token: String, key: VerificationKey) -> Bool { isValid(of: token.utf8.span, key: key) }
 }

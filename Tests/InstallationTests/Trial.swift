@@ -1,5 +1,6 @@
 import Glibc
 import Loop
+import Policy
 import Testing
 
 @testable import Installation
@@ -26,12 +27,13 @@ final class Trial {
         try home.create()
         let package = File.directory(of: File.directory(of: File.directory(of: #filePath)))
         try Self.copy(Self.executable, to: directory.file("drawbridge"))
-        for name in ["drawbridge-gateway", "drawbridge-bridge"] {
+        for name in Programs.names {
             try Self.copy("\(package)/Tests/InstallationTests/StandIn/standin.pl", to: directory.file(name))
         }
         policies = directory.file("policies")
         mkdir(policies, 0o755)
-        for name in File.names(in: "\(package)/Policies") where name.hasSuffix(".yaml") {
+        mkdir("\(policies)/\(PolicyDirectory.rulesDirectory)", 0o755)
+        for name in PolicyDirectory.fileNames + PolicyDirectory.ruleFileNames {
             let text = try #require(try File.readText("\(package)/Policies/\(name)"))
             try File.write(text, to: "\(policies)/\(name)", mode: 0o644)
         }

@@ -9,20 +9,23 @@ import Testing
 struct UpTests {
     init() { Loop.runInBackground() }
 
-    @Test("It starts the bridge before the gateways and stops them in reverse order", .timeLimit(.minutes(1)))
+    @Test("It starts ledger and bridge before the gateways and stops them in reverse order", .timeLimit(.minutes(1)))
     @OnLoop func order() async throws {
         let trial = try Trial()
         try await trial.start("--workers", "2")
         #expect(try await trial.stop(SIGTERM).isSuccess)
         let journal = try trial.journal
+        #expect(journal[0] == "migrate migrates")
         #expect(
-            journal.prefix(2) == ["migrate migrates", "bridge starts with bridge:process-admin and a database"])
+            Set(journal[1...2]) == [
+                "ledger starts with ledger:process-admin", "bridge starts with bridge:process-admin and a database",
+            ])
         #expect(
-            Set(journal[2...3]) == [
+            Set(journal[3...4]) == [
                 "gateway-0 starts with public:admin:process-admin", "gateway-1 starts with public:admin:process-admin",
             ])
-        #expect(Set(journal[4...5]) == ["gateway-0 stops", "gateway-1 stops"])
-        #expect(journal[6...] == ["bridge stops"])
+        #expect(Set(journal[5...6]) == ["gateway-0 stops", "gateway-1 stops"])
+        #expect(Set(journal[7...]) == ["ledger stops", "bridge stops"])
     }
 
     @Test("With a database that is not its own, demo.env holds nothing secret", .timeLimit(.minutes(1)))

@@ -26,7 +26,7 @@ struct CredentialTests {
             try node.token { $0.expiry = -60 }, try node.token { $0.notBefore = 3600 },
             try node.token { $0.audience = "other" }, try node.token { $0.issuer = "https://other.example" },
             try node.token { $0.keyID = "demo-2" }, try node.token { $0.algorithm = "HS256" },
-            try node.token { $0.algorithm = "RS256" }, try node.variable("BOOKING_ENGINE_API_KEY"),
+            try node.token { $0.algorithm = "RS256" }, APIKey().text, "dbk_", "dbk_x.y.z",
         ]
         for token in tokens {
             let answer = try await node.gateway.send(.get(Self.hotels, token))

@@ -33,6 +33,75 @@ struct SupervisedProcessTests {
         }
     }
 
+    @Test("A child is replaced when another one is ready beside it, and ends then", .timeLimit(.minutes(1)))
+    @OnLoop func replacement() async throws {
+        let output = Pipe()
+        var plan = self.plan("trap 'echo ended; exit 0' TERM; echo up; while :; do sleep 0.01; done")
+        plan.isReady = nil
+        plan.output = output.writer
+        let process = SupervisedProcess("worker", plan)
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await process.run {} }
+            #expect(try await output.readLines(1) == ["up"])
+            process.reportReady()
+            let older = try #require(process.processID)
+            group.addTask { try await process.replace() }
+            #expect(try await output.readLines(1) == ["up"])
+            #expect(process.processID == older)
+            process.reportReady()
+            #expect(try await output.readLines(1) == ["ended"])
+            #expect(process.processID != older)
+            #expect(process.restarts == 0)
+            process.stop()
+            try await group.waitForAll()
+        }
+    }
+
+    @Test("A child goes on where the other one does not get ready", .timeLimit(.minutes(1)))
+    @OnLoop func failedReplacement() async throws {
+        let directory = Pipe()
+        var plan = self.plan("test -e $0 && exit 1; touch $0; echo up; exec sleep 60")
+        let mark = "/tmp/drawbridge-replacement-\(UInt64.random(in: 0 ... .max))"
+        defer { unlink(mark) }
+        plan.arguments.append(mark)
+        plan.isReady = nil
+        plan.output = directory.writer
+        let process = SupervisedProcess("worker", plan)
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await process.run {} }
+            _ = try await directory.readLines(1)
+            process.reportReady()
+            let older = try #require(process.processID)
+            await #expect(throws: SupervisedProcess.ReplacementError.self) { try await process.replace() }
+            #expect(process.processID == older)
+            process.stop()
+            try await group.waitForAll()
+        }
+    }
+
+    @Test("A child that dies while another one gets ready leaves it the place", .timeLimit(.minutes(1)))
+    @OnLoop func earlySuccession() async throws {
+        let output = Pipe()
+        var plan = self.plan("echo up; exec sleep 60")
+        plan.isReady = nil
+        plan.output = output.writer
+        let process = SupervisedProcess("worker", plan)
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await process.run {} }
+            _ = try await output.readLines(1)
+            process.reportReady()
+            let older = try #require(process.processID)
+            group.addTask { try await process.replace() }
+            _ = try await output.readLines(1)
+            kill(older, SIGKILL)
+            while process.processID == older { try await Loop.sleep(for: .milliseconds(1)) }
+            process.reportReady()
+            #expect(process.restarts == 0)
+            process.stop()
+            try await group.waitForAll()
+        }
+    }
+
     @Test("A child that is killed leaves the slot's socket open", .timeLimit(.minutes(1)))
     @OnLoop func keepsSockets() async throws {
         let socket = HandedSocket("http", try ListeningSocket(address: "127.0.0.1", port: 0, isShared: true))

@@ -66,6 +66,42 @@ struct GatewayPolicyTests {
         #expect(policy.drainTimeout == .seconds(60))
     }
 
+    @Test("The ledger is kept as the file says, and as the defaults say without it")
+    func ledger() throws {
+        #expect(try load(least).ledger == LedgerPolicy())
+        let policy = try load(
+            least + """
+                ledger:
+                  deadline: 500 ms
+                  segment_size: 1 MiB
+                  segment_age: 1 h
+                  checkpoint_records: 5
+                  checkpoint_interval: 3 s
+                  retention: 90 days
+                  retained_size: 1024 MiB
+                  witness_file: elsewhere/checkpoints
+                  witness_url: "http://[::1]:99/take?it=1"
+                """
+        ).ledger
+        #expect(policy.deadline == .milliseconds(500))
+        #expect(policy.segmentSize == .mebibytes(1))
+        #expect(policy.segmentAge == .seconds(3600))
+        #expect(policy.checkpointRecords == 5)
+        #expect(policy.checkpointInterval == .seconds(3))
+        #expect(policy.retention == .seconds(90 * 86_400))
+        #expect(policy.retainedSize == .mebibytes(1024))
+        #expect(policy.witnessFile == directory.path + "/elsewhere/checkpoints")
+        #expect(policy.witnessURL?.address == SocketAddress("[::1]:99"))
+        #expect(policy.witnessURL?.path == "/take?it=1")
+    }
+
+    @Test(
+        "A witness is reached in the clear on this machine only",
+        arguments: ["https://127.0.0.1:9/", "http://192.0.2.1:9/", "http://witness.example/", "http://127.0.0.1/", "x"])
+    func witness(url: String) throws {
+        #expect(try mistakes(least + "ledger: {witness_url: \"\(url)\"}") == ["5: ledger.witness_url"])
+    }
+
     @Test("An absolute path is left as it is")
     func absolutePath() throws {
         let policy = try load(least.replacing("run/bridge.sock", with: "/run/drawbridge/bridge.sock"))
@@ -293,6 +329,59 @@ struct IssuerPolicyTests {
     @Test("An issuer without keys is a mistake", arguments: ["[]", "", "x"])
     func noKeys(keys: String) throws { #expect(try found(keys) == ["issuers[0].keys"]) }
 
+    private func found(keySet: String) throws -> [String] {
+        try directory.write(
+            #"{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}"#, to: "keys/unusable.json")
+        let file = try directory.write(
+            """
+            issuers:
+              - issuer: a
+                audience: b
+                token_type: at+jwt
+                key_set: \(keySet)
+            """, to: "issuers.yaml")
+        return mistakes { () throws(PolicyError) in
+            let policy = try IssuerPolicy.load(file, installation: directory.path)
+            #expect(policy.keySets["a"]?.refresh == .seconds(900))
+            #expect(policy.issuers[0].keySetAlgorithms == [.es256])
+        }.map(\.key)
+    }
+
+    @Test("An issuer may publish its keys instead of having them here")
+    func keySet() throws {
+        for url in ["https://a.example/keys", "http://127.0.0.1:8080/keys", "http://[::1]/keys"] {
+            #expect(try found(keySet: "{url: '\(url)', algorithms: [ES256]}") == [])
+        }
+    }
+
+    @Test(
+        "A key set from nowhere, from anybody, or of secrets is a mistake",
+        arguments: [
+            ("{algorithms: [ES256]}", "url"), ("{url: 'https://a', file: x, algorithms: [ES256]}", "url"),
+            ("{url: 'http://a.example/', algorithms: [ES256]}", "url"),
+            ("{url: 'http://127.0.0.1.example/', algorithms: [ES256]}", "url"),
+            ("{url: 'https://user@a.example/', algorithms: [ES256]}", "url"),
+            ("{url: 'https://a', algorithms: [HS256]}", "algorithms[0]"), ("{url: 'https://a'}", "algorithms"),
+            ("{file: keys/none.json, algorithms: [ES256]}", "file"),
+            ("{file: keys/unusable.json, algorithms: [ES256]}", "file"),
+            ("{url: 'https://a', algorithms: [ES256], refresh: 1 s}", "refresh"),
+            ("{url: 'https://a', algorithms: [ES256], overlap: 25 h}", "overlap"),
+        ])
+    func badKeySet(keySet: String, key: String) throws {
+        #expect(try found(keySet: keySet).contains { $0.hasPrefix("issuers[0].key_set.\(key)") })
+    }
+
+    @Test("Nobody may call himself by our own names")
+    func ownNamespace() throws {
+        let file = try directory.write(
+            "issuers: [{issuer: 'urn:drawbridge:client', audience: b, keys: [{kid: a, algorithm: HS256, file: keys/secret}]}]",
+            to: "issuers.yaml")
+        let found = mistakes { () throws(PolicyError) in
+            _ = try IssuerPolicy.load(file, installation: directory.path)
+        }
+        #expect(found.count == 1)
+    }
+
     @Test("Clocks may differ by a minute at most, in whole seconds", arguments: ["61 s", "5 min", "-1 s", "2500 ms"])
     func skew(text: String) throws {
         #expect(
@@ -313,11 +402,11 @@ struct PolicyDirectoryTests {
     @Test("The mistakes of all files come together")
     func together() throws {
         let directory = try TemporaryDirectory()
-        for name in ["gateway", "issuers", "openapi", "bridge"] { try directory.write("x: 1", to: "\(name).yaml") }
+        for name in PolicyDirectory.fileNames { try directory.write("x: 1", to: name) }
         let files = mistakes { () throws(PolicyError) in
             try PolicyDirectory(path: directory.path, installation: directory.path).check()
         }.map(\.file)
-        #expect(Set(files).count == 4)
+        #expect(Set(files).count == PolicyDirectory.fileNames.count)
     }
 
     @Test("A pipe in the place of a file is refused at once")

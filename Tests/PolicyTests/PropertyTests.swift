@@ -44,7 +44,7 @@ struct PropertyTests {
     func damagedFiles() throws {
         let directory = try TemporaryDirectory()
         var random = SeededGenerator(state: 2)
-        for name in ["gateway.yaml", "bridge.yaml", "issuers.yaml", "openapi.yaml"] {
+        for name in PolicyDirectory.fileNames {
             let original = try PolicyFile.contents(of: TemporaryDirectory.repository + "/" + name, limit: 1 << 20).get()
             for _ in 0..<40 {
                 var damaged = original
@@ -65,6 +65,10 @@ struct PropertyTests {
         if file.hasSuffix("gateway.yaml") { _ = try GatewayPolicy.load(file, installation: installation) }
         if file.hasSuffix("issuers.yaml") { _ = try IssuerPolicy.load(file, installation: installation) }
         if file.hasSuffix("bridge.yaml") { _ = try BridgePolicy.load(file) }
+        if file.hasSuffix("rate-limits.yaml") { _ = try RateLimitPolicy.load(file, installation: installation) }
+        if file.hasSuffix("addresses.yaml") { _ = try AddressPolicy.load(file) }
+        if file.hasSuffix("firewall.yaml") { _ = try InspectionPolicy.load(file) }
+        if file.hasSuffix("keys.yaml") { _ = try KeyPolicy.load(file, installation: installation) }
     }
 
     private static func templates(using random: inout SeededGenerator) -> [PathTemplate] {

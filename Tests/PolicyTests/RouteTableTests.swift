@@ -34,8 +34,9 @@ struct RouteTableTests {
         #expect(availability.bodyLimit == .bytes(0))
         #expect(!availability.takesJSON)
         #expect(availability.timeout == .seconds(5))
-        #expect(availability.authentication == [.jwt])
+        #expect(availability.authentication == [.jwt, .apiKey])
         #expect(availability.isForwarded)
+        #expect(availability.audit == nil)
     }
 
     @Test("A path leads to its operation, HEAD to that of GET")
@@ -199,6 +200,13 @@ struct RouteCompilationTests {
         ])
     func unambiguous(templates: [String]) throws { #expect(try table(templates).routes.count == 2) }
 
+    @Test("A route says how sure its record must be", arguments: Route.AuditDurability.allCases)
+    func audit(durability: Route.AuditDurability) throws {
+        let terms = "{auth: [jwt], scopes: [admin], hotel: none, audit: \(durability.rawValue)}"
+        let text = "openapi: 3.1.0\npaths:\n  /a:\n    get: {operationId: a, x-drawbridge: \(terms)}\n"
+        #expect(try RouteTable.load(directory.write(text, to: "openapi.yaml")).routes.first?.terms.audit == durability)
+    }
+
     @Test(
         "A template of another form is a mistake",
         arguments: [
@@ -228,6 +236,7 @@ struct RouteCompilationTests {
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [admin], hotel: none, body_limit: 1 KiB}}",
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [admin], hotel: none, timeout: 5}}",
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [admin], hotel: none, forward: maybe}}",
+            "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [admin], hotel: none, audit: never}}",
             "get: {operationId: a, x-drawbridge: TERMS, parameters: [{name: x, in: path, required: true, schema: {type: integer}}]}",
             "get: {operationId: a, x-drawbridge: TERMS, parameters: [{$ref: '#/nowhere'}]}",
             "get: {operationId: a, x-drawbridge: TERMS, parameters: [{$ref: 'https://example.com'}]}",
@@ -281,7 +290,7 @@ struct RouteCompilationTests {
                 get: {operationId: a, x-drawbridge: \(terms), parameters: [{$ref: "#/components/parameters/p"}]}
             components: {parameters: {p: {$ref: "#/components/parameters/p"}}}
             """
-        #expect(try found(text).map(\.line) == [4])
+        #expect(try found(text).map(\.line) == [4, 5])
     }
 
     @Test("An operationId stands once")

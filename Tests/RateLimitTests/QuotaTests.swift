@@ -152,3 +152,16 @@ private struct LeakyBucket {
         return true
     }
 }
+
+extension Verdict {
+    /// The value of one field.
+    private func field(_ name: String) -> String? {
+        var bytes: [UInt8] = []
+        appendFieldLines(to: &bytes)
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\r\n")
+        return lines.first { $0.hasPrefix("\(name): ") }.map { String($0.dropFirst(name.count + 2)) }
+    }
+
+    fileprivate var policyField: String? { field("RateLimit-Policy") }
+    fileprivate var limitField: String? { field("RateLimit") }
+}

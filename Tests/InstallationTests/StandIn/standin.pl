@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# Stands in for drawbridge-gateway and drawbridge-bridge in tests of the supervisor: keeps to the contract between them,
+# Stands in for drawbridge-gateway, drawbridge-bridge and drawbridge-ledger in tests of the supervisor: keeps to the contract between them,
 # answers every connection on its first socket with a line that names the process, and drains for a moment.
 use strict;
 use warnings;
@@ -9,7 +9,7 @@ use IO::Socket::UNIX;
 
 my %option = @ARGV % 2 ? (@ARGV, '') : @ARGV;
 my ($program) = $0 =~ m{([^/]+)$};
-my $name = defined $option{'--worker'} ? "gateway-$option{'--worker'}" : 'bridge';
+my $name = defined $option{'--worker'} ? "gateway-$option{'--worker'}" : $program =~ s/^drawbridge-//r;
 my $home = $option{'--home'} || '';
 my $journal = "$home/journal";
 

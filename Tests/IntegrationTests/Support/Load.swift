@@ -10,6 +10,8 @@ final class Load {
     let name = "load-\(UInt64.random(in: 0 ... .max))"
     /// Engine ids that were answered 201.
     private(set) var booked: [String] = []
+    /// The ids of all requests that were answered.
+    private(set) var requestIDs: [String] = []
     /// How often each status came.
     private(set) var statuses: [Int: Int] = [:]
     /// How often a connection broke instead of an answer.
@@ -112,7 +114,7 @@ final class Load {
         statuses[answer.status, default: 0] += 1
         if answer.status == 201, let id = answer.string("booking_engine_id") { booked.append(id) }
         if answer.status == 503, answer["Retry-After"] == nil { oddities.append("503 without Retry-After") }
-        if answer["X-Request-Id"] == nil { oddities.append("no request id") }
+        if let id = answer["X-Request-Id"] { requestIDs.append(id) } else { oddities.append("no request id") }
         if answer.status >= 400, answer["Content-Type"] != "application/problem+json" { oddities.append(answer.text) }
         if (try? JSONValue(parsing: answer.content)) == nil { oddities.append("no JSON: \(answer.text)") }
     }

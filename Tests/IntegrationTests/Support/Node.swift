@@ -2,6 +2,7 @@ import Cryptography
 import Glibc
 import JSONText
 import Loop
+import Policy
 import Stay
 import TLS
 import Testing
@@ -43,7 +44,8 @@ final class Node {
         policies = ownsPolicies ? "\(directory)/policies" : "\(Self.package)/Policies"
         guard ownsPolicies else { return }
         mkdir(policies, 0o755)
-        for name in Files.names(in: "\(Self.package)/Policies") where name.hasSuffix(".yaml") {
+        mkdir("\(policies)/\(PolicyDirectory.rulesDirectory)", 0o755)
+        for name in PolicyDirectory.fileNames + PolicyDirectory.ruleFileNames {
             Files.write(Files.text("\(Self.package)/Policies/\(name)"), to: "\(policies)/\(name)")
         }
     }
@@ -178,6 +180,18 @@ final class Node {
         ).output
     }
 
+    /// What `drawbridge key` prints, its messages included.
+    func key(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
+        try await Files.run(
+            [Self.program, "key"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
+    }
+
+    /// What `drawbridge policy …` says of this installation.
+    func policy(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
+        try await Files.run(
+            ["\(Self.programs)/drawbridge", "policy"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
+    }
+
     /// The rows of a query on the PMS's database, as text.
     func rows(_ query: String) async throws -> [[String]] {
         let result = try await Files.run(
@@ -196,6 +210,9 @@ final class Node {
     /// Where the tests were built, the programs were too.
     private static let programs = Files.resolve("/proc/self/exe")
         .split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+
+    /// The `drawbridge` command.
+    static let program = "\(programs)/drawbridge"
 
     static let package = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4)
         .joined(separator: "/")

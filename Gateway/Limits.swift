@@ -1,0 +1,167 @@
+internal import Authentication
+internal import HTTP
+internal import Loop
+internal import Policy
+internal import RateLimit
+internal import Server
+
+/// A worker's rate limits, as the policy has them.
+@OnLoop
+final class Limits {
+    private static let fields: FieldNameSet = [.rateLimit, .rateLimitPolicy]
+
+    /// Keeps the connection to Redis, where there is one, until the task is cancelled.
+    let redis: RedisStore?
+
+    private let table: SharedTable
+    private let limiter: Limiter
+    private let beforeAuthentication: [LimitClass]
+    private let always: [LimitClass]
+    private let byRoute: [ObjectIdentifier: [LimitClass]]
+
+    /// - Throws: `RateLimitError` when the node's table cannot be used.
+    init(_ policy: RateLimitPolicy, _ routes: RouteTable) throws {
+        let classes = Dictionary(uniqueKeysWithValues: try policy.classes.map { ($0.name, try LimitClass($0)) })
+        let always = policy.always.compactMap { classes[$0] }
+        beforeAuthentication = policy.beforeAuthentication.compactMap { classes[$0] }
+        self.always = always
+        byRoute = Dictionary(
+            uniqueKeysWithValues: routes.routes.map { route in
+                (ObjectIdentifier(route), always + route.terms.rateClasses.compactMap { classes[$0] })
+            })
+        table = try SharedTable(path: policy.table.file, capacity: policy.table.cells)
+        redis = policy.redis.map { RedisStore(RedisConfiguration($0)) }
+        limiter = Limiter(
+            table: table, redis: redis,
+            fallback: policy.redis.flatMap { .init(rawValue: $0.fallback.rawValue) } ?? .local)
+    }
+
+    /// What a client of this address is charged before it is known. The same for each of its requests.
+    func charges(for address: AddressBlock?) -> [Charge] {
+        let subject = Subject(address: address)
+        return beforeAuthentication.compactMap { $0.charge(for: subject) }
+    }
+
+    /// Decides on a request of which only the address is known. This node's table alone is asked: Redis is asked once for
+    /// each request, when all is known.
+    ///
+    /// - Throws: `Refusal` when a limit is exceeded; only then does the answer say so, because whoever has not proven who he
+    ///   is learns as little as possible.
+    func check(_ charges: [Charge], _ request: Request) throws -> Verdict {
+        let verdict = table.check(charges)
+        if !verdict.isAllowed { try refuse(verdict, request) }
+        return verdict
+    }
+
+    /// Decides on a request whose sender is known, and says in the answer what is left.
+    ///
+    /// - Parameter earlier: what was decided before.
+    /// - Throws: `Refusal` when a limit is exceeded, or cannot be asked.
+    func check(_ subject: Subject, _ route: Route, _ request: Request, after earlier: Verdict) async throws {
+        let classes = byRoute[ObjectIdentifier(route)] ?? always
+        guard !classes.isEmpty else { return tell(earlier, request) }
+        switch await limiter.check(classes.compactMap { $0.charge(for: subject) }) {
+        case .decided(let verdict) where verdict.isAllowed: tell(earlier.joined(with: verdict), request)
+        case .decided(let verdict): try refuse(earlier.joined(with: verdict), request)
+        case .unlimited: tell(earlier, request)
+        case .unavailable: throw Refusal.limitsUnavailable
+        }
+    }
+
+    private func refuse(_ verdict: Verdict, _ request: Request) throws {
+        tell(verdict, request)
+        throw Refusal.quotaExceeded(verdict)
+    }
+
+    private func tell(_ verdict: Verdict, _ request: Request) {
+        guard !verdict.states.isEmpty else { return }
+        var lines: [UInt8] = []
+        lines.reserveCapacity(128)
+        verdict.appendFieldLines(to: &lines)
+        request.setAnswerLines(lines, of: Self.fields)
+    }
+}
+
+/// Who may connect, and what each address is charged; remembered, because a client comes again and again.
+@OnLoop
+final class Admission {
+    /// Addresses that are remembered; when there are more, all are forgotten.
+    private static let maximumRemembered = 8_192
+
+    private struct Client: Hashable {
+        let listener: String
+        let address: String
+    }
+
+    private struct Entry {
+        let isAdmitted: Bool
+        let block: AddressBlock?
+        let charges: [Charge]
+    }
+
+    private let addresses: AddressPolicy
+    private let limits: Limits
+    private var remembered: [Client: Entry] = [:]
+
+    init(_ addresses: AddressPolicy, _ limits: Limits) {
+        self.addresses = addresses
+        self.limits = limits
+    }
+
+    /// - Returns: the client's address as limits count it, and what they say so far.
+    /// - Throws: `Refusal`.
+    func check(_ request: Request) throws -> (AddressBlock?, Verdict) {
+        let client = Client(listener: request.connection.listener, address: request.connection.peerAddress)
+        let entry = remembered[client] ?? remember(client)
+        guard entry.isAdmitted else { throw Refusal.addressDenied }
+        return (entry.block, try limits.check(entry.charges, request))
+    }
+
+    private func remember(_ client: Client) -> Entry {
+        let block = AddressBlock(client.address)
+        let entry = Entry(
+            isAdmitted: addresses.admits(client.address, listener: client.listener), block: block,
+            charges: limits.charges(for: block))
+        if remembered.count >= Self.maximumRemembered { remembered.removeAll(keepingCapacity: true) }
+        remembered[client] = entry
+        return entry
+    }
+}
+
+extension LimitClass {
+    /// A class that was read from a policy.
+    fileprivate init(_ policy: RateLimitPolicy.Class) throws {
+        let partition = policy.partition.reduce(into: Partition()) { partition, key in
+            switch key {
+            case .principal: partition.insert(.principal)
+            case .address: partition.insert(.address)
+            case .hotel: partition.insert(.hotel)
+            case .route: partition.insert(.route)
+            }
+        }
+        guard let quota = Quota(burst: policy.burst, requests: policy.requests, per: policy.period),
+            let limitClass = LimitClass(name: policy.name, quota: quota, partition: partition)
+        else { throw UnusableLimit(name: policy.name) }
+        self = limitClass
+    }
+}
+
+/// A class that reading the policy should have refused.
+struct UnusableLimit: Error, CustomStringConvertible {
+    let name: String
+
+    var description: String { "rate-limits.yaml: the class \(name) cannot be counted" }
+}
+
+extension RedisConfiguration {
+    fileprivate init(_ policy: RateLimitPolicy.Redis) {
+        switch policy.endpoint {
+        case .unix(let path): self.init(.unix(path), secret: policy.secret)
+        case .tcp(let address): self.init(.tcp(address.host, port: UInt16(address.port)), secret: policy.secret)
+        }
+        user = policy.user
+        password = policy.password
+        prefix = policy.prefix
+        callDeadline = policy.deadline
+    }
+}

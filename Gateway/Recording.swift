@@ -1,0 +1,200 @@
+internal import Audit
+internal import Authentication
+internal import Firewall
+internal import HTTP
+internal import Ledger
+internal import Loop
+internal import Policy
+internal import Server
+internal import Telemetry
+
+/// A request whose decision is on its way into the ledger; for one that changes something, in it.
+struct RecordedRequest {
+    let validated: ValidatedRequest
+    let trail: Trail
+    /// To be waited for before any of the answer leaves.
+    let receipt: Receipt
+
+    fileprivate init(_ inspected: InspectedRequest, _ trail: Trail, _ receipt: Receipt) {
+        validated = inspected.validated
+        self.trail = trail
+        self.receipt = receipt
+    }
+}
+
+/// What is known of a request while it passes the stages, for its two records.
+@OnLoop
+final class Trail {
+    private let started = Loop.monotonicNanoseconds
+    fileprivate var facts: RequestFacts
+    /// Whether a decision about it was sent to the ledger.
+    fileprivate var isDecided = false
+    fileprivate var status: UInt16?
+    fileprivate var upstreamStatus: UInt16?
+    /// Whether the client has got some of the bridge's answer.
+    var isAnswerBegun = false
+    private var answeredAt: UInt64?
+    private var rules: [DecisionRecord.Rule] = []
+    private var inboundScore = 0
+    /// The limits that were asked, and what they left.
+    var limits: [DecisionRecord.Limit] = []
+
+    /// When it was sent to the bridge, on the loop's clock.
+    var forwardedAt: UInt64?
+    /// Bytes of the answer's content.
+    var contentLength: Int?
+
+    init(_ request: Request) {
+        let head = request.head
+        facts = RequestFacts(
+            id: request.id, method: head.method, path: head.target.pathBytes,
+            trace: TraceContext(of: request.id, in: head.fields),
+            address: request.connection.peerAddress, tlsVersion: request.tlsVersion)
+    }
+
+    init(_ request: UnreadRequest) {
+        facts = RequestFacts(
+            id: request.id, method: nil, path: [], trace: TraceContext(of: request.id),
+            address: request.connection.peerAddress,
+            tlsVersion: request.tlsVersion)
+    }
+
+    /// The trace that the request belongs to.
+    var trace: TraceContext { facts.trace }
+    /// Whether the client began it; what it says of its state then goes along.
+    var continuesTrace: Bool { facts.trace.traceID != facts.id.number }
+
+    /// The operation that the request was found to be.
+    var route: String? {
+        get { facts.route }
+        set { facts.route = newValue }
+    }
+
+    /// Somebody has proven who he is.
+    func identify(_ identity: Identity) {
+        facts.principal = RequestFacts.Principal(
+            issuer: identity.issuer, subject: identity.subject, client: identity.client,
+            method: identity.method.rawValue)
+    }
+
+    /// The firewall has spoken.
+    func found(_ verdict: FirewallVerdict) {
+        guard let finding = verdict.finding else { return }
+        rules = finding.matches.map { DecisionRecord.Rule(id: $0.rule, variable: $0.variable) }
+        inboundScore = finding.inboundScore
+    }
+
+    /// What is known so far, as the record of a decision.
+    fileprivate func decision(_ verdict: DecisionRecord.Verdict, time: Int64) -> DecisionRecord {
+        var record = DecisionRecord(facts, verdict, time: time, microseconds: microseconds)
+        record.limits = limits
+        record.rules = rules
+        record.inboundScore = inboundScore
+        return record
+    }
+
+    /// The bridge has answered.
+    func answered(_ status: Status) {
+        answeredAt = Loop.monotonicNanoseconds
+        upstreamStatus = status.rawValue
+    }
+
+    fileprivate var microseconds: Int { Int((Loop.monotonicNanoseconds - started) / 1000) }
+
+    fileprivate var upstreamMicroseconds: Int? {
+        guard let forwardedAt, let answeredAt else { return nil }
+        return Int((answeredAt - forwardedAt) / 1000)
+    }
+}
+
+/// Nothing is changed and nothing is answered before the decision about it is in the ledger.
+@OnLoop
+struct Recording {
+    private let audit: AuditLog
+    private let access: AccessLog
+
+    init(_ audit: AuditLog, _ access: AccessLog) {
+        self.audit = audit
+        self.access = access
+    }
+
+    /// Records that a request passes. What changes something waits here until that is safe; a read goes on, and its
+    /// answer waits.
+    ///
+    /// - Throws: `AuditError` when it cannot be recorded.
+    func recordDecision(_ inspected: InspectedRequest, _ trail: Trail) async throws -> RecordedRequest {
+        let validated = inspected.validated
+        trail.facts.hotel = validated.hotelID
+        trail.facts.contentLength = validated.content.count
+        let isSafe = validated.request.head.method.isSafe
+        let durability = Durability(validated.route.terms.audit, isSafe: isSafe)
+        let receipt = try audit.submit(trail.decision(.allowed, time: Self.now), durability)
+        trail.isDecided = true
+        if !isSafe { try await receipt.wait() }
+        return RecordedRequest(inspected, trail, receipt)
+    }
+
+    /// Records that the bridge's answer has gone out whole.
+    func recordOutcome(_ trail: Trail) {
+        trail.status = trail.upstreamStatus
+        noteOutcome(trail, failure: nil)
+    }
+
+    /// Records that a request is refused, or has failed after it had passed.
+    ///
+    /// - Parameters:
+    ///   - error: what the stage threw.
+    ///   - answer: what the client is to be told by.
+    /// - Returns: what the client may be told by: the answer, or that it cannot be recorded.
+    func recordRefusal(_ error: any Error, _ answer: any Error, _ trail: Trail) async -> any Error {
+        let problem = answer as? Problem
+        var (stage, reason) = PipelineMetrics.cause(of: error)
+        if let problem, reason == "other" { (stage, reason) = ("read", problem.type) }
+        // An answer that has begun is not replaced by another, but cut.
+        trail.status = trail.isAnswerBegun ? nil : problem?.status.rawValue
+        if trail.isDecided || error is AuditError {
+            noteOutcome(trail, failure: reason, stage: stage)
+            return answer
+        }
+        let verdict = DecisionRecord.Verdict.refused(status: trail.status ?? 0, stage: stage, reason: reason)
+        do {
+            let receipt = try audit.submit(trail.decision(verdict, time: Self.now), .synced)
+            // Without an answer nobody waits.
+            if problem != nil { try await receipt.wait() }
+            noteOutcome(trail, failure: nil, stage: stage)
+            return answer
+        } catch {
+            trail.status = ErrorResponse.unrecorded.status.rawValue
+            noteOutcome(trail, failure: PipelineMetrics.cause(of: error).reason, stage: "record")
+            var unrecorded = ErrorResponse.unrecorded
+            unrecorded.closesConnection = problem?.closesConnection ?? false
+            return unrecorded
+        }
+    }
+
+    /// - Parameter stage: the one that refused it.
+    private func noteOutcome(_ trail: Trail, failure: String?, stage: String? = nil) {
+        var outcome = OutcomeRecord(
+            trail.facts, time: Self.now, microseconds: trail.microseconds, status: trail.status)
+        outcome.upstreamStatus = trail.upstreamStatus
+        outcome.upstreamMicroseconds = trail.upstreamMicroseconds
+        outcome.contentLength = trail.contentLength
+        outcome.failure = failure
+        outcome.isComplete = trail.status != nil
+        audit.note(outcome)
+        access.write(AccessLine(outcome, refusedBy: stage), time: outcome.time)
+    }
+
+    private static var now: Int64 { Int64(Loop.unixTime * 1000) }
+}
+
+extension Durability {
+    /// As the route asks for; otherwise what only reads need not wait for the disk.
+    fileprivate init(_ policy: Route.AuditDurability?, isSafe: Bool) {
+        switch policy {
+        case .written: self = .written
+        case .synced: self = .synced
+        case nil: self = isSafe ? .written : .synced
+        }
+    }
+}

@@ -1,0 +1,157 @@
+public import Authentication
+internal import Cryptography
+public import Loop
+
+/// The API keys in the installation's database: what `drawbridge key` does. The gateways know of a change within a second.
+@OnLoop
+public struct APIKeys {
+    /// How long a key lives where nothing else is said, as the contract has it.
+    public nonisolated static let standardLifetimeInDays = 90
+    /// The longest life a key can be given.
+    public nonisolated static let maximumLifetimeInDays = 366
+    /// How long an old key goes on working beside the one that takes its place.
+    public nonisolated static let standardOverlapInDays = 7
+
+    private let database: Database
+
+    /// Finds the database: `$DATABASE_URL`, or the private one of a running installation.
+    ///
+    /// - Throws: `InstallationError` when neither is there.
+    public init(_ home: Home, _ settings: Settings, tools: Tools) throws {
+        if let url = settings.databaseURL {
+            database = Database(tools: tools, url: url)
+        } else if HomeLock.isHeld(home), let url = try EnvironmentFile.value("DATABASE_URL", in: home.environmentFile) {
+            database = Database(tools: tools, url: url)
+        } else {
+            throw InstallationError(
+                "no database", remedy: "set DATABASE_URL, or start the installation first (drawbridge up)")
+        }
+    }
+
+    /// Who a new key is for, and what its holder may do.
+    public struct Grant: Sendable, Equatable {
+        /// The client: 1 to 64 letters, digits, dots, hyphens, underscores.
+        public var client: String
+        /// What it may do; at least one.
+        public var scopes: [Scope]
+        /// Its hotel; `nil` is every hotel.
+        public var hotelID: Int32?
+        /// What it is for, for whoever reads the list.
+        public var description: String?
+
+        /// Puts a grant together.
+        public init(client: String, scopes: [Scope], hotelID: Int32?, description: String? = nil) {
+            self.client = client
+            self.scopes = scopes
+            self.hotelID = hotelID
+            self.description = description
+        }
+
+        /// Whether a text can name a client.
+        public static func isClient(_ text: String) -> Bool { VerificationKey.isKeyID(text) }
+    }
+
+    /// A key that has just been made. Its text is nowhere else.
+    public struct Made: Sendable {
+        /// Its number.
+        public let id: String
+        /// The key.
+        public let key: APIKey
+        /// Until when it is good.
+        public let expiresAt: String
+    }
+
+    /// Makes a key.
+    public func create(_ grant: Grant, lifetimeInDays: Int = standardLifetimeInDays) async throws -> Made {
+        let key = APIKey()
+        let rows = try await run(
+            """
+            INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at)
+            SELECT NULLIF(:'hotel', '')::INTEGER, :'hash', :'client', NULLIF(:'description', ''),
+                   string_to_array(:'scopes', ' '), now() + :'days'::INTEGER * INTERVAL '1 day'
+            WHERE (SELECT count(*) FROM booking_engine_api_keys WHERE is_active AND expires_at > now()) < :'bound'::BIGINT
+            RETURNING id, \(Self.instant("expires_at"));
+            """,
+            [
+                "hotel": grant.hotelID.map { String($0) } ?? "", "hash": Hexadecimal.encode(key.hash.bytes),
+                "client": grant.client, "description": grant.description ?? "",
+                "scopes": grant.scopes.map(\.rawValue).joined(separator: " "), "days": String(lifetimeInDays),
+                "bound": String(APIKeyRing.maximumCount),
+            ])
+        guard let row = rows.first else {
+            throw InstallationError(
+                "there are \(APIKeyRing.maximumCount) keys already, the most that gateways hold",
+                remedy: "revoke those that nobody uses: drawbridge key list")
+        }
+        return Made(id: row[0], key: key, expiresAt: row[1])
+    }
+
+    /// Makes a key that takes another's place, for the same client with the same rights; the old one works on for the
+    /// overlap, so that both sides can change over without haste.
+    public func rotate(
+        _ id: Int32, overlapInDays: Int = standardOverlapInDays, lifetimeInDays: Int = standardLifetimeInDays
+    ) async throws -> Made {
+        let key = APIKey()
+        let rows = try await run(
+            """
+            WITH old AS (
+                UPDATE booking_engine_api_keys
+                SET expires_at = LEAST(expires_at, now() + :'overlap'::INTEGER * INTERVAL '1 day'),
+                    is_active = :'overlap'::INTEGER > 0
+                WHERE id = :'id'::INTEGER AND is_active AND expires_at > now()
+                RETURNING hotel_id, client, description, scopes
+            )
+            INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at)
+            SELECT hotel_id, :'hash', client, description, scopes, now() + :'days'::INTEGER * INTERVAL '1 day' FROM old
+            RETURNING id, \(Self.instant("expires_at"));
+            """,
+            [
+                "id": String(id), "hash": Hexadecimal.encode(key.hash.bytes), "overlap": String(overlapInDays),
+                "days": String(lifetimeInDays),
+            ])
+        guard let row = rows.first else { throw Self.noSuchKey(id) }
+        return Made(id: row[0], key: key, expiresAt: row[1])
+    }
+
+    /// Revokes a key.
+    public func revoke(_ id: Int32) async throws {
+        let rows = try await run(
+            """
+            UPDATE booking_engine_api_keys SET is_active = FALSE WHERE id = :'id'::INTEGER AND is_active RETURNING id;
+            """, ["id": String(id)])
+        guard !rows.isEmpty else { throw Self.noSuchKey(id) }
+    }
+
+    /// Revokes every key of a client; how many there were.
+    public func revokeAll(ofClient client: String) async throws -> Int {
+        try await run(
+            "UPDATE booking_engine_api_keys SET is_active = FALSE WHERE client = :'client' AND is_active RETURNING id;",
+            ["client": client]
+        ).count
+    }
+
+    /// All keys, newest first: number, client, hotel, scopes, state, end, last use, description.
+    public func list() async throws -> [[String]] {
+        try await run(
+            """
+            SELECT id, client, COALESCE(hotel_id::TEXT, 'every hotel'), array_to_string(scopes, ' '),
+                   CASE WHEN NOT is_active THEN 'revoked' WHEN expires_at <= now() THEN 'expired' ELSE 'good' END,
+                   \(Self.instant("expires_at")), COALESCE(\(Self.instant("last_used_at")), 'never'),
+                   COALESCE(translate(description, E'|\\n\\t', '   '), '')
+            FROM booking_engine_api_keys ORDER BY id DESC;
+            """, [:])
+    }
+
+    private func run(_ statement: String, _ variables: [String: String]) async throws -> [[String]] {
+        try await database.run(statement, variables: variables).split(separator: "\n")
+            .map { $0.split(separator: "|", omittingEmptySubsequences: false).map(String.init) }
+    }
+
+    private static func instant(_ column: String) -> String {
+        "to_char(\(column) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+    }
+
+    private static func noSuchKey(_ id: Int32) -> InstallationError {
+        InstallationError("no key \(id) that is good", remedy: "see which there are: drawbridge key list")
+    }
+}

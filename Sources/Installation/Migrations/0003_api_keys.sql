@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0003_api_keys.sql

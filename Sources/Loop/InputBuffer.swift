@@ -1,0 +1,89 @@
+/// Bytes that have arrived and are not consumed yet, and room behind them for the next: they are received where they will
+/// be parsed.
+///
+/// Its memory is not initialised before bytes arrive, so a large buffer costs no more than what it holds.
+struct InputBuffer: ~Copyable {
+    /// What a buffer begins with, and the most that it keeps while it is empty.
+    private static let usualCapacity = 16 << 10
+
+    /// Room that receiving finds at least.
+    private static let leastRoom = 4 << 10
+
+    private var memory = UnsafeMutableBufferPointer<UInt8>(start: nil, count: 0)
+    /// The bytes stand from `start` to `end`, the room from there to the end of the memory.
+    private var start = 0
+    private var end = 0
+
+    init() {}
+
+    deinit { memory.deallocate() }
+
+    @inline(__always)
+    var count: Int { end - start }
+
+    @inline(__always)
+    func withBytes<Result, Failure: Error>(_ body: (Span<UInt8>) throws(Failure) -> Result) throws(Failure) -> Result {
+        // Returning a span of memory owned in this way is not expressible yet; the span does not outlive the closure.
+        try body(Span(_unsafeElements: UnsafeBufferPointer(rebasing: memory[start..<end])))
+    }
+
+    /// Drops the first `count` bytes.
+    @inline(__always)
+    mutating func consume(_ count: Int) {
+        precondition(count >= 0 && count <= self.count, "more was consumed than is there")
+        start += count
+        if start == end { clear() }
+    }
+
+    /// Lets `body` write into the room, and return how many bytes it wrote; nil counts as none.
+    ///
+    /// - Parameter room: bytes there must be room for at least.
+    /// - Returns: what `body` returned, and whether there was room for no more.
+    @inline(__always)
+    mutating func receive<Failure: Error>(
+        room: Int = leastRoom, _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Int?
+    ) throws(Failure) -> (count: Int?, fillsRoom: Bool) {
+        if memory.count - end < room { makeRoom(room) }
+        let count = try body(UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: memory[end...])))
+        end += count ?? 0
+        precondition(end <= memory.count, "more was received than there is room for")
+        return (count, end == memory.count)
+    }
+
+    /// Adds a copy of `bytes`.
+    mutating func append(_ bytes: [UInt8]) {
+        _ = receive(room: bytes.count) { room in
+            bytes.withUnsafeBytes { room.copyMemory(from: $0) }
+            return bytes.count
+        }
+    }
+
+    private mutating func clear() {
+        start = 0
+        end = 0
+        guard memory.count > Self.usualCapacity else { return }
+        memory.deallocate()
+        memory = UnsafeMutableBufferPointer(start: nil, count: 0)
+    }
+
+    private mutating func makeRoom(_ room: Int) {
+        // Each byte is moved at most once for one that was consumed, or for one of a larger memory.
+        let hasRoom = memory.count - count >= room && start >= count
+        setCapacity(hasRoom ? memory.count : max(count + room, count > 0 ? 2 * memory.count : Self.usualCapacity))
+    }
+
+    /// Moves the bytes to the beginning of `capacity` bytes of memory.
+    private mutating func setCapacity(_ capacity: Int) {
+        let bytes = UnsafeMutableBufferPointer(rebasing: memory[start..<end])
+        if capacity == memory.count {
+            _ = memory.update(fromContentsOf: bytes)
+        } else {
+            let larger = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: capacity)
+            _ = larger.initialize(from: bytes)
+            memory.deallocate()
+            memory = larger
+        }
+        end -= start
+        start = 0
+    }
+}

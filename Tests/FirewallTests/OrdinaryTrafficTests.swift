@@ -1,0 +1,93 @@
+import HTTP
+import Testing
+
+@testable import Firewall
+
+/// What no engine may refuse.
+@Suite struct OrdinaryTrafficTests {
+    @Test("Ordinary booking traffic is let through", arguments: EngineKind.allCases, ordinary)
+    func isLetThrough(kind: EngineKind, request: TestRequest) throws {
+        let finding = try kind.inspect(request.request)
+        #expect(finding.refusal == nil && finding.isComplete, "\(finding)")
+        #expect(finding.inboundScore == 0, "\(finding)")
+    }
+
+    private static func booking(name: String = "Mary Ann Smith", comment: String = "") -> TestRequest {
+        .json(
+            #"""
+            {"hotel_id":1,"check_in":"2026-12-01","check_out":"2026-12-03","guest":{"name":"\#(name)",
+            "email":"mary.smith+hotel@mail.example","phone":"+81 (0)3-1234-5678","address":"1-2-3 Nishi-Shinjuku #405"},
+            "rooms":[{"room_type_id":3,"adults":2,"children":[4,7],"plan":"42:room_type"}],"comment":"\#(comment)"}
+            """#)
+    }
+
+    private static func query(_ text: String) -> TestRequest { .get("/api/booking-engine/availability?\(text)") }
+
+    private static let ordinary: [TestRequest] =
+        names.map { booking(name: $0).called("name: \($0)") }
+        + comments.map { booking(comment: $0).called("comment: \($0.prefix(60))") }
+        + [
+            query("hotel_id=1&check_in=2026-12-01&check_out=2026-12-03&guests=2"),
+            query("hotel_id=1&city=San%20Jos%C3%A9&name=O%27Brien"),
+            query("hotel_id=1&name=%E5%B1%B1%E7%94%B0%E5%A4%AA%E9%83%8E"),
+            query("hotel_id=1&updated_since=2026-11-21T09%3A06%3A51.123%2B09%3A00"),
+            query("email=mary.smith%2Bhotel%40mail.example&return=https%3A%2F%2Fbooking.hotel.example%2Fdone"),
+            .get("/api/booking-engine/hotels/12/rooms"),
+            .get("/api/booking-engine/bookings/3f0d6b7e-6c1b-4e0f-9f3e-6a2f1f1f4c55", ("If-None-Match", "\"a1b2c3\"")),
+            .get(
+                "/api/booking-engine/hotels", ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+            ),
+            .get("/api/booking-engine/hotels", ("Cookie", "_ga=GA1.2.1234.5678; session=9f8e7d6c5b4a; lang=ja")),
+            .get(
+                "/api/booking-engine/hotels", ("Accept-Language", "ja,en-US;q=0.9,en;q=0.8"),
+                ("Via", "1.1 proxy.example")),
+            .get("/api/booking-engine/hotels", ("Authorization", "Basic bWFyeTpzZWNyZXQvKys=")),
+            .get("/api/booking-engine/hotels", ("X-API-Key", "db_live_5Jk2mN8pQr7sT1uV3wX9yZ")),
+            .get("/api/booking-engine/hotels", ("Host", "192.0.2.10:8443")).called("Host is an address"),
+            .get(
+                "/api/booking-engine/hotels",
+                ("Content-Digest", "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:"),
+                (
+                    "Signature-Input",
+                    #"sig1=("@method" "@authority" "@path" "content-digest");created=1618884473;keyid="key-1";nonce="b3k2pp5k7z-50gnwp.yemd""#
+                ),
+                (
+                    "Signature",
+                    "sig1=:LjbtqUbfmvjj5C5kr1Ugj4PmLYvx9wVjZvSsB9T493F7T3FbOrhMeT9bjrdfCDRG9uGjjAAvHgPHLhBhY4S/zw==:"
+                )),
+            .json(#"{"hotel_id":1,"reason":"price_change"}"#, .put, "/api/booking-engine/cache"),
+            .json(#"{"status":"cancelled","reason":"flight cancelled"}"#, .patch, "/api/booking-engine/bookings/1"),
+            TestRequest(method: .delete, target: "/api/booking-engine/bookings/1"),
+            TestRequest(method: .options, target: "/api/booking-engine/bookings"),
+            .json(#"{"url":"https://hooks.engine.example/drawbridge?tenant=7","events":["booking.created"]}"#)
+                .called("registering a webhook"),
+            .json("[]"), .json("{}"), .json(#"{"a":null,"b":true,"c":-1.5e3,"d":""}"#),
+            .form("name=Mary+O%27Brien&comment=Late+arrival%2C+after+22%3A00"),
+            TestRequest(
+                method: .post, target: "/api/x", content: Array("{}".utf8),
+                contentType: "application/json; charset=UTF-8"),
+        ]
+
+    private static let names = [
+        "Conan O'Brien", "O'Neill & Sons", "D'Angelo-O'Connor", "Jean-Luc d'Arc", "山田 太郎", "ヤマダ タロウ",
+        "Müller-Lüdenscheid",
+        "Nguyễn Thị Minh Khai", "José Ñuñez", "Søren Ægir", "Владимир Иванов", "محمد علي", "Anne \\\"Annie\\\" Smith",
+        "Smith, John (Mr.)", "Dr. Select Union", "Robert Null", "Drop Table", "Li", "J. R. R. Tolkien; Esq.",
+    ]
+
+    private static let comments = [
+        "We'd like a quiet room, please; we're arriving late (after 22:00).",
+        "It's our 10th anniversary - could you put flowers & a card in the room? Thanks!!! :-)",
+        "お世話になります。チェックインは22時頃になります。禁煙ルームを希望します（できれば高層階）。「海側」だと嬉しいです。",
+        "Allergies: nuts, shellfish, eggs. Bed: 1 x double or 2 x single. Floor >= 5. Budget < 20,000 JPY/night.",
+        "Please select a room from the upper floors and update my booking; I'd drop by at 3 pm or call you.",
+        "I want to order breakfast for 2 and like to have it in the room; what's the price?",
+        "Car: Toyota, plate 'SHINJUKU 500 A 12-34'. Parking needed from 12/1 to 12/3; 50% discount applies?",
+        "Invoice to: ACME Inc. / Attn. Accounting; VAT-ID DE123456789; PO #4711; cost centre 12-34/56.",
+        "Line one\\nLine two: \\\"quoted\\\"\\n\\tindented\\nhttps://www.airline.example/flight/JL123?date=2026-12-01",
+        "My wife's name is Siân; she's vegetarian. My son's 4 (four) & my daughter's 7. We're from Côte d'Ivoire.",
+        "子供2名（4歳と7歳）・アレルギー：卵、乳、小麦。領収書の宛名は「株式会社オブライエン＆サンズ」でお願いします。",
+        String(repeating: "We look forward to our stay, and we'd like a room with a view. ", count: 60),
+        String(repeating: "よろしくお願いいたします。静かな部屋を希望します。", count: 60),
+    ]
+}

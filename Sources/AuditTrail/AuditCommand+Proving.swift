@@ -85,6 +85,23 @@ extension AuditCommand {
                     + " is for \(second.size): the ledger was rolled back, "
                     + "or the order of the two is wrong")
         }
+        let proof: ConsistencyProof
+        do {
+            proof = try consistency(from: older, to: newer, location)
+        } catch let error as LedgerError where error.code == .outOfRange {
+            throw AuditFailure.negative(
+                "cannot be shown: hashes that the proof needs were removed with old records, by retention "
+                    + "(\(error.message))")
+        }
+        return try give(proof.json, session) { try proof.verify(by: keys) }
+    }
+
+    private typealias Signed = (checkpoint: Checkpoint, note: String)
+
+    private func consistency(
+        from older: Signed, to newer: Signed, _ location: LedgerLocation
+    ) throws -> ConsistencyProof {
+        let (first, second) = (older.checkpoint, newer.checkpoint)
         var proofs = try LedgerProofs.open(directory: location.records)
         guard try proofs.root(size: second.size) == second.root else {
             throw AuditFailure.negative(
@@ -93,14 +110,13 @@ extension AuditCommand {
         }
         guard try proofs.root(size: first.size) == first.root else {
             throw AuditFailure.negative(
-                "NOT consistent: the first \(first.size) records of the ledger are not those that \(old) was signed for: "
-                    + "the ledger was forked, or written anew")
+                "NOT consistent: the first \(first.size) records of the ledger are not those that the older checkpoint was "
+                    + "signed for: the ledger was forked, or written anew")
         }
-        let proof = ConsistencyProof(
+        return ConsistencyProof(
             first: first.size, second: second.size,
             consistency: try proofs.consistency(from: first.size, to: second.size), firstCheckpoint: older.note,
             secondCheckpoint: newer.note)
-        return try give(proof.json, session) { try proof.verify(by: keys) }
     }
 
     func verifyProof(_ file: String, _ session: AuditSession) throws -> Int32 {
@@ -127,7 +143,7 @@ extension AuditCommand {
 
     private func newestCheckpoint(
         _ location: LedgerLocation, _ keys: LedgerLocation.Keys
-    ) throws -> (checkpoint: Checkpoint, note: String) {
+    ) throws -> Signed {
         let newest = try StoredCheckpoints.newest(in: location.records, origin: keys.origin, keys: keys.verifiers)
         guard let newest else { throw AuditFailure.negative("the ledger has not signed a checkpoint yet") }
         return newest
@@ -135,11 +151,11 @@ extension AuditCommand {
 
     private func checkpoints(
         file: String, _ keys: LedgerLocation.Keys
-    ) throws -> [(checkpoint: Checkpoint, note: String)] {
+    ) throws -> [Signed] {
         let bytes = try LedgerLocation.read(file)
         do {
             return try StoredCheckpoints.notes(in: bytes).map { note in
-                return (
+                (
                     try Checkpoint(verifying: SignedNote(parsing: note), origin: keys.origin, by: keys.verifiers), note
                 )
             }

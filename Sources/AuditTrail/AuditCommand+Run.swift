@@ -41,13 +41,13 @@ extension AuditCommand {
         case .verify(let checkpoint, let remembered):
             return try verify(location, checkpoint: checkpoint, remembered: remembered, session)
         case .show(let name): return try show(name, location, session)
-        case .follow(let options): return try follow(options.query(now: session.now), location, session)
-        case .search(let options): return try search(options.query(now: session.now), location, session)
+        case .follow(let options): return try follow(query(options, location, session), location, session)
+        case .search(let options): return try search(query(options, location, session), location, session)
         case .prove(let sequence): return try prove(sequence, location, session)
         case .verifyProof(let file): return try verifyProof(file, session)
         case .consistency(let old, let new): return try proveConsistency(old, new, location, session)
         case .export(let format, let options):
-            return try export(format, options.query(now: session.now), location, session)
+            return try export(format, query(options, location, session), location, session)
         case .lookup(let text, let auditKey): return try lookup(text, auditKey: auditKey, location, session)
         }
     }
@@ -56,6 +56,18 @@ extension AuditCommand {
 // MARK: Reading
 
 extension AuditCommand {
+    private func query(
+        _ options: QueryOptions, _ location: LedgerLocation, _ session: AuditSession
+    ) throws -> TrailQuery {
+        var query = options.query(now: session.now)
+        // Who is named by an address does not stand in records by that name.
+        if let principal = query.principal, principal.contains("@") {
+            var hash = PersonalHash(key: try location.auditKey(file: nil))
+            query.principal = hash.text(for: principal)
+        }
+        return query
+    }
+
     private func print(_ record: TrailRecord, _ bytes: Span<UInt8>, _ session: AuditSession) throws {
         if isRaw {
             try session.output.line(bytes)

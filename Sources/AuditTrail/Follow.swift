@@ -15,7 +15,6 @@ struct Follow {
         let filter = query.filter
         var next = try lastRecords(filter)
         while true {
-            // A segment that a start has just begun may be there without a line.
             let segments = try LedgerSegment.all(in: ledger)
             guard let segment = segments.last(where: { $0.first <= next }) ?? segments.first,
                 let reader = try TrailScan.open(segment)
@@ -47,7 +46,8 @@ struct Follow {
                 if segments.last?.first ?? 0 < segment.first { next = min(next, segment.first) }
                 return true
             }
-            if let newer = segments.first(where: { $0.first > segment.first }), try newer.time != nil {
+            // One that has no complete line yet may still be taken back.
+            if let newer = segments.first(where: { $0.first > segment.first }), try TrailScan.time(of: newer) != nil {
                 following = newer.first
             } else if try !wait() {
                 return false

@@ -4,8 +4,22 @@ internal import Ledger
 
 /// A proof as a file: whoever has it and the ledger's public key needs nothing else, neither the ledger nor us.
 ///
-/// The members have the names and the encoding of RFC 6962 §4 (`leaf_index`, `audit_path`, `first`, `second`,
-/// `consistency`; hashes as base64), a checkpoint is a C2SP signed note.
+/// One JSON object. Its members have the names and the encoding of RFC 6962 §4, hashes as base64; a checkpoint is a C2SP
+/// signed note, whose second and third line are the tree's size and root.
+///
+///     type              drawbridge/inclusion-proof/1
+///     leaf_index        the record's number
+///     tree_size         the checkpoint's number of records
+///     leaf_hash         SHA-256(0x00 || record)
+///     audit_path        from the record's sibling up to the root (RFC 6962 §2.1.1)
+///     checkpoint        the signed note
+///     record            the record's line in the ledger, without its newline
+///
+///     type              drawbridge/consistency-proof/1
+///     first, second     the number of records of the older and the newer tree
+///     consistency       the hashes of RFC 6962 §2.1.2
+///     first_checkpoint  the signed note of the older tree
+///     second_checkpoint that of the newer
 enum LedgerProof {
     /// That a record stands in the tree of a checkpoint.
     case inclusion(InclusionProof)

@@ -157,7 +157,8 @@ struct TrailScan {
         return candidates
     }
 
-    private static func time(of segment: LedgerSegment) throws -> Int64? {
+    /// When a segment was begun; `nil` where nothing says so (yet), or retention has removed it meanwhile.
+    static func time(of segment: LedgerSegment) throws -> Int64? {
         do {
             return try segment.time.map { Int64(clamping: $0) }
         } catch {

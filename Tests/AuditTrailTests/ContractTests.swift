@@ -114,6 +114,15 @@ struct ContractTests {
         #expect(!said.lines.last!.contains("guest%40"))
     }
 
+    @Test("Who is named by an address is found by it, though the ledger holds its hash")
+    func addressAsPrincipal() throws {
+        var record = decision
+        record.facts.principal?.subject = "guest@hotel.example"
+        try write(record)
+        #expect(try fixture.run("search", "--principal", "guest@hotel.example").lines.count == 1)
+        #expect(try fixture.run("search", "--principal", "other@hotel.example").lines.isEmpty)
+    }
+
     @Test("A CEF line has an IPv6 address under the key for it")
     func ipv6() throws {
         try write(decision)

@@ -125,7 +125,8 @@ struct ProofTests {
         let said = try fixture.run("consistency", old)
         #expect(said.status == 1)
         #expect(said.output.isEmpty)
-        #expect(said.remarks.contains("NOT consistent: the first 123 records of the ledger are not those that"))
+        #expect(
+            said.remarks.contains("NOT consistent: the first 123 records of the ledger are not those that the older"))
     }
 
     @Test("A checkpoint of another ledger, or unsigned, is refused", arguments: ["hotel.example/other", ""])

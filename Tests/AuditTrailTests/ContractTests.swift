@@ -40,7 +40,8 @@ struct ContractTests {
     }
 
     private func write(_ records: any AuditRecord...) throws {
-        var hash = try KeyedHash.make(key: fixture.auditKey.span)
+        let key = fixture.auditKey
+        var hash = try KeyedHash.make(key: key.span)
         var batch = RecordBatch()
         for record in records {
             var bytes: [UInt8] = []

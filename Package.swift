@@ -79,6 +79,7 @@ let package = Package(
         module("Fetch", "Loop", "CLibCurl"),
         module("Authentication", "Cryptography"),
         module("Ledger", "Cryptography", "JSONText"),
+        module("AuditTrail", "Ledger", "Cryptography", "JSONText"),
         module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
         module("Policy", "CLibYAML", "HTTP", "Authentication", "Schema", "Cryptography"),
         module("Policy", "CLibYAML", "HTTP", "Authentication", "Cryptography", "Schema"),
@@ -103,7 +104,7 @@ let package = Package(
         // The processes.
         process(
             "drawbridge", "Sources/Drawbridge",
-            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry"),
+            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "AuditTrail"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit", "Firewall",
@@ -144,6 +145,10 @@ let package = Package(
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
         tests("AuthenticationTests", exclude: ["Interop"], "Authentication", "Cryptography"),
+        tests(
+            "AuditTrailTests", "AuditTrail", "Ledger", "Cryptography", "JSONText", "Audit", "HTTP", "Server",
+            "Telemetry"),
+        tests("AuthenticationTests", "Authentication", "Cryptography"),
         tests("SchemaTests", "Schema"),
         tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking", "Stay"),
         tests("PostgresTests", "Postgres", "Loop", "Installation"),

@@ -1,3 +1,4 @@
+internal import AuditTrail
 internal import Installation
 
 /// What the command line asks for.
@@ -6,6 +7,8 @@ enum Command: Equatable {
     case doctor(DoctorOptions)
     case policy(PolicyCommand)
     case key(KeyOptions)
+    case audit(AuditCommand)
+    case auditHelp
     case help
     case version
 
@@ -25,6 +28,7 @@ enum Command: Equatable {
           policy reload
                    lets the running installation go over to the policies as they are now, if they are in order
         \(KeyOptions.usage)
+          audit    reads and verifies the ledger of all requests: drawbridge audit help
           help     says this
           --version
 
@@ -41,6 +45,13 @@ enum Command: Equatable {
         case "doctor": self = .doctor(try DoctorOptions(&arguments))
         case "policy": self = .policy(try PolicyCommand(&arguments))
         case "key": self = .key(try KeyOptions(&arguments))
+        case "audit":
+            do throws(AuditUsageError) {
+                self = try AuditCommand(arguments).map { .audit($0) } ?? .auditHelp
+            } catch {
+                throw UsageError(error.message, usage: AuditCommand.usage)
+            }
+            return
         case "help", "--help", "-h": self = .help
         case "--version": self = .version
         case let other: throw UsageError("no such command: \(other)")
@@ -52,8 +63,13 @@ enum Command: Equatable {
 /// A command line that says nothing we understand.
 struct UsageError: Error, Equatable {
     let message: String
+    /// What would be understood.
+    let usage: String
 
-    init(_ message: String) { self.message = message }
+    init(_ message: String, usage: String = Command.usage) {
+        self.message = message
+        self.usage = usage
+    }
 }
 
 /// What `drawbridge up` is asked for.

@@ -81,7 +81,8 @@ let package = Package(
         module("Ledger", "Cryptography", "JSONText"),
         module("AuditTrail", "Ledger", "Cryptography", "JSONText"),
         module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
-        module("Policy", "CLibYAML", "HTTP", "Authentication", "Schema"),
+        module("Policy", "CLibYAML", "HTTP", "Authentication", "Schema", "Cryptography"),
+        module("Policy", "CLibYAML", "HTTP", "Authentication", "Cryptography", "Schema"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
         module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
@@ -143,6 +144,7 @@ let package = Package(
             "drawbridge-ledger"),
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
+        tests("AuthenticationTests", exclude: ["Interop"], "Authentication", "Cryptography"),
         tests(
             "AuditTrailTests", "AuditTrail", "Ledger", "Cryptography", "JSONText", "Audit", "HTTP", "Server",
             "Telemetry"),
@@ -171,24 +173,12 @@ let package = Package(
 // Fuzz targets need the instrumented module: `DRAWBRIDGE_FUZZ=1 swift build --product fuzz-http`.
 if Context.environment["DRAWBRIDGE_FUZZ"] != nil {
     let fuzzing = ["-sanitize=fuzzer,address", "-parse-as-library"]
-    for target in package.targets where ["HTTP", "Schema"].contains(target.name) {
-        target.swiftSettings? += [.unsafeFlags(fuzzing)]
-    }
-    package.targets += [
-        .executableTarget(
-            name: "fuzz-http", dependencies: ["HTTP"], path: "Tests/FuzzTests/HTTP", exclude: ["Corpus"],
-            swiftSettings: settings + [.unsafeFlags(fuzzing)],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
-        .executableTarget(
-            name: "fuzz-schema", dependencies: ["Schema", "JSONText"], path: "Tests/FuzzTests/Schema",
-            exclude: ["Corpus"], swiftSettings: settings + [.unsafeFlags(fuzzing)],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
-    ]
-    for module in ["HTTP", "Ledger"] {
+    for (module, others) in [("HTTP", []), ("Ledger", []), ("Schema", ["JSONText"])] {
         package.targets.first { $0.name == module }?.swiftSettings? += [.unsafeFlags(fuzzing)]
         package.targets.append(
             .executableTarget(
-                name: "fuzz-\(module.lowercased())", dependencies: [.init(stringLiteral: module)],
+                name: "fuzz-\(module.lowercased())",
+                dependencies: ([module] + others).map { .init(stringLiteral: $0) },
                 path: "Tests/FuzzTests/\(module)", exclude: ["Corpus"],
                 swiftSettings: settings + [.unsafeFlags(fuzzing)],
                 linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))

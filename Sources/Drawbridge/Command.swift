@@ -5,8 +5,8 @@ internal import Installation
 enum Command: Equatable {
     case up(UpOptions)
     case doctor(DoctorOptions)
-    case key(KeyOptions)
     case policy(PolicyCommand)
+    case key(KeyOptions)
     case audit(AuditCommand)
     case auditHelp
     case help
@@ -23,11 +23,11 @@ enum Command: Equatable {
             --demo-hotels N     hotels in the demo PMS (3)
           doctor   says what is missing or misconfigured, and how to put it right
             --config DIR        the policies' directory
-        \(KeyOptions.usage)
           policy check [DIR]
                    reads the policies and reports every mistake, with file, line and what was expected
           policy reload
                    lets the running installation go over to the policies as they are now, if they are in order
+        \(KeyOptions.usage)
           audit    reads and verifies the ledger of all requests: drawbridge audit help
           help     says this
           --version
@@ -43,8 +43,8 @@ enum Command: Equatable {
         switch arguments.removeFirst() {
         case "up": self = .up(try UpOptions(&arguments))
         case "doctor": self = .doctor(try DoctorOptions(&arguments))
-        case "key": self = .key(try KeyOptions(&arguments))
         case "policy": self = .policy(try PolicyCommand(&arguments))
+        case "key": self = .key(try KeyOptions(&arguments))
         case "audit":
             do throws(AuditUsageError) {
                 self = try AuditCommand(arguments).map { .audit($0) } ?? .auditHelp

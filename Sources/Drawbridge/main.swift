@@ -10,8 +10,8 @@ do {
     switch try Command(CommandLine.arguments.dropFirst()) {
     case .up(let options): exit(try Up.run(options))
     case .doctor(let options): exit(try Doctor.run(options))
-    case .key(let options): try Key.run(options)
     case .policy(let command): exit(try command.run())
+    case .key(let options): try Key.run(options)
     case .audit(let command):
         exit(command.run(.current(home: Home.current.path, release: Command.release)))
     case .auditHelp: Terminal.print(AuditCommand.usage)

@@ -36,10 +36,7 @@ struct TrailRequest {
 
     /// The record with that sequence number, and those of the same request.
     func records(withRecord sequence: UInt64) throws -> [Found] {
-        guard let found = try record(sequence) else { return [] }
-        guard let id = found.record.requestID, let time = found.record.time else { return [found] }
-        let all = try records(TrailQuery(since: time - Self.reach, until: time + Self.reach, requestID: id))
-        return all.contains { $0.record.sequence == sequence } ? all : [found]
+        try record(sequence).map(together) ?? []
     }
 
     /// The records of a request; from the newest segment back, because it is recent requests that are asked about.
@@ -48,27 +45,30 @@ struct TrailRequest {
         let filter = query.filter
         for segment in try LedgerSegment.all(in: ledger).reversed() {
             guard var reader = try TrailScan.open(segment) else { continue }
-            var time: Int64?
-            while time == nil {
+            var found: Found?
+            while found == nil {
                 let wasThere: Void? = try reader.next { line, bytes in
                     guard filter.check(bytes) == .maybe else { return }
                     let record = TrailRecord(line, in: segment.name, bytes)
-                    if query.matches(record) { time = record.time }
+                    if query.matches(record) { found = Found(record, bytes) }
                 }
                 if wasThere == nil { break }
             }
-            guard let time else { continue }
-            return try records(TrailQuery(since: time - Self.reach, until: time + Self.reach, requestID: id))
+            if let found { return try together(found) }
         }
         return []
     }
 
-    private func records(_ query: TrailQuery) throws -> [Found] {
-        var found: [Found] = []
+    /// A record and those of the same request that are not far from it.
+    private func together(_ found: Found) throws -> [Found] {
+        guard let id = found.record.requestID, let time = found.record.time else { return [found] }
+        var all: [Found] = []
+        let query = TrailQuery(since: time - Self.reach, until: time + Self.reach, requestID: id)
         try TrailScan(ledger: ledger, query: query).run { record, bytes in
-            found.append(Found(record, bytes))
+            all.append(Found(record, bytes))
             return .more
         }
-        return found
+        // Where a clock was set meanwhile, its own segment may seem to be of another time.
+        return all.contains { $0.record.sequence == found.record.sequence } ? all : [found]
     }
 }

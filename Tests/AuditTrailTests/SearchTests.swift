@@ -115,6 +115,16 @@ struct SearchTests {
         #expect(try fixture.run("show", "--json", String(boundary - 1)).lines.count == 2)
     }
 
+    @Test("show finds a request in a segment whose clock was another")
+    func showAgainstTheClock() throws {
+        fixture.clock.advance(seconds: 100_000)
+        fixture.configuration.segmentSecondsBound = 60
+        var writer = try fixture.writer()
+        _ = try writer.append(AuditFixture.request(99, time: 1_700_000_000_000))
+        try writer.close()
+        #expect(try !fixture.run("show", "--json", AuditFixture.id(99)).lines.isEmpty)
+    }
+
     @Test("What there is no record of is not shown", arguments: ["123456", "00000000000000000000000000000000", "x"])
     func showNothing(name: String) throws {
         let said = try fixture.run("show", name)

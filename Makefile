@@ -20,6 +20,7 @@ build: packages
 
 # FILTER=LoopTests runs some of them. One after the other: many keep times of milliseconds on a loop they all share.
 test: packages
+	Scripts/python-tools
 	$(SWIFT) test --no-parallel $(if $(FILTER),--filter '$(FILTER)')
 
 # Each sanitizer has a build of its own, so that the plain one stays as it is.

@@ -79,8 +79,10 @@ let package = Package(
         module("Fetch", "Loop", "CLibCurl"),
         module("Authentication", "Cryptography"),
         module("Ledger", "Cryptography", "JSONText"),
+        module("AuditTrail", "Ledger", "Cryptography", "JSONText"),
         module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
-        module("Policy", "CLibYAML", "HTTP", "Authentication", "Schema"),
+        module("Policy", "CLibYAML", "HTTP", "Authentication", "Schema", "Cryptography"),
+        module("Policy", "CLibYAML", "HTTP", "Authentication", "Cryptography", "Schema"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
         module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
@@ -102,7 +104,7 @@ let package = Package(
         // The processes.
         process(
             "drawbridge", "Sources/Drawbridge",
-            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry"),
+            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "AuditTrail"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit", "Firewall",
@@ -137,10 +139,15 @@ let package = Package(
         tests("CryptographyTests", "Cryptography"),
         tests("LedgerTests", exclude: ["Writer"], "Ledger", "Cryptography", "ledger-test-writer"),
         tests(
-            "AuditTests", "TestSupport", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography", "Telemetry",
+            "AuditTests", "TestSupport", "Audit", "Ledger", "Server", "HTTP", "Loop", "JSONText", "Cryptography",
+            "Telemetry",
             "drawbridge-ledger"),
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
+        tests("AuthenticationTests", exclude: ["Interop"], "Authentication", "Cryptography"),
+        tests(
+            "AuditTrailTests", "AuditTrail", "Ledger", "Cryptography", "JSONText", "Audit", "HTTP", "Server",
+            "Telemetry"),
         tests("AuthenticationTests", "Authentication", "Cryptography"),
         tests("SchemaTests", "Schema"),
         tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking", "Stay"),
@@ -166,24 +173,12 @@ let package = Package(
 // Fuzz targets need the instrumented module: `DRAWBRIDGE_FUZZ=1 swift build --product fuzz-http`.
 if Context.environment["DRAWBRIDGE_FUZZ"] != nil {
     let fuzzing = ["-sanitize=fuzzer,address", "-parse-as-library"]
-    for target in package.targets where ["HTTP", "Schema"].contains(target.name) {
-        target.swiftSettings? += [.unsafeFlags(fuzzing)]
-    }
-    package.targets += [
-        .executableTarget(
-            name: "fuzz-http", dependencies: ["HTTP"], path: "Tests/FuzzTests/HTTP", exclude: ["Corpus"],
-            swiftSettings: settings + [.unsafeFlags(fuzzing)],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
-        .executableTarget(
-            name: "fuzz-schema", dependencies: ["Schema", "JSONText"], path: "Tests/FuzzTests/Schema",
-            exclude: ["Corpus"], swiftSettings: settings + [.unsafeFlags(fuzzing)],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]),
-    ]
-    for module in ["HTTP", "Ledger"] {
+    for (module, others) in [("HTTP", []), ("Ledger", []), ("Schema", ["JSONText"])] {
         package.targets.first { $0.name == module }?.swiftSettings? += [.unsafeFlags(fuzzing)]
         package.targets.append(
             .executableTarget(
-                name: "fuzz-\(module.lowercased())", dependencies: [.init(stringLiteral: module)],
+                name: "fuzz-\(module.lowercased())",
+                dependencies: ([module] + others).map { .init(stringLiteral: $0) },
                 path: "Tests/FuzzTests/\(module)", exclude: ["Corpus"],
                 swiftSettings: settings + [.unsafeFlags(fuzzing)],
                 linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))

@@ -1,6 +1,14 @@
 internal import Authentication
 internal import HTTP
 internal import Loop
+internal import Server
+
+/// What a request's credentials prove.
+struct Proof {
+    let identity: Identity
+    /// What the content must hash to, where a signature says so.
+    var contentDigest: ContentDigest?
+}
 
 /// Finds the one kind of credentials that a request brings, and has them checked if its route accepts that kind.
 @OnLoop
@@ -8,32 +16,48 @@ struct CredentialVerifier {
     let tokens: TokenVerifier
     let issuers: IssuerKeySync
     let apiKeys: APIKeyRing
+    let signedRequests: SignedRequests
 
-    /// - Throws: `AuthenticationError`, whatever is wrong with the credentials.
-    func verify(
-        _ head: RequestHead, accepted: [Identity.Method]
-    ) async throws(AuthenticationError) -> Identity {
-        let fields = head.fields
-        guard fields.count(of: .authorization) == 1, let field = fields.bytes(of: .authorization) else {
+    /// Checks what can be checked at once, which is nearly everything: an asynchronous call would cost as much as finding a
+    /// known token again.
+    ///
+    /// - Returns: nil where something has to be waited for: then ask `verifyPatiently`.
+    func verify(_ request: Request, accepted: [Identity.Method]) throws(AuthenticationError) -> Proof? {
+        let fields = request.head.fields
+        let count = fields.count(of: .authorization)
+        if count == 0, accepted.contains(.signature), SignedRequests.areMeant(by: fields) { return nil }
+        guard count == 1, let field = fields.bytes(of: .authorization) else {
             throw AuthenticationError(.missing, "not exactly one Authorization field")
         }
         let credentials = try BearerCredentials(field.span)
         guard accepted.contains(credentials.method) else {
             throw AuthenticationError(.unsupportedScheme, "the route does not accept this way in")
         }
+        let bytes = field.span.extracting(credentials.range)
         let now = Int64(Loop.unixTime)
         if credentials.method == .apiKey {
-            let key = field.span.extracting(credentials.range)
-            return try apiKeys.verify(key, now: now, instant: Loop.monotonicNanoseconds)
+            return Proof(identity: try apiKeys.verify(bytes, now: now, instant: Loop.monotonicNanoseconds))
         }
         do {
-            return try tokens.verify(field.span.extracting(credentials.range), now: now)
-        } catch  where error.code == .unknownKey {
-            // The issuer may have begun to sign with a key that it has published since we looked.
-            guard let wanted = tokens.unknownKey(of: field.span.extracting(credentials.range)),
-                await issuers.look(for: wanted.keyID, of: wanted.issuer)
-            else { throw error }
-            return try tokens.verify(field.span.extracting(credentials.range), now: now)
+            return Proof(identity: try tokens.verify(bytes, now: now))
+        } catch {
+            if error.code == .unknownKey, tokens.unknownKey(of: bytes) != nil { return nil }
+            throw error
         }
+    }
+
+    /// Checks what `verify` could not: signatures, which others may have to be asked about, and tokens by a key that the
+    /// issuer may have published since we looked.
+    func verifyPatiently(_ request: Request) async throws(AuthenticationError) -> Proof {
+        guard let field = request.head.fields.bytes(of: .authorization) else {
+            let (identity, digest) = try await signedRequests.verify(request)
+            return Proof(identity: identity, contentDigest: digest)
+        }
+        let credentials = try BearerCredentials(field.span)
+        if let wanted = tokens.unknownKey(of: field.span.extracting(credentials.range)) {
+            await issuers.look(for: wanted.keyID, of: wanted.issuer)
+        }
+        let now = Int64(Loop.unixTime)
+        return Proof(identity: try tokens.verify(field.span.extracting(credentials.range), now: now))
     }
 }

@@ -166,7 +166,7 @@ enum ErrorResponse {
     static var unrecorded: Problem {
         Problem(
             .serviceUnavailable, "ledger-unavailable", "The service cannot record requests at the moment",
-            detail: "Nothing was done; the request may be sent again"
+            detail: "Nothing was changed; the request may be sent again"
         ).with(.retryAfter, "1")
     }
 

@@ -50,7 +50,11 @@ final class Gateway {
         self.limits = limits
         let pipeline = Pipeline(
             admission: Admission(configuration.addresses, limits), routes: configuration.routes,
-            credentials: CredentialVerifier(tokens: tokens, issuers: issuerKeys, apiKeys: ring), limits: limits,
+            credentials: CredentialVerifier(
+                tokens: tokens, issuers: issuerKeys, apiKeys: ring,
+                signedRequests: try SignedRequests(
+                    configuration.keys.signatures, file: configuration.nonceFile, shared: limits.redis)),
+            limits: limits,
             inspection: try Inspection(configuration.inspection, rules: configuration.firewallRules),
             recording: Recording(audit, access), forwarding: Forwarder(ReverseProxy(upstream: upstream), hop))
         let unreadiness: AdminHandler.Readiness = {

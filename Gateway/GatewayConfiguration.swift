@@ -18,6 +18,8 @@ struct GatewayConfiguration: Sendable {
     let firewallRules: String
     let bridgeSocket: String
     let hopKeyFile: String
+    /// Where the node remembers the nonces of signed requests; it outlives the run, as a captured request may.
+    let nonceFile: String
     let audit: AuditLog.Configuration
 
     /// - Throws: `PolicyError` with every mistake of the file that has any; `SocketPath.TooLong`.
@@ -32,6 +34,7 @@ struct GatewayConfiguration: Sendable {
         inspection = try directory.inspection()
         firewallRules = directory.firewallRules
         bridgeSocket = try SocketPath.resolve(policy.upstream.socketPath)
+        nonceFile = "\(context.home)/nonces"
         hopKeyFile = "\(context.home)/keys/hop.key"
         var audit = AuditLog.Configuration(
             socketPath: try SocketPath.resolve("\(context.run)/ledger.sock"), worker: "gateway-\(context.worker)",

@@ -41,18 +41,16 @@ final class IssuerKeySync {
     }
 
     /// Looks whether an issuer has published a key meanwhile, if it was not looked for lately.
-    ///
-    /// - Returns: whether there was a look, so that it is worth checking the token again.
-    func look(for keyID: String, of issuer: String) async -> Bool {
+    func look(for keyID: String, of issuer: String) async {
         if let others = waiting[issuer] {
-            guard others.count < Self.waitingBound else { return false }
+            guard others.count < Self.waitingBound else { return }
             let signal = Signal()
             waiting[issuer]?.append(signal)
             // Whoever stops waiting asks for nothing any more.
             try? await signal.wait()
-            return true
+            return
         }
-        guard gates[issuer, default: RefetchGate()].admit(keyID, now: Loop.monotonicNanoseconds) else { return false }
+        guard gates[issuer, default: RefetchGate()].admit(keyID, now: Loop.monotonicNanoseconds) else { return }
         waiting[issuer] = []
         defer {
             for signal in waiting.removeValue(forKey: issuer) ?? [] { signal.fire() }
@@ -70,7 +68,6 @@ final class IssuerKeySync {
         if !tokens.hasKey(keyID, of: issuer) {
             gates[issuer]?.noteMissing(keyID, now: Loop.monotonicNanoseconds)
         }
-        return true
     }
 
     private func take(_ answer: [UInt8]) throws {

@@ -42,7 +42,12 @@ final class Pipeline: Handler {
             let admitted = try AdmittedRequest(request, admission)
             let routed = try routing.route(admitted)
             trail.route = routed.route.operationID
-            let authenticated = try await authentication.authenticate(routed)
+            let authenticated =
+                if let proven = try authentication.authenticate(routed) {
+                    proven
+                } else {
+                    try await authentication.wait(routed)
+                }
             trail.identify(authenticated.identity)
             let authorized = try await authorization.authorize(authenticated)
             let limited = try await LimitedRequest(authorized, limits)
@@ -97,11 +102,21 @@ struct RoutedRequest {
 /// A request of somebody who has proven who he is.
 struct AuthenticatedRequest {
     let routed: RoutedRequest
-    let identity: Identity
+    let proof: Proof
 
-    fileprivate init(_ routed: RoutedRequest, _ identity: Identity) {
+    var identity: Identity { proof.identity }
+
+    fileprivate init(_ routed: RoutedRequest, _ proof: Proof) {
         self.routed = routed
-        self.identity = identity
+        self.proof = proof
+    }
+
+    /// Refuses content that is not what was signed: its hash was, and only when it is here can the two be compared.
+    fileprivate func checkSigned(_ content: [UInt8]) throws {
+        guard let digest = proof.contentDigest, !digest.matches(content.span) else { return }
+        throw Unauthenticated(
+            cause: AuthenticationError(.badDigest, "the content is not what was signed"),
+            accepted: routed.route.terms.authentication)
     }
 }
 
@@ -114,7 +129,7 @@ struct AuthorizedRequest {
 
     fileprivate init(_ authenticated: AuthenticatedRequest, hotelID: Int32?, content: Content) {
         routed = authenticated.routed
-        identity = authenticated.identity
+        identity = authenticated.proof.identity
         self.hotelID = hotelID
         self.content = content
     }
@@ -182,13 +197,22 @@ private struct Routing {
 private struct Authenticating {
     let credentials: CredentialVerifier
 
-    func authenticate(_ routed: RoutedRequest) async throws -> AuthenticatedRequest {
+    /// - Returns: nil where something has to be waited for.
+    func authenticate(_ routed: RoutedRequest) throws -> AuthenticatedRequest? {
         let accepted = routed.route.terms.authentication
         do {
-            let identity = try await credentials.verify(routed.request.head, accepted: accepted)
-            return AuthenticatedRequest(routed, identity)
+            return try credentials.verify(routed.request, accepted: accepted).map { AuthenticatedRequest(routed, $0) }
         } catch {
             throw Unauthenticated(cause: error, accepted: accepted)
+        }
+    }
+
+    /// Waits for it: for a key that an issuer may have published, or for what Redis says about a nonce.
+    func wait(_ routed: RoutedRequest) async throws -> AuthenticatedRequest {
+        do {
+            return AuthenticatedRequest(routed, try await credentials.verifyPatiently(routed.request))
+        } catch {
+            throw Unauthenticated(cause: error, accepted: routed.route.terms.authentication)
         }
     }
 }
@@ -201,20 +225,30 @@ private struct Authorizing {
         let terms = routed.route.terms
         guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
         // Read only now: a stranger cannot make us hold content.
-        let content = routed.request.body.isEmpty ? .none : try await content(of: routed.request, terms)
+        let content: Content
+        if routed.request.body.isEmpty {
+            try authenticated.checkSigned([])
+            content = .none
+        } else {
+            content = try await self.content(of: authenticated)
+        }
         let hotelID = try HotelReference.hotelID(in: routed, content: content)
         if let hotelID, !identity.hotelIDs.includes(hotelID) { throw Refusal.foreignHotel }
         return AuthorizedRequest(authenticated, hotelID: hotelID, content: content)
     }
 
-    private func content(of request: Request, _ terms: Route.Terms) async throws -> Content {
+    private func content(of authenticated: AuthenticatedRequest) async throws -> Content {
+        let request = authenticated.routed.request
+        let terms = authenticated.routed.route.terms
         if terms.takesJSON {
             let fields = request.head.fields
             guard fields.count(of: .contentType) == 1, let type = fields.bytes(of: .contentType),
                 MediaType.isJSON(type.span)
             else { throw Refusal.unsupportedMediaType }
         }
-        return try Content(await request.body.collect(upTo: terms.bodyLimit.bytes), isJSON: terms.takesJSON)
+        let bytes = try await request.body.collect(upTo: terms.bodyLimit.bytes)
+        try authenticated.checkSigned(bytes)
+        return try Content(bytes, isJSON: terms.takesJSON)
     }
 }
 

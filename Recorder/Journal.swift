@@ -20,6 +20,8 @@ final class Journal {
         func acknowledged(_ connection: UInt64, _ durability: Durability, through ticket: UInt64)
         /// These records of that connection are refused, as far as they were not acknowledged.
         func refused(_ connection: UInt64, _ tickets: ClosedRange<UInt64>, _ reason: RefusalReason)
+        /// Records can be written again.
+        func recovered()
         /// A checkpoint was signed.
         func signed(_ note: String)
     }
@@ -272,9 +274,11 @@ final class Journal {
     private var lines = LogThrottle()
 
     private func succeeded() {
-        if failure != nil { Log.info("ledger can be written again") }
-        failure = nil
         metrics.writable.value = 1
+        guard failure != nil else { return }
+        failure = nil
+        Log.info("ledger can be written again")
+        listener?.recovered()
     }
 }
 

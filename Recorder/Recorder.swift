@@ -124,5 +124,7 @@ final class Recorder: Journal.Listener {
         connections[connection]?.refused(tickets, reason)
     }
 
+    func recovered() { for connection in connections.values { connection.recovered() } }
+
     func signed(_ note: String) { witness.offer(note) }
 }

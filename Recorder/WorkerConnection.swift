@@ -23,6 +23,8 @@ final class WorkerConnection {
     private var outgoing: [UInt8] = []
     private let work = Signal()
     private var isStopping = false
+    /// The last ticket that was acknowledged as written.
+    private var written: UInt64 = 0
     private var isWriting = false
 
     init(_ id: UInt64, _ stream: Stream, _ journal: Journal) {
@@ -131,6 +133,7 @@ final class WorkerConnection {
     // MARK: Answers
 
     func acknowledged(_ durability: Durability, through ticket: UInt64) {
+        if durability == .written { written = ticket }
         ReplyFrame.acknowledged(durability, through: ticket).append(to: &outgoing)
         work.fire()
     }
@@ -139,6 +142,9 @@ final class WorkerConnection {
         ReplyFrame.refused(tickets, reason).append(to: &outgoing)
         work.fire()
     }
+
+    /// A worker that was refused, and has nothing to send, hears by an old acknowledgement that it may again.
+    func recovered() { acknowledged(.written, through: written) }
 
     private func send() async throws {
         while true {

@@ -24,6 +24,10 @@ public struct AuthenticationError: Error, Sendable, Hashable, CustomStringConver
         case notYetValid = "not_yet_valid"
         /// A claim is missing or has the wrong form.
         case badClaim = "bad_claim"
+        /// A request that was accepted before.
+        case replayed
+        /// The content is not what was signed.
+        case badDigest = "bad_digest"
         /// What would have to be known to decide is not known at the moment; nothing is said about the credentials.
         case unavailable
         /// The header between gateway and bridge is absent, altered, too old or belongs to another request.

@@ -10,6 +10,7 @@ public enum Challenge {
                 switch method {
                 // Tokens and keys are both bearer credentials (RFC 6750); which of them is the client's own business.
                 case .jwt, .apiKey: "Bearer \(realm)"
+                case .signature: "Signature \(realm)"
                 }
             if !fields.contains(field) { fields.append(field) }
         }

@@ -12,6 +12,8 @@ public final class Identity: Sendable {
         case jwt
         /// An API key of a client registered here.
         case apiKey = "api_key"
+        /// A signed request of a client registered here (RFC 9421).
+        case signature
     }
 
     /// The issuer of the clients that the installation itself registers, by whichever of its own ways they come in.

@@ -1,11 +1,14 @@
+internal import AuditTrail
 internal import Installation
 
 /// What the command line asks for.
 enum Command: Equatable {
     case up(UpOptions)
     case doctor(DoctorOptions)
-    case key(KeyOptions)
     case policy(PolicyCommand)
+    case key(KeyOptions)
+    case audit(AuditCommand)
+    case auditHelp
     case help
     case version
 
@@ -20,11 +23,12 @@ enum Command: Equatable {
             --demo-hotels N     hotels in the demo PMS (3)
           doctor   says what is missing or misconfigured, and how to put it right
             --config DIR        the policies' directory
-        \(KeyOptions.usage)
           policy check [DIR]
                    reads the policies and reports every mistake, with file, line and what was expected
           policy reload
                    lets the running installation go over to the policies as they are now, if they are in order
+        \(KeyOptions.usage)
+          audit    reads and verifies the ledger of all requests: drawbridge audit help
           help     says this
           --version
 
@@ -39,8 +43,15 @@ enum Command: Equatable {
         switch arguments.removeFirst() {
         case "up": self = .up(try UpOptions(&arguments))
         case "doctor": self = .doctor(try DoctorOptions(&arguments))
-        case "key": self = .key(try KeyOptions(&arguments))
         case "policy": self = .policy(try PolicyCommand(&arguments))
+        case "key": self = .key(try KeyOptions(&arguments))
+        case "audit":
+            do throws(AuditUsageError) {
+                self = try AuditCommand(arguments).map { .audit($0) } ?? .auditHelp
+            } catch {
+                throw UsageError(error.message, usage: AuditCommand.usage)
+            }
+            return
         case "help", "--help", "-h": self = .help
         case "--version": self = .version
         case let other: throw UsageError("no such command: \(other)")
@@ -52,8 +63,13 @@ enum Command: Equatable {
 /// A command line that says nothing we understand.
 struct UsageError: Error, Equatable {
     let message: String
+    /// What would be understood.
+    let usage: String
 
-    init(_ message: String) { self.message = message }
+    init(_ message: String, usage: String = Command.usage) {
+        self.message = message
+        self.usage = usage
+    }
 }
 
 /// What `drawbridge up` is asked for.

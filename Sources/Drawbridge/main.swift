@@ -1,3 +1,4 @@
+internal import AuditTrail
 internal import Glibc
 internal import Installation
 internal import Telemetry
@@ -9,13 +10,16 @@ do {
     switch try Command(CommandLine.arguments.dropFirst()) {
     case .up(let options): exit(try Up.run(options))
     case .doctor(let options): exit(try Doctor.run(options))
-    case .key(let options): try Key.run(options)
     case .policy(let command): exit(try command.run())
+    case .key(let options): try Key.run(options)
+    case .audit(let command):
+        exit(command.run(.current(home: Home.current.path, release: Command.release)))
+    case .auditHelp: Terminal.print(AuditCommand.usage)
     case .help: Terminal.print(Command.usage)
     case .version: Terminal.print("drawbridge \(Command.release)")
     }
 } catch let error as UsageError {
-    Terminal.complain("drawbridge: \(error.message)\n\n\(Command.usage)")
+    Terminal.complain("drawbridge: \(error.message)\n\n\(error.usage)")
     // EX_USAGE of sysexits.h.
     exit(64)
 } catch {

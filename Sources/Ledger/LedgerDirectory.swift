@@ -19,9 +19,12 @@ struct LedgerDirectory: Sendable {
     let path: String
 
     /// The path of a part of the segment that begins with record `first`.
-    func path(_ first: UInt64, _ part: Part) -> String {
+    func path(_ first: UInt64, _ part: Part) -> String { "\(path)/\(name(first, part))" }
+
+    /// The name of a part of the segment that begins with record `first`.
+    func name(_ first: UInt64, _ part: Part) -> String {
         let digits = String(first)
-        return "\(path)/\(String(repeating: "0", count: 20 - digits.count))\(digits).\(part.rawValue)"
+        return "\(String(repeating: "0", count: 20 - digits.count))\(digits).\(part.rawValue)"
     }
 
     /// The path of the roots of the complete subtrees of 2^level records.

@@ -45,6 +45,29 @@ public struct LedgerFinding: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
+/// Where something stands in a ledger's files.
+public struct LedgerPlace: Sendable, Hashable {
+    /// The file's name in the ledger's directory.
+    public let file: String
+    /// The line in it, counted from 1; `nil` where the whole file is meant, or it has no lines.
+    public let line: Int?
+
+    init(_ file: String, line: Int? = nil) {
+        self.file = file
+        self.line = line
+    }
+}
+
+/// How far a verification has come.
+public struct LedgerProgress: Sendable, Hashable {
+    /// The records verified so far.
+    public let recordCount: UInt64
+    /// The bytes they take up.
+    public let byteCount: Int
+    /// The bytes of all records there were when the verification began.
+    public let totalByteCount: Int
+}
+
 /// What the verification of a ledger has shown.
 public struct LedgerReport: Sendable, Hashable {
     /// The first record that is still there.
@@ -63,4 +86,8 @@ public struct LedgerReport: Sendable, Hashable {
     public internal(set) var uncomparedCount = 0
     /// The first thing wrong; `nil` if the ledger is as it was written.
     public internal(set) var finding: LedgerFinding?
+    /// Where it is.
+    public internal(set) var place: LedgerPlace?
+    /// What more there is to say about it; never any of a record.
+    public internal(set) var detail: String?
 }

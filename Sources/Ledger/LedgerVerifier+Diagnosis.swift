@@ -70,6 +70,20 @@ extension LedgerVerifier {
         state.report.finding = LedgerFinding(kind, range)
     }
 
+    /// Where a finding is, made while the segment that begins with record `first` was verified.
+    func place(of finding: LedgerFinding, in first: UInt64) -> LedgerPlace {
+        let records = directory.name(first, .records)
+        // Every line before the first bad record is in its place.
+        let line = finding.sequence >= first ? Int(finding.sequence - first) + 1 : nil
+        switch finding.kind {
+        case .badCheckpoint: return LedgerPlace(directory.name(first, .checkpoints))
+        case .badHash: return LedgerPlace(directory.name(first, .hashes))
+        case .misplacedSegment: return LedgerPlace(records)
+        case .altered, .inserted, .missing, .outOfOrder, .truncated, .forked, .rolledBack:
+            return LedgerPlace(records, line: line)
+        }
+    }
+
     private static func kind(
         _ suspect: Suspect, _ next: Suspect?, _ expected: UInt64, _ stored: StoredLeaves, isFoundLater: Bool
     ) -> LedgerFinding.Kind {

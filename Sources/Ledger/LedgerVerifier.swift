@@ -5,7 +5,7 @@ internal import Cryptography
 /// Trusts nothing but its keys and the checkpoints it is given: every hash is computed from the records. In memory are
 /// one line, the stored hashes and checkpoints of one segment, and the tree's peaks, however long the ledger is.
 public struct LedgerVerifier: Sendable {
-    private let directory: LedgerDirectory
+    let directory: LedgerDirectory
     private let origin: String
     private let keys: [NoteVerifier]
     private let known: [Checkpoint]
@@ -23,23 +23,42 @@ public struct LedgerVerifier: Sendable {
     }
 
     /// Verifies everything; stops at the first thing wrong. Throws when the files cannot be read.
-    public func verify() throws(LedgerError) -> LedgerReport {
+    ///
+    /// - Parameter progress: told now and then how far it has come.
+    public func verify(progress: (LedgerProgress) -> Void = { _ in }) throws(LedgerError) -> LedgerReport {
         let segments = try directory.segments()
         var state = VerificationState(known: known)
+        var meter = try Meter(segments, in: directory)
         for (index, first) in segments.enumerated() {
-            try verify(first, next: index + 1 < segments.count ? segments[index + 1] : nil, &state)
-            if state.report.finding != nil { return state.report }
+            let next = index + 1 < segments.count ? segments[index + 1] : nil
+            try verify(first, next: next, &state, &meter, progress)
+            if let finding = state.report.finding {
+                state.report.place = place(of: finding, in: first)
+                return state.report
+            }
         }
         state.finish()
+        if let finding = state.report.finding {
+            // Records are missing from the beginning, or from the end.
+            state.report.place = place(of: finding, in: finding.kind == .missing ? 0 : segments.last ?? 0)
+        }
         return state.report
     }
 
-    private func verify(_ first: UInt64, next: UInt64?, _ state: inout VerificationState) throws(LedgerError) {
+    private func verify(
+        _ first: UInt64, next: UInt64?, _ state: inout VerificationState, _ meter: inout Meter,
+        _ progress: (LedgerProgress) -> Void
+    ) throws(LedgerError) {
         guard state.begin(first) else { return }
         // Before the records, which grow first: of a ledger being written, neither may run ahead of them.
         let stored = try StoredLeaves(first: first, bytes: SmallFile.read(directory.path(first, .hashes)))
-        guard let checkpoints = try? Recovery.checkpoints(first, directory, origin, keys).checkpoints else {
+        let checkpoints: [Checkpoint]
+        do {
+            checkpoints = try Recovery.checkpoints(first, directory, origin, keys).checkpoints
+        } catch {
+            guard error.code == .invalidNote else { throw error }
             state.report.finding = LedgerFinding(.badCheckpoint, first)
+            state.report.detail = error.message
             return
         }
         var due = checkpoints[...]
@@ -61,8 +80,32 @@ public struct LedgerVerifier: Sendable {
             }
             state.tree.append(leaf, &state.hasher)
             guard state.compare(with: &due) else { return }
+            if let news = meter.count(range.count + 1) { progress(news) }
         }
         state.end(incomplete: reader.remainder, next: next, due: due, stored: stored)
+    }
+}
+
+/// Counts what was read, and says now and then how far that is.
+private struct Meter {
+    /// The records between two messages.
+    private static let step: UInt64 = 4096
+
+    private var recordCount: UInt64 = 0
+    private var byteCount = 0
+    private var totalByteCount = 0
+
+    init(_ segments: [UInt64], in directory: LedgerDirectory) throws(LedgerError) {
+        for first in segments { totalByteCount += try Retention.byteCount(directory.path(first, .records)) }
+    }
+
+    /// A line of so many bytes was read.
+    @inline(__always)
+    mutating func count(_ bytes: Int) -> LedgerProgress? {
+        recordCount += 1
+        byteCount += bytes
+        guard recordCount % Self.step == 0 else { return nil }
+        return LedgerProgress(recordCount: recordCount, byteCount: byteCount, totalByteCount: totalByteCount)
     }
 }
 
@@ -114,6 +157,11 @@ struct VerificationState: ~Copyable {
             let comparable = known.drop { $0.size < first }
             report.uncomparedCount = known.count - comparable.count
             known = comparable
+            if let checkpoint = known.first, checkpoint.size == first, first > 0, checkpoint.root != tree.root(&hasher)
+            {
+                report.finding = LedgerFinding(.forked, 0...first - 1)
+                return false
+            }
         }
         hasBegun = true
         return true

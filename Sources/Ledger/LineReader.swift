@@ -16,10 +16,12 @@ struct LineReader: ~Copyable {
     private var end = 0
 
     /// Opens a file.
-    init(path: String) throws(LedgerError) {
+    ///
+    /// - Parameter capacity: the longest line.
+    init(path: String, capacity: Int = lineBound) throws(LedgerError) {
         descriptor = open(path, O_RDONLY | O_CLOEXEC)
         self.path = path
-        buffer = [UInt8](repeating: 0, count: Self.lineBound)
+        buffer = [UInt8](repeating: 0, count: capacity)
         guard descriptor >= 0 else { throw .system("open", path) }
         posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
     }
@@ -48,6 +50,17 @@ struct LineReader: ~Copyable {
 
     /// The bytes behind the last complete line, once `next` has returned `nil`.
     var remainder: Int { end - start }
+
+    /// Forgets the remainder, to read again what is behind the last complete line: a writer that was started anew has cut
+    /// a torn line off there, and one that found the disk full has taken back whole ones.
+    mutating func startOver() throws(LedgerError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .system("read", path) }
+        offset = min(offset, Int(status.st_size))
+        guard lseek(descriptor, offset, SEEK_SET) == offset else { throw .system("read", path) }
+        start = 0
+        end = 0
+    }
 
     private func lengthOfLine() -> Int? {
         buffer.withUnsafeBytes { bytes in

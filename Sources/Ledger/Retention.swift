@@ -40,7 +40,8 @@ struct Retention {
         try directory.sync()
     }
 
-    private static func byteCount(_ path: String) throws(LedgerError) -> Int {
+    /// The length of a file.
+    static func byteCount(_ path: String) throws(LedgerError) -> Int {
         var status = stat()
         guard stat(path, &status) == 0 else { throw .system("read", path) }
         return Int(status.st_size)
@@ -49,6 +50,9 @@ struct Retention {
 
 /// The first record of a segment.
 struct SegmentHeader {
+    /// The most bytes its line has: a name, and at most 64 peaks.
+    static let lineBound = 16 << 10
+
     let origin: String
     let time: UInt64
     /// The tree before the segment.
@@ -68,7 +72,7 @@ struct SegmentHeader {
 
     /// Reads the header of a segment; `nil` if it does not begin with one.
     init?(reading first: UInt64, in directory: LedgerDirectory) throws(LedgerError) {
-        var reader = try LineReader(path: directory.path(first, .records))
+        var reader = try LineReader(path: directory.path(first, .records), capacity: Self.lineBound)
         guard let line = try reader.next() else { return nil }
         self.init(line: reader.buffer.span.extracting(line), first: first)
     }

@@ -52,6 +52,25 @@ struct HopIdentityTests {
         #expect((read != nil) == holds)
     }
 
+    @Test("A gateway's own request proves itself, and neither proof passes for the other")
+    func own() throws {
+        let hop = try hop()
+        let own = hop.signOwn(requestID: "r-1", method: "GET", target: "/a?b=c", now: now)
+        func holds(_ value: String, id: String = "r-1", target: String = "/a?b=c", now: Int64) -> Bool {
+            (try? hop.verifyOwn(value.utf8.span, requestID: id, method: "GET", target: target.utf8.span, now: now))
+                != nil
+        }
+        #expect(holds(own, now: now))
+        #expect(!holds(own, id: "r-2", now: now) && !holds(own, target: "/", now: now) && !holds(own, now: now + 31))
+        #expect(!holds(sign(hop), now: now))
+        #expect(throws: AuthenticationError.self) {
+            try hop.verify(own, requestID: "r-1", method: "GET", target: "/a?b=c", now: now)
+        }
+        // Not even an identity that calls itself what the gateway calls itself.
+        let parts = own.split(separator: ".")
+        #expect(!holds("gateway.\(parts[1]).\(sign(hop).split(separator: ".")[2])", now: now))
+    }
+
     @Test("Any changed character is noticed")
     func tampered() throws {
         let hop = try hop()

@@ -99,7 +99,7 @@ import Testing
         let firewall = Firewall(engine, FirewallPolicy(directory: ""))
         try await withThrowingTaskGroup(of: Void.self) { group in
             for request in [Self.ordinary, TestRequest.json("[1]").request, Self.attack] {
-                group.addTask(executorPreference: LoopExecutor.shared) {
+                group.addTask {
                     _ = try await firewall.inspect(request, Self.on)
                 }
             }

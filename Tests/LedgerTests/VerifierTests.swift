@@ -165,6 +165,29 @@ struct VerifierTests {
         #expect(try fixture.verify(known: [kept]).finding == LedgerFinding(.rolledBack, 603...612))
     }
 
+    @Test("What stands before the first segment left is held to a checkpoint kept elsewhere, too")
+    func forkedBeforeRetention() throws {
+        let first = try fixture.segments[1]
+        let notes = try NoteFile.notes(in: SmallFile.read(fixture.file(0, .checkpoints))).notes
+        let closing = try Checkpoint(parsing: SignedNote(parsing: notes.last!).text)
+        #expect(closing.size == first)
+        let other = Checkpoint(origin: closing.origin, size: first, root: MerkleTree.emptyRoot)
+        for part in LedgerDirectory.Part.allCases { unlink(fixture.file(0, part)) }
+        #expect(try fixture.verify(known: [closing]).finding == LedgerFinding(.missing, 0...first - 1))
+        #expect(try fixture.verify(known: [other]).finding == LedgerFinding(.forked, 0...first - 1))
+    }
+
+    @Test("The place of a finding is named")
+    func place() throws {
+        var lines = try fixture.lines()
+        lines[77] = lines[77].replacing("allow", with: "block")
+        fixture.setLines(lines)
+        let verifier = try LedgerVerifier(
+            directory: fixture.path, origin: "hotel.example/ledger", keys: [fixture.signer.verifier])
+        let report = try verifier.verify()
+        #expect(report.place == LedgerPlace("00000000000000000000.jsonl", line: 78))
+    }
+
     @Test("A wrong stored hash is not blamed on the record")
     func badHash() throws {
         var hashes = try SmallFile.read(fixture.file(0, .hashes))

@@ -91,11 +91,16 @@ struct SupervisedProcessTests {
             _ = try await output.readLines(1)
             process.reportReady()
             let older = try #require(process.processID)
-            group.addTask { try await process.replace() }
+            let replaced = Signal()
+            group.addTask {
+                try await process.replace()
+                await replaced.fire()
+            }
             _ = try await output.readLines(1)
             kill(older, SIGKILL)
             while process.processID == older { try await Loop.sleep(for: .milliseconds(1)) }
             process.reportReady()
+            try await replaced.wait()
             #expect(process.restarts == 0)
             process.stop()
             try await group.waitForAll()

@@ -74,6 +74,7 @@ struct SchemaPolicyTests {
                 "\"guest\":{",
                 "\"comment\":null,\"hold_minutes\":null,\"expected_total\":null,\"payment_timing\":null,\"guest\":{"
             ),
+            ("\"guest\":{", "\"comment\":\"a\\r\\n\\tb\",\"guest\":{"),
             ("\"guest\":{", "\"comment\":\"\",\"hold_minutes\":60,\"payment_timing\":\"on-site\",\"guest\":{"),
             ("\"guest\":{", "\"expected_total\":{\"amount\":24000,\"currency\":\"JPY\"},\"guest\":{"),
             (
@@ -90,6 +91,9 @@ struct SchemaPolicyTests {
             ("\"hotel_id\":2,", "", "/hotel_id"), (":2,", ":2.5,", "/hotel_id"), ("01-10", "02-30", "/check_in"),
             ("\"1h\"", "\"h\"", "/rooms/0/plan_key"),
             (":1,", ":\"1\",", "/rooms/0/guests"), ("\"guest\":{", "\"guest\":{\"x\":1,", "/guest/x"),
+            ("O'Brien", "O\\u0000Brien", "/guest/name"),
+            ("O'Brien", "\u{202E}O'Brien", "/guest/name"),
+            ("\"guest\":{", "\"comment\":\"a\\u0007\",\"guest\":{", "/comment"),
         ] {
             #expect(try violations(good.replacing(old, with: new)).map(\.pointer) == [pointer])
         }

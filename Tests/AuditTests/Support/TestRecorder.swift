@@ -167,6 +167,8 @@ final class TestWorker {
     private(set) var written: UInt64 = 0
     private(set) var synced: UInt64 = 0
     private(set) var refusals: [ReplyFrame] = []
+    /// Whether there was an acknowledgement since the last call of `forgetAcknowledgements`.
+    private(set) var hasHeard = false
     private var nextTicket: UInt64
 
     /// - Parameter first: the first ticket.
@@ -214,6 +216,7 @@ final class TestWorker {
         while !condition(self) {
             guard try await stream.fill() else { throw LoopError(.closed, "read") }
             while let reply = try next() {
+                if case .acknowledged = reply { hasHeard = true }
                 switch reply {
                 case .acknowledged(.written, let through): written = through
                 case .acknowledged(.synced, let through): synced = through
@@ -222,6 +225,8 @@ final class TestWorker {
             }
         }
     }
+
+    func forgetAcknowledgements() { hasHeard = false }
 
     private func next() throws -> ReplyFrame? {
         let (reply, consumed) = try stream.withReadable { (input) throws(FrameError) in try ReplyFrame.next(input) }

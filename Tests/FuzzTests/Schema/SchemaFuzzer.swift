@@ -21,17 +21,18 @@ private let schema: Schema = {
         (
             "properties",
             object([
-                ("a", object([("$ref", text("#"))])), ("b", leaf), ("c", object([("format", text("date-time"))])),
+                ("a", object([("$ref", text("#/schema"))])), ("b", leaf),
+                ("c", object([("format", text("date-time"))])),
                 ("d", object([("format", text("email"))])), ("e", object([("format", text("uri"))])),
                 ("f", object([("enum", list([number("1"), text("x"), object([("y", number("2"))])]))])),
             ])
         ), ("required", list([text("b")])), ("additionalProperties", object([("not", leaf)])),
         ("maxProperties", number("9")),
-        ("items", object([("anyOf", list([leaf, object([("$ref", text("#"))])]))])),
+        ("items", object([("anyOf", list([leaf, object([("$ref", text("#/schema"))])]))])),
         ("uniqueItems", SchemaSource(.bool(true))),
         ("oneOf", list([leaf, object([("minItems", number("2"))]), object([("type", text("object"))])])),
     ])
-    return try! Schema(root, in: root)
+    return try! Schema(root, in: object([("schema", root)]))
 }()
 
 private let query = QueryParameters([
@@ -66,4 +67,18 @@ private func check(_ violations: [Violation]) {
         precondition(violation.pointer.isEmpty || violation.pointer.hasPrefix("/"))
         precondition(!violation.detail.isEmpty)
     }
+}
+
+@_silgen_name("LLVMFuzzerRunDriver")
+private func runFuzzer(
+    _ argumentCount: UnsafeMutablePointer<CInt>, _ arguments: UnsafeMutableRawPointer,
+    _ target: @convention(c) (UnsafePointer<UInt8>, Int) -> CInt
+) -> CInt
+
+/// SwiftPM links every executable with `main` renamed after its target, which hides libFuzzer's own.
+@_cdecl("fuzz_schema_main")
+public func main(_ argumentCount: CInt, _ arguments: UnsafeMutableRawPointer) -> CInt {
+    var argumentCount = argumentCount
+    var arguments = arguments
+    return runFuzzer(&argumentCount, &arguments) { fuzz($0, $1) }
 }

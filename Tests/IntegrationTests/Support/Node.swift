@@ -180,16 +180,16 @@ final class Node {
         ).output
     }
 
+    /// What `drawbridge policy …` says of this installation.
+    func policy(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
+        try await Files.run(
+            [Self.program, "policy"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
+    }
+
     /// What `drawbridge key` prints, its messages included.
     func key(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
         try await Files.run(
             [Self.program, "key"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
-    }
-
-    /// What `drawbridge policy …` says of this installation.
-    func policy(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
-        try await Files.run(
-            ["\(Self.programs)/drawbridge", "policy"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
     }
 
     /// The rows of a query on the PMS's database, as text.

@@ -82,7 +82,6 @@ let package = Package(
         module("AuditTrail", "Ledger", "Cryptography", "JSONText"),
         module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
         module("Policy", "CLibYAML", "HTTP", "Authentication", "Schema", "Cryptography"),
-        module("Policy", "CLibYAML", "HTTP", "Authentication", "Cryptography", "Schema"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
         module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
@@ -148,7 +147,6 @@ let package = Package(
         tests(
             "AuditTrailTests", "AuditTrail", "Ledger", "Cryptography", "JSONText", "Audit", "HTTP", "Server",
             "Telemetry"),
-        tests("AuthenticationTests", "Authentication", "Cryptography"),
         tests("SchemaTests", "Schema"),
         tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking", "Stay"),
         tests("PostgresTests", "Postgres", "Loop", "Installation"),

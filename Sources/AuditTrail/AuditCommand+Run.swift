@@ -99,10 +99,11 @@ extension AuditCommand {
         _ format: Format, _ query: TrailQuery, _ location: LedgerLocation, _ session: AuditSession
     ) throws -> Int32 {
         let commonEventFormat = CommonEventFormat(release: session.release)
+        var query = query
+        query.isForRequests = true
         try TrailScan(ledger: location.records, query: query).run { record, bytes in
-            guard record.kind == .decision || record.kind == .outcome, let object = record.object else { return .more }
             switch format {
-            case .ocsf: try session.output.line(bytes.extracting(object))
+            case .ocsf: if let object = record.object { try session.output.line(bytes.extracting(object)) }
             case .cef: if let line = commonEventFormat.line(record) { try session.output.line(line) }
             }
             return .more

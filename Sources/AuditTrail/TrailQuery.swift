@@ -17,6 +17,8 @@ struct TrailQuery {
     var requestID: String?
     /// Any of these texts somewhere in the record; for keyed hashes, which need no escaping.
     var texts: [String] = []
+    /// Only records of requests, which other programs have a form for.
+    var isForRequests = false
     /// The first so many of them.
     var limit: Int?
 
@@ -24,7 +26,7 @@ struct TrailQuery {
     var isEmpty: Bool {
         since == nil && until == nil && principal == nil && hotel == nil && route == nil && verdict == nil
             && rule == nil
-            && address == nil && requestID == nil && texts.isEmpty
+            && address == nil && requestID == nil && texts.isEmpty && !isForRequests
     }
 
     /// Whether a record is one of those asked for.
@@ -38,6 +40,7 @@ struct TrailQuery {
         if let verdict, record.verdict != verdict { return false }
         if let rule, !record.rules.contains(where: { $0.id == rule }) { return false }
         if let requestID, record.requestID != requestID { return false }
+        if isForRequests, record.kind != .decision, record.kind != .outcome { return false }
         if let address, !(record.address.map(address.contains) ?? false) { return false }
         return true
     }

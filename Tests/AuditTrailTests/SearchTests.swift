@@ -128,6 +128,7 @@ struct SearchTests {
         #expect(said.lines.first == AuditFixture.decision(9, time: 1_700_000_009_000))
         #expect(said.lines.count == 6)
         #expect(try fixture.run("export").lines.count == 120)
+        #expect(try fixture.run("export", "--limit", "3").lines.count == 3)
     }
 
     @Test("export gives CEF lines")

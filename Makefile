@@ -8,7 +8,7 @@ RUN_ARGUMENTS ?=
 RELEASE := --configuration release --static-swift-stdlib
 
 .DEFAULT_GOAL := build
-.PHONY: run test build bench format check-format test-thread test-address fuzz packages toolchain clean
+.PHONY: run test build bench format check-format check-monitoring test-thread test-address fuzz packages toolchain clean
 
 # Sets up what is missing and runs the installation until Ctrl-C. DRAWBRIDGE_HOME, DRAWBRIDGE_PORT,
 # DRAWBRIDGE_ADMIN_PORT and DATABASE_URL choose where; RUN_ARGUMENTS is passed on, such as '--demo-hotels 1000'.
@@ -47,6 +47,10 @@ format: toolchain
 
 check-format: toolchain
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_FOLDERS)
+
+# Dashboard and alerts ask for what there is.
+check-monitoring:
+	Scripts/check-monitoring
 
 # Debian packages that building and running need.
 packages: toolchain

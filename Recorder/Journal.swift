@@ -50,7 +50,7 @@ final class Journal {
         self.configuration = configuration
         self.identity = identity
         metrics = JournalMetrics()
-        metrics.showWaiting { [unowned self] in Double(groupCommit.waitingCount) }
+        metrics.showWaiting { [weak self] in Double(self?.groupCommit.waitingCount ?? 0) }
     }
 
     /// Why records cannot be written now; `nil` while they can.

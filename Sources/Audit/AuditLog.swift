@@ -59,7 +59,7 @@ public final class AuditLog {
         deadlineNanoseconds = configuration.deadline.nanoseconds
         hash = try KeyedHash.make(key: configuration.hashKey.span)
         pending = PendingRecords(recordBound: configuration.recordBound, byteBound: configuration.byteBound)
-        metrics.showPending { [unowned self] in Double(pending.count) }
+        metrics.showPending { [weak self] in Double(self?.pending.count ?? 0) }
     }
 
     /// Why requests cannot be recorded now; `nil` while they can.

@@ -49,7 +49,8 @@ final class Gateway {
         let limits = try Limits(configuration.rateLimits, configuration.routes)
         self.limits = limits
         let pipeline = Pipeline(
-            admission: Admission(configuration.addresses, limits), routes: configuration.routes,
+            admission: Admission(configuration.addresses, limits),
+            crossOrigin: CrossOrigin(configuration.policy.crossOrigin), routes: configuration.routes,
             credentials: CredentialVerifier(
                 tokens: tokens, issuers: issuerKeys, apiKeys: ring,
                 signedRequests: try SignedRequests(
@@ -77,7 +78,8 @@ final class Gateway {
             var makeSecurity: (@OnLoop () throws -> any StreamSecurity)?
             if let certificate { makeSecurity = { try certificate.context.makeSession() } }
             let server = Server(
-                name: policy.name, configuration: configuration.server, handler: handler, makeSecurity: makeSecurity)
+                name: policy.name, configuration: configuration.server(for: policy), handler: handler,
+                makeSecurity: makeSecurity)
             servers.append((server, try Listener(socket)))
         }
         let socket = try context.socket("process-admin") {

@@ -51,6 +51,7 @@ struct GatewayConfiguration: Sendable {
         server.limits.fieldCount = policy.limits.maximumFieldCount
         server.limits.body = UInt64(policy.limits.maximumBody.bytes)
         server.maximumConnections = policy.limits.maximumConnections
+        server.maximumConnectionsPerAddress = policy.limits.maximumConnectionsPerAddress
         server.maximumRequestsPerConnection = UInt64(policy.limits.maximumRequestsPerConnection)
         server.headTimeout = policy.timeouts.header
         server.bodyTimeout = policy.timeouts.body
@@ -58,6 +59,18 @@ struct GatewayConfiguration: Sendable {
         server.minimumBodyRate = UInt64(policy.timeouts.minimumBodyRate.bytes)
         server.bodyRateGrace = policy.timeouts.minimumBodyRateGrace
         server.idleGrace = Self.idleGrace
+        return server
+    }
+
+    /// The same for one listener: what its answers say of it.
+    func server(for listener: GatewayPolicy.Listener) -> ServerConfiguration {
+        var server = server
+        guard !listener.isAdmin else { return server }
+        var lines = "X-Content-Type-Options: nosniff\r\n"
+        if let seconds = listener.tls?.strictTransportSecurity.components.seconds, seconds > 0 {
+            lines += "Strict-Transport-Security: max-age=\(seconds)\r\n"
+        }
+        server.answerLines = Array(lines.utf8)
         return server
     }
 

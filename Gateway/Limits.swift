@@ -78,7 +78,7 @@ final class Limits {
         var lines: [UInt8] = []
         lines.reserveCapacity(128)
         verdict.appendFieldLines(to: &lines)
-        request.setAnswerLines(lines, of: Self.fields)
+        request.addAnswerLines(lines, of: Self.fields)
     }
 }
 

@@ -13,6 +13,7 @@ internal import Telemetry
 @OnLoop
 final class Pipeline: Handler {
     private let admission: Admission
+    private let crossOrigin: CrossOrigin
     private let routing: Routing
     private let authentication: Authenticating
     private let authorization: Authorizing
@@ -23,10 +24,12 @@ final class Pipeline: Handler {
     private let metrics = PipelineMetrics()
 
     init(
-        admission: Admission, routes: RouteTable, credentials: CredentialVerifier, limits: Limits,
+        admission: Admission, crossOrigin: CrossOrigin, routes: RouteTable, credentials: CredentialVerifier,
+        limits: Limits,
         inspection: Inspection, recording: Recording, forwarding: Forwarder
     ) {
         self.admission = admission
+        self.crossOrigin = crossOrigin
         routing = Routing(routes)
         authentication = Authenticating(credentials: credentials)
         authorization = Authorizing()
@@ -40,6 +43,11 @@ final class Pipeline: Handler {
         let trail = Trail(request)
         do {
             let admitted = try AdmittedRequest(request, admission)
+            crossOrigin.mark(request)
+            if let fields = crossOrigin.preflight(request.head, methods: routing.methods) {
+                try await recording.recordPreflight(trail)
+                return writer.send(.noContent, fields)
+            }
             let routed = try routing.route(admitted)
             trail.route = routed.route.operationID
             let authenticated =
@@ -179,6 +187,14 @@ private struct Routing {
     private let routes: RouteTable
 
     init(_ routes: RouteTable) { self.routes = routes }
+
+    /// The methods described for a path.
+    func methods(_ path: Span<UInt8>) -> [Method] {
+        switch routes.match(.options, path: path) {
+        case .methodNotAllowed(let allowed): allowed
+        case .route, .notFound: []
+        }
+    }
 
     func route(_ admitted: AdmittedRequest) throws -> RoutedRequest {
         let request = admitted.request

@@ -134,6 +134,18 @@ struct Recording {
         return RecordedRequest(inspected, trail, receipt)
     }
 
+    /// Records that a browser is told what it may ask for.
+    ///
+    /// - Throws: `AuditError` when it cannot be recorded.
+    func recordPreflight(_ trail: Trail) async throws {
+        trail.route = "preflight"
+        let receipt = try audit.submit(trail.decision(.allowed, time: Self.now), .written)
+        trail.isDecided = true
+        try await receipt.wait()
+        trail.status = Status.noContent.rawValue
+        noteOutcome(trail, failure: nil)
+    }
+
     /// Records that the bridge's answer has gone out whole.
     func recordOutcome(_ trail: Trail) {
         trail.status = trail.upstreamStatus

@@ -34,6 +34,7 @@ public final class Upstream {
     private var openConnections = 0
     private var waiting: [Waiting] = []
     private var failedChecks = 0
+    private var breaker = CircuitBreaker()
 
     /// Checks in a row that have to fail before requests are refused without trying.
     private static let toleratedFailures = 2
@@ -62,17 +63,44 @@ public final class Upstream {
     public func send(
         _ request: [UInt8], method: Method, timeout: Duration? = nil
     ) async throws(UpstreamError) -> Exchange {
-        guard isHealthy else {
+        guard isHealthy, !breaker.isOpen || breaker.admit(at: Loop.monotonicNanoseconds) == .probe else {
             metrics.failed(.unavailable)
             throw UpstreamError(.unavailable)
         }
         do {
-            return try await attempt(request, method, timeout ?? configuration.responseTimeout)
+            let exchange = try await attempt(request, method, timeout ?? configuration.responseTimeout)
+            if !breaker.isSettled { breaker.succeeded(at: Loop.monotonicNanoseconds) }
+            return exchange
         } catch {
             metrics.failed(error.code)
+            judge(error)
             throw error
         }
     }
+
+    /// Tells the circuit breaker of a failure that says something about the upstream.
+    private func judge(_ error: UpstreamError) {
+        let now = Loop.monotonicNanoseconds
+        if Task.isCancelled || error.code == .overloaded {
+            breaker.forgotten(at: now)
+        } else {
+            let wasOpen = breaker.isOpen
+            breaker.failed(at: now)
+            if !wasOpen, breaker.isOpen {
+                Log.warning("upstream is left alone for a while", ["upstream": .init(endpoint.description)])
+            }
+        }
+    }
+
+    /// How many connections may be open now.
+    private var connectionBound: Int {
+        breaker.isSettled
+            ? configuration.maximumConnections
+            : breaker.share(of: configuration.maximumConnections, at: Loop.monotonicNanoseconds)
+    }
+
+    /// Whether the circuit breaker lets nothing but a probe pass.
+    var isLeftAlone: Bool { breaker.isOpen }
 
     @inline(__always)
     private func attempt(
@@ -114,7 +142,7 @@ public final class Upstream {
     @inline(__always)
     private func acquire() async throws(UpstreamError) -> (Exchange, isReused: Bool) {
         if let exchange = takeIdle() { return (exchange, true) }
-        if openConnections < configuration.maximumConnections {
+        if openConnections < connectionBound {
             openConnections += 1
         } else if let exchange = try await waitForConnection() {
             return (exchange, true)
@@ -219,6 +247,7 @@ public final class Upstream {
     private func note(_ failure: (any Error)?) {
         let wasHealthy = isHealthy
         failedChecks = failure == nil ? 0 : failedChecks + 1
+        if failure == nil, breaker.isOpen { breaker.succeeded(at: Loop.monotonicNanoseconds) }
         if wasHealthy, !isHealthy, let failure {
             Log.warning("upstream is ill", ["upstream": .init(endpoint.description), "error": .init(error: failure)])
         } else if !wasHealthy, isHealthy {
@@ -268,6 +297,9 @@ private final class UpstreamMetrics {
         Metrics.gauge("drawbridge_upstream_waiting_requests", "Requests waiting for a connection.", labels) {
             [weak upstream] in Double(upstream?.connectionCounts.waiting ?? 0)
         }
+        Metrics.gauge(
+            "drawbridge_upstream_circuit_open", "1 while requests are refused after failures in a row.", labels
+        ) { [weak upstream] in upstream?.isLeftAlone == true ? 1 : 0 }
         Metrics.gauge("drawbridge_upstream_healthy", "1 while health checks succeed.", labels) { [weak upstream] in
             upstream?.isHealthy == true ? 1 : 0
         }

@@ -1,3 +1,5 @@
+internal import HTTP
+
 /// How the gateway listens, what it lets a connection use up, and where it forwards: `Policies/gateway.yaml`.
 public struct GatewayPolicy: Sendable, Equatable {
     /// Where clients connect; at least one.
@@ -10,6 +12,8 @@ public struct GatewayPolicy: Sendable, Equatable {
     public var upstream: Upstream
     /// The record of every request.
     public var ledger: LedgerPolicy
+    /// Which web pages may use the API from a browser.
+    public var crossOrigin: CrossOrigin
     /// Which requests leave a line in the log.
     public var accessLog: AccessLog
     /// How long open requests may take to finish once the gateway has been told to stop.
@@ -54,6 +58,16 @@ public struct GatewayPolicy: Sendable, Equatable {
         public var keyFile: String
         /// The lowest protocol version spoken.
         public var minimumVersion: Version
+        /// How long clients are told to use nothing but TLS (RFC 6797); zero tells them nothing.
+        public var strictTransportSecurity: Duration
+    }
+
+    /// Which web pages may use the API from a browser (the CORS protocol of the Fetch standard).
+    public struct CrossOrigin: Sendable, Equatable {
+        /// Their origins, such as `https://booking.example`; none at first.
+        public var origins: [String] = []
+        /// How long a browser may remember what it was told.
+        public var maximumAge: Duration = .seconds(600)
     }
 
     /// Sizes and counts no client may exceed.
@@ -68,6 +82,8 @@ public struct GatewayPolicy: Sendable, Equatable {
         public var maximumBody = ByteCount.mebibytes(1)
         /// The most connections one worker keeps open on each listener.
         public var maximumConnections = 10_000
+        /// The most of them from one address, or one /64 of IPv6; further ones are closed at once.
+        public var maximumConnectionsPerAddress = 2_000
         /// The most requests on one connection before it is closed, so that load spreads over workers again.
         public var maximumRequestsPerConnection = 10_000
 
@@ -127,6 +143,7 @@ public struct GatewayPolicy: Sendable, Equatable {
         upstream =
             mapping.required("upstream", expected: "where the bridge is")?
             .mapping { Upstream(reading: $0, installation: installation) } ?? Upstream(socketPath: "")
+        crossOrigin = mapping.mapping("cross_origin", absent: CrossOrigin()) { CrossOrigin(reading: $0) }
         accessLog = mapping.choice("access_log", default: .all)
         ledger = mapping.mapping("ledger", absent: LedgerPolicy()) {
             LedgerPolicy(reading: $0, installation: installation)
@@ -196,6 +213,34 @@ extension GatewayPolicy.TLS {
         certificateFile = installation.existingFile(mapping, "certificate", expected: "the certificate's PEM file")
         keyFile = installation.existingFile(mapping, "key", expected: "the private key's PEM file")
         minimumVersion = mapping.choice("minimum_version", default: .tls13)
+        strictTransportSecurity = mapping.duration(
+            "strict_transport_security", in: .zero...Duration.seconds(2 * 365 * 86_400),
+            default: .seconds(365 * 86_400))
+    }
+}
+
+extension GatewayPolicy.CrossOrigin {
+    fileprivate init(reading mapping: PolicyMapping) {
+        self.init()
+        maximumAge = mapping.duration("maximum_age", in: .zero...Duration.seconds(86_400), default: maximumAge)
+        for node in mapping.optional("origins")?.elements() ?? [] {
+            let form = "an origin such as https://booking.example, without a path"
+            guard let origin = node.text(form) else { continue }
+            guard Self.isOrigin(origin) else {
+                node.refuse(expected: form, found: origin)
+                continue
+            }
+            origins.append(origin)
+        }
+    }
+
+    /// Scheme, host in lower case, and perhaps a port, as browsers write it (RFC 6454 §6.2).
+    private static func isOrigin(_ text: String) -> Bool {
+        let scheme = ["https://", "http://"].first { text.hasPrefix($0) }
+        guard let scheme, RequestTarget("/", authority: String(text.dropFirst(scheme.count))) != nil else {
+            return false
+        }
+        return !text.utf8.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
     }
 }
 
@@ -212,6 +257,8 @@ extension GatewayPolicy.ServerLimits {
             "maximum_body", in: .bytes(0)...ByteCount.mebibytes(64), default: standard.maximumBody)
         maximumConnections = mapping.integer(
             "maximum_connections", in: 1...1_000_000, default: standard.maximumConnections)
+        maximumConnectionsPerAddress = mapping.integer(
+            "maximum_connections_per_address", in: 1...1_000_000, default: standard.maximumConnectionsPerAddress)
         maximumRequestsPerConnection = mapping.integer(
             "maximum_requests_per_connection", in: 1...1_000_000_000, default: standard.maximumRequestsPerConnection)
     }

@@ -1,3 +1,5 @@
+public import Loop
+
 /// What a limit is counted by. Several together count each combination apart; none counts everything as one.
 public struct Partition: OptionSet, Sendable, Hashable {
     public let rawValue: UInt8
@@ -68,6 +70,13 @@ public struct LimitClass: Sendable, Hashable {
             Charge.append(route, tag: 8, to: &key)
         }
         return Charge(limitClass: self, key: key)
+    }
+}
+
+extension AddressBlock {
+    fileprivate func append(to key: inout [UInt8]) {
+        key.append(isIPv6 ? 3 : 2)
+        withUnsafeBytes(of: network.littleEndian) { key.append(contentsOf: $0) }
     }
 }
 

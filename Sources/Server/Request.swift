@@ -33,13 +33,24 @@ public struct UnreadRequest: Sendable {
 }
 
 extension Request {
-    /// Adds field lines to the answer, whoever gives it; called again, in place of those before.
+    /// Adds field lines to the answer, whoever gives it.
     ///
     /// - Parameters:
     ///   - lines: each with its line end.
     ///   - names: the fields they are, which are then not taken from an upstream.
-    public func setAnswerLines(_ lines: [UInt8], of names: FieldNameSet) {
-        body.connection.answerLines = (lines, names)
+    public func addAnswerLines(_ lines: [UInt8], of names: FieldNameSet) {
+        body.connection.answerLines.add(lines, of: names)
+    }
+}
+
+/// Field lines that a handler adds to an answer of whatever origin.
+struct AnswerLines {
+    private(set) var bytes: [UInt8] = []
+    private(set) var names: FieldNameSet = []
+
+    mutating func add(_ lines: [UInt8], of names: FieldNameSet) {
+        if bytes.isEmpty { bytes = lines } else { bytes += lines }
+        self.names = self.names.union(names)
     }
 }
 

@@ -32,6 +32,7 @@ public final class Server {
 
     private var listener: Listener?
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
+    private var connectionsByAddress: [AddressBlock: Int] = [:]
     private let placeFreed = Signal()
     private let allEnded = Signal()
     /// Fired when connections that are left are to be cut, or none is.
@@ -103,6 +104,14 @@ public final class Server {
     private static let restAfterFailure: Duration = .milliseconds(100)
 
     private func admit(_ stream: Stream) -> ServerConnection? {
+        let address = configuration.maximumConnectionsPerAddress == nil ? nil : AddressBlock(stream.peerAddress)
+        if let address, let bound = configuration.maximumConnectionsPerAddress,
+            connectionsByAddress[address, default: 0] >= bound
+        {
+            metrics.rejected.increment()
+            stream.close()
+            return nil
+        }
         if let makeSecurity {
             do {
                 stream.security = try makeSecurity()
@@ -112,7 +121,8 @@ public final class Server {
                 return nil
             }
         }
-        let connection = ServerConnection(stream, self)
+        let connection = ServerConnection(stream, self, address: address)
+        if let address { connectionsByAddress[address, default: 0] += 1 }
         connections[ObjectIdentifier(connection)] = connection
         metrics.connections.value = Double(connections.count)
         if isDraining { connection.drain() }
@@ -122,6 +132,9 @@ public final class Server {
     private func serve(_ connection: ServerConnection) async {
         await connection.run()
         connections[ObjectIdentifier(connection)] = nil
+        if let address = connection.address, let count = connectionsByAddress[address] {
+            connectionsByAddress[address] = count > 1 ? count - 1 : nil
+        }
         metrics.connections.value = Double(connections.count)
         placeFreed.fire()
         if connections.isEmpty { allEnded.fire() }
@@ -152,6 +165,8 @@ public final class Server {
         output.append(Self.requestIDName.span)
         id.append(to: &output)
         output.append(Self.lineEnd.span)
+        let lines = configuration.answerLines
+        output.append(lines.span)
     }
 
     private static let requestIDName = Array("X-Request-Id: ".utf8)
@@ -167,6 +182,7 @@ public final class Server {
 final class ServerMetrics {
     let connections: Gauge
     let refused: Counter
+    let rejected: Counter
     private let requests: Counter
     private let active: Gauge
     private let duration: Histogram
@@ -176,6 +192,9 @@ final class ServerMetrics {
         connections = Metrics.gauge("drawbridge_server_connections", "Open client connections.", labels)
         refused = Metrics.counter(
             "drawbridge_server_refused_total", "Requests that broke HTTP or a bound.", labels)
+        rejected = Metrics.counter(
+            "drawbridge_server_rejected_connections_total", "Connections closed because their address had too many.",
+            labels)
         requests = Metrics.counter("drawbridge_server_requests_total", "Requests read.", labels)
         active = Metrics.gauge("drawbridge_server_active_requests", "Requests being answered.", labels)
         duration = Metrics.histogram(

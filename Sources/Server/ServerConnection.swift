@@ -70,12 +70,16 @@ final class ServerConnection {
     private var contentProgress = ContentProgress()
     private var response = ResponseState.notBegun
     /// Field lines that the answer has besides, and which fields these are.
-    var answerLines: (bytes: [UInt8], names: FieldNameSet)?
+    var answerLines = AnswerLines()
 
     /// Bytes of the answer that are not sent yet.
     var output: [UInt8] = []
 
-    init(_ stream: Stream, _ server: Server) {
+    /// As what its client's connections are counted, where they are.
+    let address: AddressBlock?
+
+    init(_ stream: Stream, _ server: Server, address: AddressBlock? = nil) {
+        self.address = address
         self.stream = stream
         self.server = server
         info = ConnectionInfo(
@@ -189,7 +193,7 @@ final class ServerConnection {
         self.request = request
         self.id = id
         response = .notBegun
-        answerLines = nil
+        answerLines = AnswerLines()
         isRequestComplete = false
         contentProgress = ContentProgress()
         enter(.handler)
@@ -330,7 +334,7 @@ final class ServerConnection {
         let head = ResponseHead(
             status: status, fields: fields,
             framing: status.forbidsContent ? .none : .length(UInt64(content.count)), keepAlive: !mustClose)
-        head.append(to: &output, answering: request.version, moreLines: answerLines?.bytes.count ?? 0) { output in
+        head.append(to: &output, answering: request.version, moreLines: answerLines.bytes.count) { output in
             appendLines(withDate: true, to: &output)
         }
         if !isHeadRequest, !status.forbidsContent { output += content }
@@ -348,14 +352,15 @@ final class ServerConnection {
         let hasDate = upstream.fields.contains(.date)
         return Forwarding.appendResponse(
             upstream, answering: request.version, keepAlive: !mustClose, context: info.forwarding,
-            replacing: answerLines?.names.union([.xRequestID]) ?? [.xRequestID], to: &output,
-            moreLines: answerLines?.bytes.count ?? 0
+            replacing: answerLines.names.union([.xRequestID]), to: &output,
+            moreLines: answerLines.bytes.count
         ) { output in appendLines(withDate: !hasDate, to: &output) }
     }
 
     private func appendLines(withDate: Bool, to output: inout OutputSpan<UInt8>) {
         server.appendStandardLines(id, withDate: withDate, to: &output)
-        if let answerLines { output.append(answerLines.bytes.span) }
+        let lines = answerLines.bytes
+        output.append(lines.span)
     }
 
     func finishResponse(closes: Bool) {

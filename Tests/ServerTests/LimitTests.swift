@@ -126,6 +126,23 @@ struct LimitTests {
         }
     }
 
+    @Test("one address may have so many connections, and another one when one ends")
+    func maximumConnectionsPerAddress() async throws {
+        try await onLoop {
+            let server = try TestServer { $0.maximumConnectionsPerAddress = 2 }
+            let first = try await server.connect()
+            let second = try await server.connect()
+            #expect(try await first.exchange(.request()).status == .ok)
+            #expect(try await second.exchange(.request()).status == .ok)
+            let third = try await server.connect()
+            #expect(await third.isClosedByServer())
+            first.close()
+            try await eventually { server.connections == 1 }
+            #expect(try await server.connect().exchange(.request()).status == .ok)
+            await server.stop()
+        }
+    }
+
     @Test("a burst of connections does not pass the bound")
     func burst() async throws {
         try await onLoop {

@@ -4,8 +4,9 @@ internal import Glibc
 /// many (RFC 6177) and could otherwise use a new one for each request.
 public struct AddressBlock: Sendable, Hashable {
     /// The network's part in network byte order: 4 bytes of IPv4, or 8 of IPv6.
-    private let network: UInt64
-    private let isIPv6: Bool
+    public let network: UInt64
+    /// Which of the two it is.
+    public let isIPv6: Bool
 
     /// Reads an address in numbers. One of IPv4 that was mapped into IPv6 (`::ffff:192.0.2.1`) is the one of IPv4; a zone
     /// (`%eth0`) is not looked at.
@@ -24,10 +25,5 @@ public struct AddressBlock: Sendable, Hashable {
             network = UInt64(UInt32(bigEndian: address.s_addr))
             isIPv6 = false
         }
-    }
-
-    func append(to key: inout [UInt8]) {
-        key.append(isIPv6 ? 3 : 2)
-        withUnsafeBytes(of: network.littleEndian) { key.append(contentsOf: $0) }
     }
 }

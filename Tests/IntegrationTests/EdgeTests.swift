@@ -1,0 +1,90 @@
+import Loop
+import Testing
+
+@Suite("Manners of the edge", .serialized)
+struct EdgeTests {
+    init() { Loop.runInBackground() }
+
+    private static let hotels = "/api/booking-engine/hotels"
+
+    @Test("Every answer tells browsers to use TLS and to guess no types, and nobody what we are")
+    @OnLoop func securityFields() async throws {
+        let node = try await Node.shared()
+        for answer in [
+            try await node.get(Self.hotels), try await node.gateway.send(.get("/nothing")),
+            try await node.gateway.send(.get(Self.hotels)),
+        ] {
+            #expect(answer["Strict-Transport-Security"] == "max-age=31536000")
+            #expect(answer["X-Content-Type-Options"] == "nosniff")
+            #expect(answer["Server"] == nil)
+        }
+    }
+
+    @Test("Pages of the policy's origins may ask, others get no permission")
+    @OnLoop func crossOrigin() async throws {
+        let node = try Node(ownsPolicies: true)
+        let file = "\(node.policies)/gateway.yaml"
+        Files.write(
+            Files.text(file).replacing("  origins: [] ", with: "  origins: [https://booking.example] "), to: file)
+        try await node.start()
+        let token = try node.token()
+        let origin = "https://booking.example"
+
+        let answer = try await node.gateway.send(.get(Self.hotels, token).with("Origin", origin))
+        #expect(answer.status == 200)
+        #expect(answer["Access-Control-Allow-Origin"] == origin)
+        #expect(answer["Vary"] == "Origin")
+        #expect(answer["Access-Control-Expose-Headers"]?.contains("ETag") == true)
+        // Refusals can be read as well.
+        let refused = try await node.gateway.send(.get(Self.hotels).with("Origin", origin))
+        #expect(refused.status == 401 && refused["Access-Control-Allow-Origin"] == origin)
+
+        func preflight(_ path: String, _ origin: String) async throws -> Answer {
+            try await node.gateway.send(
+                TestRequest(
+                    method: "OPTIONS", target: path,
+                    fields: [("Origin", origin), ("Access-Control-Request-Method", "POST")]))
+        }
+        let permitted = try await preflight("/api/booking-engine/bookings", origin)
+        #expect(permitted.status == 204)
+        #expect(permitted["Access-Control-Allow-Origin"] == origin)
+        #expect(permitted["Access-Control-Allow-Methods"]?.contains("POST") == true)
+        #expect(permitted["Access-Control-Allow-Headers"]?.contains("Authorization") == true)
+        #expect(permitted["Access-Control-Max-Age"] == "600")
+
+        for other in ["https://booking.example.evil.example", "https://Booking.example", "null", "http://booking.example"] {
+            let plain = try await node.gateway.send(.get(Self.hotels, token).with("Origin", other))
+            #expect(plain.status == 200 && plain["Access-Control-Allow-Origin"] == nil)
+            #expect(try await preflight("/api/booking-engine/bookings", other).status == 405)
+        }
+        #expect(try await preflight("/nothing", origin).status == 404)
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("A trace that a client began goes on; another begins with the request")
+    @OnLoop func traces() async throws {
+        let node = try await Node.shared()
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        let answer = try await node.gateway.send(
+            .get(Self.hotels, try node.token()).with("traceparent", "00-\(trace)-00f067aa0ba902b7-01"))
+        #expect(answer.status == 200)
+        let id = try #require(answer["X-Request-Id"])
+        let plain = try #require(try await node.get(Self.hotels)["X-Request-Id"])
+        let ledger = "\(node.home)/ledger/records/00000000000000000000.jsonl"
+        try await eventuallyRecorded(plain, in: ledger)
+        for line in Files.text(ledger).split(separator: "\n") where line.contains(#""uid":"\#(id)""#) {
+            #expect(line.contains(#""correlation_uid":"\#(trace)""#))
+        }
+        for line in Files.text(ledger).split(separator: "\n") where line.contains(#""uid":"\#(plain)""#) {
+            #expect(line.contains(#""correlation_uid":"\#(plain)""#))
+        }
+    }
+
+    @OnLoop private func eventuallyRecorded(_ id: String, in ledger: String) async throws {
+        for _ in 0..<500 {
+            if Files.text(ledger).contains(#""uid":"\#(id)""#) { return }
+            try await Loop.sleep(for: .milliseconds(10))
+        }
+        Issue.record("the request is not in the ledger")
+    }
+}

@@ -103,7 +103,7 @@ let package = Package(
         // The processes.
         process(
             "drawbridge", "Sources/Drawbridge",
-            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "AuditTrail"),
+            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "Firewall", "AuditTrail"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit", "Firewall",

@@ -1,4 +1,5 @@
 internal import HTTP
+internal import Loop
 internal import Policy
 internal import Server
 

@@ -89,9 +89,10 @@ final class Gateway {
         self.certificates = certificates
         self.servers = servers
         self.name = name
-        // Whoever takes a worker over cannot rewrite what the ledger says, whichever user it runs as. What is open stays
-        // open: the table of the limits. No other thread exists yet that could keep the right.
-        FileRestriction.allowWriting(beneath: [context.run])
+        // Whoever takes a worker over cannot rewrite what the ledger says, nor put another socket in the place of the
+        // ledger's, whichever user it runs as. What is open stays open: the tables of limits and nonces. No other thread
+        // exists yet that could keep the right.
+        FileRestriction.allowWriting(beneath: [])
     }
 
     /// Serves until a signal says to stop, then finishes what is open.

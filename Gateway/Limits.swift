@@ -47,9 +47,9 @@ final class Limits {
     ///
     /// - Throws: `Refusal` when a limit is exceeded; only then does the answer say so, because whoever has not proven who he
     ///   is learns as little as possible.
-    func check(_ charges: [Charge], _ request: Request) throws -> Verdict {
+    func check(_ charges: [Charge], _ request: Request, _ trail: Trail) throws -> Verdict {
         let verdict = table.check(charges)
-        if !verdict.isAllowed { try refuse(verdict, request) }
+        if !verdict.isAllowed { try refuse(verdict, request, trail) }
         return verdict
     }
 
@@ -57,24 +57,27 @@ final class Limits {
     ///
     /// - Parameter earlier: what was decided before.
     /// - Throws: `Refusal` when a limit is exceeded, or cannot be asked.
-    func check(_ subject: Subject, _ route: Route, _ request: Request, after earlier: Verdict) async throws {
+    func check(
+        _ subject: Subject, _ route: Route, _ request: Request, after earlier: Verdict, _ trail: Trail
+    ) async throws {
         let classes = byRoute[ObjectIdentifier(route)] ?? always
-        guard !classes.isEmpty else { return tell(earlier, request) }
+        guard !classes.isEmpty else { return tell(earlier, request, trail) }
         switch await limiter.check(classes.compactMap { $0.charge(for: subject) }) {
-        case .decided(let verdict) where verdict.isAllowed: tell(earlier.joined(with: verdict), request)
-        case .decided(let verdict): try refuse(earlier.joined(with: verdict), request)
-        case .unlimited: tell(earlier, request)
+        case .decided(let verdict) where verdict.isAllowed: tell(earlier.joined(with: verdict), request, trail)
+        case .decided(let verdict): try refuse(earlier.joined(with: verdict), request, trail)
+        case .unlimited: tell(earlier, request, trail)
         case .unavailable: throw Refusal.limitsUnavailable
         }
     }
 
-    private func refuse(_ verdict: Verdict, _ request: Request) throws {
-        tell(verdict, request)
+    private func refuse(_ verdict: Verdict, _ request: Request, _ trail: Trail) throws {
+        tell(verdict, request, trail)
         throw Refusal.quotaExceeded(verdict)
     }
 
-    private func tell(_ verdict: Verdict, _ request: Request) {
+    private func tell(_ verdict: Verdict, _ request: Request, _ trail: Trail) {
         guard !verdict.states.isEmpty else { return }
+        trail.limits = verdict.states
         var lines: [UInt8] = []
         lines.reserveCapacity(128)
         verdict.appendFieldLines(to: &lines)
@@ -110,11 +113,11 @@ final class Admission {
 
     /// - Returns: the client's address as limits count it, and what they say so far.
     /// - Throws: `Refusal`.
-    func check(_ request: Request) throws -> (AddressBlock?, Verdict) {
+    func check(_ request: Request, _ trail: Trail) throws -> (AddressBlock?, Verdict) {
         let client = Client(listener: request.connection.listener, address: request.connection.peerAddress)
         let entry = remembered[client] ?? remember(client)
         guard entry.isAdmitted else { throw Refusal.addressDenied }
-        return (entry.block, try limits.check(entry.charges, request))
+        return (entry.block, try limits.check(entry.charges, request, trail))
     }
 
     private func remember(_ client: Client) -> Entry {

@@ -21,7 +21,6 @@ final class Pipeline: Handler {
     private let inspection: Inspection
     private let recording: Recording
     private let forwarding: Forwarder
-    private let metrics = PipelineMetrics()
 
     init(
         admission: Admission, crossOrigin: CrossOrigin, routes: RouteTable, credentials: CredentialVerifier,
@@ -42,7 +41,7 @@ final class Pipeline: Handler {
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
         let trail = Trail(request)
         do {
-            let admitted = try AdmittedRequest(request, admission)
+            let admitted = try AdmittedRequest(request, admission, trail)
             crossOrigin.mark(request)
             if let fields = crossOrigin.preflight(request.head, methods: routing.methods) {
                 try await recording.recordPreflight(trail)
@@ -58,15 +57,13 @@ final class Pipeline: Handler {
                 }
             trail.identify(authenticated.identity)
             let authorized = try await authorization.authorize(authenticated)
-            let limited = try await LimitedRequest(authorized, limits)
+            let limited = try await LimitedRequest(authorized, limits, trail)
             let validated = try ValidatedRequest(limited)
             let inspected = try await InspectedRequest(validated, inspection, trail)
             let recorded = try await recording.recordDecision(inspected, trail)
-            metrics.allowed(validated.route)
             try await forwarding.forward(recorded, writer)
             recording.recordOutcome(trail)
         } catch {
-            metrics.refused(error)
             throw await recording.recordRefusal(error, ErrorResponse.problem(for: error, request), trail)
         }
     }
@@ -87,9 +84,9 @@ struct AdmittedRequest {
 
     /// - Throws: `Refusal`.
     @OnLoop
-    fileprivate init(_ request: Request, _ admission: Admission) throws {
+    fileprivate init(_ request: Request, _ admission: Admission, _ trail: Trail) throws {
         self.request = request
-        (address, verdict) = try admission.check(request)
+        (address, verdict) = try admission.check(request, trail)
     }
 }
 
@@ -149,12 +146,12 @@ struct LimitedRequest {
 
     /// - Throws: `Refusal`.
     @OnLoop
-    fileprivate init(_ authorized: AuthorizedRequest, _ limits: Limits) async throws {
+    fileprivate init(_ authorized: AuthorizedRequest, _ limits: Limits, _ trail: Trail) async throws {
         let routed = authorized.routed
         let subject = Subject(
             principal: authorized.identity.clientKey, address: routed.admitted.address,
             hotel: authorized.hotelID.map { String($0) }, route: routed.route.operationID)
-        try await limits.check(subject, routed.route, routed.request, after: routed.admitted.verdict)
+        try await limits.check(subject, routed.route, routed.request, after: routed.admitted.verdict, trail)
         self.authorized = authorized
     }
 }

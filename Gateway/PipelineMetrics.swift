@@ -7,19 +7,53 @@ internal import Policy
 internal import Proxy
 internal import Telemetry
 
-/// What the pipeline counts: requests let through by route, and refused ones by what refused them.
+/// What the pipeline counts and measures: requests by route and what became of them, refusals by what refused.
 @OnLoop
 final class PipelineMetrics {
-    private var routes: [ObjectIdentifier: Counter] = [:]
+    /// What is measured of one operation, or of requests that are none.
+    private struct Series {
+        let allowed: Counter
+        let decision: Histogram
+        let answered: Histogram
+        let failed: Histogram
+    }
+
+    private var routes: [String: Series] = [:]
     private var refusals: [String: Counter] = [:]
 
-    func allowed(_ route: Route) {
-        if let counter = routes[ObjectIdentifier(route)] { return counter.increment() }
-        let counter = Metrics.counter(
-            "drawbridge_gateway_allowed_total", "Requests that passed every check, by route.",
-            [("route", route.operationID)])
-        routes[ObjectIdentifier(route)] = counter
-        counter.increment()
+    /// Its decision is on its way into the ledger.
+    func allowed(_ trail: Trail) {
+        let series = series(trail)
+        series.allowed.increment()
+        series.decision.record(nanoseconds: UInt64(trail.microseconds) * 1000)
+    }
+
+    /// It was answered, or cannot be.
+    func finished(_ trail: Trail, _ outcome: OutcomeRecord) {
+        let series = series(trail)
+        let isFailure = !outcome.isComplete || (outcome.status ?? 599) >= 400
+        (isFailure ? series.failed : series.answered).record(nanoseconds: UInt64(outcome.microseconds) * 1000)
+    }
+
+    /// Operations are those of the description, so a client cannot make new series.
+    private func series(_ trail: Trail) -> Series {
+        let route = trail.route ?? "none"
+        if let known = routes[route] { return known }
+        let help: StaticString = "From a request's head to the end of its answer, by operation and result."
+        let duration = { result in
+            Metrics.histogram(
+                "drawbridge_gateway_request_duration_seconds", help, [("route", route), ("result", result)])
+        }
+        let new = Series(
+            allowed: Metrics.counter(
+                "drawbridge_gateway_allowed_total", "Requests that passed every check, by operation.",
+                [("route", route)]),
+            decision: Metrics.histogram(
+                "drawbridge_gateway_decision_duration_seconds",
+                "From a request's head to the decision that it passes, by operation.", [("route", route)]),
+            answered: duration("answered"), failed: duration("failed"))
+        routes[route] = new
+        return new
     }
 
     /// The stage that refused and why. Each kind has a fixed name, so a client cannot make new series.
@@ -51,9 +85,8 @@ final class PipelineMetrics {
         }
     }
 
-    /// - Parameter error: what a stage threw.
-    func refused(_ error: any Error) {
-        let (stage, reason) = Self.cause(of: error)
+    /// A stage has refused a request.
+    func refused(stage: String, reason: String) {
         let key = "\(stage)/\(reason)"
         if let counter = refusals[key] { return counter.increment() }
         let counter = Metrics.counter(

@@ -5,6 +5,7 @@ internal import HTTP
 internal import Ledger
 internal import Loop
 internal import Policy
+internal import RateLimit
 internal import Server
 internal import Telemetry
 
@@ -37,7 +38,7 @@ final class Trail {
     private var rules: [DecisionRecord.Rule] = []
     private var inboundScore = 0
     /// The limits that were asked, and what they left.
-    var limits: [DecisionRecord.Limit] = []
+    var limits: [LimitState] = []
 
     /// When it was sent to the bridge, on the loop's clock.
     var forwardedAt: UInt64?
@@ -87,7 +88,11 @@ final class Trail {
     /// What is known so far, as the record of a decision.
     fileprivate func decision(_ verdict: DecisionRecord.Verdict, time: Int64) -> DecisionRecord {
         var record = DecisionRecord(facts, verdict, time: time, microseconds: microseconds)
-        record.limits = limits
+        record.limits = limits.map { limit in
+            DecisionRecord.Limit(
+                name: limit.name, remaining: limit.remaining,
+                resetSeconds: Int((limit.untilNext + 999_999_999) / 1_000_000_000))
+        }
         record.rules = rules
         record.inboundScore = inboundScore
         return record
@@ -99,7 +104,7 @@ final class Trail {
         upstreamStatus = status.rawValue
     }
 
-    fileprivate var microseconds: Int { Int((Loop.monotonicNanoseconds - started) / 1000) }
+    var microseconds: Int { Int((Loop.monotonicNanoseconds - started) / 1000) }
 
     fileprivate var upstreamMicroseconds: Int? {
         guard let forwardedAt, let answeredAt else { return nil }
@@ -112,6 +117,7 @@ final class Trail {
 struct Recording {
     private let audit: AuditLog
     private let access: AccessLog
+    private let metrics = PipelineMetrics()
 
     init(_ audit: AuditLog, _ access: AccessLog) {
         self.audit = audit
@@ -130,6 +136,7 @@ struct Recording {
         let durability = Durability(validated.route.terms.audit, isSafe: isSafe)
         let receipt = try audit.submit(trail.decision(.allowed, time: Self.now), durability)
         trail.isDecided = true
+        metrics.allowed(trail)
         if !isSafe { try await receipt.wait() }
         return RecordedRequest(inspected, trail, receipt)
     }
@@ -161,6 +168,7 @@ struct Recording {
     func recordRefusal(_ error: any Error, _ answer: any Error, _ trail: Trail) async -> any Error {
         let problem = answer as? Problem
         var (stage, reason) = PipelineMetrics.cause(of: error)
+        metrics.refused(stage: stage, reason: reason)
         if let problem, reason == "other" { (stage, reason) = ("read", problem.type) }
         // An answer that has begun is not replaced by another, but cut.
         trail.status = trail.isAnswerBegun ? nil : problem?.status.rawValue
@@ -194,6 +202,7 @@ struct Recording {
         outcome.failure = failure
         outcome.isComplete = trail.status != nil
         audit.note(outcome)
+        metrics.finished(trail, outcome)
         access.write(AccessLine(outcome, refusedBy: stage), time: outcome.time)
     }
 

@@ -1,3 +1,4 @@
+internal import Firewall
 internal import Glibc
 internal import Installation
 internal import Policy
@@ -30,15 +31,28 @@ enum PolicyCommand: Equatable {
     /// Whether the policies are in order; says what is not.
     private static func check(_ directory: String, _ home: Home) throws -> Bool {
         do {
-            try PolicyDirectory(path: directory, installation: home.path).check()
+            let policies = PolicyDirectory(path: directory, installation: home.path)
+            try policies.check()
+            guard try checkRules(policies) else { return false }
             Terminal.print("\(directory): the policies are in order")
             return true
-        } catch {
+        } catch let error as PolicyError {
             for mistake in error.mistakes { Terminal.print(mistake.description) }
             let count = error.mistakes.count
             Terminal.complain("\(directory): \(count) mistake\(count == 1 ? "" : "s") (other files from \(home.path))")
             return false
         }
+    }
+
+    /// Whether the firewall's engine takes its rules; says what it does not take.
+    private static func checkRules(_ policies: PolicyDirectory) throws -> Bool {
+        var firewall = FirewallPolicy(directory: policies.firewallRules)
+        firewall.coreRules = try policies.inspection().coreRules
+        do throws(FirewallError) { _ = try SecLangEngine(firewall) } catch {
+            Terminal.complain(error.description)
+            return false
+        }
+        return true
     }
 
     // MARK: Reloading

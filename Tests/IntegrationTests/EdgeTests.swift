@@ -52,7 +52,9 @@ struct EdgeTests {
         #expect(permitted["Access-Control-Allow-Headers"]?.contains("Authorization") == true)
         #expect(permitted["Access-Control-Max-Age"] == "600")
 
-        for other in ["https://booking.example.evil.example", "https://Booking.example", "null", "http://booking.example"] {
+        for other in [
+            "https://booking.example.evil.example", "https://Booking.example", "null", "http://booking.example",
+        ] {
             let plain = try await node.gateway.send(.get(Self.hotels, token).with("Origin", other))
             #expect(plain.status == 200 && plain["Access-Control-Allow-Origin"] == nil)
             #expect(try await preflight("/api/booking-engine/bookings", other).status == 405)

@@ -25,7 +25,12 @@ struct LedgerTests {
             try await node.gateway.send(
                 .get("/api/booking-engine/hotels/1", try node.token { $0.hotels = "[2]" })))
         answers.append(try await node.gateway.send(TestRequest(method: "BREW", target: "/", token: token)))
-        #expect(answers.map(\.status) == [201, 200, 401, 404, 403, 501])
+        answers.append(
+            try await node.gateway.send(
+                .get("/api/booking-engine/hotels/2", token).with("User-Agent", "sqlmap/1.7 (in-the-agent)")))
+        #expect(answers.map(\.status) == [201, 400, 401, 404, 403, 501, 403])
+        // Whoever attacks learns nothing but the request's id.
+        #expect(answers[6].string("detail") == "The request is refused")
         // Restricted, as FileRestrictionTests shows what that means; an old kernel has no Landlock, and the log says so.
         let gateway = Files.text("/proc/\(try node.processID("gateway-0"))/status")
         #expect(gateway.contains("NoNewPrivs:\t1") || node.log.contains("keeps the right to change files"))
@@ -37,9 +42,10 @@ struct LedgerTests {
         for (answer, expected) in zip(
             answers,
             [
-                ("allowed", "createBooking", nil), ("allowed", "getHotel", nil),
+                ("allowed", "createBooking", nil), ("refused", "getHotel", "validate"),
                 ("refused", "getHotel", "authenticate"),
                 ("refused", nil, "route"), ("refused", "getHotel", "authorize"), ("refused", nil, "read"),
+                ("refused", "getHotel", "inspect"),
             ] as [(String, String?, String?)])
         {
             let id = try #require(answer["X-Request-Id"])
@@ -55,8 +61,18 @@ struct LedgerTests {
         let booking = try #require(ledger.records[answers[0]["X-Request-Id"] ?? ""])
         #expect(booking[0]["unmapped"]?["hotel_id"]?.integer == 2)
         #expect(booking[1]["unmapped"]?["upstream_status"]?.integer == 201)
+        #expect(ledger.text.contains(#""limits":[{"name":"address","remaining":"#))
+        // 913100 is the core rule set's for the names of scanners. The variable's name stands there, not what it held.
+        let attack = try #require(ledger.records[answers[6]["X-Request-Id"] ?? ""])
+        guard case .array(let rules) = attack[0]["unmapped"]?["rules"] else {
+            Issue.record("no rules are named")
+            return
+        }
+        #expect(rules.contains { $0["id"]?.integer == 913_100 })
+        #expect(rules.contains { $0["variable"]?.string == "REQUEST_HEADERS:User-Agent" })
+        #expect((attack[0]["unmapped"]?["inbound_score"]?.integer ?? 0) >= 5)
         let key = try node.variable("BOOKING_ENGINE_API_KEY")
-        for secret in [token, "Ledger Guest", "ledger.guest", "in-the-query", "not.a.token", key] {
+        for secret in [token, "Ledger Guest", "ledger.guest", "in-the-query", "in-the-agent", "not.a.token", key] {
             #expect(!ledger.text.contains(secret), "\(secret)")
         }
         #expect(!ledger.text.contains(token.split(separator: ".")[1]))

@@ -45,14 +45,15 @@ final class SignedRequests {
         let now = Int64(Loop.unixTime)
         let signature = try verifier.verify(
             RequestMessage(request), hasContent: !request.body.isEmpty, now: now)
-        try await claim(signature, now: now)
+        try await claim(signature)
         return (signature.identity, signature.contentDigest)
     }
 
-    private func claim(_ signature: VerifiedSignature, now: Int64) async throws(AuthenticationError) {
-        // What was accepted before the table was made is not in it.
-        let age = Int64((Loop.monotonicNanoseconds - nonces.since) / 1_000_000_000)
-        guard signature.created >= now - age + terms.clockSkewInSeconds else {
+    private func claim(_ signature: VerifiedSignature) async throws(AuthenticationError) {
+        // What was accepted before the table was made is not in it. Not in whole seconds: a request is too old from the
+        // first, or never.
+        let age = Double(Loop.monotonicNanoseconds - nonces.since) / 1e9
+        guard Double(signature.created - terms.clockSkewInSeconds) >= Loop.unixTime - age else {
             throw AuthenticationError(.unavailable, "signed before this node began to remember nonces")
         }
         let nonce = "\(signature.keyID) \(signature.nonce)"

@@ -62,6 +62,7 @@ final class Rules: @unchecked Sendable {
             let reason = String(cString: drawbridge_rules_error(pointer))
             throw FirewallError(.rules, "\(path): \(reason)")
         }
+        drawbridge_rules_loaded()
     }
 
     deinit { drawbridge_rules_free(pointer) }

@@ -1,6 +1,7 @@
 #include "CModSecurity.h"
 
 #include <cstdlib>
+#include <malloc.h>
 #include <memory>
 #include <new>
 #include <string>
@@ -95,6 +96,8 @@ bool drawbridge_rules_load_file(drawbridge_rules *rules, const char *path) {
         return pattern.empty();
     });
 }
+
+void drawbridge_rules_loaded(void) { malloc_trim(0); }
 
 const char *drawbridge_rules_error(const drawbridge_rules *rules) { return rules->error.c_str(); }
 

@@ -32,6 +32,8 @@ void drawbridge_rules_free(drawbridge_rules *rules);
 
 /// Adds a file's rules. On failure `drawbridge_rules_error` tells file, line and reason, until the next call.
 bool drawbridge_rules_load_file(drawbridge_rules *rules, const char *path);
+/// Gives back to the system what reading the files took; to be called after the last one.
+void drawbridge_rules_loaded(void);
 const char *drawbridge_rules_error(const drawbridge_rules *rules);
 
 /// Begins to inspect; NULL when the library failed. The rules must outlive the inspection.

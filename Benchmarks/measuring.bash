@@ -58,6 +58,20 @@ rounds() {
     done
 }
 
+# Processor time that a process and all its descendants have used, in clock ticks: ticks PID
+ticks() {
+    local child sum
+    sum=$(awk '{ print $14 + $15 }' "/proc/$1/stat")
+    for child in $(pgrep --parent "$1"); do sum=$((sum + $(ticks "$child"))); done
+    echo "$sum"
+}
+
+# Microseconds of processor time for each request of a contender, in all its rounds: microseconds FIGURE-NAME TICKS
+microseconds() {
+    awk -v ticks="$2" -v hertz="$(getconf CLK_TCK)" \
+        '/^report requests/ { sum += $3 } END { print ticks * 1e6 / hertz / sum }' "$output/$1"-[0-9]*.txt
+}
+
 # The median of the numbers in the lines of standard input.
 median() { sort -n | awk '{ value[NR] = $1 } END { print (value[int((NR + 1) / 2)] + value[int(NR / 2) + 1]) / 2 }'; }
 

@@ -13,6 +13,7 @@ firewall_cores=$(core 0),$(core 1)
 change_policies() { sed -i "s|socket: run/bridge.sock|socket: $backend|" "$1/gateway.yaml"; }
 drawbridge_cores=$firewall_cores
 start_drawbridge 2 3 change_policies
+drawbridge_process=${processes[-1]}
 unset drawbridge_cores
 
 # The rules that ours loads: Sources/Firewall/RuleFiles.swift says why not the others.
@@ -63,8 +64,10 @@ verify "$peer_url"
 export TOKEN=$BOOKING_ENGINE_TOKEN
 wrk_cores=$(core 3)
 hits=$(metric drawbridge_firewall_cache_hits_total)
+used=$(ticks "$drawbridge_process")
 rounds firewall 64 "drawbridge $our_url distinct" "nginx $peer_url distinct" "nginx-without-token $peer_url anonymous"
 hits=$(($(metric drawbridge_firewall_cache_hits_total) - hits))
+used=$(($(ticks "$drawbridge_process") - used))
 unset wrk_cores TOKEN
 [ "$hits" = 0 ] || fail "firewall: $hits of our verdicts were remembered ones"
 
@@ -72,5 +75,6 @@ detail() { echo "$(short "$(median_of firewall-drawbridge.rate)")/s : $(short "$
 judge 'firewall: core rules ÷ nginx + ModSecurity' "$(ratio firewall-drawbridge firewall-nginx)" '>= 1.0' × "$(detail nginx)"
 inform 'firewall: the same, its rules shown no token' "$(ratio firewall-drawbridge firewall-nginx-without-token)" × \
     "$(detail nginx-without-token)"
+inform 'firewall: processor time, drawbridge' "$(microseconds firewall-drawbridge "$used")" µs
 inform 'firewall: p99, drawbridge' "$(median_of firewall-drawbridge.p99)" ms
 inform 'firewall: p99, nginx + ModSecurity' "$(median_of firewall-nginx.p99)" ms

@@ -1,5 +1,5 @@
-# What the gateway adds to a request's latency at a low load: eight connections that pause for 4 to 12 ms between requests
-# (about 900 requests a second; the pause does not count), straight to a fixed backend and through the gateway to the same
+# What the gateway adds to a request's latency at a low load: four connections that pause for 8 to 24 ms between requests
+# (about 250 requests a second; the pause does not count), straight to a fixed backend and through the gateway to the same
 # one, in turn. What is added is the difference of the two medians, and of the two 99th percentiles: what a client notices,
 # and more than the 99th percentile of what single requests are delayed by where the two are not slow at once.
 #
@@ -25,7 +25,7 @@ for firewall_mode in Off On; do
     availability_url "$plain_url"
     through=$url
     availability_url "$backend_url"
-    rounds "latency-$firewall_mode" 8 "through $through unhurried" "direct $url unhurried"
+    rounds "latency-$firewall_mode" 4 "through $through unhurried" "direct $url unhurried"
     unset TOKEN
     for percentile in p50 p99; do
         inform "latency: added $percentile, firewall ${firewall_mode,,}" "$(added $firewall_mode $percentile)" ms \

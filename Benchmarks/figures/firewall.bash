@@ -23,29 +23,40 @@ core_rules=$(sed -n 's/^core_rules: \([^ ]*\).*/\1/p' Policies/firewall.yaml)
     printf 'Include %s\n' "$core_rules"/REQUEST-9*.conf | grep -v 'REQUEST-\(903\|905\|910\|912\)'
     printf 'Include %s\n' "$directory/policies/firewall/exclusions.conf"
 } >"$directory/rules.conf"
-peer=$(free_port)
 module=$(nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')/ngx_http_modsecurity_module.so
-start_nginx modsecurity "$firewall_cores" 2 "
-    upstream backend { server unix:$backend; keepalive 64; keepalive_requests 1000000000; }
-    modsecurity on;
-    modsecurity_rules_file $directory/rules.conf;
-    server {
-        listen 127.0.0.1:$peer reuseport;
-        access_log $directory/modsecurity/access.log combined;
-        location / {
-            proxy_pass http://backend;
-            proxy_http_version 1.1;
-            proxy_set_header Connection '';
-            proxy_set_header Host \$http_host;
-        }
-    }" "$module"
-await_answer "http://127.0.0.1:$peer/"
+
+# nginx with these rules: start_modsecurity NAME PORT
+start_modsecurity() {
+    start_nginx "$1" "$firewall_cores" 2 "
+        upstream backend { server unix:$backend; keepalive 64; keepalive_requests 1000000000; }
+        modsecurity on;
+        modsecurity_rules_file $directory/rules.conf;
+        server {
+            listen 127.0.0.1:$2 reuseport;
+            access_log $directory/$1/access.log combined;
+            location / {
+                proxy_pass http://backend;
+                proxy_http_version 1.1;
+                proxy_set_header Connection '';
+                proxy_set_header Host \$http_host;
+            }
+        }" "$module"
+    await_answer "http://127.0.0.1:$2/"
+}
+shown=$(free_port)
+start_modsecurity modsecurity "$shown"
+nginx_process=${processes[-1]}
+spared=$(free_port)
+start_modsecurity modsecurity-spared "$spared"
+nginx_spared_process=${processes[-1]}
 
 authorization=(--header "Authorization: Bearer $BOOKING_ENGINE_TOKEN")
 availability_url "$plain_url"
 our_url=$url
-availability_url "http://127.0.0.1:$peer"
-peer_url=$url
+availability_url "http://127.0.0.1:$shown"
+shown_url=$url
+availability_url "http://127.0.0.1:$spared"
+spared_url=$url
 
 # Both refuse attacks and nothing else: verify URL
 verify() {
@@ -59,22 +70,27 @@ verify() {
     status_is 403 "$1" "${authorization[@]}" --user-agent sqlmap
 }
 verify "$our_url"
-verify "$peer_url"
+verify "$shown_url"
+verify "$spared_url"
 
 export TOKEN=$BOOKING_ENGINE_TOKEN
 wrk_cores=$(core 3)
 hits=$(metric drawbridge_firewall_cache_hits_total)
-used=$(ticks "$drawbridge_process")
-rounds firewall 64 "drawbridge $our_url distinct" "nginx $peer_url distinct" "nginx-without-token $peer_url anonymous"
-hits=$(($(metric drawbridge_firewall_cache_hits_total) - hits))
-used=$(($(ticks "$drawbridge_process") - used))
+used=()
+for process in "$drawbridge_process" "$nginx_process" "$nginx_spared_process"; do used+=("$(ticks "$process")"); done
+rounds firewall 64 "drawbridge $our_url distinct" "nginx $shown_url distinct" "nginx-spared $spared_url anonymous"
+used=($(($(ticks "$drawbridge_process") - used[0])) $(($(ticks "$nginx_process") - used[1])) \
+    $(($(ticks "$nginx_spared_process") - used[2])))
 unset wrk_cores TOKEN
+hits=$(($(metric drawbridge_firewall_cache_hits_total) - hits))
 [ "$hits" = 0 ] || fail "firewall: $hits of our verdicts were remembered ones"
 
 detail() { echo "$(short "$(median_of firewall-drawbridge.rate)")/s : $(short "$(median_of "firewall-$1.rate")")/s"; }
-judge 'firewall: core rules ÷ nginx + ModSecurity' "$(ratio firewall-drawbridge firewall-nginx)" '>= 1.0' × "$(detail nginx)"
-inform 'firewall: the same, its rules shown no token' "$(ratio firewall-drawbridge firewall-nginx-without-token)" × \
-    "$(detail nginx-without-token)"
-inform 'firewall: processor time, drawbridge' "$(microseconds firewall-drawbridge "$used")" µs
-inform 'firewall: p99, drawbridge' "$(median_of firewall-drawbridge.p99)" ms
-inform 'firewall: p99, nginx + ModSecurity' "$(median_of firewall-nginx.p99)" ms
+p99() { echo "p99 $(short "$(median_of "firewall-$1.p99")") ms"; }
+judge 'firewall: core rules ÷ nginx + ModSecurity' "$(ratio firewall-drawbridge firewall-nginx)" '>= 1.0' × \
+    "$(detail nginx)"
+inform 'firewall: the same, its rules shown no token' "$(ratio firewall-drawbridge firewall-nginx-spared)" × \
+    "$(detail nginx-spared)"
+inform 'firewall: processor time, drawbridge' "$(microseconds firewall-drawbridge "${used[0]}")" µs "$(p99 drawbridge)"
+inform 'firewall: processor time, nginx' "$(microseconds firewall-nginx "${used[1]}")" µs "$(p99 nginx)"
+inform 'firewall: the same, shown no token' "$(microseconds firewall-nginx-spared "${used[2]}")" µs "$(p99 nginx-spared)"

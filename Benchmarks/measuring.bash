@@ -6,19 +6,24 @@ describe_machine() {
     echo "machine: $(nproc) cores of ${model:-unknown}, $(awk '/MemTotal/ { print int($2 / 1048576 + 0.5) }' /proc/meminfo) GiB"
     echo "load average before: $(cut -d ' ' -f 1-3 /proc/loadavg)"
     echo "commit: $(git rev-parse --short HEAD 2>/dev/null || echo unknown)$([ -z "$(git status --porcelain 2>/dev/null)" ] || echo ' with changes')"
+    echo "disk: $(df --output=fstype "$directory" | tail -n 1) under the ledger"
     echo "peers: $(nginx -v 2>&1 | sed 's/.*: //'), haproxy/$(haproxy -v | sed -n '1s/HAProxy version \([^ ]*\).*/\1/p')," \
+        "libmodsecurity/$(dpkg-query --show --showformat '${Version}' libmodsecurity3)," \
+        "modsecurity-crs/$(dpkg-query --show --showformat '${Version}' modsecurity-crs)," \
         "$({ wrk -v 2>&1 || true; } | awk 'NR == 1 { print $1 "/" $2 }')"
     echo "rounds: $ROUNDS of $SECONDS_PER_ROUND s"
 }
 
 # Loads a URL and keeps what wrk says as NAME.txt: load NAME CONNECTIONS SECONDS URL [WRK-ARGUMENT …]
 #
-# `wrk_cores` says where wrk runs, anywhere by default, `wrk_script` which script reports. Sets `requests`, `rate` (a second), `p50` and `p99` (milliseconds). Any error or refusal ends the run: what did not
-# work was not measured.
+# `wrk_cores` says where wrk runs, anywhere by default, `wrk_script` which script asks and reports. Sets `requests`, `rate`
+# (a second), `p50` and `p99` (milliseconds). Any error or refusal, such as a 429, ends the run: what did not work was not
+# measured.
 load() {
     local name=$1 connections=$2 seconds=$3 url=$4 errors
     shift 4
-    run "$output/$name.txt" taskset --cpu-list "${wrk_cores:-$(cores | paste -s -d ,)}" wrk --threads 1 --connections "$connections" --duration "${seconds}s" --timeout 10s \
+    run "$output/$name.txt" taskset --cpu-list "${wrk_cores:-$(cores | paste -s -d ,)}" \
+        wrk --threads 1 --connections "$connections" --duration "${seconds}s" --timeout 10s \
         --script "$wrk_scripts/${wrk_script:-report}.lua" "$@" "$url"
     errors=$(reported errors "$name")
     [ "$errors" = 0 ] || fail "$name: $errors requests failed"
@@ -31,26 +36,40 @@ load() {
 # What a wrk script reported: reported KEY NAME
 reported() { sed -n "s/^report $1 //p" "$output/$2.txt" | grep . || fail "$2: wrk reported no $1"; }
 
-# Loads each contender in turn, every round: rounds FIGURE CONNECTIONS 'NAME URL' … [-- WRK-ARGUMENT …]
+# Loads each contender in turn, every round: rounds FIGURE CONNECTIONS 'NAME URL [SCRIPT]' … [-- WRK-ARGUMENT …]
 #
-# Appends a line per round to $output/FIGURE-NAME.rate, .p50 and .p99.
+# SCRIPT takes the place of `wrk_script`. Appends a line per round to $output/FIGURE-NAME.rate, .p50 and .p99.
 rounds() {
-    local figure=$1 connections=$2 round contender name url contenders=()
+    local figure=$1 connections=$2 round contender name url script contenders=()
     shift 2
     while [ $# != 0 ] && [ "$1" != -- ]; do contenders+=("$1") && shift; done
     [ $# = 0 ] || shift
     # Round 0 warms up and does not count.
     for ((round = 0; round <= ROUNDS; round++)); do
         for contender in "${contenders[@]}"; do
-            name=$figure-${contender% *}
-            url=${contender#* }
-            load "$name-$round" "$connections" $((round ? SECONDS_PER_ROUND : 1)) "$url" "$@"
+            read -r name url script <<<"$contender"
+            name=$figure-$name
+            wrk_script=${script:-${wrk_script-}} load "$name-$round" "$connections" $((round ? SECONDS_PER_ROUND : 1)) "$url" "$@"
             [ $round != 0 ] || continue
             echo "$rate" >>"$output/$name.rate"
             echo "$p50" >>"$output/$name.p50"
             echo "$p99" >>"$output/$name.p99"
         done
     done
+}
+
+# Processor time that a process and all its descendants have used, in clock ticks: ticks PID
+ticks() {
+    local child sum
+    sum=$(awk '{ print $14 + $15 }' "/proc/$1/stat")
+    for child in $(pgrep --parent "$1"); do sum=$((sum + $(ticks "$child"))); done
+    echo "$sum"
+}
+
+# Microseconds of processor time for each request of a contender, in all its rounds: microseconds FIGURE-NAME TICKS
+microseconds() {
+    awk -v ticks="$2" -v hertz="$(getconf CLK_TCK)" \
+        '/^report requests/ { sum += $3 } END { print ticks * 1e6 / hertz / sum }' "$output/$1"-[0-9]*.txt
 }
 
 # The median of the numbers in the lines of standard input.

@@ -66,6 +66,13 @@ await_answer() {
     fail "no answer from $1"
 }
 
+# Ends the run unless a request is so answered: status_is STATUS URL [CURL-ARGUMENT …]
+status_is() {
+    local status
+    status=$(curl --silent --output /dev/null --write-out '%{http_code}' "${@:2}")
+    [ "$status" = "$1" ] || fail "$status and not $1: ${*:2}"
+}
+
 # The cores this run may use, one after the other.
 cores() {
     taskset --cpu-list --pid $$ | sed 's/.*: //; s/,/\n/g' | while IFS=- read -r first last; do
@@ -80,7 +87,7 @@ core() {
     echo "${all[$1 % ${#all[@]}]}"
 }
 
-# nginx, with the given text in its `http` block: start_nginx NAME CORES WORKERS TEXT
+# nginx, with the given text in its `http` block: start_nginx NAME CORES WORKERS TEXT [MODULE]
 start_nginx() {
     local home=$directory/$1
     mkdir "$home"
@@ -89,6 +96,7 @@ start_nginx() {
         [ "$(id -u)" != 0 ] || echo 'user root;'
         cat <<END
 daemon off;
+${5:+load_module $5;}
 worker_processes $3;
 pid $home/nginx.pid;
 error_log stderr crit;
@@ -111,7 +119,49 @@ fixed_answer() {
         "$(printf 'x%.0s' $(seq 227))"
 }
 
-# `drawbridge up` in a home of its own, with a plain listener beside the secured one: start_drawbridge WORKERS HOTELS
+# HAProxy with two threads, its log on standard output, and the given sections: start_haproxy NAME CORES TEXT
+start_haproxy() {
+    cat >"$directory/$1.cfg" <<END
+global
+    nbthread 2
+    maxconn 4096
+    log stdout format raw local0 info
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    http-reuse always
+$3
+END
+    start "$1" taskset --cpu-list "$2" haproxy -db -f "$directory/$1.cfg"
+}
+
+# The backend that all share which only forward: a fixed answer on a unix socket, and on a port of its own, with a core of
+# its own where there are more than two. Sets `backend`, its socket, and `backend_url`.
+#
+# What a gateway asks of the bridge for itself goes on to the installation's own bridge, where there is one.
+start_backend() {
+    local port
+    backend=$directory/backend.sock
+    port=$(free_port)
+    backend_url=http://127.0.0.1:$port
+    start_nginx backend "$(core 2)" 1 "
+        server {
+            listen unix:$backend backlog=1024;
+            listen 127.0.0.1:$port;
+            location /drawbridge/ { proxy_pass http://unix:$directory/home/run/bridge.sock; proxy_read_timeout 60s; }
+            $(fixed_answer)
+        }"
+    await_answer "$backend_url/"
+}
+
+# `drawbridge up` in a home of its own, with a plain listener beside the secured one:
+# start_drawbridge WORKERS HOTELS [CHANGE]
+#
+# CHANGE is a function that is given the directory of the policies before they are read. Limits are raised so far that
+# no load of ours reaches them: each request is counted, and none refused. All other policies are as they come, the
+# firewall, the ledger and the access log (a file here) included.
 #
 # Sets `plain_url` and, from demo.env, GATEWAY_URL, ADMIN_URL, HOTEL_ID and BOOKING_ENGINE_TOKEN.
 start_drawbridge() {
@@ -120,17 +170,25 @@ start_drawbridge() {
     plain_url=http://127.0.0.1:$port
     cp -r Policies "$directory/policies"
     sed -i "/^  - name: admin/i\\  - { name: plain, address: '127.0.0.1:$port' }" "$directory/policies/gateway.yaml"
+    sed -i 's/^    \(burst\|requests\): .*/    \1: 1000000000/' "$directory/policies/rate-limits.yaml"
+    ${3:-:} "$directory/policies"
     mkdir "$directory/home"
     chmod 711 "$directory"
-    start drawbridge env --unset=DATABASE_URL DRAWBRIDGE_HOME="$directory/home" DRAWBRIDGE_PORT=0 \
+    start drawbridge taskset --cpu-list "${drawbridge_cores:-$(cores | paste -s -d ,)}" \
+        env --unset=DATABASE_URL DRAWBRIDGE_HOME="$directory/home" DRAWBRIDGE_PORT=0 \
         DRAWBRIDGE_ADMIN_PORT=0 "$programs/drawbridge" up --config "$directory/policies" --workers "$1" \
         --demo-hotels "$2"
     for ((patience = 0; patience < 1200; patience++)); do
-        ! grep -q '^drawbridge is ready' "$directory/drawbridge.log" || break
+        ! grep -qs '^drawbridge is ready' "$directory/drawbridge.log" || break
         kill -0 "${processes[-1]}" 2>/dev/null || fail 'drawbridge does not start'
         sleep 0.1
     done
     . "$directory/home/demo.env"
+}
+
+# The sum of a metric over the node's processes: metric PATTERN, such as drawbridge_ledger_records_total
+metric() {
+    curl --silent --fail "$ADMIN_URL/metrics" | awk -v pattern="^$1[{ ]" '$0 ~ pattern { sum += $NF } END { print sum + 0 }'
 }
 
 # What a booking engine asks most: rooms for a week in two weeks' time: availability_url GATEWAY; sets `url`.

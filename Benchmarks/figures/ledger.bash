@@ -17,7 +17,7 @@ start ledger taskset --cpu-list "$(core 0)" "$programs/drawbridge-ledger" --conf
     --home "$directory/home"
 ledger=${processes[-1]}
 for ((patience = 0; patience < 100; patience++)); do
-    ! grep -q '"ledger opened"' "$directory/ledger.log" || break
+    ! grep -qs '"ledger opened"' "$directory/ledger.log" || break
     sleep 0.1
 done
 

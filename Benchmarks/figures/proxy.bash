@@ -4,9 +4,7 @@
 # The peers do what we do: the client's forwarding fields are replaced by our own four, `Via` is added both ways and each
 # answer gets a request id. Beside that they are measured as bare forwarders, which change nothing.
 
-backend=$directory/backend.sock
-start_nginx backend "$(core 2)" 1 "server { listen unix:$backend backlog=1024; $(fixed_answer) }"
-await_answer http://localhost/ --unix-socket "$backend"
+start_backend
 
 proxy_cores=$(core 0),$(core 1)
 ours=$(free_port)
@@ -46,24 +44,13 @@ start_forwarding_nginx proxy "$nginx" "
 
 # Forwards with HAProxy: start_forwarding_haproxy NAME PORT RULES
 start_forwarding_haproxy() {
-    cat >"$directory/$1.cfg" <<END
-global
-    nbthread 2
-    maxconn 4096
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-    http-reuse always
+    start_haproxy "$1" "$proxy_cores" "
 frontend clients
     bind 127.0.0.1:$2
 $3
     default_backend backend
 backend backend
-    server backend unix@$backend pool-max-conn -1
-END
-    start "$1" taskset --cpu-list "$proxy_cores" haproxy -db -f "$directory/$1.cfg"
+    server backend unix@$backend pool-max-conn -1"
     await_answer "http://127.0.0.1:$2/"
 }
 

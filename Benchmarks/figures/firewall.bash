@@ -76,11 +76,16 @@ verify "$spared_url"
 export TOKEN=$BOOKING_ENGINE_TOKEN
 wrk_cores=$(core 3)
 hits=$(metric drawbridge_firewall_cache_hits_total)
-used=()
-for process in "$drawbridge_process" "$nginx_process" "$nginx_spared_process"; do used+=("$(ticks "$process")"); done
+declare -A used
+for contender in drawbridge nginx nginx_spared; do
+    process=${contender}_process
+    used[$contender]=$(ticks "${!process}")
+done
 rounds firewall 64 "drawbridge $our_url distinct" "nginx $shown_url distinct" "nginx-spared $spared_url anonymous"
-used=($(($(ticks "$drawbridge_process") - used[0])) $(($(ticks "$nginx_process") - used[1])) \
-    $(($(ticks "$nginx_spared_process") - used[2])))
+for contender in drawbridge nginx nginx_spared; do
+    process=${contender}_process
+    used[$contender]=$(($(ticks "${!process}") - ${used[$contender]}))
+done
 unset wrk_cores TOKEN
 hits=$(($(metric drawbridge_firewall_cache_hits_total) - hits))
 [ "$hits" = 0 ] || fail "firewall: $hits of our verdicts were remembered ones"
@@ -91,6 +96,6 @@ judge 'firewall: core rules ÷ nginx + ModSecurity' "$(ratio firewall-drawbridge
     "$(detail nginx)"
 inform 'firewall: the same, its rules shown no token' "$(ratio firewall-drawbridge firewall-nginx-spared)" × \
     "$(detail nginx-spared)"
-inform 'firewall: processor time, drawbridge' "$(microseconds firewall-drawbridge "${used[0]}")" µs "$(p99 drawbridge)"
-inform 'firewall: processor time, nginx' "$(microseconds firewall-nginx "${used[1]}")" µs "$(p99 nginx)"
-inform 'firewall: the same, shown no token' "$(microseconds firewall-nginx-spared "${used[2]}")" µs "$(p99 nginx-spared)"
+inform 'firewall: processor time, drawbridge' "$(microseconds firewall-drawbridge "${used[drawbridge]}")" µs "$(p99 drawbridge)"
+inform 'firewall: processor time, nginx' "$(microseconds firewall-nginx "${used[nginx]}")" µs "$(p99 nginx)"
+inform 'firewall: the same, shown no token' "$(microseconds firewall-nginx-spared "${used[nginx_spared]}")" µs "$(p99 nginx-spared)"

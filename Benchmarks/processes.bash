@@ -169,6 +169,8 @@ start_drawbridge() {
     port=$(free_port)
     plain_url=http://127.0.0.1:$port
     cp -r Policies "$directory/policies"
+    # All connections come from one address here.
+    sed -i 's/^\(  maximum_connections_per_address:\) [0-9]*/\1 1000000/' "$directory/policies/gateway.yaml"
     sed -i "/^  - name: admin/i\\  - { name: plain, address: '127.0.0.1:$port' }" "$directory/policies/gateway.yaml"
     sed -i 's/^    \(burst\|requests\): .*/    \1: 1000000000/' "$directory/policies/rate-limits.yaml"
     ${3:-:} "$directory/policies"

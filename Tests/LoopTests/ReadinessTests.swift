@@ -68,8 +68,9 @@ import Testing
             try await isUnderWay.wait()
         }
         let before = Self.threadMilliseconds
-        try await Loop.sleep(for: .milliseconds(200))
-        #expect(Self.threadMilliseconds - before < 100)
+        // Nothing happens here; a loop that spins computes for as long as the machine lets it.
+        try await Loop.sleep(for: .milliseconds(300))
+        #expect(Self.threadMilliseconds - before < 20)
         server.close()
         if what != "reset" { peer.close() }
     }
@@ -100,8 +101,8 @@ import Testing
         let (client, server) = try await TestListener(unix: unix).pair()
         let count = 16 << 20
         #expect(try server.send([UInt8](repeating: 1, count: count)) != nil)
-        async let closing: Void = server.closeGracefully(patience: .seconds(10))
-        #expect(try await client.drain() == count)
+        async let closing: Void = server.closeGracefully(patience: .seconds(1000))
+        #expect(try await Loop.withDeadline(.seconds(10), "drain") { try await client.drain() } == count)
         client.close()
         await closing
     }

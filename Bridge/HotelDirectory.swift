@@ -282,7 +282,7 @@ private struct UnreadableHotel {
     /// Not before a while, longer each time, is it tried again.
     mutating func postpone() {
         let delay = backoff.delay(afterRunningFor: .zero, chance: .random(in: 0..<1))
-        nextAttempt = Loop.monotonicNanoseconds + UInt64(delay / .nanoseconds(1))
+        nextAttempt = Loop.monotonicNanoseconds + delay.nanoseconds
     }
 }
 

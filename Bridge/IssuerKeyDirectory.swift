@@ -122,7 +122,7 @@ private final class KeyPublisher {
         while !Task.isCancelled {
             if Loop.monotonicNanoseconds >= next {
                 let pause = (try? await turnstile.pass { await refresh() }) ?? Self.firstRetry
-                next = Loop.monotonicNanoseconds + UInt64(pause / .nanoseconds(1))
+                next = Loop.monotonicNanoseconds + pause.nanoseconds
             }
             dropEnded()
             do { try await Loop.sleep(for: Self.tick) } catch { return }

@@ -13,22 +13,24 @@ struct CrossOrigin: Sendable {
     private static let allowed =
         "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Traceparent, Tracestate"
 
-    private let origins: [[UInt8]]
+    /// The origins, and what answers to their pages say.
+    private let origins: [(name: [UInt8], lines: [UInt8])]
     private let maximumAge: Int64
 
     init(_ policy: GatewayPolicy.CrossOrigin) {
-        origins = policy.origins.map { Array($0.utf8) }
+        origins = policy.origins.map { origin in
+            let lines =
+                "Access-Control-Allow-Origin: \(origin)\r\nAccess-Control-Expose-Headers: \(Self.exposed)\r\n"
+                + "Vary: Origin\r\n"
+            return (Array(origin.utf8), Array(lines.utf8))
+        }
         maximumAge = policy.maximumAge.components.seconds
     }
 
     /// Lets the page that asks read the answer, whatever it will be.
     @OnLoop
     func mark(_ request: Request) {
-        guard let origin = origin(of: request.head) else { return }
-        var lines = Array("Access-Control-Allow-Origin: ".utf8)
-        lines += origin
-        lines += "\r\nAccess-Control-Expose-Headers: \(Self.exposed)\r\nVary: Origin\r\n".utf8
-        request.addAnswerLines(lines, of: [])
+        if let lines = lines(for: request.head) { request.addAnswerLines(lines, of: []) }
     }
 
     /// The fields by which a browser's question is answered before it sends the request itself; nil where this is no such
@@ -36,8 +38,8 @@ struct CrossOrigin: Sendable {
     ///
     /// - Parameter methods: those described for a path.
     func preflight(_ head: RequestHead, methods: (Span<UInt8>) -> [Method]) -> Fields? {
-        guard head.method == .options, origin(of: head) != nil,
-            head.fields.contains(name: "access-control-request-method")
+        guard head.method == .options, lines(for: head) != nil,
+            head.fields.count(of: "access-control-request-method") > 0
         else { return nil }
         let methods = methods(head.target.pathBytes.span)
         guard !methods.isEmpty else { return nil }
@@ -48,13 +50,9 @@ struct CrossOrigin: Sendable {
         return fields
     }
 
-    /// The origin that a request names, if the policy knows it.
-    private func origin(of head: RequestHead) -> [UInt8]? {
+    /// What an answer says where the policy knows the origin that the request names.
+    private func lines(for head: RequestHead) -> [UInt8]? {
         guard !origins.isEmpty, let named = head.fields.bytes(of: .origin) else { return nil }
-        return origins.first { $0.elementsEqual(named) }
+        return origins.first { $0.name.elementsEqual(named) }?.lines
     }
-}
-
-extension Fields {
-    fileprivate func contains(name: String) -> Bool { count(of: name) > 0 }
 }

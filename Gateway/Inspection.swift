@@ -57,7 +57,6 @@ extension FirewallPolicy {
     fileprivate init(_ policy: InspectionPolicy, directory: String) {
         self.init(directory: directory)
         coreRules = policy.coreRules
-        defaults = FirewallSettings(policy.settings)
         inspectionTime = policy.inspectionTime
         maximumConcurrent = policy.maximumConcurrent
         maximumWaiting = policy.maximumWaiting

@@ -24,8 +24,7 @@ final class Pipeline: Handler {
 
     init(
         admission: Admission, crossOrigin: CrossOrigin, routes: RouteTable, credentials: CredentialVerifier,
-        limits: Limits,
-        inspection: Inspection, recording: Recording, forwarding: Forwarder
+        limits: Limits, inspection: Inspection, recording: Recording, forwarding: Forwarder
     ) {
         self.admission = admission
         self.crossOrigin = crossOrigin

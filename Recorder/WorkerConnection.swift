@@ -69,7 +69,7 @@ final class WorkerConnection {
             guard !isStopping else { continue }
             while try takeFrames() {
                 // No room: whoever sends is held to our pace by the kernel, and for so long only.
-                let until = Loop.monotonicNanoseconds + UInt64(RecorderConfiguration.patience / .nanoseconds(1))
+                let until = Loop.monotonicNanoseconds + RecorderConfiguration.patience.nanoseconds
                 while !journal.hasRoom, Loop.monotonicNanoseconds < until { try await Loop.sleep(for: Self.rest) }
                 if !journal.hasRoom { try takeFrames(refusing: RecorderConfiguration.connectionBound) }
             }

@@ -241,10 +241,3 @@ public final class AuditLog {
             "connection to the ledger ended", ["error": .init(error: error), "lines_omitted": .init(omitted)])
     }
 }
-
-extension Duration {
-    /// Whole nanoseconds; for bounds of a policy, which are far from those of the number.
-    fileprivate var nanoseconds: UInt64 {
-        UInt64(components.seconds) * 1_000_000_000 + UInt64(components.attoseconds / 1_000_000_000)
-    }
-}

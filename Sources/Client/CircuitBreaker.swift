@@ -1,3 +1,5 @@
+internal import Loop
+
 /// When an upstream is left alone: after several failures in a row nothing is sent for a while, then one request tries it,
 /// and when that succeeds the load comes back step by step (Nygard, "Release It!", 2018; slow start as in HAProxy).
 ///
@@ -104,11 +106,5 @@ struct CircuitBreaker: Sendable {
         }
         let part = max(configuration.firstShare, Double(elapsed) / Double(slowStart))
         return max(1, Int(Double(maximum) * part))
-    }
-}
-
-extension Duration {
-    fileprivate var nanoseconds: UInt64 {
-        UInt64(components.seconds) * 1_000_000_000 + UInt64(components.attoseconds / 1_000_000_000)
     }
 }

@@ -92,7 +92,7 @@ public struct Fetch: Sendable {
         drawbridge_curl_set_writer(handle, Received.write, Unmanaged.passUnretained(received).toOpaque())
     }
 
-    /// Done once, before a second thread can come; the processes' threads are all started by the loop.
+    /// Done once, by whichever thread comes first: libcurl 7.84 and later allow it while other threads run.
     private static let isInitialised = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
     private static func error(_ code: CURLcode, _ received: Received) -> FetchError {

@@ -8,9 +8,6 @@ public struct FirewallPolicy: Sendable, Equatable {
     /// otherwise.
     public var coreRules = "/usr/share/modsecurity-crs/rules"
 
-    /// How requests are inspected on routes that do not say otherwise.
-    public var defaults = FirewallSettings()
-
     /// Processor time that one inspection may take. A request whose inspection would cost more is refused: only texts
     /// made for it do.
     public var inspectionTime: Duration = .milliseconds(250)

@@ -1,5 +1,6 @@
 internal import CModSecurity
 internal import HTTP
+internal import Loop
 
 /// Rules in ModSecurity's language (SecLang), judged by libmodsecurity 3.
 ///
@@ -78,9 +79,7 @@ private struct Inspection: ~Copyable {
     private let rules: Rules
 
     init(_ rules: Rules, within bound: Duration) throws(FirewallError) {
-        let (seconds, attoseconds) = bound.components
-        let nanoseconds = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
-        guard let pointer = drawbridge_inspection_new(rules.pointer, nanoseconds) else {
+        guard let pointer = drawbridge_inspection_new(rules.pointer, bound.nanoseconds) else {
             throw FirewallError(.failed, "libmodsecurity began no transaction")
         }
         self.pointer = pointer

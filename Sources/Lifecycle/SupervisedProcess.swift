@@ -143,7 +143,7 @@ public final class SupervisedProcess: Service {
         let newer: ChildProcess
         do { newer = try start() } catch { throw ReplacementError(name: name, reason: String(describing: error)) }
         successor = newer
-        let end = Loop.monotonicNanoseconds + UInt64(plan.startTimeout / .nanoseconds(1))
+        let end = Loop.monotonicNanoseconds + plan.startTimeout.nanoseconds
         // The older one may end by itself meanwhile; then the newer one is the child before it is ready.
         while newer.isRunning, !isStopping, successor === newer || child === newer && !isReady {
             guard Loop.monotonicNanoseconds < end, await Self.rest() else { break }
@@ -176,7 +176,7 @@ public final class SupervisedProcess: Service {
         for (signal, patience) in plan.endings + [(SIGKILL, .seconds(60))] {
             guard older.isRunning else { return }
             older.send(signal: signal)
-            let end = Loop.monotonicNanoseconds + UInt64(patience / .nanoseconds(1))
+            let end = Loop.monotonicNanoseconds + patience.nanoseconds
             while older.isRunning, Loop.monotonicNanoseconds < end {
                 guard await Self.rest() else { return }
             }

@@ -109,6 +109,13 @@ extension Loop {
 }
 
 extension Duration {
+    /// Whole nanoseconds, at most 285 years; a negative duration is 0. What `Loop.monotonicNanoseconds` counts.
+    public var nanoseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        return UInt64(min(seconds, 9_000_000_000)) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
+    }
+
     /// Whole milliseconds, rounded up, so that a short wait is never none; 0 for a negative duration, and the greatest
     /// number for one that is no instant of any clock.
     var milliseconds: UInt64 {

@@ -23,8 +23,8 @@ public enum Loop {
     /// others when it wakes (SCHED_BATCH, sched(7)): more requests are ready each time it runs. To be called before `run`;
     /// threads and processes started later inherit it.
     ///
-    /// With gateway, bridge and client on two cores it brought 9 % more requests at a shorter median and 99th percentile,
-    /// and no longer waits beside processes that keep both cores busy.
+    /// With gateway, bridge and client on two cores it brought 9 % more requests at a shorter median and 99th percentile;
+    /// beside processes that keep both cores busy requests took as long as without it.
     public static func scheduleForThroughput() {
         var parameters = sched_param(sched_priority: 0)
         // Where a sandbox forbids it the process runs as it would have without.

@@ -103,12 +103,3 @@ private final class ConnectionAttempt {
         PostgresError(.unavailable, ServerReport.firstLine(PQerrorMessage(handle.pointer)))
     }
 }
-
-extension Duration {
-    /// Whole nanoseconds, at most 292 years; a negative duration is 0.
-    var nanoseconds: UInt64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        return UInt64(min(seconds, 9_000_000_000)) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
-    }
-}

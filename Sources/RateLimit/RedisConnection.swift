@@ -119,7 +119,7 @@ final class RedisConnection {
                 Unmanaged<Call>.fromOpaque(call).release()
                 return continuation.resume(throwing: reason)
             }
-            deadlines.append(Loop.monotonicNanoseconds &+ UInt64(duration / .nanoseconds(1)))
+            deadlines.append(Loop.monotonicNanoseconds &+ duration.nanoseconds)
             if pendingCount == 1 { deadline?.set(duration) }
         }
     }

@@ -47,6 +47,7 @@ public final class Server {
         name: String, configuration: ServerConfiguration, handler: any Handler,
         makeSecurity: (@OnLoop () throws -> any StreamSecurity)? = nil
     ) {
+        precondition(configuration.answerLines.count <= 128, "more than the room that each answer has for it")
         self.name = name
         self.configuration = configuration
         self.makeSecurity = makeSecurity

@@ -1,13 +1,16 @@
 /// Bytes that have arrived and are not consumed yet, and room behind them for the next: they are received where they will
 /// be parsed.
 ///
-/// Its memory is not initialised before bytes arrive, so a large buffer costs no more than what it holds.
+/// An empty buffer has no memory. What one gives back another takes, so that idle connections hold none, and those that are
+/// busy share a few pieces which the processor has at hand.
+@OnLoop
 struct InputBuffer: ~Copyable {
-    /// What a buffer begins with: most messages fit, and ten thousand idle connections take 40 MiB.
+    /// What a buffer begins with: most messages fit, and ten thousand clients that send half of one hold 40 MiB.
     private static let firstCapacity = 4 << 10
 
-    /// The most that a buffer keeps while it is empty; only one that was once filled has grown to it.
-    private static let keptCapacity = 16 << 10
+    /// Memory of the first capacity that no buffer needs now.
+    private static var spares: [UnsafeMutableBufferPointer<UInt8>] = []
+    private static let maximumSpares = 16
 
     /// Room that receiving finds at least.
     private static let leastRoom = 2 << 10
@@ -50,7 +53,9 @@ struct InputBuffer: ~Copyable {
         let count = try body(UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: memory[end...])))
         end += count ?? 0
         precondition(end <= memory.count, "more was received than there is room for")
-        return (count, end == memory.count)
+        let fillsRoom = end == memory.count
+        if start == end { clear() }
+        return (count, fillsRoom)
     }
 
     /// Adds a copy of `bytes`.
@@ -61,15 +66,23 @@ struct InputBuffer: ~Copyable {
         }
     }
 
+    /// Gives the memory back.
     private mutating func clear() {
         start = 0
         end = 0
-        guard memory.count > Self.keptCapacity else { return }
-        memory.deallocate()
+        if memory.count == Self.firstCapacity, Self.spares.count < Self.maximumSpares {
+            Self.spares.append(memory)
+        } else {
+            memory.deallocate()
+        }
         memory = UnsafeMutableBufferPointer(start: nil, count: 0)
     }
 
     private mutating func makeRoom(_ room: Int) {
+        if memory.count == 0, room <= Self.firstCapacity, let spare = Self.spares.popLast() {
+            memory = spare
+            return
+        }
         // Each byte is moved at most once for one that was consumed, or for one of a larger memory.
         let hasRoom = memory.count - count >= room && start >= count
         setCapacity(hasRoom ? memory.count : max(count + room, count > 0 ? 2 * memory.count : Self.firstCapacity))

@@ -2,8 +2,10 @@ public import HTTP
 public import Loop
 
 /// One request, its head parsed and its content still to be read.
+///
+/// It is a class because every stage hands it on: what each of them holds is one reference.
 @OnLoop
-public struct Request {
+public final class Request {
     /// Names the request in logs and in the answer.
     public let id: RequestID
 
@@ -15,6 +17,13 @@ public struct Request {
 
     /// Its content.
     public let body: RequestBody
+
+    init(id: RequestID, head: RequestHead, connection: ConnectionInfo, body: RequestBody) {
+        self.id = id
+        self.head = head
+        self.connection = connection
+        self.body = body
+    }
 
     /// The version of TLS that it came by, such as "1.3"; nil for plain HTTP.
     public var tlsVersion: String? { body.connection.protocolVersion }

@@ -1,3 +1,5 @@
+internal import Telemetry
+
 /// Names one request in every log line, answer and process it touches.
 ///
 /// 32 hexadecimal digits: 64 random bits drawn when the process starts, then a counter. Unique across processes and
@@ -27,29 +29,8 @@ public struct RequestID: Sendable, Hashable, CustomStringConvertible {
 
     /// Appends the 32 digits.
     public func append(to output: inout OutputSpan<UInt8>) {
-        Self.append(high, to: &output)
-        Self.append(low, to: &output)
-    }
-
-    @inline(__always)
-    private static func append(_ half: UInt64, to output: inout OutputSpan<UInt8>) {
-        append(digits(UInt32(truncatingIfNeeded: half &>> 32)), to: &output)
-        append(digits(UInt32(truncatingIfNeeded: half)), to: &output)
-    }
-
-    @inline(__always)
-    private static func append(_ digits: SIMD8<UInt8>, to output: inout OutputSpan<UInt8>) {
-        for index in 0..<8 { output.append(digits[index]) }
-    }
-
-    /// Eight digits at once, the highest first.
-    @inline(__always)
-    private static func digits(_ value: UInt32) -> SIMD8<UInt8> {
-        let bytes = unsafeBitCast(value.bigEndian, to: SIMD4<UInt8>.self)
-        var nibbles = SIMD8<UInt8>()
-        nibbles.evenHalf = bytes &>> 4
-        nibbles.oddHalf = bytes & 15
-        return (nibbles &+ 48).replacing(with: nibbles &+ 87, where: nibbles .> 9)
+        output.append(hexadecimal: high)
+        output.append(hexadecimal: low)
     }
 
     public var description: String {

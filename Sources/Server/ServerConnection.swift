@@ -75,6 +75,10 @@ final class ServerConnection {
     /// Bytes of the answer that are not sent yet.
     var output: [UInt8] = []
 
+    /// Memory for output that nobody needs now: a connection has some only while it has an answer to send.
+    private static var spareOutputs: [[UInt8]] = []
+    private static let maximumSpareOutputs = 16
+
     /// As what its client's connections are counted, where they are.
     let address: AddressBlock?
 
@@ -109,10 +113,9 @@ final class ServerConnection {
         do {
             enter(.idle)
             serving: while true {
-                switch nextHead() {
-                case .request(let head):
-                    begin(CurrentRequest(head), server.nextRequestID(head), keepAlive: head.keepAlive)
-                    try await respond(to: head)
+                switch nextRequest() {
+                case .request(let request):
+                    try await respond(to: request)
                 case .refusal(let problem):
                     await refuse(problem)
                 case .incomplete:
@@ -161,19 +164,23 @@ final class ServerConnection {
     // MARK: Reading
 
     /// What the received bytes hold.
-    private enum NextHead {
-        case request(RequestHead)
+    private enum NextRequest {
+        case request(Request)
         /// No acceptable request; nothing after it can be read.
         case refusal(Problem)
         case incomplete
     }
 
-    private func nextHead() -> NextHead {
+    /// Begins the next request, if it is here.
+    private func nextRequest() -> NextRequest {
         do {
             let step = try stream.withReadable { (input) throws(MessageError) in try parser.next(input) }
             stream.consume(step.consumed)
             guard case .head = step.event else { return .incomplete }
-            return .request(parser.takeHead())
+            let head = parser.takeHead()
+            let id = server.nextRequestID(head)
+            begin(CurrentRequest(head), id, keepAlive: head.keepAlive)
+            return .request(Request(id: id, head: head, connection: info, body: RequestBody(connection: self)))
         } catch {
             return .refusal(Problem(error))
         }
@@ -265,6 +272,7 @@ final class ServerConnection {
     }
 
     private func sendContinue() async throws {
+        takeOutput()
         ResponseHead(status: .continue, framing: .none).append(to: &output)
         try await flush()
     }
@@ -272,14 +280,12 @@ final class ServerConnection {
     // MARK: Answering
 
     @inline(__always)
-    private func respond(to head: RequestHead) async throws {
+    private func respond(to request: Request) async throws {
         let started = Loop.monotonicNanoseconds
         server.metrics.begin()
         defer { server.metrics.end(nanoseconds: Loop.monotonicNanoseconds &- started) }
         do {
-            try await server.handler.respond(
-                to: Request(id: id, head: head, connection: info, body: RequestBody(connection: self)),
-                ResponseWriter(self))
+            try await server.handler.respond(to: request, ResponseWriter(self))
         } catch let problem as Problem where response == .notBegun {
             send(problem)
         } catch {
@@ -331,6 +337,7 @@ final class ServerConnection {
             skipBufferedContent()
             if mustCloseAfterUnreadContent { mustClose = true }
         }
+        takeOutput()
         let head = ResponseHead(
             status: status, fields: fields,
             framing: status.forbidsContent ? .none : .length(UInt64(content.count)), keepAlive: !mustClose)
@@ -348,6 +355,7 @@ final class ServerConnection {
         precondition(response == .notBegun, "a request has one answer")
         response = .begun
         if mustCloseAfterUnreadContent { mustClose = true }
+        takeOutput()
         // RFC 9110 §6.6.1: whoever forwards an answer without a date adds one.
         let hasDate = upstream.fields.contains(.date)
         return Forwarding.appendResponse(
@@ -368,10 +376,20 @@ final class ServerConnection {
         response = .complete
     }
 
+    private func takeOutput() {
+        if output.isEmpty, let spare = Self.spareOutputs.popLast() { output = spare }
+    }
+
     /// Sends what is in the output, as far as the kernel takes it at once.
     private func sendOutput() throws -> Stream.Remainder? {
         let rest = try stream.send(output)
-        output.removeAll(keepingCapacity: output.capacity <= 16 << 10)
+        var spare: [UInt8] = []
+        swap(&spare, &output)
+        // What the kernel has not taken is still needed there.
+        if rest == nil, spare.capacity <= 16 << 10, Self.spareOutputs.count < Self.maximumSpareOutputs {
+            spare.removeAll(keepingCapacity: true)
+            Self.spareOutputs.append(spare)
+        }
         return rest
     }
 

@@ -39,8 +39,8 @@ public struct TraceContext: Sendable, Equatable {
 
     /// Appends the trace's id, 32 digits.
     public func appendTraceID(to output: inout OutputSpan<UInt8>) {
-        Self.append(UInt64(truncatingIfNeeded: traceID >> 64), digits: 16, to: &output)
-        Self.append(UInt64(truncatingIfNeeded: traceID), digits: 16, to: &output)
+        output.append(hexadecimal: UInt64(truncatingIfNeeded: traceID >> 64))
+        output.append(hexadecimal: UInt64(truncatingIfNeeded: traceID))
     }
 
     /// The value of a `traceparent` field.
@@ -51,18 +51,11 @@ public struct TraceContext: Sendable, Equatable {
             output.append(0x2d)
             appendTraceID(to: &output)
             output.append(0x2d)
-            Self.append(spanID, digits: 16, to: &output)
+            output.append(hexadecimal: spanID)
             output.append(0x2d)
-            Self.append(UInt64(flags), digits: 2, to: &output)
+            for digit in [flags >> 4, flags & 15] { output.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
         }
         return String(decoding: bytes, as: UTF8.self)
-    }
-
-    private static func append(_ value: UInt64, digits: Int, to output: inout OutputSpan<UInt8>) {
-        for place in stride(from: digits &* 4 &- 4, through: 0, by: -4) {
-            let digit = UInt8(truncatingIfNeeded: value &>> UInt64(place)) & 15
-            output.append(digit < 10 ? 0x30 &+ digit : 0x57 &+ digit)
-        }
     }
 
     /// The number that lower-case digits spell; the specification has no others.

@@ -1,7 +1,8 @@
 internal import Glibc
 public import Loop
 
-/// Lines of the process's log that come with every request: those of one turn of the loop are written together.
+/// Lines of the process's log that come with every request: those of a few milliseconds are written together, because
+/// each call of the kernel costs as much as several lines.
 ///
 /// When nobody reads the log and the buffer is full, lines are dropped and counted; a request never waits for its line.
 @OnLoop
@@ -46,13 +47,17 @@ public final class LogBuffer {
     /// Writes lines until the task is cancelled.
     public func run() async {
         while !Task.isCancelled {
-            try? await work.wait()
-            while !flush() {
-                do { try await Loop.sleep(for: Self.rest) } catch { break }
-            }
+            do {
+                try await work.wait()
+                try await Loop.sleep(for: Self.gathering)
+                while !flush() { try await Loop.sleep(for: Self.rest) }
+            } catch { break }
         }
         _ = flush()
     }
+
+    /// How long a line waits for others.
+    private static let gathering = Duration.milliseconds(5)
 
     /// How long is waited for a reader of the log.
     private static let rest = Duration.milliseconds(20)
@@ -84,15 +89,9 @@ public final class LogBuffer {
 
     /// As many whole lines as the kernel takes from a pipe's writer at once and undivided; at least one.
     private func endOfLines(from start: Int) -> Int {
-        var end = start
-        var index = start
-        while index < bytes.count {
-            if bytes[index] == UInt8(ascii: "\n") {
-                if end > start, index + 1 - start > Log.lineBound { break }
-                end = index + 1
-            }
-            index += 1
-        }
-        return end
+        let lineFeed = UInt8(ascii: "\n")
+        guard bytes.count - start > Log.lineBound else { return bytes.count }
+        if let last = bytes[start..<start + Log.lineBound].lastIndex(of: lineFeed) { return last + 1 }
+        return bytes[start...].firstIndex(of: lineFeed).map { $0 + 1 } ?? bytes.count
     }
 }

@@ -18,6 +18,8 @@ public final class AuditLog {
         public var worker: String
         /// How long a request waits for its record to be acknowledged.
         public var deadline = Duration.seconds(2)
+        /// How long a record that nobody waits for may wait for one that somebody does: each send wakes the ledger.
+        public var noteDelay = Duration.milliseconds(5)
         /// The key for what must be found and not read.
         public var hashKey: [UInt8]
         /// The most records that wait for an acknowledgement.
@@ -34,8 +36,6 @@ public final class AuditLog {
     }
 
     private static let connectTimeout = Duration.seconds(1)
-    /// How long a record that nobody waits for may wait for company: each send wakes the ledger.
-    private static let noteDelay = Duration.milliseconds(5)
 
     private let configuration: Configuration
     private let worker: [UInt8]
@@ -98,8 +98,8 @@ public final class AuditLog {
         return receipt
     }
 
-    /// Sends a record on its way that nobody waits for: with the next one that somebody does, or after a few milliseconds.
-    /// One that is lost is counted.
+    /// Sends a record on its way that nobody waits for: with the next one that somebody does, or after `noteDelay`. One
+    /// that is lost is counted.
     @inline(__always)
     public func note(_ record: some AuditRecord) {
         guard pending.hasRoom, !isStopping else { return metrics.lost(1) }
@@ -108,7 +108,7 @@ public final class AuditLog {
         metrics.outcomes.increment()
         if !isNoteTimed, let noteDeadline {
             isNoteTimed = true
-            noteDeadline.set(Self.noteDelay)
+            noteDeadline.set(configuration.noteDelay)
         }
     }
 

@@ -9,8 +9,11 @@ struct Ticket: Sendable {
     let number: UInt64
 }
 
-/// The ledger as the loop sees it: takes records in, has them written and synced together on the thread pool, says who
-/// may rely on what, and opens the ledger again when it cannot be written any more.
+/// The ledger as the loop sees it: takes records in, writes and syncs them together, says who may rely on what, and opens
+/// the ledger again when it cannot be written any more.
+///
+/// Giving records to the kernel is done here, because handing them to another thread and back costs more than the write;
+/// all that waits for the disk is done on the thread pool.
 @OnLoop
 final class Journal {
     /// Told what became of records.
@@ -141,7 +144,7 @@ final class Journal {
         let started = Loop.monotonicNanoseconds
         do {
             let batch = commit.batch
-            let sequences = try await offload { () throws(LedgerError) in try ledger.append(batch) }
+            let sequences = try await append(batch, to: ledger)
             metrics.appended(records: batch.count, bytes: batch.byteCount)
             tell(groupCommit.appended(sequences), .written)
             if commit.needsSync {
@@ -157,6 +160,11 @@ final class Journal {
             failed(error)
         }
         metrics.committed(nanoseconds: Loop.monotonicNanoseconds - started)
+    }
+
+    private func append(_ batch: RecordBatch, to ledger: OpenLedger) async throws(LedgerError) -> Range<UInt64> {
+        guard ledger.isMaintenanceDue else { return try ledger.append(batch) }
+        return try await offload { () throws(LedgerError) in try ledger.append(batch) }
     }
 
     /// Does what has come due; when the last attempt to write failed, looks whether it would succeed now.

@@ -1,7 +1,7 @@
 internal import Glibc
 internal import Ledger
 
-/// The ledger while it is open, for the thread pool: every call blocks for as long as the disk does.
+/// The ledger while it is open, for the loop and the thread pool: every call blocks for as long as the disk does.
 ///
 /// `@unchecked Sendable`: `Journal` has one call under way at a time, and looks at nothing meanwhile.
 final class OpenLedger: @unchecked Sendable {
@@ -33,6 +33,9 @@ final class OpenLedger: @unchecked Sendable {
             size: writer.size, syncedSize: writer.syncedSize, checkpointSize: writer.checkpointSize,
             lastNote: writer.lastNote)
     }
+
+    /// Whether the next `append` does more than to give its batch to the kernel.
+    var isMaintenanceDue: Bool { writer.isMaintenanceDue }
 
     /// The bytes of a torn line that opening has cut off.
     var cutByteCount: Int { writer.cutByteCount }

@@ -14,6 +14,7 @@ do {
     try Privileges.enter(configuration.directory)
     Lifecycle.dieWithParent()
     let identity = try LedgerIdentity()
+    Loop.scheduleForThroughput()
     try Loop.run { try await Recorder(configuration, identity, context).run { reporter.report(process: "ledger") } }
 } catch {
     Log.error("ledger stops", ["error": .init(error: error)])

@@ -20,15 +20,20 @@ public struct AccessLine: Sendable {
 
     /// Appends the line's members, behind those that every line of the log has.
     public func append(_ hash: inout KeyedHash, to bytes: inout [UInt8]) {
+        let byteBound = RequestFacts.byteBound + 512 + 2 * RequestFacts.quotedNameBound
+        bytes.append(addingCapacity: byteBound) { append(&hash, to: &$0) }
+    }
+
+    private func append(_ hash: inout KeyedHash, to bytes: inout OutputSpan<UInt8>) {
         let facts = outcome.facts
         bytes.append(",\"request_id\":\"")
-        bytes.append(addingCapacity: 32) { facts.id.append(to: &$0) }
+        bytes.append(hexadecimal: facts.id.number)
         bytes.append("\"")
         bytes.append(",\"trace_id\":\"")
-        bytes.append(addingCapacity: 32) { facts.trace.appendTraceID(to: &$0) }
+        bytes.append(hexadecimal: facts.trace.traceID)
         bytes.append("\"")
         bytes.append(",\"address\":")
-        bytes.append(quoted: facts.address, bound: 64)
+        bytes.append(quoted: facts.address, bound: RequestFacts.addressBound)
         if let method = facts.method {
             bytes.append(",\"method\":")
             bytes.append(quoted: method.rawValue, bound: 16)
@@ -52,14 +57,14 @@ public struct AccessLine: Sendable {
     }
 
     @inline(__always)
-    private func append(name: StaticString, _ value: (some FixedWidthInteger)?, to bytes: inout [UInt8]) {
+    private func append(name: StaticString, _ value: (some FixedWidthInteger)?, to bytes: inout OutputSpan<UInt8>) {
         guard let value else { return }
         bytes.append(name)
         bytes.append(decimal: value)
     }
 
     @inline(__always)
-    private func append(name: StaticString, _ value: String?, to bytes: inout [UInt8]) {
+    private func append(name: StaticString, _ value: String?, to bytes: inout OutputSpan<UInt8>) {
         guard let value else { return }
         bytes.append(name)
         bytes.append(quoted: value, bound: RequestFacts.nameBound)

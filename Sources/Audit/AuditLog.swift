@@ -4,7 +4,8 @@ public import Loop
 internal import Telemetry
 
 /// A worker's way into the ledger: one connection to its process, over which records go out and acknowledgements come
-/// back. What several requests record in one turn of the loop goes out by one send.
+/// back. What several requests record in one turn of the loop goes out by one send; what nobody waits for goes along with
+/// it, or alone a little later.
 ///
 /// While the ledger is away records wait here, and are sent when it is back; who waits for one does so until the deadline.
 @OnLoop
@@ -17,6 +18,8 @@ public final class AuditLog {
         public var worker: String
         /// How long a request waits for its record to be acknowledged.
         public var deadline = Duration.seconds(2)
+        /// How long a record that nobody waits for may wait for one that somebody does: each send wakes the ledger.
+        public var noteDelay = Duration.milliseconds(5)
         /// The key for what must be found and not read.
         public var hashKey: [UInt8]
         /// The most records that wait for an acknowledgement.
@@ -47,6 +50,9 @@ public final class AuditLog {
     private var deadline: Deadline?
     /// Whether the deadline is set, for the oldest record that somebody waits for or one before it.
     private var isTimed = false
+    /// Passes when what nobody waits for has waited long enough.
+    private var noteDeadline: Deadline?
+    private var isNoteTimed = false
     private var isConnected = false
     private var isRefused = false
     private var isStopping = false
@@ -92,14 +98,18 @@ public final class AuditLog {
         return receipt
     }
 
-    /// Sends a record on its way that nobody waits for. One that is lost is counted.
+    /// Sends a record on its way that nobody waits for: with the next one that somebody does, or after `noteDelay`. One
+    /// that is lost is counted.
     @inline(__always)
     public func note(_ record: some AuditRecord) {
         guard pending.hasRoom, !isStopping else { return metrics.lost(1) }
         let now = Loop.monotonicNanoseconds
         pending.add(.written, tag: nil, time: now) { record.append(worker: worker, &hash, to: &$0) }
         metrics.outcomes.increment()
-        work.fire()
+        if !isNoteTimed, let noteDeadline {
+            isNoteTimed = true
+            noteDeadline.set(configuration.noteDelay)
+        }
     }
 
     // MARK: Running
@@ -107,10 +117,12 @@ public final class AuditLog {
     /// Keeps the connection until the task is cancelled.
     public func run() async {
         let deadline = Deadline { [unowned self] in deadlinePassed() }
-        self.deadline = deadline
+        let noteDeadline = Deadline { [unowned self] in noteDeadlinePassed() }
+        (self.deadline, self.noteDeadline) = (deadline, noteDeadline)
         defer {
             deadline.cancel()
-            self.deadline = nil
+            noteDeadline.cancel()
+            (self.deadline, self.noteDeadline) = (nil, nil)
         }
         var backoff = Backoff(initial: .milliseconds(10), maximum: .milliseconds(500), stablePeriod: .seconds(1))
         while !Task.isCancelled {
@@ -140,6 +152,7 @@ public final class AuditLog {
         let end = Deadline { [settled] in settled.fire() }
         defer { end.cancel() }
         end.set(patience)
+        work.fire()
         let until = Loop.monotonicNanoseconds + patience.nanoseconds
         while !pending.isEmpty, Loop.monotonicNanoseconds < until {
             do { try await settled.wait() } catch { break }
@@ -232,6 +245,11 @@ public final class AuditLog {
         // At least a millisecond, the clock of deadlines; its "now" may be a little behind.
         let left = next + deadlineNanoseconds - min(now, next + deadlineNanoseconds)
         deadline?.set(.nanoseconds(Int64(left)) + .milliseconds(1))
+    }
+
+    private func noteDeadlinePassed() {
+        isNoteTimed = false
+        if pending.hasUnsent { work.fire() }
     }
 
     private func report(_ error: any Error) {

@@ -78,6 +78,17 @@ public struct DecisionRecord: AuditRecord, Sendable {
 
     /// Appends the record as one JSON object on one line.
     public func append(worker: [UInt8], _ hash: inout KeyedHash, to bytes: inout [UInt8]) {
+        bytes.append(addingCapacity: byteBound + worker.count) { append(worker, &hash, to: &$0) }
+    }
+
+    /// The most bytes it takes, but for the worker's name.
+    private var byteBound: Int {
+        let listed = limits.count + min(rules.count, Self.ruleBound)
+        return RequestFacts.byteBound + 512 + 3 * RequestFacts.quotedNameBound
+            + listed * (RequestFacts.quotedNameBound + 80)
+    }
+
+    private func append(_ worker: [UInt8], _ hash: inout KeyedHash, to bytes: inout OutputSpan<UInt8>) {
         facts.appendHead("decision", time: time, to: &bytes)
         switch verdict {
         case .allowed:
@@ -105,7 +116,7 @@ public struct DecisionRecord: AuditRecord, Sendable {
         bytes.append("}}")
     }
 
-    private func appendVerdict(to bytes: inout [UInt8]) {
+    private func appendVerdict(to bytes: inout OutputSpan<UInt8>) {
         switch verdict {
         case .allowed: bytes.append("\"verdict\":\"allowed\"")
         case .refused(_, let stage, let reason):
@@ -116,7 +127,7 @@ public struct DecisionRecord: AuditRecord, Sendable {
         }
     }
 
-    private func appendLimits(to bytes: inout [UInt8]) {
+    private func appendLimits(to bytes: inout OutputSpan<UInt8>) {
         bytes.append(",\"limits\":[")
         for (index, limit) in limits.enumerated() {
             bytes.append(index == 0 ? "{\"name\":" : ",{\"name\":")
@@ -130,7 +141,7 @@ public struct DecisionRecord: AuditRecord, Sendable {
         bytes.append("]")
     }
 
-    private func appendRules(to bytes: inout [UInt8]) {
+    private func appendRules(to bytes: inout OutputSpan<UInt8>) {
         bytes.append(",\"rule_count\":")
         bytes.append(decimal: rules.count)
         bytes.append(",\"inbound_score\":")

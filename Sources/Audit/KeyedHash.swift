@@ -9,6 +9,8 @@ public struct KeyedHash: ~Copyable {
     public static let minimumKeyByteCount = 32
     /// 128 bits: values that happen to share a hash are out of reach.
     private static let byteCount = 16
+    /// The bytes of a hash's text.
+    static let textByteCount = prefix.utf8.count + 2 * byteCount
 
     private var code: HMACSHA256
 

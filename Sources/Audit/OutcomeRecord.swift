@@ -29,6 +29,11 @@ public struct OutcomeRecord: AuditRecord, Sendable {
 
     /// Appends the record as one JSON object on one line.
     public func append(worker: [UInt8], _ hash: inout KeyedHash, to bytes: inout [UInt8]) {
+        let byteBound = RequestFacts.byteBound + 512 + RequestFacts.quotedNameBound + worker.count
+        bytes.append(addingCapacity: byteBound) { append(worker, &hash, to: &$0) }
+    }
+
+    private func append(_ worker: [UInt8], _ hash: inout KeyedHash, to bytes: inout OutputSpan<UInt8>) {
         facts.appendHead("outcome", time: time, to: &bytes)
         let isSuccess = isComplete && (status ?? 599) < 400
         bytes.append(",\"severity_id\":1,\"status_id\":")

@@ -182,7 +182,7 @@ struct PendingRecords<Tag> {
             // Nothing is unsent: what is settled was sent.
             base += bytes.count
             bytes.removeAll(keepingCapacity: bytes.capacity <= 1 << 20)
-        } else if head >= 1024, head * 2 > entries.count {
+        } else if head >= 64, head * 2 > entries.count {
             let start = entries[head].frame.lowerBound
             entries.removeFirst(head)
             head = 0

@@ -1,9 +1,15 @@
-// JSON text written straight into a buffer that is used again and again: two records are written for every request.
+internal import HTTP
 
-extension [UInt8] {
-    /// Appends text that needs no escaping.
+/// JSON text written straight into a buffer that is used again and again: two records are written for every request.
+///
+/// Room for a whole record is reserved once, so that its many small pieces cost no more than copying them. More than the
+/// room holds traps; `byteBound` of each record and line says what the longest takes.
+extension OutputSpan<UInt8> {
+    /// Appends text that needs no escaping; a constant becomes a few stores.
     @inline(__always)
-    mutating func append(_ text: StaticString) { text.withUTF8Buffer { append(contentsOf: $0) } }
+    mutating func append(_ text: StaticString) {
+        text.withUTF8Buffer { append($0.span) }
+    }
 
     /// Appends a whole number.
     @inline(__always)
@@ -17,9 +23,34 @@ extension [UInt8] {
                 digits[first] = 48 + UInt8(truncatingIfNeeded: rest % 10)
                 rest /= 10
             } while rest > 0
-            append(contentsOf: UnsafeBufferPointer(rebasing: digits[first...]))
+            append(digits.span.extracting(first...))
         }
     }
+
+    /// Appends the 32 hexadecimal digits of an id.
+    @inline(__always)
+    mutating func append(hexadecimal value: UInt128) {
+        for place in stride(from: 96, through: 0, by: -32) {
+            let digits = Self.hexadecimalDigits(UInt32(truncatingIfNeeded: value &>> UInt128(place)))
+            withUnsafeBytes(of: digits) { append($0.bindMemory(to: UInt8.self).span) }
+        }
+    }
+
+    /// The eight digits of a number, the highest one in the byte that is first in memory.
+    @inline(__always)
+    private static func hexadecimalDigits(_ value: UInt32) -> UInt64 {
+        // Each half byte comes to stand in a byte of its own.
+        var digits = UInt64(value)
+        digits = (digits | digits &<< 16) & 0x0000_FFFF_0000_FFFF
+        digits = (digits | digits &<< 8) & 0x00FF_00FF_00FF_00FF
+        digits = (digits | digits &<< 4) & 0x0F0F_0F0F_0F0F_0F0F
+        // Six more than ten and above carries into the upper half.
+        let letters = (digits &+ 0x0606_0606_0606_0606) &>> 4 & 0x0101_0101_0101_0101
+        return (digits &+ 0x3030_3030_3030_3030 &+ letters &* 39).bigEndian
+    }
+
+    /// The most bytes that a string between quotation marks takes when `bound` of it are kept.
+    static func quotedBound(_ bound: Int) -> Int { 2 + 6 * bound + 3 }
 
     /// Appends a string between quotation marks, escaped (RFC 8259 §7), and cut after `bound` bytes at a character's end.
     @inline(__always)
@@ -39,18 +70,12 @@ extension [UInt8] {
         }
         var start = 0
         for index in 0..<end where Self.needsEscape(text[index]) {
-            append(text, start..<index)
+            append(text.extracting(start..<index))
             append(escape: text[index])
             start = index + 1
         }
-        append(text, start..<end)
-        if end < text.count { append("…") }
-    }
-
-    /// Appends bytes as they are.
-    @inline(__always)
-    mutating func append(_ text: Span<UInt8>, _ range: Range<Int>) {
-        text.extracting(range).withUnsafeBufferPointer { append(contentsOf: $0) }
+        append(text.extracting(start..<end))
+        if end < text.count { append("…" as StaticString) }
     }
 
     @inline(__always)
@@ -63,7 +88,7 @@ extension [UInt8] {
             append(UInt8(ascii: "\\"))
             append(byte)
         } else {
-            append("\\u00")
+            append("\\u00" as StaticString)
             for digit in [byte >> 4, byte & 15] { append(digit < 10 ? 48 + digit : 87 + digit) }
         }
     }

@@ -67,10 +67,19 @@ extension RequestFacts {
     static let nameBound = 128
     /// A path segment with more bytes is taken for a token.
     static let segmentBound = 40
+    /// Bytes of an address that are kept.
+    static let addressBound = 64
+    /// The most bytes that a name takes, between quotation marks.
+    static let quotedNameBound = OutputSpan<UInt8>.quotedBound(nameBound)
+    /// The most bytes that all of a request's facts take, in a record as in a line of the log: a name each for issuer,
+    /// subject, client, method and route; the path, in which every second byte may become a hash; and 1024 for the rest.
+    static let byteBound =
+        5 * quotedNameBound + (pathBound / 2 + 1) * (KeyedHash.textByteCount + 1)
+        + OutputSpan<UInt8>.quotedBound(segmentBound) + OutputSpan<UInt8>.quotedBound(addressBound) + 1024
 
     /// Appends the members that both records begin with, from the opening brace to behind `metadata`.
     @inline(__always)
-    func appendHead(_ kind: StaticString, time: Int64, to bytes: inout [UInt8]) {
+    func appendHead(_ kind: StaticString, time: Int64, to bytes: inout OutputSpan<UInt8>) {
         bytes.append("{\"class_uid\":4002,\"category_uid\":4,")
         bytes.append(activity)
         bytes.append(",\"time\":")
@@ -78,20 +87,20 @@ extension RequestFacts {
         bytes.append(",\"metadata\":{\"version\":\"1.7.0\",\"log_name\":\"")
         bytes.append(kind)
         bytes.append("\",\"uid\":\"")
-        bytes.append(addingCapacity: 32) { id.append(to: &$0) }
+        bytes.append(hexadecimal: id.number)
         bytes.append("\",\"correlation_uid\":\"")
-        bytes.append(addingCapacity: 32) { trace.appendTraceID(to: &$0) }
+        bytes.append(hexadecimal: trace.traceID)
         bytes.append("\",\"profiles\":[\"security_control\"],\"product\":")
         bytes.append("{\"name\":\"Drawbridge\",\"vendor_name\":\"Drawbridge\"}}")
     }
 
     /// Appends `http_request` and the two endpoints.
     @inline(__always)
-    func appendRequest(worker: [UInt8], _ hash: inout KeyedHash, to bytes: inout [UInt8]) {
+    func appendRequest(worker: [UInt8], _ hash: inout KeyedHash, to bytes: inout OutputSpan<UInt8>) {
         bytes.append(",\"http_request\":{")
         if let method {
             bytes.append("\"http_method\":\"")
-            bytes.append(contentsOf: method.rawValue.utf8)
+            bytes.append(method.rawValue.utf8.span)
             bytes.append("\",")
         }
         bytes.append("\"url\":{\"path\":\"")
@@ -99,9 +108,9 @@ extension RequestFacts {
         bytes.append("\"},\"length\":")
         bytes.append(decimal: contentLength)
         bytes.append("},\"src_endpoint\":{\"ip\":")
-        bytes.append(quoted: address, bound: 64)
+        bytes.append(quoted: address, bound: Self.addressBound)
         bytes.append("},\"dst_endpoint\":{\"svc_name\":\"")
-        bytes.append(contentsOf: worker)
+        bytes.append(worker.span)
         bytes.append("\"}")
         if let tlsVersion {
             bytes.append(",\"tls\":{\"version\":")
@@ -112,7 +121,7 @@ extension RequestFacts {
 
     /// Appends `actor`, if it is known.
     @inline(__always)
-    func appendActor(_ hash: inout KeyedHash, to bytes: inout [UInt8]) {
+    func appendActor(_ hash: inout KeyedHash, to bytes: inout OutputSpan<UInt8>) {
         guard let principal else { return }
         bytes.append(",\"actor\":{\"user\":{\"uid\":")
         Self.append(name: principal.subject, &hash, to: &bytes)
@@ -125,7 +134,7 @@ extension RequestFacts {
 
     /// Appends the members of `unmapped` that both records have; the first thing in it.
     @inline(__always)
-    func appendOwn(to bytes: inout [UInt8]) {
+    func appendOwn(to bytes: inout OutputSpan<UInt8>) {
         if let route {
             bytes.append("\"route\":")
             bytes.append(quoted: route, bound: Self.nameBound)
@@ -139,7 +148,7 @@ extension RequestFacts {
     }
 
     /// Issuers name users as they like; one that is named by an address is not named here.
-    static func append(name: String, _ hash: inout KeyedHash, to bytes: inout [UInt8]) {
+    static func append(name: String, _ hash: inout KeyedHash, to bytes: inout OutputSpan<UInt8>) {
         if name.utf8.contains(UInt8(ascii: "@")) {
             bytes.append(quoted: hash.text(for: name), bound: nameBound)
         } else {
@@ -148,7 +157,7 @@ extension RequestFacts {
     }
 
     /// Appends the path; a segment that can be a token, or holds an address, as its hash.
-    func appendPath(_ hash: inout KeyedHash, to bytes: inout [UInt8]) {
+    func appendPath(_ hash: inout KeyedHash, to bytes: inout OutputSpan<UInt8>) {
         let path = path.span
         if path.count <= Self.pathBound, !Self.isSuspicious(path) {
             return bytes.append(escaped: path, bound: path.count)
@@ -159,7 +168,7 @@ extension RequestFacts {
             while end < path.count, path[end] != UInt8(ascii: "/") { end += 1 }
             let segment = path.extracting(start..<end)
             if Self.isSuspicious(segment) {
-                bytes.append(contentsOf: hash.text(for: segment).utf8)
+                bytes.append(hash.text(for: segment).utf8.span)
             } else {
                 bytes.append(escaped: segment, bound: segment.count)
             }

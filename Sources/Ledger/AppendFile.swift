@@ -25,6 +25,8 @@ struct AppendFile: ~Copyable {
     private(set) var length: Int
 
     private let descriptor: Int32
+    /// The device and the number of the file.
+    private let identity: (dev_t, ino_t)
     private let calls: FileCalls
 
     /// Opens a file, or creates it, and cuts it to `length`.
@@ -35,7 +37,10 @@ struct AppendFile: ~Copyable {
         self.path = path
         self.length = length
         self.calls = calls
-        guard descriptor >= 0 else { throw .system("open", path) }
+        var status = stat()
+        let isOpen = descriptor >= 0 && fstat(descriptor, &status) == 0
+        identity = (status.st_dev, status.st_ino)
+        guard isOpen else { throw .system("open", path) }
         guard calls.truncate(descriptor, length) == 0 else { throw .system("truncate", path) }
     }
 
@@ -66,10 +71,8 @@ struct AppendFile: ~Copyable {
 
     /// Whether the file is still the one that its path names.
     var isInPlace: Bool {
-        var own = stat()
         var named = stat()
-        return fstat(descriptor, &own) == 0 && lstat(path, &named) == 0 && own.st_ino == named.st_ino
-            && own.st_dev == named.st_dev
+        return lstat(path, &named) == 0 && identity == (named.st_dev, named.st_ino)
     }
 
     /// Waits until everything appended is on the disk.

@@ -10,10 +10,10 @@ public enum Durability: Sendable, Hashable {
 /// and acknowledgements come out. No I/O.
 ///
 /// One commit is under way at a time. Whatever comes in meanwhile waits and makes up the next one, so that commits grow
-/// with the load and one `fdatasync` serves many. The ledger process runs each commit off its loop:
+/// with the load and one `fdatasync` serves many. The ledger process runs what waits for the disk off its loop:
 ///
 ///     while let commit = groupCommit.next() {
-///         offloaded: sequences = try writer.append(commit.batch)   →  groupCommit.appended(sequences): acknowledge
+///         sequences = try writer.append(commit.batch)              →  groupCommit.appended(sequences): acknowledge
 ///         offloaded, if commit.needsSync: try writer.sync()        →  groupCommit.synced(): acknowledge
 ///     }                                          either one throws →  groupCommit.failed(): refuse
 public struct GroupCommit<Ticket: Sendable>: Sendable {

@@ -5,8 +5,6 @@ struct JSONObjectCheck {
     /// How deep objects and arrays may be nested.
     static let depthBound = 32
 
-    private enum Expectation { case value, valueOrEnd, name, nameOrEnd, colon, commaOrEnd }
-
     /// Whether the bytes are exactly one object in valid UTF-8.
     static func isObject(_ bytes: Span<UInt8>) -> Bool {
         guard bytes.count >= 2, bytes[0] == UInt8(ascii: "{"), (try? UTF8Span(validating: bytes)) != nil else {
@@ -15,42 +13,52 @@ struct JSONObjectCheck {
         // One bit for every open bracket: 1 for an object.
         var kinds: UInt64 = 1
         var depth = 1
-        var expectation = Expectation.nameOrEnd
         var position = 1
-        while position < bytes.count {
+        if bytes[1] == UInt8(ascii: "}") { return bytes.count == 2 }
+        // Each turn passes over one member of an object, or one element of an array, and what closes behind it.
+        while true {
+            if kinds & 1 == 1 {
+                guard take("\"", bytes, &position), skipString(bytes, &position), take(":", bytes, &position) else {
+                    return false
+                }
+            }
+            guard position < bytes.count else { return false }
             let byte = bytes[position]
             position += 1
-            switch (expectation, byte) {
-            case (.name, UInt8(ascii: "\"")), (.nameOrEnd, UInt8(ascii: "\"")):
+            switch byte {
+            case UInt8(ascii: "\""):
                 guard skipString(bytes, &position) else { return false }
-                expectation = .colon
-            case (.colon, UInt8(ascii: ":")): expectation = .value
-            case (.commaOrEnd, UInt8(ascii: ",")): expectation = kinds & 1 == 1 ? .name : .value
-            case (.commaOrEnd, UInt8(ascii: "}")), (.nameOrEnd, UInt8(ascii: "}")):
-                guard kinds & 1 == 1 else { return false }
-                (kinds, depth, expectation) = (kinds >> 1, depth - 1, .commaOrEnd)
-            case (.commaOrEnd, UInt8(ascii: "]")), (.valueOrEnd, UInt8(ascii: "]")):
-                guard kinds & 1 == 0 else { return false }
-                (kinds, depth, expectation) = (kinds >> 1, depth - 1, .commaOrEnd)
-            case (.value, UInt8(ascii: "{")), (.valueOrEnd, UInt8(ascii: "{")):
-                (kinds, depth, expectation) = (kinds << 1 | 1, depth + 1, .nameOrEnd)
-            case (.value, UInt8(ascii: "[")), (.valueOrEnd, UInt8(ascii: "[")):
-                (kinds, depth, expectation) = (kinds << 1, depth + 1, .valueOrEnd)
-            case (.value, _), (.valueOrEnd, _):
-                guard skipScalar(bytes, byte, &position) else { return false }
-                expectation = .commaOrEnd
-            default: return false
+            case UInt8(ascii: "{"), UInt8(ascii: "["):
+                guard depth < depthBound, position < bytes.count else { return false }
+                (kinds, depth) = (kinds << 1 | (byte == UInt8(ascii: "{") ? 1 : 0), depth + 1)
+                if bytes[position] != end(kinds) { continue }
+            default:
+                guard skipWord(bytes, byte, &position) else { return false }
             }
-            if depth == 0 { return position == bytes.count }
-            guard depth <= depthBound else { return false }
+            while !take(",", bytes, &position) {
+                guard position < bytes.count, bytes[position] == end(kinds) else { return false }
+                position += 1
+                (kinds, depth) = (kinds >> 1, depth - 1)
+                if depth == 0 { return position == bytes.count }
+            }
         }
-        return false
     }
 
+    /// What closes the innermost bracket.
     @inline(__always)
-    private static func skipScalar(_ bytes: Span<UInt8>, _ first: UInt8, _ position: inout Int) -> Bool {
+    private static func end(_ kinds: UInt64) -> UInt8 { UInt8(ascii: kinds & 1 == 1 ? "}" : "]") }
+
+    @inline(__always)
+    private static func take(_ byte: Unicode.Scalar, _ bytes: Span<UInt8>, _ position: inout Int) -> Bool {
+        guard position < bytes.count, bytes[position] == UInt8(ascii: byte) else { return false }
+        position += 1
+        return true
+    }
+
+    /// A number, `true`, `false` or `null`, whose first byte is behind the position.
+    @inline(__always)
+    private static func skipWord(_ bytes: Span<UInt8>, _ first: UInt8, _ position: inout Int) -> Bool {
         switch first {
-        case UInt8(ascii: "\""): return skipString(bytes, &position)
         case UInt8(ascii: "t"): return skip("rue", bytes, &position)
         case UInt8(ascii: "f"): return skip("alse", bytes, &position)
         case UInt8(ascii: "n"): return skip("ull", bytes, &position)

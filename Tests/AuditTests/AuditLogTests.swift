@@ -18,9 +18,15 @@ struct AuditLogTests {
         private let running: Task<Void, Never>
         private var number: UInt64 = 0
 
-        init(_ recorder: TestRecorder, change: (inout AuditLog.Configuration) -> Void = { _ in }) throws {
+        convenience init(
+            _ recorder: TestRecorder, change: (inout AuditLog.Configuration) -> Void = { _ in }
+        ) throws {
+            try self.init(socket: recorder.socket, change: change)
+        }
+
+        init(socket: String, change: (inout AuditLog.Configuration) -> Void = { _ in }) throws {
             var configuration = AuditLog.Configuration(
-                socketPath: recorder.socket, worker: "gateway-0", hashKey: [UInt8](repeating: 7, count: 32))
+                socketPath: socket, worker: "gateway-0", hashKey: [UInt8](repeating: 7, count: 32))
             configuration.deadline = .milliseconds(300)
             change(&configuration)
             let log = try AuditLog(configuration)
@@ -99,7 +105,7 @@ struct AuditLogTests {
         }
     }
 
-    @Test("While the process is killed again and again every wait ends well, and nothing acknowledged is missing")
+    @Test("While the process is killed again and again every wait ends well, and nothing is missing")
     func killed() async throws {
         try await onLoop {
             let recorder = try TestRecorder()
@@ -120,9 +126,11 @@ struct AuditLogTests {
             }
             while !isDone {
                 let receipts = try (0..<20).map { try worker.submit($0 % 2 == 0 ? .written : .synced) }
+                for _ in 0..<20 { worker.note() }
                 for receipt in receipts { try await receipt.wait() }
-                count += receipts.count
+                count += receipts.count + 20
             }
+            await worker.log.drain(patience: .seconds(20))
             await worker.stop()
             #expect(try await recorder.stop().isSuccess)
             #expect(try recorder.verify().finding == nil)
@@ -143,12 +151,43 @@ struct AuditLogTests {
         }
     }
 
-    @Test("A drain waits for what nobody waits for")
+    @Test("What nobody waits for goes along with the next record that somebody does, which waits for nothing")
+    func goesAlong() async throws {
+        try await onLoop {
+            let ledger = try LedgerEnd()
+            let worker = try Worker(socket: ledger.path) { $0.noteDelay = .seconds(3600) }
+            try await ledger.accept()
+            for round in 0..<3 as Range<UInt64> {
+                for _ in 0..<2 { worker.note() }
+                // Many turns of the loop, in each of which they could leave.
+                try await Loop.sleep(for: .milliseconds(10))
+                _ = try worker.submit()
+                #expect(try await ledger.receive() == Array(3 * round + 1...3 * round + 3))
+            }
+            await worker.stop()
+        }
+    }
+
+    @Test("What nobody waits for leaves by itself when nothing comes that it could go along with")
+    func leavesAlone() async throws {
+        try await onLoop {
+            let ledger = try LedgerEnd()
+            let worker = try Worker(socket: ledger.path)
+            try await ledger.accept()
+            for round in 0..<3 as Range<UInt64> {
+                for _ in 0..<2 { worker.note() }
+                #expect(try await ledger.receive() == Array(2 * round + 1...2 * round + 2))
+            }
+            await worker.stop()
+        }
+    }
+
+    @Test("A drain sends what nobody waits for, and waits for it")
     func drains() async throws {
         try await onLoop {
             let recorder = try TestRecorder()
             try recorder.start()
-            let worker = try Worker(recorder)
+            let worker = try Worker(recorder) { $0.noteDelay = .seconds(3600) }
             try await worker.submit().wait()
             for _ in 0..<100 { worker.note() }
             await worker.log.drain(patience: .seconds(10))
@@ -176,6 +215,46 @@ struct AuditLogTests {
             await worker.stop()
             let ids = Set(try recorder.objects().compactMap { $0["metadata"]?["uid"]?.string })
             #expect(ids.count == 1006)
+        }
+    }
+}
+
+/// The ledger's end of a worker's connection, in this process: what arrives at once was sent at once.
+@OnLoop
+private final class LedgerEnd {
+    let path: String
+    private let listener: Listener
+    private var stream: Stream?
+    private var parser = RecordFrameParser()
+
+    init() throws {
+        var template = Array("/tmp/dba-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) } + "/ledger.sock"
+        listener = try Listener(ListeningSocket(unixPath: path))
+    }
+
+    deinit {
+        unlink(path)
+        rmdir(String(path.dropLast("/ledger.sock".count)))
+    }
+
+    /// Takes the worker's connection, and its greeting.
+    func accept() async throws {
+        stream = try await listener.next()
+        #expect(try await receive() == [])
+    }
+
+    /// The tickets of what arrives next.
+    func receive() async throws -> [UInt64] {
+        let stream = try #require(stream)
+        try #require(try await stream.fill())
+        var tickets: [UInt64] = []
+        while true {
+            let (frame, consumed) = try stream.withReadable { (input) throws(FrameError) in try parser.next(input) }
+            stream.consume(consumed)
+            guard let frame else { return tickets }
+            if case .record(let ticket, _, _) = frame { tickets.append(ticket) }
         }
     }
 }

@@ -157,9 +157,17 @@ struct RecordTests {
         #expect(throws: AuditError.self) { _ = try KeyedHash.make(key: [UInt8](repeating: 1, count: 31).span) }
     }
 
-    @Test("The longest record fits into a frame")
-    func longest() throws {
-        var facts = Self.facts(path: String(repeating: "/%40", count: 2000))
+    @Test(
+        "The longest record fits into a frame, and what is reserved for it is enough",
+        arguments: [
+            String(repeating: "/%40", count: 2000), String(repeating: "/@", count: 4000),
+            String(repeating: "/@", count: 255) + "/" + String(repeating: "\u{1}", count: 40),
+            String(repeating: "/" + String(repeating: "\u{1}", count: 40), count: 200),
+        ])
+    func longest(path: String) throws {
+        var facts = Self.facts(path: path)
+        facts.hotel = .min
+        facts.contentLength = .min
         let nasty = String(repeating: "\u{1}", count: 4000)
         facts.principal = RequestFacts.Principal(issuer: nasty, subject: nasty, client: nasty, method: nasty)
         facts.route = nasty
@@ -169,6 +177,20 @@ struct RecordTests {
             facts, .refused(status: 403, stage: nasty, reason: nasty), time: .max, microseconds: .max)
         record.rules = (0..<1000).map { _ in .init(id: .max, variable: nasty) }
         record.limits = (0..<8).map { _ in .init(name: nasty, remaining: .max, resetSeconds: .max) }
+        #expect(try Self.value(record)["unmapped"]?["rule_count"]?.integer == 1000)
         #expect(try Self.text(record).utf8.count < 64 << 10)
+
+        var outcome = OutcomeRecord(facts, time: .min, microseconds: .min, status: .max)
+        outcome.upstreamStatus = .max
+        outcome.upstreamMicroseconds = .min
+        outcome.contentLength = .min
+        outcome.failure = nasty
+        outcome.isComplete = false
+        #expect(try Self.value(outcome)["unmapped"]?["upstream_status"]?.integer == 65_535)
+
+        var hash = try KeyedHash.make(key: [UInt8](repeating: 1, count: 32).span)
+        var line = Array("{\"a\":1".utf8)
+        AccessLine(outcome, refusedBy: nasty).append(&hash, to: &line)
+        #expect(try JSONValue(parsing: line + Array("}".utf8))["status"]?.integer == 65_535)
     }
 }

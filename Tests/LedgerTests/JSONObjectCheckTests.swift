@@ -36,7 +36,32 @@ struct JSONObjectCheckTests {
         "What is no object, or not on one line, is refused",
         arguments: [
             "", "{", "{}}", "[]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{\"a\":01}", "{\"a\":1\n}", "{\"a\": 1}",
-            "{\"a\":\"x}", "{\"a\":\"\\u00g0\"}", "{\"a\":tru}", "{\"a\":[1}", "{\"a\":[1]]", "{a:1}", "{}{}",
+            "{\"a\":\"x}", "{\"a\":\"\\u00g0\"}", "{\"a\":tru}", "{\"a\":[1}", "{\"a\":[1]]", "{a:1}", "{}{}", "{,",
+            "{]",
+            "{\"a\":{,}}", "{\"a\":[,]}", "{\"a\":[}}", "{\"a\":{]}", "{\"a\":{}{}}", "{\"a\":[][]}", "{\"a\":[1 ,2]}",
+            "{{}}",
         ])
     func refused(text: String) { #expect(!isObject(Array(text.utf8))) }
+
+    @Test(
+        "Objects and arrays stand in each other, empty ones too",
+        arguments: [
+            "{}", "{\"a\":{}}", "{\"a\":[]}", "{\"a\":[{}]}", "{\"a\":[[],[]],\"b\":{\"c\":{},\"d\":[{}]}}",
+            "{\"a\":[[1,2],{\"b\":[]},3]}",
+        ])
+    func nested(text: String) {
+        let bytes = Array(text.utf8)
+        #expect(isObject(bytes))
+        for count in 0..<bytes.count { #expect(!isObject(Array(bytes[..<count])), "cut after \(count)") }
+    }
+
+    @Test("As deep as may be, and no deeper", arguments: [("[", "]"), ("{\"a\":", "}")])
+    func depth(open: String, close: String) {
+        func nested(_ depth: Int) -> [UInt8] {
+            let inner = String(repeating: open, count: depth) + "1" + String(repeating: close, count: depth)
+            return Array("{\"a\":\(inner)}".utf8)
+        }
+        #expect(isObject(nested(JSONObjectCheck.depthBound - 1)))
+        #expect(!isObject(nested(JSONObjectCheck.depthBound)))
+    }
 }

@@ -56,6 +56,26 @@ struct WriterTests {
         #expect(report.checkpointCount == 4)
     }
 
+    @Test("Whether appending will wait for the disk is known before")
+    func maintenanceDue() throws {
+        fixture.configuration.checkpointRecords = 4
+        fixture.configuration.checkpointSeconds = 10
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(2))
+        #expect(writer.isMaintenanceDue == false)
+        _ = try writer.append(batch(1))
+        #expect(writer.isMaintenanceDue == true)
+        _ = try writer.append(batch(1))
+        #expect(writer.checkpointSize == 4)
+        #expect(writer.isMaintenanceDue == false)
+        fixture.clock.advance(seconds: 10)
+        #expect(writer.isMaintenanceDue == true)
+        _ = try writer.append(batch(1))
+        #expect(writer.isMaintenanceDue == false)
+        fixture.clock.advance(seconds: fixture.configuration.segmentSecondsBound)
+        #expect(writer.isMaintenanceDue == true)
+    }
+
     @Test("A second writer is kept out")
     func locked() throws {
         let writer = try fixture.writer()

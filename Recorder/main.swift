@@ -14,6 +14,7 @@ do {
     try Privileges.enter(configuration.directory)
     Lifecycle.dieWithParent()
     let identity = try LedgerIdentity()
+    // The less often it interrupts the workers, the more records one write serves.
     Loop.scheduleForThroughput()
     try Loop.run { try await Recorder(configuration, identity, context).run { reporter.report(process: "ledger") } }
 } catch {

@@ -103,8 +103,7 @@ public final class AuditLog {
     @inline(__always)
     public func note(_ record: some AuditRecord) {
         guard pending.hasRoom, !isStopping else { return metrics.lost(1) }
-        let now = Loop.monotonicNanoseconds
-        pending.add(.written, tag: nil, time: now) { record.append(worker: worker, &hash, to: &$0) }
+        pending.add(.written, tag: nil, time: 0) { record.append(worker: worker, &hash, to: &$0) }
         metrics.outcomes.increment()
         if !isNoteTimed, let noteDeadline {
             isNoteTimed = true

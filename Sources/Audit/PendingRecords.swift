@@ -50,7 +50,7 @@ struct PendingRecords<Tag> {
 
     // MARK: To the ledger
 
-    /// Adds a record, whose object `write` appends.
+    /// Adds a record, whose object `write` appends. `time` is since when somebody waits; without a tag it says nothing.
     @inline(__always)
     mutating func add(_ durability: Durability, tag: Tag?, time: UInt64, _ write: (inout [UInt8]) -> Void) {
         let start = base + bytes.count

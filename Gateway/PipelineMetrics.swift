@@ -11,11 +11,18 @@ internal import Telemetry
 @OnLoop
 final class PipelineMetrics {
     /// What is measured of one operation, or of requests that are none.
-    private struct Series {
-        let allowed: Counter
-        let decision: Histogram
-        let answered: Histogram
-        let failed: Histogram
+    final class Series {
+        fileprivate let allowed: Counter
+        fileprivate let decision: Histogram
+        fileprivate let answered: Histogram
+        fileprivate let failed: Histogram
+
+        fileprivate init(allowed: Counter, decision: Histogram, answered: Histogram, failed: Histogram) {
+            self.allowed = allowed
+            self.decision = decision
+            self.answered = answered
+            self.failed = failed
+        }
     }
 
     private var routes: [String: Series] = [:]
@@ -37,7 +44,13 @@ final class PipelineMetrics {
 
     /// Operations are those of the description, so a client cannot make new series.
     private func series(_ trail: Trail) -> Series {
-        let route = trail.route ?? "none"
+        if let known = trail.series { return known }
+        let series = series(route: trail.route ?? "none")
+        trail.series = series
+        return series
+    }
+
+    private func series(route: String) -> Series {
         if let known = routes[route] { return known }
         let help: StaticString = "From a request's head to the end of its answer, by operation and result."
         let duration = { result in

@@ -27,7 +27,7 @@ struct RecordedRequest {
 @OnLoop
 final class Trail {
     private let started = Loop.monotonicNanoseconds
-    fileprivate var facts: RequestFacts
+    fileprivate let facts: RequestFacts
     /// Whether a decision about it was sent to the ledger.
     fileprivate var isDecided = false
     fileprivate var status: UInt16?
@@ -39,6 +39,9 @@ final class Trail {
     private var inboundScore = 0
     /// The limits that were asked, and what they left.
     var limits: [LimitState] = []
+
+    /// Where it is counted, once that is known.
+    var series: PipelineMetrics.Series?
 
     /// When it was sent to the bridge, on the loop's clock.
     var forwardedAt: UInt64?
@@ -68,7 +71,10 @@ final class Trail {
     /// The operation that the request was found to be.
     var route: String? {
         get { facts.route }
-        set { facts.route = newValue }
+        set {
+            facts.route = newValue
+            series = nil
+        }
     }
 
     /// Somebody has proven who he is.

@@ -16,7 +16,7 @@ internal import Telemetry
 func decision(_ number: Int) -> DecisionRecord {
     let digits = String(number)
     let id = RequestID((String(repeating: "0", count: 32 - digits.count) + digits).utf8.span)!
-    var facts = RequestFacts(
+    let facts = RequestFacts(
         id: id, method: .get, path: Array("/api/booking-engine/availability/17".utf8)[...],
         trace: TraceContext(traceID: 1, spanID: 1), address: "203.0.113.7",
         tlsVersion: "1.3")

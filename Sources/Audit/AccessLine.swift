@@ -3,7 +3,7 @@ internal import Server
 internal import Telemetry
 
 /// The line that an outcome leaves in the process's log: flat, and short enough to be read.
-public struct AccessLine: Sendable {
+public struct AccessLine {
     private let outcome: OutcomeRecord
     private let stage: String?
 

@@ -10,7 +10,7 @@ public protocol AuditRecord {
 }
 
 /// What was decided about a request, and why: written before anything is done.
-public struct DecisionRecord: AuditRecord, Sendable {
+public struct DecisionRecord: AuditRecord {
     /// What becomes of the request.
     public enum Verdict: Sendable {
         /// It passes; it is forwarded once this record is acknowledged.

@@ -1,5 +1,5 @@
 /// What became of a request: written when its answer is complete, or has failed.
-public struct OutcomeRecord: AuditRecord, Sendable {
+public struct OutcomeRecord: AuditRecord {
     /// The request.
     public var facts: RequestFacts
     /// When the answer was complete, in milliseconds since 1970.

@@ -1,4 +1,5 @@
 internal import HTTP
+internal import Telemetry
 
 /// JSON text written straight into a buffer that is used again and again: two records are written for every request.
 ///
@@ -25,28 +26,6 @@ extension OutputSpan<UInt8> {
             } while rest > 0
             append(digits.span.extracting(first...))
         }
-    }
-
-    /// Appends the 32 hexadecimal digits of an id.
-    @inline(__always)
-    mutating func append(hexadecimal value: UInt128) {
-        for place in stride(from: 96, through: 0, by: -32) {
-            let digits = Self.hexadecimalDigits(UInt32(truncatingIfNeeded: value &>> UInt128(place)))
-            withUnsafeBytes(of: digits) { append($0.bindMemory(to: UInt8.self).span) }
-        }
-    }
-
-    /// The eight digits of a number, the highest one in the byte that is first in memory.
-    @inline(__always)
-    private static func hexadecimalDigits(_ value: UInt32) -> UInt64 {
-        // Each half byte comes to stand in a byte of its own.
-        var digits = UInt64(value)
-        digits = (digits | digits &<< 16) & 0x0000_FFFF_0000_FFFF
-        digits = (digits | digits &<< 8) & 0x00FF_00FF_00FF_00FF
-        digits = (digits | digits &<< 4) & 0x0F0F_0F0F_0F0F_0F0F
-        // Six more than ten and above carries into the upper half.
-        let letters = (digits &+ 0x0606_0606_0606_0606) &>> 4 & 0x0101_0101_0101_0101
-        return (digits &+ 0x3030_3030_3030_3030 &+ letters &* 39).bigEndian
     }
 
     /// The most bytes that a string between quotation marks takes when `bound` of it are kept.

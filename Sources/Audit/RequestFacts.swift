@@ -4,7 +4,9 @@ public import Telemetry
 
 /// What the records of one request say about it. Nothing in them is a guest's data or a token: the query and the fields
 /// are left out, and what looks like either in a path or a name stands there as a keyed hash.
-public struct RequestFacts: Sendable {
+///
+/// A reference, because both records and the log's line share them.
+public final class RequestFacts {
     /// The request's own name, also in its answer and in every log line.
     public var id: RequestID
     /// The method; `nil` for a request that could not be read.
@@ -158,7 +160,11 @@ extension RequestFacts {
 
     /// Appends the path; a segment that can be a token, or holds an address, as its hash.
     func appendPath(_ hash: inout KeyedHash, to bytes: inout OutputSpan<UInt8>) {
-        let path = path.span
+        let path = path
+        appendPath(path.span, &hash, to: &bytes)
+    }
+
+    private func appendPath(_ path: Span<UInt8>, _ hash: inout KeyedHash, to bytes: inout OutputSpan<UInt8>) {
         if path.count <= Self.pathBound, !Self.isSuspicious(path) {
             return bytes.append(escaped: path, bound: path.count)
         }

@@ -1,16 +1,34 @@
+// Ids are written in hexadecimal a dozen times for every request.
+
 extension OutputSpan<UInt8> {
     /// Appends a number as 16 lower-case hexadecimal digits.
+    @inlinable
     public mutating func append(hexadecimal value: UInt64) {
-        let bytes = unsafeBitCast(value.bigEndian, to: SIMD8<UInt8>.self)
-        var nibbles = SIMD16<UInt8>()
-        nibbles.evenHalf = bytes &>> 4
-        nibbles.oddHalf = bytes & 15
-        let digits = (nibbles &+ 48).replacing(with: nibbles &+ 87, where: nibbles .> 9)
-        // All at once: every request writes them a dozen times.
+        append(eightDigitsOf: UInt32(truncatingIfNeeded: value &>> 32))
+        append(eightDigitsOf: UInt32(truncatingIfNeeded: value))
+    }
+
+    /// Appends a number as 32 lower-case hexadecimal digits.
+    @inlinable
+    public mutating func append(hexadecimal value: UInt128) {
+        append(hexadecimal: UInt64(truncatingIfNeeded: value >> 64))
+        append(hexadecimal: UInt64(truncatingIfNeeded: value))
+    }
+
+    @inlinable
+    mutating func append(eightDigitsOf value: UInt32) {
+        // Each half byte comes to stand in a byte of its own.
+        var digits = UInt64(value)
+        digits = (digits | digits &<< 16) & 0x0000_FFFF_0000_FFFF
+        digits = (digits | digits &<< 8) & 0x00FF_00FF_00FF_00FF
+        digits = (digits | digits &<< 4) & 0x0F0F_0F0F_0F0F_0F0F
+        // Six more than ten and above carries into the upper half; the letters stand 39 places behind the digits.
+        let letters = (digits &+ 0x0606_0606_0606_0606) &>> 4 & 0x0101_0101_0101_0101
+        let text = (digits &+ 0x3030_3030_3030_3030 &+ letters &* 39).bigEndian
         withUnsafeMutableBufferPointer { buffer, count in
-            precondition(buffer.count - count >= 16, "no room for 16 digits")
-            UnsafeMutableRawBufferPointer(buffer).storeBytes(of: digits, toByteOffset: count, as: SIMD16<UInt8>.self)
-            count += 16
+            precondition(buffer.count - count >= 8, "no room for eight digits")
+            UnsafeMutableRawBufferPointer(buffer).storeBytes(of: text, toByteOffset: count, as: UInt64.self)
+            count += 8
         }
     }
 }

@@ -16,8 +16,8 @@
 // library bounds its searches by itself, in steps (SecPcreMatchLimit) and in time.
 //
 // PCRE2's own limit counts the steps from one starting point, so a search of n bytes may take n times as many. An
-// ordinary text is searched in one go, with so low a limit that this does not matter. A long one, or one that breaks that
-// limit, is searched in stretches of starting points, so short that a look at the clock in between keeps the bound. The
+// ordinary text is searched in one go, with so low a limit that this does not matter. A long one, or one that breaks
+// it, is searched in stretches of starting points, so short that a look at the clock in between keeps the bound. The
 // text before a stretch stays visible to the expression: what is found is the same.
 
 namespace {
@@ -35,7 +35,7 @@ constexpr size_t steps_in_stretch = 300'000;
 constexpr size_t first_stretch = 4;
 
 /// Steps from one starting point that nearly no search of ordinary text exceeds. Where that bounds a search of the
-/// whole text to a part of `steps_in_stretch`, it is tried first, in one go, and several such share a look at the clock.
+/// whole text to a part of `steps_in_stretch`, it is tried first, in one go, and several share a look at the clock.
 constexpr uint32_t few_steps = 128;
 constexpr size_t short_text = steps_in_stretch / few_steps / 2;
 

@@ -56,7 +56,8 @@ final class Gateway {
                 signedRequests: try SignedRequests(
                     configuration.keys.signatures, file: configuration.nonceFile, shared: limits.redis)),
             limits: limits,
-            inspection: try Inspection(configuration.inspection, rules: configuration.firewallRules),
+            inspection: try Inspection(
+                configuration.inspection, configuration.routes, rules: configuration.firewallRules),
             recording: Recording(audit, access), forwarding: Forwarder(ReverseProxy(upstream: upstream), hop))
         let unreadiness: AdminHandler.Readiness = {
             upstream.isHealthy ? audit.unreadiness : "the bridge does not answer"

@@ -27,9 +27,9 @@ final class Inspection {
     /// Loads the rules, which takes a tenth of a second.
     ///
     /// - Throws: `FirewallError` with file and line of a mistake.
-    init(_ policy: InspectionPolicy, rules directory: String) throws {
+    init(_ policy: InspectionPolicy, _ routes: RouteTable, rules directory: String) throws {
         self.policy = policy
-        let policy = FirewallPolicy(policy, directory: directory)
+        let policy = FirewallPolicy(policy, routes, directory: directory)
         firewall = Firewall(try SecLangEngine(policy), policy)
     }
 
@@ -54,8 +54,10 @@ final class Inspection {
 }
 
 extension FirewallPolicy {
-    fileprivate init(_ policy: InspectionPolicy, directory: String) {
+    fileprivate init(_ policy: InspectionPolicy, _ routes: RouteTable, directory: String) {
         self.init(directory: directory)
+        let levels = routes.routes.map { policy.settings(for: $0) }.filter { $0.mode != .off }.map(\.paranoiaLevel)
+        if let least = levels.min(), let most = levels.max() { paranoiaLevels = least...most }
         coreRules = policy.coreRules
         inspectionTime = policy.inspectionTime
         maximumConcurrent = policy.maximumConcurrent

@@ -1,7 +1,8 @@
 # The firewall with the core rule set at paranoia level 1, on requests of which none is like another, beside nginx with
 # ModSecurity: two workers each on the same two cores, the same version of the engine, the same rules in the same order
 # (Policies/firewall, and of the core rule set the files that we load), so the same threshold and settings, too. Both
-# forward over a unix socket to one fixed backend and write an access log. No TLS.
+# forward over a unix socket to one fixed backend and write an access log. No TLS. Both try the same rules on a request:
+# those of higher paranoia levels nginx loads and skips for each request, ours does not load (ParanoiaReduction.swift).
 #
 # Ours authenticates each request besides, counts it against the limits, validates its parameters and writes it into the
 # ledger; nginx does none of this. On the other hand it shows its rules the token, which ours spares them: a token that

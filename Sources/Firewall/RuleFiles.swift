@@ -27,10 +27,14 @@ struct RuleFiles {
     private static let circumstancePrefixes = ["REMOTE_", "SERVER_", "TIME_"]
 
     /// In the order of loading.
-    let paths: [String]
+    let files: [RuleFile]
 
     /// Numbers of the rules whose verdict depends on more than the request.
     let circumstantialRules: [Int]
+
+    /// The paranoia levels whose rules are all there. Nil where rules of ours, or a rule set we do not know, might change
+    /// the level of a request, so that all rules had to stay.
+    let paranoiaLevels: ClosedRange<Int>?
 
     /// - Throws: `FirewallError` `rules` where a file or the core rule set is missing.
     init(_ policy: FirewallPolicy) throws(FirewallError) {
@@ -38,14 +42,22 @@ struct RuleFiles {
         let core = try Self.coreRules(policy.coreRules)
         // Settings first. Our own rules before the others, so that what we refuse anyhow costs no inspection.
         // Exclusions name rules, so they come after them.
-        paths = own.prefix(2) + core + own.suffix(1)
+        var files: [RuleFile] = []
         var found: [Int] = []
-        for path in paths {
-            let text = try Self.read(path)
-            found += Self.circumstantialRules(in: text)
-            try Self.check(text, path)
+        var isLevelFixed = true
+        for path in own.prefix(2) + core + own.suffix(1) {
+            let file = try RuleFile(path)
+            try Self.check(file)
+            found += Self.circumstantialRules(in: file.text)
+            isLevelFixed = isLevelFixed && !ParanoiaReduction.mayChangeLevel(file, isOwn: own.contains(path))
+            files.append(file)
         }
         circumstantialRules = found
+        paranoiaLevels = isLevelFixed ? policy.paranoiaLevels : nil
+        if isLevelFixed {
+            files = files.map { own.contains($0.path) ? $0 : ParanoiaReduction(policy.paranoiaLevels).reduced($0) }
+        }
+        self.files = files
     }
 
     private static func coreRules(_ directory: String) throws(FirewallError) -> [String] {
@@ -60,20 +72,13 @@ struct RuleFiles {
         return rules.sorted().map { "\(directory)/\($0)" }
     }
 
-    private static func read(_ path: String) throws(FirewallError) -> String {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw FirewallError(.rules, "\(path): cannot be read")
-        }
-        return String(decoding: data, as: UTF8.self)
-    }
-
     /// A rule's text is all its lines, a chain's all its rules. The words are looked for in what a rule examines and
     /// does, not in its patterns and messages.
     static func circumstantialRules(in text: String) -> [Int] {
         var found: [Int] = []
         var current = 0
-        for (_, line) in logicalLines(of: text) {
-            guard let directive = SecLangDirective(line), directive.name.hasPrefix("Sec") else { continue }
+        for line in RuleFile.logicalLines(of: text) {
+            guard let directive = SecLangDirective(line.text), directive.name.hasPrefix("Sec") else { continue }
             if let id = directive.ruleID { current = id }
             if directive.words.contains(where: isCircumstance), !exemptRules.contains(current), found.last != current {
                 found.append(current)
@@ -87,10 +92,10 @@ struct RuleFiles {
     }
 
     /// Finds what libmodsecurity would load without a word, and should not.
-    private static func check(_ text: String, _ path: String) throws(FirewallError) {
-        for (number, line) in logicalLines(of: text) {
-            guard let directive = SecLangDirective(line), let mistake = mistake(in: directive) else { continue }
-            throw FirewallError(.rules, "\(path): Line: \(number). \(mistake)")
+    private static func check(_ file: RuleFile) throws(FirewallError) {
+        for line in RuleFile.logicalLines(of: file.text) {
+            guard let directive = SecLangDirective(line.text), let mistake = mistake(in: directive) else { continue }
+            throw FirewallError(.rules, "\(file.path): Line: \(line.range.upperBound). \(mistake)")
         }
     }
 
@@ -118,123 +123,4 @@ struct RuleFiles {
         "@validateurlencoding", "@validateutf8encoding", "@verifycc", "@verifycpf", "@verifyssn", "@verifysvnr",
         "@within",
     ]
-
-    /// Lines without comments, continued ones joined, each with its number, counted from 1.
-    private static func logicalLines(of text: String) -> [(number: Int, text: String)] {
-        var lines: [(Int, String)] = []
-        var open = ""
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let line = line.trimmed()
-            if open.isEmpty, line.hasPrefix("#") { continue }
-            if line.hasSuffix("\\") {
-                open += line.dropLast()
-            } else {
-                lines.append((index + 1, open + line))
-                open = ""
-            }
-        }
-        return lines
-    }
-}
-
-/// One directive of a rule file, as far as `RuleFiles` must understand it.
-struct SecLangDirective {
-    let name: Substring
-
-    /// Variables of a rule, the value of a setting; empty where there is none.
-    let firstArgument: Substring
-
-    /// The rule's number; a chain's later rules have none.
-    let ruleID: Int?
-
-    /// Such as `@rx`; nil where there is none, which means `@rx`.
-    let operatorName: Substring?
-
-    /// What it looks at and what it does, in capitals: the names of its variables, of its operator, of its actions, and
-    /// of the collections that macros and `setvar` name. Not the words of patterns and messages.
-    let words: [Substring]
-
-    init?(_ line: String) {
-        let arguments = Self.arguments(of: line)
-        guard let name = arguments.first else { return nil }
-        self.name = name
-        firstArgument = arguments.dropFirst().first ?? ""
-        let isRule = name == "SecRule"
-        let actions = Self.parts(of: arguments.dropFirst(isRule ? 3 : 1).first ?? "")
-        ruleID = actions.first { $0.hasPrefix("id:") }.flatMap { Int($0.dropFirst(3).filter { $0 != "'" }) }
-        var words = actions.flatMap(Self.words(of:))
-        var operatorName: Substring?
-        if isRule, arguments.count > 2 {
-            words += arguments[1].split(separator: "|").map { Self.head(of: $0.drop { $0 == "&" || $0 == "!" }) }
-            let test = arguments[2].drop { $0 == "!" }
-            operatorName = test.hasPrefix("@") ? test.prefix { $0 != " " } : nil
-            words += Self.macros(of: test) + [operatorName ?? ""]
-        }
-        self.operatorName = operatorName
-        self.words = words.map { $0.uppercased()[...] }
-    }
-
-    private static func words(of action: Substring) -> [Substring] {
-        let name = head(of: action)
-        guard !["msg", "logdata", "tag", "ver", "skipAfter"].contains(name) else { return [] }
-        let value = action.dropFirst(name.count + 1)
-        let target = name == "setvar" ? [head(of: value.drop { $0 == "'" || $0 == "!" })] : []
-        return [name] + target + macros(of: action)
-    }
-
-    /// The first parts of macros: `ip` of `%{ip.count}`.
-    private static func macros(of text: Substring) -> [Substring] {
-        var found: [Substring] = []
-        var rest = text
-        while let start = rest.firstIndex(of: "%") {
-            rest = rest[start...].dropFirst()
-            if rest.first == "{" { found.append(head(of: rest.dropFirst())) }
-        }
-        return found
-    }
-
-    /// The name at the start.
-    private static func head(of text: Substring) -> Substring {
-        text.prefix { $0.isLetter || $0.isNumber || $0 == "_" }
-    }
-
-    /// Splits at blanks outside of double quotes, which go.
-    private static func arguments(of line: String) -> [Substring] {
-        var arguments: [Substring] = []
-        var rest = line[...]
-        while true {
-            rest = rest.drop { $0 == " " || $0 == "\t" }
-            guard let first = rest.first else { return arguments }
-            var end = first == "\"" ? rest.index(after: rest.startIndex) : rest.startIndex
-            let start = end
-            while end < rest.endIndex {
-                let character = rest[end]
-                if character == "\\", rest.index(after: end) < rest.endIndex {
-                    end = rest.index(end, offsetBy: 2)
-                    continue
-                }
-                if first == "\"" ? character == "\"" : character == " " || character == "\t" { break }
-                end = rest.index(after: end)
-            }
-            arguments.append(rest[start..<end])
-            rest = rest[end...].dropFirst()
-        }
-    }
-
-    /// Splits actions at commas outside of single quotes.
-    private static func parts(of actions: Substring) -> [Substring] {
-        var isQuoted = false
-        return actions.split { character in
-            if character == "'" { isQuoted.toggle() }
-            return character == "," && !isQuoted
-        }.map { $0.trimmed() }
-    }
-}
-
-extension Substring {
-    fileprivate func trimmed() -> Substring {
-        var rest = drop { $0 == " " || $0 == "\t" || $0 == "\r" }
-        while let last = rest.last, last == " " || last == "\t" || last == "\r" { rest.removeLast() }
-        return rest
-    }
 }

@@ -20,6 +20,9 @@ public final class SecLangEngine: FirewallEngine {
     /// The rules that do, by number; for a line in the log.
     public let circumstantialRules: [Int]
 
+    /// All the rules of these levels are loaded; nil where all of all levels are, and requests may change theirs.
+    private let paranoiaLevels: ClosedRange<Int>?
+
     private let rules: Rules
 
     /// Loads the rules of a policy.
@@ -27,7 +30,8 @@ public final class SecLangEngine: FirewallEngine {
     /// - Throws: `FirewallError` `rules` with the file, the line and the reason as the library gives them.
     public init(_ policy: FirewallPolicy) throws(FirewallError) {
         let files = try RuleFiles(policy)
-        rules = try Rules(files.paths)
+        rules = try Rules(files.files)
+        paranoiaLevels = files.paranoiaLevels
         circumstantialRules = files.circumstantialRules
         dependsOnCircumstances = !circumstantialRules.isEmpty
         try checkBounds()
@@ -37,6 +41,12 @@ public final class SecLangEngine: FirewallEngine {
         _ request: FirewallRequest, _ settings: FirewallSettings, within bound: Duration
     ) throws(FirewallError) -> Finding {
         let inspection = try Inspection(rules, within: bound)
+        if let paranoiaLevels {
+            guard paranoiaLevels.contains(settings.paranoiaLevel) else {
+                throw FirewallError(.failed, "the rules of paranoia level \(settings.paranoiaLevel) are not loaded")
+            }
+            try inspection.fix(settings.paranoiaLevel)
+        }
         return try inspection.run(request, settings)
     }
 
@@ -56,12 +66,16 @@ public final class SecLangEngine: FirewallEngine {
 final class Rules: @unchecked Sendable {
     fileprivate let pointer: OpaquePointer
 
-    init(_ paths: [String]) throws(FirewallError) {
+    init(_ files: [RuleFile]) throws(FirewallError) {
         guard let pointer = drawbridge_rules_new() else { throw FirewallError(.rules, "out of memory") }
         self.pointer = pointer
-        for path in paths where !drawbridge_rules_load_file(pointer, path) {
-            let reason = String(cString: drawbridge_rules_error(pointer))
-            throw FirewallError(.rules, "\(path): \(reason)")
+        for file in files {
+            let isLoaded = file.content.withUnsafeBufferPointer {
+                drawbridge_rules_load(pointer, $0.baseAddress, $0.count, file.path)
+            }
+            guard isLoaded else {
+                throw FirewallError(.rules, "\(file.path): \(String(cString: drawbridge_rules_error(pointer)))")
+            }
         }
         drawbridge_rules_loaded()
     }
@@ -89,6 +103,11 @@ private struct Inspection: ~Copyable {
     deinit { drawbridge_inspection_free(pointer) }
 
     var searchCount: UInt64 { drawbridge_inspection_searches(pointer) }
+
+    /// Says, before any rule does, at which level the core rule set runs.
+    func fix(_ paranoiaLevel: Int) throws(FirewallError) {
+        try check(drawbridge_inspection_set(pointer, "executing_paranoia_level", Int64(paranoiaLevel)))
+    }
 
     func run(_ request: FirewallRequest, _ settings: FirewallSettings) throws(FirewallError) -> Finding {
         try check(drawbridge_inspection_set(pointer, "paranoia_level", Int64(settings.paranoiaLevel)))

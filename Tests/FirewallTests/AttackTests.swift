@@ -13,7 +13,7 @@ import Testing
         #expect(finding.refusal == .forbidden && finding.isComplete && !finding.matches.isEmpty, "\(finding)")
     }
 
-    private static let attacks: [TestRequest] = [
+    static let attacks: [TestRequest] = [
         // SQL
         .get("\(avail)?hotel_id=1'%20OR%20'1'='1").called("SQL in a query"),
         .get("\(avail)?hotel_id=1%20UNION%20SELECT%20name,pass%20FROM%20users--").called("SQL UNION in a query"),

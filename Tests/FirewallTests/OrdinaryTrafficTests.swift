@@ -23,7 +23,7 @@ import Testing
 
     private static func query(_ text: String) -> TestRequest { .get("/api/booking-engine/availability?\(text)") }
 
-    private static let ordinary: [TestRequest] =
+    static let ordinary: [TestRequest] =
         names.map { booking(name: $0).called("name: \($0)") }
         + comments.map { booking(comment: $0).called("comment: \($0.prefix(60))") }
         + [

@@ -82,12 +82,13 @@ drawbridge_rules *drawbridge_rules_new(void) {
 
 void drawbridge_rules_free(drawbridge_rules *rules) { delete rules; }
 
-bool drawbridge_rules_load_file(drawbridge_rules *rules, const char *path) {
+bool drawbridge_rules_load(drawbridge_rules *rules, const uint8_t *text, size_t length, const char *path) {
     return guarded([&] {
         rules->error = "no reason given";
         drawbridge::take_failed_pattern();
         // The library gives the number of rules, or less than zero.
-        if (rules->rules.loadFromUri(path) < 0) {
+        std::string copy(reinterpret_cast<const char *>(text), length);
+        if (rules->rules.load(copy.c_str(), path) < 0) {
             rules->error = rules->rules.getParserError();
             return false;
         }

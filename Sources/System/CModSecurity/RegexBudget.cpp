@@ -15,9 +15,10 @@
 // that it does not and then call the real ones. `SecLangEngine` makes sure at start that it is so. To go when the
 // library bounds its searches by itself, in steps (SecPcreMatchLimit) and in time.
 //
-// PCRE2's own limit counts the steps from one starting point, so a search of n bytes may take n times as many. A long
-// text is therefore searched in stretches of starting points, so short that a look at the clock in between keeps the
-// bound. The text before a stretch stays visible to the expression: what is found is the same.
+// PCRE2's own limit counts the steps from one starting point, so a search of n bytes may take n times as many. An
+// ordinary text is searched in one go, with so low a limit that this does not matter. A long one, or one that breaks
+// it, is searched in stretches of starting points, so short that a look at the clock in between keeps the bound. The
+// text before a stretch stays visible to the expression: what is found is the same.
 
 namespace {
 
@@ -33,9 +34,10 @@ constexpr size_t steps_in_stretch = 300'000;
 /// costs much from the start is found out early.
 constexpr size_t first_stretch = 4;
 
-/// Of searches so short, only one in so many looks at the clock.
-constexpr size_t short_text = 64;
-constexpr uint64_t searches_without_look = 16;
+/// Steps from one starting point that nearly no search of ordinary text exceeds. Where that bounds a search of the
+/// whole text to a part of `steps_in_stretch`, it is tried first, in one go, and several share a look at the clock.
+constexpr uint32_t few_steps = 128;
+constexpr size_t short_text = steps_in_stretch / few_steps / 2;
 
 /// Bytes of stack for compiled expressions. With the 32 KiB that they have by default, long texts fall back to the
 /// interpreter, which is far slower.
@@ -55,6 +57,8 @@ struct ThreadState {
     uint64_t *searches = nullptr;
     uint64_t wall_deadline = 0;
     uint64_t processor_deadline = 0;
+    /// Steps that may be taken before the next look at the clock.
+    size_t steps_without_look = 0;
 
     ThreadState() {
         if (context && stack) pcre2_jit_stack_assign(context, nullptr, stack);
@@ -65,6 +69,17 @@ struct ThreadState {
         pcre2_jit_stack_free(stack);
     }
 
+    /// Whether `steps` may be taken; looks at the clock where those taken since the last look are too many.
+    bool has_time(size_t steps) {
+        if (steps > steps_without_look) {
+            if (!has_time()) return false;
+            steps_without_look = steps_in_stretch;
+        }
+        steps_without_look -= std::min(steps, steps_without_look);
+        return true;
+    }
+
+   private:
     /// Whether processor time is left. The wall clock, which is cheap to ask, is never behind the processor's.
     bool has_time() {
         auto wall = nanoseconds(CLOCK_MONOTONIC);
@@ -91,6 +106,25 @@ using Match = decltype(pcre2_match_8);
 /// Whether the result is neither a match nor none: a bound was broken. (None of the expressions is in UTF mode.)
 bool is_failure(int result) { return result < PCRE2_ERROR_PARTIAL && result != PCRE2_ERROR_JIT_BADOPTION; }
 
+/// A text in stretches of starting points.
+int search_in_stretches(
+    Match *match, const pcre2_code *code, PCRE2_SPTR subject, PCRE2_SIZE length, PCRE2_SIZE start, uint32_t options,
+    pcre2_match_data *data, ThreadState &own) {
+    auto steps = uint32_t(std::max<size_t>(least_steps, std::min<size_t>(length, 1 << 24) * steps_for_each_byte));
+    auto longest_stretch = std::max<size_t>(1, steps_in_stretch / steps);
+    auto stretch = std::min(first_stretch, longest_stretch);
+    pcre2_set_match_limit(own.context, steps);
+    while (own.has_time(stretch * steps)) {
+        bool is_last = start >= length || length - start <= stretch;
+        pcre2_set_offset_limit(own.context, is_last ? PCRE2_UNSET : start + stretch - 1);
+        int result = match(code, subject, length, start, options, data, own.context);
+        if (result != PCRE2_ERROR_NOMATCH || is_last) return result;
+        start += stretch;
+        stretch = std::min(stretch * 2, longest_stretch);
+    }
+    return PCRE2_ERROR_MATCHLIMIT;
+}
+
 int search(
     Match *match, const pcre2_code *code, PCRE2_SPTR subject, PCRE2_SIZE length, PCRE2_SIZE start, uint32_t options,
     pcre2_match_data *data, pcre2_match_context *context) {
@@ -99,25 +133,20 @@ int search(
         return match(code, subject, length, start, options, data, context);
     }
     ++*own.searches;
-    auto steps = uint32_t(std::max<size_t>(least_steps, std::min<size_t>(length, 1 << 24) * steps_for_each_byte));
-    auto longest_stretch = std::max<size_t>(1, steps_in_stretch / steps);
-    auto stretch = length <= short_text ? length : std::min(first_stretch, longest_stretch);
-    if (own.context) pcre2_set_match_limit(own.context, steps);
-    bool is_hasty = length <= short_text && *own.searches % searches_without_look != 0;
-    while (own.context && !*own.is_exhausted && (is_hasty || own.has_time())) {
-        bool is_last = start >= length || length - start <= stretch;
-        pcre2_set_offset_limit(own.context, is_last ? PCRE2_UNSET : start + stretch - 1);
-        int result = match(code, subject, length, start, options, data, own.context);
-        if (result == PCRE2_ERROR_NOMATCH && !is_last) {
-            start += stretch;
-            stretch = std::min(stretch * 2, longest_stretch);
-            continue;
+    int result = PCRE2_ERROR_MATCHLIMIT;
+    if (own.context && !*own.is_exhausted) {
+        if (length <= short_text && own.has_time((length + 1) * few_steps)) {
+            pcre2_set_match_limit(own.context, few_steps);
+            pcre2_set_offset_limit(own.context, PCRE2_UNSET);
+            result = match(code, subject, length, start, options, data, own.context);
         }
-        if (is_failure(result)) *own.is_exhausted = true;
-        return result;
+        // A bound is no answer: the same search again, with bounds that only hostile texts break.
+        if (is_failure(result)) {
+            result = search_in_stretches(match, code, subject, length, start, options, data, own);
+        }
     }
-    *own.is_exhausted = true;
-    return PCRE2_ERROR_MATCHLIMIT;
+    if (is_failure(result)) *own.is_exhausted = true;
+    return result;
 }
 
 }  // namespace
@@ -130,6 +159,7 @@ RegexBudget::RegexBudget(uint64_t processor_time, bool &is_exhausted, uint64_t &
     own.searches = &searches;
     own.processor_deadline = nanoseconds(CLOCK_THREAD_CPUTIME_ID) + processor_time;
     own.wall_deadline = nanoseconds(CLOCK_MONOTONIC) + processor_time;
+    own.steps_without_look = steps_in_stretch;
 }
 
 RegexBudget::~RegexBudget() {

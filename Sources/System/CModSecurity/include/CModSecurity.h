@@ -30,8 +30,11 @@ typedef struct {
 drawbridge_rules *drawbridge_rules_new(void);
 void drawbridge_rules_free(drawbridge_rules *rules);
 
-/// Adds a file's rules. On failure `drawbridge_rules_error` tells file, line and reason, until the next call.
-bool drawbridge_rules_load_file(drawbridge_rules *rules, const char *path);
+/// Adds the rules of a text without zero bytes. On failure `drawbridge_rules_error` tells file, line and reason, until the
+/// next call.
+///
+/// - Parameter path: the file it was read from, for errors and for the files that rules name.
+bool drawbridge_rules_load(drawbridge_rules *rules, const uint8_t *text, size_t length, const char *path);
 /// Gives back to the system what reading the files took; to be called after the last one.
 void drawbridge_rules_loaded(void);
 const char *drawbridge_rules_error(const drawbridge_rules *rules);

@@ -1,0 +1,105 @@
+import Testing
+
+@testable import Firewall
+
+/// Rules of levels that no route asks for are not loaded, and nobody notices.
+@Suite struct ParanoiaTests {
+    private static let unreduced = 0...5
+
+    @Test("What is found at a level needs no rule of the others", arguments: 1...4)
+    func levels(level: Int) throws {
+        let whole = try Self.engine(Self.unreduced)
+        let reduced = try Self.engine(level...level)
+        for request in (OrdinaryTrafficTests.ordinary + AttackTests.attacks) {
+            let settings = FirewallSettings(paranoiaLevel: level)
+            let expected = try whole.inspect(request.request, settings, within: .seconds(60))
+            let found = try reduced.inspect(request.request, settings, within: .seconds(60))
+            #expect(found == expected, "\(request)")
+        }
+    }
+
+    @Test("A level whose rules are not loaded is no level to inspect at")
+    func missing() throws {
+        let engine = try Self.engine(1...2)
+        let request = TestRequest.get("/").request
+        _ = try engine.inspect(request, FirewallSettings(paranoiaLevel: 2), within: .seconds(1))
+        let error = #expect(throws: FirewallError.self) {
+            try engine.inspect(request, FirewallSettings(paranoiaLevel: 3), within: .seconds(1))
+        }
+        #expect(error?.code == .failed)
+    }
+
+    @Test("Where rules of ours name a level, all rules stay, and requests may change theirs")
+    func changed() throws {
+        let directory = try RuleDirectory()
+        try directory.append(
+            #"SecRule ARGS:x "@streq y" "id:11001,phase:1,pass,nolog,setvar:tx.paranoia_level=4""# + "\n",
+            to: "rules.conf")
+        var policy = directory.policy
+        policy.paranoiaLevels = 1...1
+        let engine = try SecLangEngine(policy)
+        let trusting = try engine.inspect(
+            TestRequest.get("/api/x?q=O'Brien").request, FirewallSettings(), within: .seconds(60))
+        let paranoid = try engine.inspect(
+            TestRequest.get("/api/x?q=O'Brien&x=y").request, FirewallSettings(), within: .seconds(60))
+        #expect(trusting.matches.isEmpty && !paranoid.matches.isEmpty)
+    }
+
+    @Test("Guards go, with what they always skip in their phase; lines keep their numbers")
+    func reduction() {
+        let reduced = Self.reduced(
+            """
+            # A comment
+            SecRule TX:EXECUTING_PARANOIA_LEVEL "@lt 1" "id:1,phase:2,pass,nolog,skipAfter:END"
+            SecRule ARGS "@rx a" \\
+                "id:2,phase:2,deny,chain"
+                SecRule ARGS "@rx b" "t:none"
+            SecRule TX:EXECUTING_PARANOIA_LEVEL "@lt 2" "id:3,phase:2,pass,nolog,skipAfter:END"
+            SecRule ARGS "@rx a" "id:4,phase:2,deny,chain"
+                SecRule ARGS "@rx b" \\
+                    "t:none"
+            SecRule ARGS "@rx a" "id:5,phase:1,deny"
+            SecMarker "END"
+            SecRule ARGS "@rx a" "id:6,phase:2,deny"
+            """)
+        #expect(
+            reduced == """
+
+
+                SecRule ARGS "@rx a" \\
+                    "id:2,phase:2,deny,chain"
+                    SecRule ARGS "@rx b" "t:none"
+
+
+
+
+                SecRule ARGS "@rx a" "id:5,phase:1,deny"
+                SecMarker "END"
+                SecRule ARGS "@rx a" "id:6,phase:2,deny"
+                """)
+    }
+
+    @Test(
+        "A file that is not understood stays as it is",
+        arguments: [
+            // No marker; a rule without phase; a rule in another spelling; a chain without end.
+            #"SecRule ARGS "@rx a" "id:4,phase:2,deny""#,
+            "SecRule ARGS \"@rx a\" \"id:4,deny\"\nSecMarker \"END\"",
+            "secrule ARGS \"@rx a\" \"id:4,phase:2,deny\"\nSecMarker \"END\"",
+            "SecMarker \"END\"\nSecRule ARGS \"@rx a\" \"id:4,phase:2,deny,chain\"",
+        ])
+    func notUnderstood(rest: String) {
+        let text = #"SecRule TX:EXECUTING_PARANOIA_LEVEL "@lt 2" "id:3,phase:2,pass,nolog,skipAfter:END""# + "\n" + rest
+        #expect(Self.reduced(text) == text)
+    }
+
+    private static func reduced(_ text: String) -> String {
+        ParanoiaReduction(1...1).reduced(RuleFile(path: "", content: Array(text.utf8))).text
+    }
+
+    private static func engine(_ levels: ClosedRange<Int>) throws -> SecLangEngine {
+        var policy = FirewallPolicy.committed
+        policy.paranoiaLevels = levels
+        return try SecLangEngine(policy)
+    }
+}

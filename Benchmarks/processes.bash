@@ -87,6 +87,12 @@ core() {
     echo "${all[$1 % ${#all[@]}]}"
 }
 
+# Where what is not measured runs: on the n-th core, or on all where there are fewer than four. With two, whoever is tied to
+# one of them would crowd out the process that the kernel has put there: core_beside 2
+core_beside() {
+    if [ "$(cores | wc -l)" -ge 4 ]; then core "$1"; else cores | paste -s -d ,; fi
+}
+
 # nginx, with the given text in its `http` block: start_nginx NAME CORES WORKERS TEXT [MODULE]
 start_nginx() {
     local home=$directory/$1
@@ -146,7 +152,7 @@ start_backend() {
     backend=$directory/backend.sock
     port=$(free_port)
     backend_url=http://127.0.0.1:$port
-    start_nginx backend "$(core 2)" 1 "
+    start_nginx backend "$(core_beside 2)" 1 "
         server {
             listen unix:$backend backlog=1024;
             listen 127.0.0.1:$port;

@@ -75,7 +75,7 @@ verify "$shown_url"
 verify "$spared_url"
 
 export TOKEN=$BOOKING_ENGINE_TOKEN
-wrk_cores=$(core 3)
+wrk_cores=$(core_beside 3)
 hits=$(metric drawbridge_firewall_cache_hits_total)
 declare -A used
 for contender in drawbridge nginx nginx_spared; do

@@ -175,7 +175,7 @@ for contender in drawbridge haproxy envoy; do
     used[$contender]=$(ticks "${!process}")
 done
 records=$(metric drawbridge_ledger_records_total)
-wrk_cores=$(core 3)
+wrk_cores=$(core_beside 3)
 wrk_script=tokens
 rounds gateway 64 "${contenders[@]}"
 unset wrk_cores wrk_script

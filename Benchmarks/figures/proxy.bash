@@ -67,7 +67,7 @@ start_forwarding_haproxy haproxy "$haproxy" "
     http-response add-header Via '1.1 haproxy'
     http-response set-header X-Request-Id %[unique-id]"
 
-wrk_cores=$(core 3)
+wrk_cores=$(core_beside 3)
 rounds proxy 64 "drawbridge http://127.0.0.1:$ours/" "haproxy http://127.0.0.1:$haproxy/" \
     "nginx http://127.0.0.1:$nginx/" "bare-haproxy http://127.0.0.1:$bare_haproxy/" \
     "bare-nginx http://127.0.0.1:$bare_nginx/"

@@ -124,7 +124,7 @@ public enum Forwarding {
 }
 
 /// What is the same for all requests of one client connection; made once when it opens.
-public struct ForwardingContext: Sendable {
+public final class ForwardingContext: Sendable {
     fileprivate let defaultAuthority: [UInt8]
     /// `Forwarded` up to its `host` value, without one.
     private let forwarded: [UInt8]
@@ -164,6 +164,7 @@ public struct ForwardingContext: Sendable {
 
     /// Appends `Forwarded`, `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
     func appendForwarded(authority: ArraySlice<UInt8>, to output: inout OutputSpan<UInt8>) {
+        let (forwarded, xForwarded) = (forwarded, xForwarded)
         output.append(forwarded.span)
         if !authority.isEmpty { appendForwardedHost(authority.span, to: &output) }
         output.appendLineEnd()
@@ -186,6 +187,7 @@ public struct ForwardingContext: Sendable {
 
     /// Appends a `Via` line after those already there (RFC 9110 §7.6.3).
     func appendVia(received version: Version, to output: inout OutputSpan<UInt8>) {
-        output.append(version == .http11 ? via.http11.span : via.http10.span)
+        let line = version == .http11 ? via.http11 : via.http10
+        output.append(line.span)
     }
 }

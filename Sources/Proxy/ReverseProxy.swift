@@ -13,6 +13,7 @@ public final class ReverseProxy {
     public struct Misdirected: Error {}
 
     private let upstream: Upstream
+    private var spareRequests = SpareArrays()
 
     public init(upstream: Upstream) { self.upstream = upstream }
 
@@ -33,16 +34,9 @@ public final class ReverseProxy {
         timeout: Duration? = nil, _ writer: consuming ResponseWriter,
         permit: @OnLoop (Status) async throws -> Void = { _ in }
     ) async throws -> Int {
-        let head = request.head
-        // The content is here as a whole, so its length is told, however the client framed it.
-        let framing: BodyFraming = head.framing == .none ? .none : .length(UInt64(content.count))
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(1024 + content.count)
-        Forwarding.appendRequest(
-            head, framing: framing, context: request.connection.forwarding, extra: extra, dropping: dropped, to: &bytes)
-        bytes += content
-
-        let exchange = try await upstream.send(bytes, method: head.method, timeout: timeout)
+        let bytes = write(request, content, extra, dropped)
+        let exchange = try await upstream.send(bytes, method: request.head.method, timeout: timeout)
+        spareRequests.giveBack(bytes)
         defer { exchange.end() }
         guard exchange.head.status != .misdirectedRequest else { throw Misdirected() }
         try await permit(exchange.head.status)
@@ -68,5 +62,18 @@ public final class ReverseProxy {
                 return contentLength
             }
         }
+    }
+
+    /// The request as it goes to the upstream.
+    @inline(__always)
+    private func write(_ request: Request, _ content: [UInt8], _ extra: Fields, _ dropped: FieldNameSet) -> [UInt8] {
+        var bytes = spareRequests.take()
+        // The content is here as a whole, so its length is told, however the client framed it.
+        let framing: BodyFraming = request.head.framing == .none ? .none : .length(UInt64(content.count))
+        Forwarding.appendRequest(
+            request.head, framing: framing, context: request.connection.forwarding, extra: extra, dropping: dropped,
+            to: &bytes)
+        bytes += content
+        return bytes
     }
 }

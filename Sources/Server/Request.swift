@@ -18,11 +18,11 @@ public final class Request {
     /// Its content.
     public let body: RequestBody
 
-    init(id: RequestID, head: RequestHead, connection: ConnectionInfo, body: RequestBody) {
-        self.id = id
+    init(_ head: consuming RequestHead, connection: ConnectionInfo, body: RequestBody, on server: Server) {
         self.head = head
         self.connection = connection
         self.body = body
+        id = server.nextRequestID(self.head.fields)
     }
 
     /// The version of TLS that it came by, such as "1.3"; nil for plain HTTP.

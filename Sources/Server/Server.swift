@@ -142,9 +142,9 @@ public final class Server {
     }
 
     /// The id of a request that has just begun.
-    func nextRequestID(_ head: RequestHead?) -> RequestID {
-        if configuration.trustsRequestID, let text = head?.fields.bytes(of: .xRequestID) {
-            if let id = RequestID(text.span) { return id }
+    func nextRequestID(_ fields: Fields = Fields()) -> RequestID {
+        if configuration.trustsRequestID, let text = fields.bytes(of: .xRequestID), let id = RequestID(text.span) {
+            return id
         }
         sequence &+= 1
         return RequestID(sequence: sequence)

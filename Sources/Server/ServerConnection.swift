@@ -27,8 +27,7 @@ final class ServerConnection {
         case notBegun, begun, complete
     }
 
-    /// What of a request's head is asked for while it is answered; copying the head itself would cost more than all else
-    /// that is done here.
+    /// What of a request's head is asked for while it is answered, also by those who no longer have the request.
     private struct CurrentRequest {
         var method = Method.get
         var version = Version.http11
@@ -75,9 +74,8 @@ final class ServerConnection {
     /// Bytes of the answer that are not sent yet.
     var output: [UInt8] = []
 
-    /// Memory for output that nobody needs now: a connection has some only while it has an answer to send.
-    private static var spareOutputs: [[UInt8]] = []
-    private static let maximumSpareOutputs = 16
+    /// A connection has memory for output only while it has an answer to send.
+    private static var spareOutputs = SpareArrays()
 
     /// As what its client's connections are counted, where they are.
     let address: AddressBlock?
@@ -177,10 +175,10 @@ final class ServerConnection {
             let step = try stream.withReadable { (input) throws(MessageError) in try parser.next(input) }
             stream.consume(step.consumed)
             guard case .head = step.event else { return .incomplete }
-            let head = parser.takeHead()
-            let id = server.nextRequestID(head)
-            begin(CurrentRequest(head), id, keepAlive: head.keepAlive)
-            return .request(Request(id: id, head: head, connection: info, body: RequestBody(connection: self)))
+            let request = Request(
+                parser.takeHead(), connection: info, body: RequestBody(connection: self), on: server)
+            begin(CurrentRequest(request.head), request.id, keepAlive: request.head.keepAlive)
+            return .request(request)
         } catch {
             return .refusal(Problem(error))
         }
@@ -188,7 +186,7 @@ final class ServerConnection {
 
     /// Answers a request that could not be read; nothing else on the connection can be.
     private func refuse(_ problem: Problem) async {
-        begin(CurrentRequest(), server.nextRequestID(nil), keepAlive: false)
+        begin(CurrentRequest(), server.nextRequestID(), keepAlive: false)
         server.metrics.refused.increment()
         send(
             await server.handler.refuse(
@@ -377,19 +375,16 @@ final class ServerConnection {
     }
 
     private func takeOutput() {
-        if output.isEmpty, let spare = Self.spareOutputs.popLast() { output = spare }
+        if output.isEmpty { output = Self.spareOutputs.take() }
     }
 
     /// Sends what is in the output, as far as the kernel takes it at once.
     private func sendOutput() throws -> Stream.Remainder? {
         let rest = try stream.send(output)
-        var spare: [UInt8] = []
-        swap(&spare, &output)
+        var sent: [UInt8] = []
+        swap(&sent, &output)
         // What the kernel has not taken is still needed there.
-        if rest == nil, spare.capacity <= 16 << 10, Self.spareOutputs.count < Self.maximumSpareOutputs {
-            spare.removeAll(keepingCapacity: true)
-            Self.spareOutputs.append(spare)
-        }
+        if rest == nil { Self.spareOutputs.giveBack(sent) }
         return rest
     }
 

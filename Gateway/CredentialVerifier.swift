@@ -38,6 +38,9 @@ struct CredentialVerifier {
         if credentials.method == .apiKey {
             return Proof(identity: try apiKeys.verify(bytes, now: now, instant: Loop.monotonicNanoseconds))
         }
+        guard tokens.revocations.isFresh(at: Loop.monotonicNanoseconds) else {
+            throw AuthenticationError(.unavailable, "which tokens are revoked is not known now")
+        }
         do {
             return Proof(identity: try tokens.verify(bytes, now: now))
         } catch {

@@ -52,13 +52,15 @@ final class Gateway {
         self.access = access
         let limits = try Limits(configuration.rateLimits, configuration.routes)
         self.limits = limits
+        let nonces = try NonceMemory(
+            capacity: configuration.keys.signatures.nonces, file: configuration.nonceFile, shared: limits.redis)
         let pipeline = Pipeline(
             admission: Admission(configuration.addresses, limits),
             crossOrigin: CrossOrigin(configuration.policy.crossOrigin), routes: configuration.routes,
             credentials: CredentialVerifier(
                 tokens: tokens, issuers: issuerKeys, apiKeys: ring,
-                signedRequests: try SignedRequests(
-                    configuration.keys.signatures, file: configuration.nonceFile, shared: limits.redis)),
+                signedRequests: SignedRequests(configuration.keys.signatures, nonces),
+                webhooks: SignedWebhooks(configuration.keys.webhooks, nonces)),
             limits: limits,
             inspection: try Inspection(configuration.inspection, rules: configuration.firewallRules),
             recording: Recording(audit, access), forwarding: Forwarder(ReverseProxy(upstream: upstream), hop))

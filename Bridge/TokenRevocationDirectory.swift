@@ -10,9 +10,12 @@ internal import Telemetry
 final class TokenRevocationDirectory {
     /// How much longer than its own time says a row is kept: more than clocks may differ (`clock_skew` in issuers.yaml).
     private static let grace: Int64 = 300
+    /// How often removing is tried: where the database's clock is behind, it may not think so yet.
+    private static let removalInterval: UInt64 = 60_000_000_000
 
     private let database: Database
     private let tokens: FollowedRows<RevokedTokenRow>
+    private var removedAt: UInt64?
 
     init(_ database: Database) {
         self.database = database
@@ -28,12 +31,7 @@ final class TokenRevocationDirectory {
 
     /// Follows the tokens, and removes those that have expired, until the task is cancelled.
     func run() async {
-        await tokens.run {
-            let end = Int64(Loop.unixTime) - Self.grace
-            guard self.tokens.rows.contains(where: { $0.expiresAt < end }) else { return }
-            let removed = try await self.database.execute(TokenRevocationStatements.removeExpired(Self.grace))
-            if removed > 0 { Log.info("expired revocations removed", ["count": .init(removed)]) }
-        }
+        await tokens.run { try await self.removeExpired() }
     }
 
     /// Lets nobody wait any more; the bridge drains.
@@ -51,6 +49,16 @@ final class TokenRevocationDirectory {
                 }
             }
         }
+    }
+
+    private func removeExpired() async throws {
+        let now = Loop.monotonicNanoseconds
+        if let removedAt, now - removedAt < Self.removalInterval { return }
+        let end = Int64(Loop.unixTime) - Self.grace
+        guard tokens.rows.contains(where: { $0.expiresAt < end }) else { return }
+        removedAt = now
+        let removed = try await database.execute(TokenRevocationStatements.removeExpired(Self.grace))
+        if removed > 0 { Log.info("expired revocations removed", ["count": .init(removed)]) }
     }
 }
 
@@ -73,7 +81,7 @@ private enum TokenRevocationStatements {
         "bridge.revoked_tokens",
         """
         SELECT state.version, token.issuer, token.jti,
-               least(extract(epoch FROM token.expires_at), 253402300799)::int8
+               greatest(0, least(extract(epoch FROM token.expires_at), 253402300799))::int8
         FROM drawbridge.revoked_token_state AS state LEFT JOIN drawbridge.revoked_tokens AS token ON TRUE
         """
     ) { row in

@@ -5,85 +5,37 @@ internal import Postgres
 internal import Telemetry
 
 /// The API keys that are good now, for the gateways, which keep their hashes in memory.
-///
-/// It looks four times a second whether the keys have changed, and wakes the gateways that wait for that; so a key that was
-/// revoked opens nothing a good quarter of a second later, on every machine. While the database is away it goes on saying
-/// what it knows, and how old that is: how long to believe it is the gateways' policy.
 @OnLoop
 final class APIKeyDirectory {
-    /// How often it looks.
-    private static let interval = Duration.milliseconds(250)
-
     private let database: Database
-    private var version: Int64?
-    private var keys: [APIKeyRow] = []
-    private var confirmedAt: UInt64 = 0
-    private let change = Announcement()
-    private var failures = LogThrottle()
+    private let keys: FollowedRows<APIKeyRow>
 
     init(_ database: Database) {
         self.database = database
+        keys = FollowedRows(
+            database,
+            .init(
+                name: "API keys", version: APIKeyStatements.version(),
+                rows: APIKeyStatements.keys(Int32(APIKeyRing.maximumCount + 1))))
         Metrics.gauge("drawbridge_bridge_api_keys", "API keys that are good now.") { [weak self] in
-            Double(self?.keys.count ?? 0)
+            Double(min(self?.keys.rows.count ?? 0, APIKeyRing.maximumCount))
         }
     }
 
-    /// Looks until the task is cancelled. What fails is tried again at the next look.
-    func run() async {
-        while !Task.isCancelled {
-            do {
-                try await look()
-            } catch {
-                if let omitted = failures.admit(at: Loop.monotonicNanoseconds), !Task.isCancelled {
-                    Log.warning(
-                        "API keys not read", ["error": .init(error: error), "lines_omitted": .init(omitted)])
-                }
-            }
-            do { try await Loop.sleep(for: Self.interval) } catch { return }
-        }
-    }
+    /// Follows the keys until the task is cancelled.
+    func run() async { await keys.run() }
 
     /// Lets nobody wait any more; the bridge drains.
-    func close() { change.close() }
+    func close() { keys.close() }
 
     /// The state of the keys as JSON: at once when it is not the one named, otherwise when it changes or patience ends.
     func state(unlike known: Int64?) async throws -> [UInt8] {
-        if version == known { try await change.wait() }
-        return json(withKeys: version != known)
-    }
-
-    /// Writes down when keys were used.
-    ///
-    /// - Parameter uses: Unix seconds by the keys' numbers.
-    func note(uses: [Int32: Int64]) async throws {
-        try await database.execute(APIKeyStatements.noteUses(Array(uses.keys), Array(uses.values)))
-    }
-
-    private func look() async throws {
-        let began = Loop.monotonicNanoseconds
-        let current = try await database.first(APIKeyStatements.version())
-        if current != version {
-            let rows = try await database.query(APIKeyStatements.keys(Int32(APIKeyRing.maximumCount + 1)))
-            let keys = rows.compactMap(\.key)
+        try await keys.state(unlike: known) { json, keys in
             if keys.count > APIKeyRing.maximumCount {
                 // Revocations must go on reaching the gateways, so the oldest are left out rather than all refused.
                 Log.error("more API keys than gateways hold", ["bound": .init(APIKeyRing.maximumCount)])
             }
-            self.keys = Array(keys.prefix(APIKeyRing.maximumCount))
-            version = rows.first?.version ?? current
-            Log.info("API keys read", ["keys": .init(self.keys.count), "version": .init(version ?? 0)])
-            change.make()
-        }
-        confirmedAt = began
-    }
-
-    private func json(withKeys: Bool) -> [UInt8] {
-        var json = JSONWriter()
-        json.object { json in
-            json.member("version", version.map { Int($0) })
-            json.member("age_ms", Int((Loop.monotonicNanoseconds - confirmedAt) / 1_000_000))
-            guard withKeys, version != nil else { return }
-            json.array("keys", keys) { json, key in
+            json.array("keys", keys.prefix(APIKeyRing.maximumCount)) { json, key in
                 json.object { json in
                     json.member("id", Int(key.id))
                     json.member("hash", key.hash)
@@ -94,7 +46,13 @@ final class APIKeyDirectory {
                 }
             }
         }
-        return json.bytes
+    }
+
+    /// Writes down when keys were used.
+    ///
+    /// - Parameter uses: Unix seconds by the keys' numbers.
+    func note(uses: [Int32: Int64]) async throws {
+        try await database.execute(APIKeyStatements.noteUses(Array(uses.keys), Array(uses.values)))
     }
 }
 
@@ -115,7 +73,7 @@ private enum APIKeyStatements {
     ) { row in try row.next() }
 
     /// The newest keys that are good, and in the same look the version they are of; one row without a key where none is.
-    static let keys = Statement<(version: Int64, key: APIKeyRow?), Int32>(
+    static let keys = Statement<(version: Int64, row: APIKeyRow?), Int32>(
         "bridge.api_keys",
         """
         SELECT state.version, key.id, key.api_key_hash, key.client, key.scopes, key.hotel_id,

@@ -17,6 +17,7 @@ final class Bridge {
     private let hotels: HotelDirectory
     private let holds: HoldExpiry
     private let keys: APIKeyDirectory
+    private let tokens: TokenRevocationDirectory
     private let issuers: IssuerKeyDirectory
     private let contract: (server: Server, listener: Listener)
     private let administration: (server: Server, listener: Listener)
@@ -32,12 +33,15 @@ final class Bridge {
         holds = HoldExpiry(database, hotels, configuration.policy.writer)
         let keys = APIKeyDirectory(database)
         self.keys = keys
+        let tokens = TokenRevocationDirectory(database)
+        self.tokens = tokens
         let issuers = try IssuerKeyDirectory(configuration.issuers.keySets, database)
         self.issuers = issuers
 
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = try Routes(
-            configuration.routes, hop: hop, gatewayCalls: GatewayCalls(hop: hop, keys: keys, issuers: issuers),
+            configuration.routes, hop: hop,
+            gatewayCalls: GatewayCalls(hop: hop, keys: keys, tokens: tokens, issuers: issuers),
             resources: Routes.resources(hotels, bookings, configuration.policy))
         let admin = AdminHandler(unreadiness: {
             hotels.unreadiness ?? (database.isAvailable ? nil : "the database is not reachable")
@@ -70,6 +74,7 @@ final class Bridge {
             while try await signals.next() == .hangUp {}
             Log.info("bridge drains")
             self.keys.close()
+            self.tokens.close()
             self.issuers.close()
             await self.drain()
             group.cancelAll()
@@ -83,6 +88,7 @@ final class Bridge {
             group.addTask { await self.hotels.recover() }
             group.addTask { await self.holds.run() }
             group.addTask { await self.keys.run() }
+            group.addTask { await self.tokens.run() }
             group.addTask { await self.issuers.run() }
             // Meanwhile clients are told that the hotel they ask for is not available.
             do { try await hotels.waitUntilReadable() } catch { return }

@@ -13,11 +13,15 @@ struct GatewayCalls {
 
     private let hop: HopIdentity
     private let keys: APIKeyDirectory
+    private let tokens: TokenRevocationDirectory
     private let issuers: IssuerKeyDirectory
 
-    init(hop: HopIdentity, keys: APIKeyDirectory, issuers: IssuerKeyDirectory) {
+    init(
+        hop: HopIdentity, keys: APIKeyDirectory, tokens: TokenRevocationDirectory, issuers: IssuerKeyDirectory
+    ) {
         self.hop = hop
         self.keys = keys
+        self.tokens = tokens
         self.issuers = issuers
     }
 
@@ -29,6 +33,8 @@ struct GatewayCalls {
         switch (request.head.method, request.head.target.path) {
         case (.get, "/drawbridge/api-keys"):
             return .json(try await keys.state(unlike: knownVersion(request)))
+        case (.get, "/drawbridge/revoked-tokens"):
+            return .json(try await tokens.state(unlike: knownVersion(request)))
         case (.get, "/drawbridge/issuer-keys"):
             return .json(try await issuers.state(unlike: knownVersion(request)))
         case (.post, "/drawbridge/issuer-keys"):

@@ -68,9 +68,11 @@ final class APIKeySync {
     private func take(_ answer: [UInt8]) async throws {
         let received = Loop.monotonicNanoseconds
         // Ten thousand keys take some milliseconds to read.
-        let state = try await Loop.offload { try APIKeyState(json: answer) }
-        let confirmedAt = received - min(received, state.age)
-        if let keys = state.keys {
+        let state = try await Loop.offload {
+            try FollowedState(json: answer, member: "keys", APIKeyRing.Entry.init(json:))
+        }
+        let confirmedAt = state.confirmedAt(received: received)
+        if let keys = state.rows {
             ring.replace(with: keys, version: state.version, confirmedAt: confirmedAt)
             Log.info("API keys taken over", ["keys": .init(keys.count), "version": .init(state.version)])
         } else if state.version == ring.version {
@@ -79,44 +81,21 @@ final class APIKeySync {
     }
 }
 
-/// What the bridge says about the keys.
-private struct APIKeyState: Sendable {
-    let version: Int64
-    /// Nanoseconds since the database confirmed it.
-    let age: UInt64
-    /// `nil` where they are those that are held already.
-    let keys: [APIKeyRing.Entry]?
-
-    struct Malformed: Error {}
-
-    init(json: [UInt8]) throws {
-        let state = try JSONValue(parsing: json)
-        guard let version = state["version"]?.integer, let age = state["age_ms"]?.integer, 0...1 << 40 ~= age else {
-            throw Malformed()
-        }
-        self.version = version
-        self.age = UInt64(age) * 1_000_000
-        guard let keys = state["keys"] else {
-            self.keys = nil
-            return
-        }
-        guard case .array(let keys) = keys else { throw Malformed() }
-        self.keys = try keys.map { try Self.entry($0) }
-    }
-
-    private static func entry(_ key: JSONValue) throws -> APIKeyRing.Entry {
+extension APIKeyRing.Entry {
+    /// Reads a key as the bridge writes it.
+    fileprivate init(json key: JSONValue) throws {
         guard let id = key["id"]?.integer.flatMap({ Int32(exactly: $0) }), let client = key["client"]?.string,
             let hash = key["hash"]?.string.flatMap({ Hexadecimal.decode($0) }), let hash = Digest256(hash.span),
             case .array(let scopes)? = key["scopes"], let expiresAt = key["expires_at"]?.integer
-        else { throw Malformed() }
+        else { throw FollowedState<Self>.Malformed() }
         let hotels: HotelAccess
         switch key["hotel_id"] {
         case .null?: hotels = .all
         case .integer(let id)?: hotels = Int32(exactly: id).map { .of([$0]) } ?? .none
         // No hotel named is not every hotel.
-        default: throw Malformed()
+        default: throw FollowedState<Self>.Malformed()
         }
-        return APIKeyRing.Entry(
+        self.init(
             id: id, hash: hash, client: client,
             // A scope that somebody wrote into the database and that there is not grants nothing.
             scopes: Scopes(scopes.compactMap { $0.string.flatMap(Scope.init(rawValue:)) }), hotelIDs: hotels,

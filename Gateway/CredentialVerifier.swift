@@ -1,6 +1,7 @@
 internal import Authentication
 internal import HTTP
 internal import Loop
+internal import Policy
 internal import Server
 
 /// What a request's credentials prove.
@@ -8,6 +9,8 @@ struct Proof {
     let identity: Identity
     /// What the content must hash to, where a signature says so.
     var contentDigest: ContentDigest?
+    /// The content, where it had to be read for the proof; nil where there is none, too.
+    var content: [UInt8]?
 }
 
 /// Finds the one kind of credentials that a request brings, and has them checked if its route accepts that kind.
@@ -17,6 +20,7 @@ struct CredentialVerifier {
     let issuers: IssuerKeySync
     let apiKeys: APIKeyRing
     let signedRequests: SignedRequests
+    let webhooks: SignedWebhooks
 
     /// Checks what can be checked at once, which is nearly everything: an asynchronous call would cost as much as finding a
     /// known token again.
@@ -25,7 +29,7 @@ struct CredentialVerifier {
     func verify(_ request: Request, accepted: [Identity.Method]) throws(AuthenticationError) -> Proof? {
         let fields = request.head.fields
         let count = fields.count(of: .authorization)
-        if count == 0, accepted.contains(.signature), SignedRequests.areMeant(by: fields) { return nil }
+        if count == 0, signedWay(fields, accepted) != nil { return nil }
         guard count == 1, let field = fields.bytes(of: .authorization) else {
             throw AuthenticationError(.missing, "not exactly one Authorization field")
         }
@@ -38,6 +42,9 @@ struct CredentialVerifier {
         if credentials.method == .apiKey {
             return Proof(identity: try apiKeys.verify(bytes, now: now, instant: Loop.monotonicNanoseconds))
         }
+        guard tokens.revocations.isFresh(at: Loop.monotonicNanoseconds) else {
+            throw AuthenticationError(.unavailable, "which tokens are revoked is not known now")
+        }
         do {
             return Proof(identity: try tokens.verify(bytes, now: now))
         } catch {
@@ -46,10 +53,15 @@ struct CredentialVerifier {
         }
     }
 
-    /// Checks what `verify` could not: signatures, which others may have to be asked about, and tokens by a key that the
-    /// issuer may have published since we looked.
-    func verifyPatiently(_ request: Request) async throws(AuthenticationError) -> Proof {
+    /// Checks what `verify` could not: signatures, which others may have to be asked about, webhooks, whose content has to be
+    /// read, and tokens by a key that the issuer may have published since we looked.
+    ///
+    /// - Throws: `AuthenticationError`; `Problem` where content cannot be read.
+    func verifyPatiently(_ request: Request, _ terms: Route.Terms) async throws -> Proof {
         guard let field = request.head.fields.bytes(of: .authorization) else {
+            guard signedWay(request.head.fields, terms.authentication) == .signature else {
+                return try await webhooks.verify(request, upTo: terms.bodyLimit.bytes)
+            }
             let (identity, digest) = try await signedRequests.verify(request)
             return Proof(identity: identity, contentDigest: digest)
         }
@@ -59,5 +71,12 @@ struct CredentialVerifier {
         }
         let now = Int64(Loop.unixTime)
         return Proof(identity: try tokens.verify(field.span.extracting(credentials.range), now: now))
+    }
+
+    /// Which of the ways without an `Authorization` field a request means to take.
+    private func signedWay(_ fields: Fields, _ accepted: [Identity.Method]) -> Identity.Method? {
+        if accepted.contains(.signature), SignedRequests.areMeant(by: fields) { return .signature }
+        if accepted.contains(.webhook), webhooks.areMeant(by: fields) { return .webhook }
+        return nil
     }
 }

@@ -23,6 +23,7 @@ final class Gateway {
     private let access: AccessLog
     private let limits: Limits
     private let apiKeys: APIKeySync
+    private let revocations: TokenRevocationSync
     private let issuerKeys: IssuerKeySync
     private let certificates: [ListenerCertificate]
     private let servers: [(server: Server, listener: Listener)]
@@ -39,7 +40,10 @@ final class Gateway {
         let calls = BridgeCalls(hop, bridge: .unix(path: configuration.bridgeSocket))
         let ring = APIKeyRing(maximumStaleness: configuration.keys.apiKeys.maximumStaleness)
         apiKeys = APIKeySync(ring, calls)
-        let tokens = TokenVerifier(issuers: configuration.issuers.issuers)
+        let tokens = TokenVerifier(
+            issuers: configuration.issuers.issuers,
+            revocations: TokenRevocations(maximumStaleness: configuration.issuers.revocations.maximumStaleness))
+        revocations = TokenRevocationSync(tokens, calls)
         let issuerKeys = IssuerKeySync(tokens, configuration.issuers.issuers, calls)
         self.issuerKeys = issuerKeys
         let audit = try AuditLog(configuration.audit)
@@ -48,13 +52,15 @@ final class Gateway {
         self.access = access
         let limits = try Limits(configuration.rateLimits, configuration.routes)
         self.limits = limits
+        let nonces = try NonceMemory(
+            capacity: configuration.keys.signatures.nonces, file: configuration.nonceFile, shared: limits.redis)
         let pipeline = Pipeline(
             admission: Admission(configuration.addresses, limits),
             crossOrigin: CrossOrigin(configuration.policy.crossOrigin), routes: configuration.routes,
             credentials: CredentialVerifier(
                 tokens: tokens, issuers: issuerKeys, apiKeys: ring,
-                signedRequests: try SignedRequests(
-                    configuration.keys.signatures, file: configuration.nonceFile, shared: limits.redis)),
+                signedRequests: SignedRequests(configuration.keys.signatures, nonces),
+                webhooks: SignedWebhooks(configuration.keys.webhooks, nonces)),
             limits: limits,
             inspection: try Inspection(
                 configuration.inspection, configuration.routes, rules: configuration.firewallRules),
@@ -102,6 +108,7 @@ final class Gateway {
         await withDiscardingTaskGroup { group in
             await learnKeys()
             group.addTask { await self.apiKeys.run() }
+            group.addTask { await self.revocations.run() }
             group.addTask { await self.issuerKeys.run() }
             for (server, listener) in servers { group.addTask { await server.run(listener) } }
             group.addTask { await self.upstream.checkHealth(path: "/healthz") }
@@ -120,11 +127,12 @@ final class Gateway {
         signals.close()
     }
 
-    /// Learns the keys that the bridge knows before it serves, if the bridge answers soon. Without them it serves all the
+    /// Learns the keys and revocations that the bridge knows before it serves, if the bridge answers soon. Without them it serves all the
     /// same: not every way in needs them, and they come when the bridge does.
     private func learnKeys() async {
         try? await Loop.withDeadline(.seconds(2), "learn keys") {
             await self.apiKeys.begin()
+            await self.revocations.begin()
             await self.issuerKeys.begin()
         }
     }

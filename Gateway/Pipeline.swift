@@ -204,7 +204,8 @@ private struct Routing {
     }
 }
 
-/// Nobody passes without proving who he is, in one of the ways that the route accepts. Nothing of the content is read for it.
+/// Nobody passes without proving who he is, in one of the ways that the route accepts. Nothing of the content is read for it
+/// but where a vendor has signed the content alone.
 @OnLoop
 private struct Authenticating {
     let credentials: CredentialVerifier
@@ -219,11 +220,12 @@ private struct Authenticating {
         }
     }
 
-    /// Waits for it: for a key that an issuer may have published, or for what Redis says about a nonce.
+    /// Waits for it: for a key that an issuer may have published, for what Redis says about a nonce, for a webhook's content.
     func wait(_ routed: RoutedRequest) async throws -> AuthenticatedRequest {
         do {
-            return AuthenticatedRequest(routed, try await credentials.verifyPatiently(routed.request))
-        } catch {
+            return AuthenticatedRequest(
+                routed, try await credentials.verifyPatiently(routed.request, routed.route.terms))
+        } catch let error as AuthenticationError {
             throw Unauthenticated(cause: error, accepted: routed.route.terms.authentication)
         }
     }
@@ -238,7 +240,7 @@ private struct Authorizing {
         guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
         // Read only now: a stranger cannot make us hold content.
         let content: Content
-        if routed.request.body.isEmpty {
+        if routed.request.body.isEmpty, authenticated.proof.content == nil {
             try authenticated.checkSigned([])
             content = .none
         } else {
@@ -258,7 +260,10 @@ private struct Authorizing {
                 MediaType.isJSON(type.span)
             else { throw Refusal.unsupportedMediaType }
         }
-        let bytes = try await request.body.collect(upTo: terms.bodyLimit.bytes)
+        let bytes =
+            if let read = authenticated.proof.content { read } else {
+                try await request.body.collect(upTo: terms.bodyLimit.bytes)
+            }
         try authenticated.checkSigned(bytes)
         return try Content(bytes, isJSON: terms.takesJSON)
     }

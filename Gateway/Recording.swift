@@ -87,7 +87,7 @@ final class Trail {
     /// The firewall has spoken.
     func found(_ verdict: FirewallVerdict) {
         guard let finding = verdict.finding else { return }
-        rules = finding.matches.map { DecisionRecord.Rule(id: $0.rule, variable: $0.variable) }
+        rules = finding.matches.map { DecisionRecord.Rule(id: $0.rule, variable: $0.variable, score: $0.score) }
         inboundScore = finding.inboundScore
     }
 

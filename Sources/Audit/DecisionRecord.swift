@@ -42,11 +42,14 @@ public struct DecisionRecord: AuditRecord {
         public var id: Int
         /// The name of the variable that matched, such as `ARGS:comment`; never its value.
         public var variable: String
+        /// What the match added to the request's score; zero for a rule that does not count.
+        public var score: Int
 
         /// A match.
-        public init(id: Int, variable: String) {
+        public init(id: Int, variable: String, score: Int) {
             self.id = id
             self.variable = variable
+            self.score = score
         }
     }
 
@@ -152,6 +155,8 @@ public struct DecisionRecord: AuditRecord {
             bytes.append(decimal: rule.id)
             bytes.append(",\"variable\":")
             bytes.append(quoted: rule.variable, bound: RequestFacts.nameBound)
+            bytes.append(",\"score\":")
+            bytes.append(decimal: rule.score)
             bytes.append("}")
         }
         bytes.append("]")

@@ -41,6 +41,8 @@ public struct OutcomeRecord: AuditRecord {
         bytes.append(",\"duration\":")
         bytes.append(decimal: microseconds / 1000)
         facts.appendRequest(worker: worker, &hash, to: &bytes)
+        // Again, so that whoever reads with other tools than ours finds by it what came of a client's requests.
+        facts.appendActor(&hash, to: &bytes)
         bytes.append(",\"http_response\":{\"code\":")
         bytes.append(decimal: status ?? 0)
         if let contentLength {

@@ -44,11 +44,9 @@ public final class APIKeyRing {
         let id: Int32
     }
 
-    private let maximumStaleness: UInt64
     private var keys: [Digest256: Held] = [:]
     private var uses: [Int32: Int64] = [:]
-    /// When the database last confirmed what is held; `nil` before the first time.
-    private var confirmedAt: UInt64?
+    private var confirmation: Confirmation
     /// Which state of the database's keys is held; `nil` before the first.
     public private(set) var version: Int64?
 
@@ -56,9 +54,7 @@ public final class APIKeyRing {
     ///
     /// - Parameter maximumStaleness: how long keys are believed after the database last confirmed them. A key that was
     ///   revoked in the meantime lives on for so long at most.
-    public init(maximumStaleness: Duration) {
-        self.maximumStaleness = UInt64(max(0, maximumStaleness.components.seconds)) * 1_000_000_000
-    }
+    public init(maximumStaleness: Duration) { confirmation = Confirmation(maximumStaleness: maximumStaleness) }
 
     /// The number of keys held.
     public var count: Int { keys.count }
@@ -80,13 +76,10 @@ public final class APIKeyRing {
     }
 
     /// Notes that what is held was still so in the database at an instant of the monotonic clock, in nanoseconds.
-    public func confirm(at instant: UInt64) { confirmedAt = max(confirmedAt ?? 0, instant) }
+    public func confirm(at instant: UInt64) { confirmation.confirm(at: instant) }
 
     /// Whether what is held may still be believed at an instant of the monotonic clock.
-    public func isFresh(at instant: UInt64) -> Bool {
-        guard let confirmedAt else { return false }
-        return instant <= confirmedAt || instant - confirmedAt <= maximumStaleness
-    }
+    public func isFresh(at instant: UInt64) -> Bool { confirmation.isFresh(at: instant) }
 
     /// The identity that a key proves at `now` (Unix seconds).
     ///

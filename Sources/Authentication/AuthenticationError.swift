@@ -22,6 +22,8 @@ public struct AuthenticationError: Error, Sendable, Hashable, CustomStringConver
         case expired
         /// Not valid yet, or issued in the future.
         case notYetValid = "not_yet_valid"
+        /// Revoked by its id, before its time.
+        case revoked
         /// A claim is missing or has the wrong form.
         case badClaim = "bad_claim"
         /// A request that was accepted before.

@@ -11,6 +11,7 @@ public enum Challenge {
                 // Tokens and keys are both bearer credentials (RFC 6750); which of them is the client's own business.
                 case .jwt, .apiKey: "Bearer \(realm)"
                 case .signature: "Signature \(realm)"
+                case .webhook: "Webhook \(realm)"
                 }
             if !fields.contains(field) { fields.append(field) }
         }

@@ -2,11 +2,13 @@
 struct Claims {
     /// Past this a time is a mistake, not a date (the year 9999).
     private static let latestTime: Int64 = 253_402_300_799
-    private static let longestName = 255
+    private static let longestName = TokenRevocations.maximumTokenIDByteCount
 
     let identity: Identity
     /// The instants at which the token is good, skew included.
     let validity: Range<Int64>
+    /// The token's `jti`, by which it can be revoked.
+    let tokenID: String?
 
     /// Reads the claims the way the issuer's configuration says.
     init(_ claims: [String: JSONValue], issuer: TrustedIssuer) throws(AuthenticationError) {
@@ -22,6 +24,7 @@ struct Claims {
             throw AuthenticationError(.badClaim, "the token's times contradict each other")
         }
         validity = max(notBefore, issuedAt ?? 0) - skew..<expiry + skew
+        tokenID = try Self.name(claims["jti"], "a token id of a form not accepted")
         identity = try Self.identity(claims, issuer)
     }
 
@@ -68,11 +71,13 @@ struct Claims {
     }
 
     /// A name fit for logs and keys: not empty, not long, without control characters.
-    private static func name(_ claim: JSONValue?) throws(AuthenticationError) -> String? {
+    private static func name(
+        _ claim: JSONValue?, _ refusal: String = "a subject or client of a form not accepted"
+    ) throws(AuthenticationError) -> String? {
         guard let claim else { return nil }
         guard case .string(let name) = claim, (1...longestName).contains(name.utf8.count),
             name.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
-        else { throw AuthenticationError(.badClaim, "a subject or client of a form not accepted") }
+        else { throw AuthenticationError(.badClaim, refusal) }
         return name
     }
 

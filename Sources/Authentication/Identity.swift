@@ -14,6 +14,8 @@ public final class Identity: Sendable {
         case apiKey = "api_key"
         /// A signed request of a client registered here (RFC 9421).
         case signature
+        /// A webhook of a vendor, signed with the secret that it shares with us.
+        case webhook
     }
 
     /// The issuer of the clients that the installation itself registers, by whichever of its own ways they come in.

@@ -11,17 +11,29 @@ public final class TokenVerifier {
         /// The instants between which the token is good, skew included.
         let validity: Range<Int64>
         let keyID: String
+        let tokenID: String?
     }
 
+    /// What is known of revoked tokens. Whether it may still be believed is the caller's question.
+    public let revocations: TokenRevocations
     private let issuers: [String: TrustedIssuer]
     /// The keys each issuer has published, by their id, beside those that the policy names.
     private var published: [String: [String: VerificationKey]] = [:]
     private var remembered: BoundedCache<Digest256, Remembered>
+    /// What signatures are checked with for nothing, where there is no key to check them with.
+    private var decoys: [SignatureForm: VerificationKey]
+    /// How many signatures were checked, for nothing or not.
+    private(set) var checkedSignatures = 0
 
     /// A verifier for the tokens of these issuers that remembers up to so many of them.
-    public init(issuers: [TrustedIssuer], rememberedTokens: Int = 4096) {
+    public init(
+        issuers: [TrustedIssuer], revocations: TokenRevocations = TokenRevocations(maximumStaleness: .zero),
+        rememberedTokens: Int = 4096
+    ) {
+        self.revocations = revocations
         self.issuers = Dictionary(issuers.map { ($0.issuer, $0) }, uniquingKeysWith: { first, _ in first })
         remembered = BoundedCache(capacity: rememberedTokens)
+        decoys = Self.decoys(issuers.flatMap(\.keys.values))
     }
 
     /// Takes over the keys that an issuer publishes now, in the place of those it published before. Tokens signed with a
@@ -31,9 +43,21 @@ public final class TokenVerifier {
         let before = published[issuer] ?? [:]
         let after = Dictionary(keys.map { ($0.keyID, $0) }, uniquingKeysWith: { first, _ in first })
         published[issuer] = after
+        decoys = Self.decoys(issuers.values.flatMap(\.keys.values) + published.values.flatMap(\.values))
         remembered.removeAll { token in
             token.identity.issuer == issuer && before[token.keyID] != nil && before[token.keyID] != after[token.keyID]
         }
+    }
+
+    /// Takes over which tokens are revoked now, in the place of what was known before; those of them that are remembered are
+    /// forgotten.
+    ///
+    /// - Parameters:
+    ///   - version: which state of the database that is.
+    ///   - confirmedAt: when the database had it, on the monotonic clock, in nanoseconds.
+    public func replaceRevocations(with entries: [TokenRevocations.Entry], version: Int64, confirmedAt: UInt64) {
+        revocations.replace(with: entries, version: version, confirmedAt: confirmedAt)
+        remembered.removeAll { revocations.includes($0.tokenID, of: $0.identity.issuer) }
     }
 
     /// The issuer and key id by which a token asks for a key that the issuer may have published since we last looked;
@@ -81,32 +105,70 @@ public final class TokenVerifier {
         let issuer = try issuer(of: unverified, signedAs: token)
         let claims = try Claims(unverified.claims, issuer: issuer)
         try claims.checkTimes(now: now)
+        guard !revocations.includes(claims.tokenID, of: issuer.issuer) else {
+            throw AuthenticationError(.revoked, "the token has been revoked")
+        }
         remembered.insert(
-            Remembered(identity: claims.identity, validity: claims.validity, keyID: unverified.keyID), for: digest)
+            Remembered(
+                identity: claims.identity, validity: claims.validity, keyID: unverified.keyID, tokenID: claims.tokenID),
+            for: digest)
         return claims.identity
     }
 
     /// The issuer, once its key has proven that it made the token.
+    ///
+    /// One signature is checked whatever is wrong with a token: how long its refusal takes depends on nothing but the
+    /// token itself, so that nobody learns by it which issuers and key ids there are. A token of another form was not looked
+    /// up anywhere, and its quicker refusal says no more than its sender knows.
     private func issuer(
         of token: UnverifiedToken, signedAs bytes: Span<UInt8>
     ) throws(AuthenticationError) -> TrustedIssuer {
-        guard let name = token.issuer, let issuer = issuers[name] else {
-            throw AuthenticationError(.unknownIssuer, "the issuer is not configured")
-        }
+        let issuer = token.issuer.flatMap { issuers[$0] }
+        let key = issuer.flatMap { self.key(token.keyID, of: $0) }
+        let form = SignatureForm(of: token)
+        // A key that cannot have made the signature would refuse it without looking at it.
+        let canBeSigner = key.map { SignatureForm(of: $0) == form } ?? false
+        let isGood = isSigned(bytes, with: canBeSigner ? key : decoys[form]) && canBeSigner
+        guard let issuer else { throw AuthenticationError(.unknownIssuer, "the issuer is not configured") }
         guard issuer.expects(type: token.type) else {
             // A type of its own (`dpop+jwt` and the like) marks a token made for another purpose (RFC 8725 §3.11).
             throw AuthenticationError(.malformed, "a token of another type than its issuer's")
         }
-        guard let key = key(token.keyID, of: issuer) else {
-            throw AuthenticationError(.unknownKey, "the issuer has no key of that id")
-        }
+        guard let key else { throw AuthenticationError(.unknownKey, "the issuer has no key of that id") }
         guard token.algorithm == key.algorithm.rawValue else {
             throw AuthenticationError(.wrongAlgorithm, "the key is not for the algorithm the token names")
         }
-        guard TokenSignature.isValid(of: bytes, key: key) else {
+        guard isGood else {
             throw AuthenticationError(.badSignature, "the signature does not belong to the token")
         }
         return issuer
+    }
+
+    private func isSigned(_ token: Span<UInt8>, with key: VerificationKey?) -> Bool {
+        // Nobody has a key for such a signature, so nothing that could be told apart by its time exists.
+        guard let key else { return false }
+        checkedSignatures += 1
+        return TokenSignature.isValid(of: token, key: key)
+    }
+
+    private static func decoys(_ keys: some Sequence<VerificationKey>) -> [SignatureForm: VerificationKey] {
+        Dictionary(keys.map { (SignatureForm(of: $0), $0) }, uniquingKeysWith: { first, _ in first })
+    }
+}
+
+/// What the time depends on that checking a signature takes: its algorithm, and for RSA the size of the key.
+private struct SignatureForm: Hashable {
+    let algorithm: String
+    let byteCount: Int?
+
+    init(of token: UnverifiedToken) {
+        algorithm = token.algorithm
+        byteCount = algorithm == SignatureAlgorithm.rs256.rawValue ? token.signatureByteCount : nil
+    }
+
+    init(of key: VerificationKey) {
+        algorithm = key.algorithm.rawValue
+        byteCount = if case .rsa(let key) = key.material, case .rsa(let bits) = key.kind { (bits + 7) / 8 } else { nil }
     }
 }
 

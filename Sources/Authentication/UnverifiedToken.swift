@@ -12,6 +12,7 @@ struct UnverifiedToken {
     /// The header's `typ`, without the `application/` that may be left out (RFC 7515 §4.1.9), in lower case.
     let type: String?
     let claims: [String: JSONValue]
+    let signatureByteCount: Int
 
     /// Takes a token apart: three parts of canonical base64url, header and claims each one JSON object without
     /// duplicate names, a well-formed key id and no critical extension.
@@ -29,6 +30,7 @@ struct UnverifiedToken {
         }
         (algorithm, keyID, type) = try Self.check(header: header)
         self.claims = claims
+        signatureByteCount = signature.count
     }
 
     /// The `iss` claim: who says it is.

@@ -7,6 +7,7 @@ enum Command: Equatable {
     case doctor(DoctorOptions)
     case policy(PolicyCommand)
     case key(KeyOptions)
+    case token(TokenCommand)
     case audit(AuditCommand)
     case auditHelp
     case help
@@ -28,6 +29,7 @@ enum Command: Equatable {
           policy reload
                    lets the running installation go over to the policies as they are now, if they are in order
         \(KeyOptions.usage)
+        \(TokenCommand.usage)
           audit    reads and verifies the ledger of all requests: drawbridge audit help
           help     says this
           --version
@@ -45,6 +47,7 @@ enum Command: Equatable {
         case "doctor": self = .doctor(try DoctorOptions(&arguments))
         case "policy": self = .policy(try PolicyCommand(&arguments))
         case "key": self = .key(try KeyOptions(&arguments))
+        case "token": self = .token(try TokenCommand(&arguments))
         case "audit":
             do throws(AuditUsageError) {
                 self = try AuditCommand(arguments).map { .audit($0) } ?? .auditHelp

@@ -30,16 +30,7 @@ enum Key {
     }
 
     private static func show(_ rows: [[String]]) {
-        let header = ["ID", "CLIENT", "HOTEL", "SCOPES", "STATE", "GOOD UNTIL", "LAST USED", "DESCRIPTION"]
-        let rows = [header] + rows
-        let widths = header.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        for row in rows {
-            var line = ""
-            for (text, width) in zip(row, widths) {
-                line += text + String(repeating: " ", count: width - text.count + 2)
-            }
-            while line.last == " " { line.removeLast() }
-            Terminal.print(line)
-        }
+        Terminal.print(
+            table: ["ID", "CLIENT", "HOTEL", "SCOPES", "STATE", "GOOD UNTIL", "LAST USED", "DESCRIPTION"], rows)
     }
 }

@@ -8,6 +8,20 @@ enum Terminal {
     /// Writes lines to standard error.
     static func complain(_ text: String) { write(text, to: STDERR_FILENO) }
 
+    /// Writes rows to standard output, in columns.
+    static func print(table header: [String], _ rows: [[String]]) {
+        let rows = [header] + rows
+        let widths = header.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        for row in rows {
+            var line = ""
+            for (text, width) in zip(row, widths) {
+                line += text + String(repeating: " ", count: width - text.count + 2)
+            }
+            while line.last == " " { line.removeLast() }
+            print(line)
+        }
+    }
+
     private static func write(_ text: String, to descriptor: Int32) {
         let bytes = Array("\(text)\n".utf8)
         var rest = bytes[...]

@@ -66,9 +66,12 @@ public struct RuleMatch: Sendable, Hashable {
     /// The variable it matched in, such as `ARGS:json.guest.name` or `REQUEST_HEADERS:User-Agent`; never its value.
     /// What comes after the colon was chosen by the client, so it is cut short and has no control characters.
     public let variable: String
+    /// What the match added to the request's score; zero for a rule that does not count.
+    public var score: Int
 
-    public init(rule: Int, variable: String) {
+    public init(rule: Int, variable: String, score: Int) {
         self.rule = rule
         self.variable = variable
+        self.score = score
     }
 }

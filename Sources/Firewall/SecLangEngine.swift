@@ -162,8 +162,13 @@ private struct Inspection: ~Copyable {
             let variable = String(decoding: name.prefix(Self.variableLength), as: UTF8.self)
             let printable = String(
                 variable.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) })
-            let new = RuleMatch(rule: Int(match.rule), variable: printable)
-            if !matches.contains(new) { matches.append(new) }
+            let new = RuleMatch(rule: Int(match.rule), variable: printable, score: Int(match.score))
+            // A name stands for several values.
+            if let same = matches.firstIndex(where: { $0.rule == new.rule && $0.variable == new.variable }) {
+                matches[same].score += new.score
+            } else {
+                matches.append(new)
+            }
         }
         return matches
     }

@@ -18,14 +18,7 @@ public struct APIKeys {
     ///
     /// - Throws: `InstallationError` when neither is there.
     public init(_ home: Home, _ settings: Settings, tools: Tools) throws {
-        if let url = settings.databaseURL {
-            database = Database(tools: tools, url: url)
-        } else if HomeLock.isHeld(home), let url = try EnvironmentFile.value("DATABASE_URL", in: home.environmentFile) {
-            database = Database(tools: tools, url: url)
-        } else {
-            throw InstallationError(
-                "no database", remedy: "set DATABASE_URL, or start the installation first (drawbridge up)")
-        }
+        database = try Database(of: home, settings, tools: tools)
     }
 
     /// Who a new key is for, and what its holder may do.
@@ -64,13 +57,13 @@ public struct APIKeys {
     /// Makes a key.
     public func create(_ grant: Grant, lifetimeInDays: Int = standardLifetimeInDays) async throws -> Made {
         let key = APIKey()
-        let rows = try await run(
+        let rows = try await database.rows(
             """
             INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at)
             SELECT NULLIF(:'hotel', '')::INTEGER, :'hash', :'client', NULLIF(:'description', ''),
                    string_to_array(:'scopes', ' '), now() + :'days'::INTEGER * INTERVAL '1 day'
             WHERE (SELECT count(*) FROM booking_engine_api_keys WHERE is_active AND expires_at > now()) < :'bound'::BIGINT
-            RETURNING id, \(Self.instant("expires_at"));
+            RETURNING id, \(Database.instant("expires_at"));
             """,
             [
                 "hotel": grant.hotelID.map { String($0) } ?? "", "hash": Hexadecimal.encode(key.hash.bytes),
@@ -92,7 +85,7 @@ public struct APIKeys {
         _ id: Int32, overlapInDays: Int = standardOverlapInDays, lifetimeInDays: Int = standardLifetimeInDays
     ) async throws -> Made {
         let key = APIKey()
-        let rows = try await run(
+        let rows = try await database.rows(
             """
             WITH old AS (
                 UPDATE booking_engine_api_keys
@@ -103,7 +96,7 @@ public struct APIKeys {
             )
             INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at)
             SELECT hotel_id, :'hash', client, description, scopes, now() + :'days'::INTEGER * INTERVAL '1 day' FROM old
-            RETURNING id, \(Self.instant("expires_at"));
+            RETURNING id, \(Database.instant("expires_at"));
             """,
             [
                 "id": String(id), "hash": Hexadecimal.encode(key.hash.bytes), "overlap": String(overlapInDays),
@@ -115,7 +108,7 @@ public struct APIKeys {
 
     /// Revokes a key.
     public func revoke(_ id: Int32) async throws {
-        let rows = try await run(
+        let rows = try await database.rows(
             """
             UPDATE booking_engine_api_keys SET is_active = FALSE WHERE id = :'id'::INTEGER AND is_active RETURNING id;
             """, ["id": String(id)])
@@ -124,7 +117,7 @@ public struct APIKeys {
 
     /// Revokes every key of a client; how many there were.
     public func revokeAll(ofClient client: String) async throws -> Int {
-        try await run(
+        try await database.rows(
             "UPDATE booking_engine_api_keys SET is_active = FALSE WHERE client = :'client' AND is_active RETURNING id;",
             ["client": client]
         ).count
@@ -132,23 +125,14 @@ public struct APIKeys {
 
     /// All keys, newest first: number, client, hotel, scopes, state, end, last use, description.
     public func list() async throws -> [[String]] {
-        try await run(
+        try await database.rows(
             """
             SELECT id, client, COALESCE(hotel_id::TEXT, 'every hotel'), array_to_string(scopes, ' '),
                    CASE WHEN NOT is_active THEN 'revoked' WHEN expires_at <= now() THEN 'expired' ELSE 'good' END,
-                   \(Self.instant("expires_at")), COALESCE(\(Self.instant("last_used_at")), 'never'),
+                   \(Database.instant("expires_at")), COALESCE(\(Database.instant("last_used_at")), 'never'),
                    COALESCE(translate(description, E'|\\n\\t', '   '), '')
             FROM booking_engine_api_keys ORDER BY id DESC;
-            """, [:])
-    }
-
-    private func run(_ statement: String, _ variables: [String: String]) async throws -> [[String]] {
-        try await database.run(statement, variables: variables).split(separator: "\n")
-            .map { $0.split(separator: "|", omittingEmptySubsequences: false).map(String.init) }
-    }
-
-    private static func instant(_ column: String) -> String {
-        "to_char(\(column) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+            """)
     }
 
     private static func noSuchKey(_ id: Int32) -> InstallationError {

@@ -21,6 +21,20 @@ struct Database {
         self.environment = environment
     }
 
+    /// The installation's: `$DATABASE_URL`, or the private one while the installation runs.
+    ///
+    /// - Throws: `InstallationError` when neither is there.
+    init(of home: Home, _ settings: Settings, tools: Tools) throws {
+        if let url = settings.databaseURL {
+            self.init(tools: tools, url: url)
+        } else if HomeLock.isHeld(home), let url = try EnvironmentFile.value("DATABASE_URL", in: home.environmentFile) {
+            self.init(tools: tools, url: url)
+        } else {
+            throw InstallationError(
+                "no database", remedy: "set DATABASE_URL, or start the installation first (drawbridge up)")
+        }
+    }
+
     /// What psql is told on its command line; without a password.
     private var connection: String?
 
@@ -39,6 +53,17 @@ struct Database {
             environment: environment.merging(["PGCONNECT_TIMEOUT": "10", "PGAPPNAME": "drawbridge up"]) { $1 })
         guard result.exit.isSuccess else { throw InstallationError("database: \(result.reason)") }
         return result.output.trimmingNewline
+    }
+
+    /// The rows that a script selects, each in its columns; a text with a bar or a new line in it has to be changed there.
+    func rows(_ script: String, _ variables: [String: String] = [:]) async throws -> [[String]] {
+        try await run(script, variables: variables).split(separator: "\n")
+            .map { $0.split(separator: "|", omittingEmptySubsequences: false).map(String.init) }
+    }
+
+    /// How SQL writes a column's instant as RFC 3339 has it.
+    nonisolated static func instant(_ column: String) -> String {
+        "to_char(\(column) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
     }
 }
 

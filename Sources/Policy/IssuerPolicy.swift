@@ -6,6 +6,17 @@ public struct IssuerPolicy: Sendable {
     public var issuers: [TrustedIssuer]
     /// Where the keys are that issuers publish, by issuer; the bridge fetches them for the gateways.
     public var keySets: [String: KeySetSource]
+    /// What is asked of the knowledge of revoked tokens.
+    public var revocations: Revocations
+
+    /// What is asked of the knowledge of revoked tokens.
+    public struct Revocations: Sendable, Equatable {
+        /// How long what is known of them is believed after the database last confirmed it.
+        public var maximumStaleness = Duration.seconds(15 * 60)
+
+        /// The defaults.
+        public init() {}
+    }
 
     /// Reads and checks `issuers.yaml` and the key files it names.
     ///
@@ -23,6 +34,7 @@ public struct IssuerPolicy: Sendable {
         let nodes = mapping.required("issuers", expected: "at least one issuer")?.elements(atLeast: 1) ?? []
         issuers = []
         keySets = [:]
+        revocations = mapping.mapping("revocations", absent: Revocations()) { Revocations(reading: $0) }
         for node in nodes {
             var source: KeySetSource?
             let issuer = node.mapping { mapping in
@@ -41,6 +53,14 @@ public struct IssuerPolicy: Sendable {
             issuers.append(issuer)
             keySets[issuer.issuer] = source
         }
+    }
+}
+
+extension IssuerPolicy.Revocations {
+    fileprivate init(reading mapping: PolicyMapping) {
+        self.init()
+        maximumStaleness = mapping.duration(
+            "maximum_staleness", in: .seconds(10)...Duration.seconds(86_400), default: maximumStaleness)
     }
 }
 

@@ -7,6 +7,8 @@ public struct KeyPolicy: Sendable {
     public var apiKeys: APIKeys
     /// The clients that sign their requests, and the conditions of signatures.
     public var signatures: Signatures
+    /// The vendors whose webhooks are a way in.
+    public var webhooks: Webhooks
 
     /// The conditions of `api_key`.
     public struct APIKeys: Sendable, Equatable {
@@ -27,6 +29,17 @@ public struct KeyPolicy: Sendable {
         public var clients: [SigningClient] = []
     }
 
+    /// The conditions of `webhook`.
+    public struct Webhooks: Sendable {
+        /// The most senders: each that signs in the same field is tried.
+        public static let maximumSenderCount = 16
+
+        /// How long the content may take to come. It has to be read before it is known who sends it.
+        public var contentTimeout = Duration.seconds(5)
+        /// Who sends.
+        public var senders: [WebhookSender] = []
+    }
+
     /// Reads and checks `keys.yaml` and the files it names.
     ///
     /// - Parameters:
@@ -44,6 +57,9 @@ public struct KeyPolicy: Sendable {
         signatures = mapping.mapping("signatures", absent: Signatures()) {
             Signatures(reading: $0, installation: installation)
         }
+        webhooks = mapping.mapping("webhooks", absent: Webhooks()) {
+            Webhooks(reading: $0, installation: installation)
+        }
     }
 }
 
@@ -57,8 +73,8 @@ extension KeyPolicy.APIKeys {
 
 extension KeyPolicy.Signatures {
     fileprivate init(reading mapping: PolicyMapping, installation: InstallationDirectory) {
-        terms.maximumAgeInSeconds = Self.seconds(mapping, "maximum_age", 1...3600, default: terms.maximumAgeInSeconds)
-        terms.clockSkewInSeconds = Self.seconds(mapping, "clock_skew", 0...60, default: terms.clockSkewInSeconds)
+        terms.maximumAgeInSeconds = mapping.optional("maximum_age")?.seconds(in: 1...3600) ?? terms.maximumAgeInSeconds
+        terms.clockSkewInSeconds = mapping.optional("clock_skew")?.seconds(in: 0...60) ?? terms.clockSkewInSeconds
         if let list = mapping.optional("covered_components") {
             let nodes = list.elements(atLeast: 1)
             terms.coveredComponents = nodes.compactMap { node in
@@ -80,17 +96,6 @@ extension KeyPolicy.Signatures {
         }
     }
 
-    private static func seconds(
-        _ mapping: PolicyMapping, _ key: String, _ bounds: ClosedRange<Int64>, default fallback: Int64
-    ) -> Int64 {
-        guard let node = mapping.optional(key),
-            let duration = node.duration(in: .seconds(bounds.lowerBound)...Duration.seconds(bounds.upperBound))
-        else { return fallback }
-        let (seconds, rest) = duration.components
-        if rest != 0 { node.refuse(expected: "whole seconds") }
-        return seconds
-    }
-
     /// The derived components of RFC 9421 §2.2 that every request has, and fields.
     private static func isComponent(_ name: String) -> Bool {
         let derived = [
@@ -99,6 +104,26 @@ extension KeyPolicy.Signatures {
         let isField =
             !name.hasPrefix("@") && name.utf8.allSatisfy { 0x61...0x7A ~= $0 || 0x30...0x39 ~= $0 || $0 == 0x2D }
         return derived.contains(name) || isField
+    }
+}
+
+extension KeyPolicy.Webhooks {
+    fileprivate init(reading mapping: PolicyMapping, installation: InstallationDirectory) {
+        contentTimeout = mapping.duration(
+            "content_timeout", in: .milliseconds(100)...Duration.seconds(60), default: contentTimeout)
+        guard let list = mapping.optional("senders") else { return }
+        for node in list.elements() {
+            guard let sender = node.mapping({ WebhookSender(reading: $0, installation: installation) }) else {
+                continue
+            }
+            if senders.contains(where: { $0.name == sender.name }) {
+                node.refuse(expected: "each name once", found: "\(sender.name) a second time")
+            }
+            senders.append(sender)
+        }
+        if senders.count > Self.maximumSenderCount {
+            list.refuse(expected: "at most \(Self.maximumSenderCount) senders", found: "\(senders.count)")
+        }
     }
 }
 
@@ -149,25 +174,58 @@ struct RegisteredClient {
     }
 }
 
-/// A secret that both sides have, in a file as base64 text.
+/// A secret that both sides have, in a file.
 enum SharedSecret {
+    /// How the file holds it.
+    enum Form: String, CaseIterable {
+        /// Base64 text of it; `whsec_` may stand in front, as the Standard Webhooks have it.
+        case base64
+        /// As it is, but for ends of lines behind it.
+        case text
+    }
+
     static func read(_ mapping: PolicyMapping, _ key: String, _ installation: InstallationDirectory) -> [UInt8]? {
-        let expected = "the file of a secret, base64 text of at least \(SigningClient.Key.minimumSecretByteCount) bytes"
-        guard let node = mapping.required(key, expected: expected), let name = node.text(expected) else { return nil }
+        let least = SigningClient.Key.minimumSecretByteCount
+        return mapping.required(key, expected: expectation(.base64, least)).flatMap {
+            read($0, .base64, atLeast: least, installation)
+        }
+    }
+
+    static func read(
+        _ node: PolicyNode, _ form: Form, atLeast least: Int, _ installation: InstallationDirectory
+    ) -> [UInt8]? {
+        let expected = expectation(form, least)
+        guard let name = node.text(expected) else { return nil }
         switch PolicyFile.contents(of: installation.path(name), limit: PolicyFile.maximumKeyByteCount) {
         case .failure(let failure): node.refuse(expected: failure.expected, found: failure.found)
         case .success(let contents):
-            let text = String(decoding: contents, as: UTF8.self).filter { !$0.isWhitespace }
-            guard let secret = Base64.standard.decode(text) else {
+            guard let secret = secret(contents, form) else {
                 node.refuse(expected: expected, found: "\(name) with something else")
                 return nil
             }
-            guard secret.count >= SigningClient.Key.minimumSecretByteCount else {
+            guard secret.count >= least else {
                 node.refuse(expected: expected, found: "\(name) with a secret of \(secret.count) bytes")
                 return nil
             }
             return secret
         }
         return nil
+    }
+
+    private static func expectation(_ form: Form, _ least: Int) -> String {
+        form == .text
+            ? "the file of a secret of at least \(least) bytes"
+            : "the file of a secret, base64 text of at least \(least) bytes"
+    }
+
+    private static func secret(_ contents: [UInt8], _ form: Form) -> [UInt8]? {
+        switch form {
+        case .base64:
+            let text = String(decoding: contents, as: UTF8.self).filter { !$0.isWhitespace }
+            return Base64.standard.decode(text.hasPrefix("whsec_") ? String(text.dropFirst(6)) : text)
+        case .text:
+            let end = contents.lastIndex { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+            return end.map { Array(contents[...$0]) } ?? []
+        }
     }
 }

@@ -1,6 +1,8 @@
 /// How the content of one request is coming along.
 struct ContentProgress {
     var received: UInt64 = 0
+    /// How long the handler gives all of it, where that is less than everybody gets.
+    var limit: Duration?
     private var start: UInt64?
 
     var hasBegun: Bool { start != nil }
@@ -10,7 +12,7 @@ struct ContentProgress {
     /// How much longer the client may be waited for: what came so far has bought it time.
     func timeLeft(at nanoseconds: UInt64, _ configuration: ServerConfiguration) -> Duration {
         let elapsed = Duration.nanoseconds(Int64(nanoseconds &- (start ?? nanoseconds)))
-        var allowed = configuration.bodyTimeout
+        var allowed = min(configuration.bodyTimeout, limit ?? configuration.bodyTimeout)
         if configuration.minimumBodyRate > 0 {
             let bought = Duration.seconds(Double(received) / Double(configuration.minimumBodyRate))
             allowed = min(allowed, configuration.bodyRateGrace + bought)

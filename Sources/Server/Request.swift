@@ -95,10 +95,13 @@ public struct RequestBody {
 
     /// Reads all of it.
     ///
-    /// - Parameter bound: bytes it may have.
+    /// - Parameters:
+    ///   - bound: bytes it may have.
+    ///   - limit: how long it may take to come, where that is less than the server's configuration gives everybody.
     /// - Throws: `Problem` 413 when it has more, 408 when it comes too slowly, 400 when it is not as announced.
-    public func collect(upTo bound: Int) async throws -> [UInt8] {
+    public func collect(upTo bound: Int, within limit: Duration? = nil) async throws -> [UInt8] {
         if connection.isRequestComplete { return [] }
+        if let limit { connection.limitContent(to: limit) }
         if case .length(let length) = connection.framing, length > UInt64(bound) { throw Self.tooLarge(bound) }
         var content: [UInt8] = []
         while try await connection.readContent(into: &content) {

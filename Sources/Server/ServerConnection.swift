@@ -207,6 +207,9 @@ final class ServerConnection {
         if request.framing == .none || request.framing == .length(0) { skipBufferedContent() }
     }
 
+    /// Gives the content less time than the configuration does.
+    func limitContent(to duration: Duration) { contentProgress.limit = duration }
+
     /// Reads more of the current request's content.
     ///
     /// - Returns: false at its end.

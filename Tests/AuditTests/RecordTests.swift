@@ -55,7 +55,7 @@ struct RecordTests {
         var record = DecisionRecord(
             Self.facts(), .refused(status: 403, stage: "firewall", reason: "score"), time: 1, microseconds: 2)
         record.limits = [.init(name: "principal", remaining: 3, resetSeconds: 20)]
-        record.rules = [.init(id: 942_100, variable: "ARGS:comment")]
+        record.rules = [.init(id: 942_100, variable: "ARGS:comment", score: 5)]
         record.inboundScore = 5
         #expect(
             try Self.text(record).contains(
@@ -64,7 +64,7 @@ struct RecordTests {
             try Self.text(record).hasSuffix(
                 #""verdict":"refused","stage":"firewall","reason":"score","limits":[{"name":"principal","#
                     + #""remaining":3,"reset_s":20}],"rule_count":1,"inbound_score":5,"rules":[{"id":942100,"#
-                    + #""variable":"ARGS:comment"}],"decided_us":2}}"#))
+                    + #""variable":"ARGS:comment","score":5}],"decided_us":2}}"#))
     }
 
     @Test("An outcome")
@@ -79,6 +79,11 @@ struct RecordTests {
                     + #""hotel_id":7,"upstream_status":201,"upstream_us":11000,"complete":true,"answered_us":12345}}"#
             ))
         #expect(try Self.text(record).contains(#""severity_id":1,"status_id":1,"duration":12,"http_request""#))
+        // Whose it was, so that it is found without the decision.
+        #expect(
+            try Self.text(record).contains(
+                #""actor":{"user":{"uid":"be-1","domain":"https://issuer.example"},"app_uid":"booking-engine"},"http_response""#
+            ))
     }
 
     @Test("An outcome without an answer")
@@ -175,7 +180,7 @@ struct RecordTests {
         facts.tlsVersion = nasty
         var record = DecisionRecord(
             facts, .refused(status: 403, stage: nasty, reason: nasty), time: .max, microseconds: .max)
-        record.rules = (0..<1000).map { _ in .init(id: .max, variable: nasty) }
+        record.rules = (0..<1000).map { _ in .init(id: .max, variable: nasty, score: .max) }
         record.limits = (0..<8).map { _ in .init(name: nasty, remaining: .max, resetSeconds: .max) }
         #expect(try Self.value(record)["unmapped"]?["rule_count"]?.integer == 1000)
         #expect(try Self.text(record).utf8.count < 64 << 10)

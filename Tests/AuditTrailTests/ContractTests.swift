@@ -34,7 +34,7 @@ struct ContractTests {
         var record = DecisionRecord(
             facts, .refused(status: 403, stage: "firewall", reason: "score"), time: 1_700_000_000_123, microseconds: 456
         )
-        record.rules = [.init(id: 942_100, variable: "ARGS:comment")]
+        record.rules = [.init(id: 942_100, variable: "ARGS:comment", score: 5)]
         record.inboundScore = 5
         return record
     }

@@ -44,7 +44,7 @@ struct WebhookTests {
         let terms = WebhookTerms(
             field: "x-slack-signature", prefix: "v0=", encoding: .hex,
             signed: try #require(WebhookTerms.parts("v0:{timestamp}:{body}")),
-            timestampField: "x-slack-request-timestamp",
+            timestampField: "x-slack-request-timestamp", clockSkewInSeconds: 5,
             secrets: [Array("8f742231b10e8888abcd99yyyzzz85a5".utf8)])
         let content = Array(
             ("token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V"
@@ -55,9 +55,11 @@ struct WebhookTests {
             ("x-slack-signature", "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"),
             ("x-slack-request-timestamp", "1531420618"),
         ]
-        #expect(refusal(terms, fields, content: content, now: 1_531_420_618) == nil)
-        #expect(refusal(terms, fields, content: content, now: 1_531_420_618 + 301) == .expired)
-        #expect(refusal(terms, fields, content: content, now: 1_531_420_618 - 301) == .notYetValid)
+        for now: Int64 in [1_531_420_618, 1_531_420_618 + 305, 1_531_420_618 - 5] {
+            #expect(refusal(terms, fields, content: content, now: now) == nil)
+        }
+        #expect(refusal(terms, fields, content: content, now: 1_531_420_618 + 306) == .expired)
+        #expect(refusal(terms, fields, content: content, now: 1_531_420_618 - 6) == .notYetValid)
         let later = [fields[0], ("x-slack-request-timestamp", "1531420619")]
         #expect(refusal(terms, later, content: content, now: 1_531_420_618) == .badSignature)
     }
@@ -103,6 +105,34 @@ struct WebhookTests {
         #expect(refusal(terms, Array(fields(id: "msg_1").dropFirst())) == .missing)
     }
 
+    @Test("A repetition is told whatever the form of its code and whichever secret made it")
+    func repetition() throws {
+        let other = [UInt8](repeating: 9, count: 32)
+        let terms = WebhookTerms(field: "x-code", separator: ",", encoding: .hex, secrets: [Self.secret, other])
+        let verifier = WebhookVerifier(terms)
+        func digest(_ value: String, _ content: [UInt8] = Self.content) throws -> Digest256 {
+            try verifier.check(try verifier.claim({ _ in [value] }, now: Self.now), content.span)
+        }
+        let text = String(decoding: Self.content, as: UTF8.self)
+        let second = Hexadecimal.encode(Self.code(text, other))
+        let first = try digest(Self.hex)
+        for value in [Self.hex.uppercased(), second, "\(second),\(Self.hex)"] { #expect(try digest(value) == first) }
+        #expect(try digest(Hexadecimal.encode(Self.code("x")), Array("x".utf8)) != first)
+    }
+
+    @Test("A webhook that says when it was sent is remembered for as long as it could be accepted")
+    func memory() {
+        func memory(_ timestampField: String?) -> Int64 {
+            WebhookSender(
+                name: "v",
+                terms: WebhookTerms(
+                    field: "x-code", encoding: .hex, timestampField: timestampField, maximumAgeInSeconds: 60,
+                    clockSkewInSeconds: 7, secrets: []), memoryInSeconds: 1000, client: "c", scopes: [], hotelIDs: .none
+            ).memoryInSeconds
+        }
+        #expect(memory("x-time") == 74 && memory(nil) == 1000)
+    }
+
     @Test("While a secret is changed both count, and no other")
     func twoSecrets() {
         let other = [UInt8](repeating: 9, count: 32)
@@ -130,6 +160,8 @@ struct WebhookTests {
 
     @Test(
         "A template names the content, and nothing that there is not",
-        arguments: ["", "{timestamp}", "{body", "body}", "{}", "{field:}", "{path}{body}", "{body}}"])
+        arguments: [
+            "", "{timestamp}", "{body", "body}", "{}", "{field:}", "{path}{body}", "{body}}", "{timestamp}{body}",
+        ])
     func templates(template: String) { #expect(WebhookTerms.parts(template) == nil) }
 }

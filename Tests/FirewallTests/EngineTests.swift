@@ -12,8 +12,21 @@ import Testing
     func finding(kind: EngineKind) throws {
         let finding = try kind.inspect(TestRequest.json(#"{"guest":{"name":"x' OR 1=1; --"}}"#).request)
         #expect(finding.inboundScore >= 5)
-        #expect(finding.matches.contains(RuleMatch(rule: 942100, variable: "ARGS:json.guest.name")))
+        #expect(finding.matches.contains(RuleMatch(rule: 942100, variable: "ARGS:json.guest.name", score: 5)))
         #expect(!finding.matches.contains { $0.variable.contains("OR 1") })
+    }
+
+    @Test("The rules' scores are the parts of the sum", arguments: EngineKind.allCases)
+    func scores(kind: EngineKind) throws {
+        for (request, settings) in [
+            (Self.attack.request, FirewallSettings()), (Self.attack.request, FirewallSettings(paranoiaLevel: 4)),
+            (TestRequest.get("/api/x?q=%3Cscript%3Ealert(1)%3C/script%3E&q=../../etc/passwd").request, FirewallSettings()),
+            (TestRequest.json(#"{"a":"x' OR 1=1; --","b":"; cat /etc/passwd"}"#).request, FirewallSettings()),
+        ] {
+            let finding = try kind.inspect(request, settings)
+            #expect(finding.inboundScore > 0)
+            #expect(finding.matches.reduce(0) { $0 + $1.score } == finding.inboundScore, "\(finding)")
+        }
     }
 
     @Test("A name that a client chose is cut short and has no control characters", arguments: EngineKind.allCases)

@@ -215,7 +215,8 @@ private final class StubEngine: FirewallEngine {
         var small = VerdictCache(maximumEntries: 1000, maximumBytes: 8 << 10)
         for index in 0..<500 {
             few.insert(Finding(), for: key("/\(index)", few))
-            small.insert(Finding(matches: [RuleMatch(rule: 1, variable: "ARGS")]), for: key("/\(index)", small))
+            small.insert(
+                Finding(matches: [RuleMatch(rule: 1, variable: "ARGS", score: 5)]), for: key("/\(index)", small))
             #expect(few.count <= 10 && small.bytes <= 8 << 10)
         }
         #expect(few.count == 10 && small.count > 5)

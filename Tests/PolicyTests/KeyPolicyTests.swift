@@ -12,6 +12,9 @@ struct KeyPolicyTests {
         directory = try TemporaryDirectory()
         try directory.write(Base64.standard.encode(Array(0..<32)) + "\n", to: "keys/secret")
         try directory.write(Base64.standard.encode(Array(0..<31)), to: "keys/short")
+        try directory.write("a text of a vendor\n", to: "keys/text")
+        try directory.write("whsec_" + Base64.standard.encode(Array(0..<24)), to: "keys/standard")
+        try directory.write("too short\n", to: "keys/small")
     }
 
     private func load() throws(PolicyError) -> KeyPolicy {
@@ -32,6 +35,7 @@ struct KeyPolicyTests {
         #expect(policy.apiKeys == KeyPolicy.APIKeys())
         #expect(policy.signatures.terms == SignatureTerms())
         #expect(policy.signatures.nonces == KeyPolicy.Signatures().nonces && policy.signatures.clients.isEmpty)
+        #expect(policy.webhooks.senders.isEmpty && policy.webhooks.contentTimeout == .seconds(5))
     }
 
     @Test("A client that signs has a key, scopes and hotels")
@@ -72,9 +76,70 @@ struct KeyPolicyTests {
             ("signatures: {covered_components: []}", "signatures.covered_components"),
             ("signatures: {covered_components: ['@status']}", "signatures.covered_components[0]"),
             ("signatures: {covered_components: [Date]}", "signatures.covered_components[0]"),
-            ("webhooks: []", "webhooks"),
+            ("webhooks: []", "webhooks"), ("webhooks: {content_timeout: 2 min}", "webhooks.content_timeout"),
         ])
     func bounds(text: String, key: String) throws { #expect(try found(text) == [key]) }
+
+    private static let sender =
+        #"name: v, field: x-code, encoding: hex, files: [keys/text], secret_form: text, client: c"#
+        + #", scopes: ["cache:write"], hotel_ids: [1], "#
+    private static let timed = sender + #"signed: "{timestamp}.{body}", timestamp: {field: x-time, maximum_age: 1 min}"#
+
+    @Test("A vendor has a form of signing, secrets, scopes and hotels")
+    func sender() throws {
+        let standard =
+            #"name: s, field: webhook-signature, prefix: "v1,", separator: " ", encoding: base64"#
+            + #", signed: "{field:webhook-id}.{timestamp}.{body}", timestamp: {field: webhook-timestamp}"#
+            + #", files: [keys/standard, keys/secret], client: c, scopes: ["cache:write"], hotel_ids: "*""#
+        let text =
+            "webhooks: {senders: [{\(Self.timed)}, {\(standard)}, {\(Self.sender.replacing("v", with: "w")) remember: 1 h}]}"
+        #expect(try found(text) == [])
+        let senders = try load().webhooks.senders
+        try #require(senders.count == 3)
+        #expect(
+            senders[0].terms
+                == WebhookTerms(
+                    field: "x-code", encoding: .hex, signed: [.timestamp, .text("."), .body], timestampField: "x-time",
+                    maximumAgeInSeconds: 60, secrets: [Array("a text of a vendor".utf8)]))
+        #expect(senders[0].memoryInSeconds == 120 && senders[2].memoryInSeconds == 3600)
+        #expect(senders[1].terms.secrets == [Array(0..<24), Array(0..<32)])
+        #expect(senders[1].terms.separator == " " && senders[1].terms.encoding == .base64)
+        let identity = senders[0].identity
+        #expect(identity.method == .webhook && identity.subject == "webhook-v" && identity.client == "c")
+        #expect(identity.scopes == [.cacheWrite] && identity.hotelIDs == .of([1]))
+        #expect(senders[2].terms.signed == [.body])
+    }
+
+    @Test(
+        "What would let the wrong webhooks in is a mistake",
+        arguments: [
+            ("x-code", "X-Code", "field"), ("x-code", "authorization", "field"),
+            ("encoding: hex", "encoding: raw", "encoding"),
+            ("name: v", "name: v w", "name"), ("keys/text", "keys/none", "files[0]"),
+            ("keys/text", "keys/small", "files[0]"),
+            ("secret_form: text", "secret_form: base64", "files[0]"), ("[keys/text]", "[]", "files"),
+            ("[keys/text]", "[keys/text, keys/text, keys/text]", "files"), ("cache:write", "cache", "scopes[0]"),
+            ("{timestamp}.{body}", "{body}", "signed"), ("{timestamp}.{body}", "{timestamp}{body}", "signed"),
+            ("{timestamp}.{body}", "{timestamp}", "signed"),
+            ("{timestamp}.{body}", "{field:X}.{timestamp}.{body}", "signed"),
+            (#", timestamp: {field: x-time, maximum_age: 1 min}"#, ", remember: 1 h", "signed"),
+            (#", timestamp: {field: x-time, maximum_age: 1 min}"#, "", "timestamp"),
+            ("maximum_age: 1 min}", "maximum_age: 1 min}, remember: 1 h", "remember"),
+            ("maximum_age: 1 min", "maximum_age: 2 h", "timestamp.maximum_age"),
+            ("maximum_age: 1 min", "clock_skew: 6 min", "timestamp.clock_skew"),
+            ("maximum_age: 1 min", "tolerance: 1 min", "timestamp.tolerance"), ("hotel_ids: [1], ", "", "hotel_ids"),
+            ("name: v", "name: v, separator: ab", "separator"), ("name: v", "name: v, secret: x", "secret"),
+        ])
+    func badSender(from: String, to: String, key: String) throws {
+        let sender = Self.timed.replacing(from, with: to)
+        #expect(try found("webhooks: {senders: [{\(sender)}]}").contains("webhooks.senders[0].\(key)"))
+    }
+
+    @Test("A sender's name stands for one")
+    func duplicateSender() throws {
+        #expect(
+            try found("webhooks: {senders: [{\(Self.timed)}, {\(Self.timed)}]}") == ["webhooks.senders[1]"])
+    }
 
     @Test("A key id stands for one client")
     func duplicate() throws {

@@ -293,6 +293,24 @@ struct IssuerPolicyTests {
         let token = "Bearer \(input).\(Base64.url.encode(key.signature(for: input)))"
         let identity = try TokenVerifier(issuers: policy.issuers).verify(authorization: token, now: 50)
         #expect(identity.subject == "s")
+        #expect(policy.revocations == IssuerPolicy.Revocations())
+    }
+
+    @Test("What is known of revoked tokens is believed for a time with bounds")
+    func revocations() throws {
+        for (text, keys) in [
+            ("{maximum_staleness: 10 s}", []), ("{maximum_staleness: 24 h}", []),
+            ("{maximum_staleness: 9 s}", ["revocations.maximum_staleness"]),
+            ("{maximum_staleness: 25 h}", ["revocations.maximum_staleness"]),
+            ("{maximum_age: 1 h}", ["revocations.maximum_age"]), ("15 min", ["revocations"]),
+        ] {
+            let entry = "{issuer: a, audience: b, keys: [{kid: a, algorithm: HS256, file: keys/secret}]}"
+            let file = try directory.write("revocations: \(text)\nissuers: [\(entry)]", to: "issuers.yaml")
+            let found = mistakes { () throws(PolicyError) in
+                _ = try IssuerPolicy.load(file, installation: directory.path)
+            }
+            #expect(found.map(\.key) == keys, "\(text)")
+        }
     }
 
     @Test("A secret of 32 bytes will do")

@@ -34,7 +34,7 @@ struct RouteTableTests {
         #expect(availability.bodyLimit == .bytes(0))
         #expect(!availability.takesJSON)
         #expect(availability.timeout == .seconds(5))
-        #expect(availability.authentication == [.jwt, .apiKey])
+        #expect(availability.authentication == [.jwt, .apiKey, .signature])
         #expect(availability.isForwarded)
         #expect(availability.audit == nil)
     }

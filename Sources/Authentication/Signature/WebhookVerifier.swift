@@ -1,4 +1,4 @@
-internal import Cryptography
+public import Cryptography
 
 /// How a vendor signs the webhooks it sends: an HMAC-SHA256 in a field, over the content and what else the vendor says.
 public struct WebhookTerms: Sendable, Equatable {
@@ -37,18 +37,19 @@ public struct WebhookTerms: Sendable, Equatable {
     public var timestampField: String?
     /// What stands in front of the time, for vendors that put it into the field of the code.
     public var timestampPrefix: String
-    /// How many seconds the time may lie before or behind our clock.
-    public var toleranceInSeconds: Int64
+    /// How many seconds ago it may have been sent.
+    public var maximumAgeInSeconds: Int64
+    /// How many seconds the two clocks may differ.
+    public var clockSkewInSeconds: Int64
     /// The secrets that count: one, or two while one takes the other's place.
     public var secrets: [[UInt8]]
-
-    /// The most tolerance that makes sense.
-    public static let maximumToleranceInSeconds: Int64 = 3600
 
     /// Puts the terms together.
     public init(
         field: String, prefix: String = "", separator: Character? = nil, encoding: Encoding, signed: [Part] = [.body],
-        timestampField: String? = nil, timestampPrefix: String = "", toleranceInSeconds: Int64 = 300, secrets: [[UInt8]]
+        timestampField: String? = nil, timestampPrefix: String = "", maximumAgeInSeconds: Int64 = 300,
+        clockSkewInSeconds: Int64 = 30,
+        secrets: [[UInt8]]
     ) {
         self.field = field
         self.prefix = prefix
@@ -57,12 +58,14 @@ public struct WebhookTerms: Sendable, Equatable {
         self.signed = signed
         self.timestampField = timestampField
         self.timestampPrefix = timestampPrefix
-        self.toleranceInSeconds = toleranceInSeconds
+        self.maximumAgeInSeconds = maximumAgeInSeconds
+        self.clockSkewInSeconds = clockSkewInSeconds
         self.secrets = secrets
     }
 
     /// Reads what is signed from a template such as `v0:{timestamp}:{body}` or `{field:webhook-id}.{timestamp}.{body}`;
-    /// `nil` when it names something else, or not the content.
+    /// `nil` when it names something else, not the content, or two values with nothing between them: what is signed would
+    /// not say where one ends and the other begins.
     public static func parts(_ template: String) -> [Part]? {
         var parts: [Part] = []
         var rest = template[...]
@@ -72,6 +75,7 @@ public struct WebhookTerms: Sendable, Equatable {
             rest = rest[text.endIndex...]
             guard let brace = rest.first else { break }
             guard brace == "{", let end = rest.firstIndex(of: "}") else { return nil }
+            if case .text? = parts.last {} else if !parts.isEmpty { return nil }
             let name = rest[rest.index(after: rest.startIndex)..<end]
             rest = rest[rest.index(after: end)...]
             switch name {
@@ -84,14 +88,16 @@ public struct WebhookTerms: Sendable, Equatable {
         }
         return parts.contains(.body) ? parts : nil
     }
+
+    /// The least number of bytes of a secret; vendors choose it.
+    public static let minimumSecretByteCount = 16
+    /// The most codes looked at in one request.
+    static let maximumCodeCount = 4
+    static let maximumFieldByteCount = 2048
 }
 
 /// Checks webhooks of one vendor. It has no clock and no memory.
 public struct WebhookVerifier: Sendable {
-    /// The most codes looked at in one request.
-    private static let maximumCodeCount = 4
-    private static let maximumFieldByteCount = 2048
-
     private let terms: WebhookTerms
 
     /// A verifier by a vendor's terms.
@@ -101,6 +107,8 @@ public struct WebhookVerifier: Sendable {
     /// holds content for a request that could not be good.
     public struct Claim: Sendable {
         fileprivate let codes: [Digest256]
+        /// When it was sent, as the vendor says, in Unix seconds.
+        public let sentAt: Int64?
         fileprivate let timestamp: String?
         fileprivate let fields: [String: String]
     }
@@ -112,16 +120,20 @@ public struct WebhookVerifier: Sendable {
     ///   - now: Unix seconds.
     public func claim(_ values: (String) -> [String], now: Int64) throws(AuthenticationError) -> Claim {
         let codes = try codes(try Self.only(terms.field, values))
-        var timestamp: String?
-        if let field = terms.timestampField { timestamp = try self.timestamp(try Self.only(field, values), now: now) }
+        var sent: (text: String, at: Int64)?
+        if let field = terms.timestampField { sent = try timestamp(try Self.only(field, values), now: now) }
         var fields: [String: String] = [:]
         for case .field(let name) in terms.signed { fields[name] = try Self.only(name, values) }
-        return Claim(codes: codes, timestamp: timestamp, fields: fields)
+        return Claim(codes: codes, sentAt: sent?.at, timestamp: sent?.text, fields: fields)
     }
 
     /// Refuses content that is not what the vendor signed. Every code is compared with every secret's, and each comparison
     /// takes the same time, so that nothing can be learned from how long it takes to be refused.
-    public func check(_ claim: Claim, _ content: Span<UInt8>) throws(AuthenticationError) {
+    ///
+    /// - Returns: what makes the webhook unlike any other of this vendor, however the code is written and by whichever secret
+    ///   it was made: the hash of what is signed. To be claimed once, or the request is a replay.
+    @discardableResult
+    public func check(_ claim: Claim, _ content: Span<UInt8>) throws(AuthenticationError) -> Digest256 {
         var message: [UInt8] = []
         for part in terms.signed {
             switch part {
@@ -138,12 +150,13 @@ public struct WebhookVerifier: Sendable {
             for code in claim.codes where code == expected { isGood = true }
         }
         guard isGood else { throw AuthenticationError(.badSignature, "the code does not belong to the content") }
+        return SHA256.hash(message.span)
     }
 
     private static func only(_ name: String, _ values: (String) -> [String]) throws(AuthenticationError) -> String {
         let values = values(name)
         guard values.count == 1 else { throw AuthenticationError(.missing, "not exactly one of a webhook's fields") }
-        guard values[0].utf8.count <= maximumFieldByteCount else {
+        guard values[0].utf8.count <= WebhookTerms.maximumFieldByteCount else {
             throw AuthenticationError(.malformed, "a webhook's field that is too long")
         }
         return values[0]
@@ -160,7 +173,7 @@ public struct WebhookVerifier: Sendable {
 
     private func codes(_ value: String) throws(AuthenticationError) -> [Digest256] {
         let texts = pieces(value).filter { $0.hasPrefix(terms.prefix) }.map { String($0.dropFirst(terms.prefix.count)) }
-        guard 1...Self.maximumCodeCount ~= texts.count else {
+        guard 1...WebhookTerms.maximumCodeCount ~= texts.count else {
             throw AuthenticationError(.malformed, "no code, or too many")
         }
         var codes: [Digest256] = []
@@ -178,7 +191,7 @@ public struct WebhookVerifier: Sendable {
         return codes
     }
 
-    private func timestamp(_ value: String, now: Int64) throws(AuthenticationError) -> String {
+    private func timestamp(_ value: String, now: Int64) throws(AuthenticationError) -> (text: String, at: Int64) {
         let texts = terms.timestampPrefix.isEmpty ? [value[...]] : pieces(value)
         let found = texts.filter { $0.hasPrefix(terms.timestampPrefix) }
         guard found.count == 1 else { throw AuthenticationError(.malformed, "not exactly one time") }
@@ -186,12 +199,39 @@ public struct WebhookVerifier: Sendable {
         guard 1...15 ~= text.utf8.count, text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let seconds = Int64(text) else {
             throw AuthenticationError(.malformed, "a time that is not one")
         }
-        guard seconds <= now + terms.toleranceInSeconds else {
+        guard seconds <= now + terms.clockSkewInSeconds else {
             throw AuthenticationError(.notYetValid, "the webhook was sent in the future")
         }
-        guard seconds >= now - terms.toleranceInSeconds else {
+        guard seconds >= now - terms.maximumAgeInSeconds - terms.clockSkewInSeconds else {
             throw AuthenticationError(.expired, "the webhook is too old")
         }
-        return String(text)
+        return (String(text), seconds)
+    }
+}
+
+/// A vendor whose webhooks are a way in.
+public struct WebhookSender: Sendable {
+    /// What the policy calls it.
+    public let name: String
+    /// How it signs.
+    public let terms: WebhookTerms
+    /// For how many seconds a webhook that came is refused when it comes again: at least as long as it could be accepted.
+    public let memoryInSeconds: Int64
+    /// Whom a good webhook proves.
+    public let identity: Identity
+
+    /// Describes a sender.
+    ///
+    /// - Parameter memoryInSeconds: for how long webhooks are remembered that say nothing of when they were sent.
+    public init(
+        name: String, terms: WebhookTerms, memoryInSeconds: Int64, client: String, scopes: Scopes, hotelIDs: HotelAccess
+    ) {
+        self.name = name
+        self.terms = terms
+        self.memoryInSeconds =
+            terms.timestampField == nil ? memoryInSeconds : terms.maximumAgeInSeconds + 2 * terms.clockSkewInSeconds
+        identity = Identity(
+            issuer: Identity.ownClients, subject: "webhook-\(name)", client: client, scopes: scopes, hotelIDs: hotelIDs,
+            method: .webhook)
     }
 }

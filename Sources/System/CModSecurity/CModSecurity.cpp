@@ -29,6 +29,7 @@ namespace {
 
 struct Match {
     int64_t rule;
+    int64_t score;
     std::string variable;
 };
 
@@ -44,18 +45,32 @@ struct drawbridge_inspection {
     uint64_t searches = 0;
     bool is_exhausted = false;
     std::vector<Match> matches;
+    // Of the matches so far.
+    int64_t score = 0;
     // Last, for it calls back with a pointer to this object.
     Transaction transaction;
 };
 
 namespace {
 
-// Called at the moment of the match, when the library still knows which variable it was.
+// What the rules have added so far: the core rule set counts for each paranoia level by itself, and adds up at the end.
+int64_t current_score(const drawbridge_inspection *inspection) {
+    static const char *const names[] = {
+        "anomaly_score_pl1", "anomaly_score_pl2", "anomaly_score_pl3", "anomaly_score_pl4"};
+    int64_t sum = 0;
+    for (auto name : names) sum += drawbridge_inspection_get(inspection, name);
+    return sum;
+}
+
+// Called at the moment of the match, when the library still knows which variable it was. Its score has been added by then.
 void note_match(void *data, const void *message) {
     auto inspection = static_cast<drawbridge_inspection *>(data);
     if (inspection == nullptr || inspection->matches.size() >= drawbridge_maximum_matches) return;
     auto rule = static_cast<const RuleMessage *>(message)->m_ruleId;
-    inspection->matches.push_back({rule, inspection->transaction.m_variableMatchedVarName.m_value});
+    auto score = current_score(inspection);
+    auto added = score - inspection->score;
+    inspection->score = score;
+    inspection->matches.push_back({rule, added, inspection->transaction.m_variableMatchedVarName.m_value});
 }
 
 template <typename Body>
@@ -176,5 +191,5 @@ size_t drawbridge_inspection_match_count(const drawbridge_inspection *inspection
 
 drawbridge_match drawbridge_inspection_match(const drawbridge_inspection *inspection, size_t index) {
     const auto &match = inspection->matches[index];
-    return {match.rule, match.variable.data(), match.variable.size()};
+    return {match.rule, match.score, match.variable.data(), match.variable.size()};
 }

@@ -28,13 +28,16 @@ final class Node {
     let home: String
     let policies: String
     private let directory: String
+    private let workers: Int
     private var child: ChildProcess?
     private var variables: [String: String] = [:]
 
     /// - Parameters:
     ///   - name: the home's name, in a directory of the installation's own.
     ///   - ownsPolicies: whether its policies are a copy that the test may change.
-    init(name: String = "home", ownsPolicies: Bool = false) throws {
+    ///   - workers: how many gateway workers it has.
+    init(name: String = "home", ownsPolicies: Bool = false, workers: Int = 2) throws {
+        self.workers = workers
         var template = Array("/tmp/dbi-XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)
         directory = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
@@ -63,7 +66,7 @@ final class Node {
         let child = try ChildProcess(
             "/usr/bin/env",
             [
-                "setpriv", "--pdeathsig", "TERM", "--", "\(Self.programs)/drawbridge", "up", "--workers", "2",
+                "setpriv", "--pdeathsig", "TERM", "--", "\(Self.programs)/drawbridge", "up", "--workers", "\(workers)",
                 "--config", policies,
             ],
             environment: [

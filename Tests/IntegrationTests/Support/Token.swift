@@ -14,14 +14,16 @@ struct Token {
     /// Seconds from now.
     var expiry = 3600
     var notBefore: Int?
+    var tokenID: String?
 
     func signed(_ key: P256PrivateKey) -> String {
         let now = Int(Loop.unixTime)
         let header = #"{"alg":"\#(algorithm)","typ":"JWT","kid":"\#(keyID)"}"#
         let begin = notBefore.map { #","nbf":\#(now + $0)"# } ?? ""
+        let name = tokenID.map { #","jti":"\#($0)""# } ?? ""
         let claims =
             #"{"iss":"\#(issuer)","aud":"\#(audience)","sub":"\#(client)","client_id":"\#(client)","#
-            + #""scope":"\#(scopes)","hotel_ids":\#(hotels),"iat":\#(now),"exp":\#(now + expiry)\#(begin)}"#
+            + #""scope":"\#(scopes)","hotel_ids":\#(hotels),"iat":\#(now),"exp":\#(now + expiry)\#(begin)\#(name)}"#
         let input = Base64.url.encode(Array(header.utf8)) + "." + Base64.url.encode(Array(claims.utf8))
         return input + "." + Base64.url.encode(key.signature(for: input))
     }

@@ -19,9 +19,10 @@ typedef struct drawbridge_rules drawbridge_rules;
 /// The inspection of one request, for one thread at a time.
 typedef struct drawbridge_inspection drawbridge_inspection;
 
-/// A rule that matched. The name is valid as long as the inspection.
+/// A rule that matched, and what that added to the scores. The name is valid as long as the inspection.
 typedef struct {
     int64_t rule;
+    int64_t score;
     const char *variable;
     size_t variable_length;
 } drawbridge_match;

@@ -1,0 +1,91 @@
+internal import JSONText
+internal import Loop
+internal import Postgres
+internal import Telemetry
+
+/// Rows of the database that every gateway holds in memory and must know the changes of at once: API keys, revoked tokens.
+///
+/// It looks four times a second whether they have changed, and wakes the gateways that wait for that; so what was revoked
+/// opens nothing a good quarter of a second later, on every machine. While the database is away it goes on saying what it
+/// knows, and how old that is: how long to believe it is the gateways' policy.
+@OnLoop
+final class FollowedRows<Row: Sendable> {
+    /// What is followed.
+    struct Source: Sendable {
+        /// What the rows are, for the log.
+        let name: String
+        /// The number that every change raises.
+        let version: Query<Int64>
+        /// All rows, and in the same look the version they are of; one without a row where there is none.
+        let rows: Query<(version: Int64, row: Row?)>
+    }
+
+    /// How often it looks.
+    private let interval = Duration.milliseconds(250)
+
+    private let database: Database
+    private let source: Source
+    private var version: Int64?
+    private(set) var rows: [Row] = []
+    private var confirmedAt: UInt64 = 0
+    private let change = Announcement()
+    private var failures = LogThrottle()
+
+    init(_ database: Database, _ source: Source) {
+        self.database = database
+        self.source = source
+    }
+
+    /// Looks until the task is cancelled. What fails is tried again at the next look.
+    ///
+    /// - Parameter looked: called after each look that told the rows.
+    func run(_ looked: @OnLoop () async throws -> Void = {}) async {
+        while !Task.isCancelled {
+            do {
+                try await look()
+                try await looked()
+            } catch {
+                if let omitted = failures.admit(at: Loop.monotonicNanoseconds), !Task.isCancelled {
+                    Log.warning(
+                        "what gateways follow not read",
+                        [
+                            "rows": .init(source.name), "error": .init(error: error), "lines_omitted": .init(omitted),
+                        ])
+                }
+            }
+            do { try await Loop.sleep(for: interval) } catch { return }
+        }
+    }
+
+    /// Lets nobody wait any more; the bridge drains.
+    func close() { change.close() }
+
+    /// The state as JSON: at once when it is not the one named, otherwise when it changes or patience ends.
+    ///
+    /// - Parameter write: adds the rows; asked where the gateway does not have them.
+    func state(unlike known: Int64?, _ write: (inout JSONWriter, [Row]) -> Void) async throws -> [UInt8] {
+        if version == known { try await change.wait() }
+        var json = JSONWriter()
+        json.object { json in
+            json.member("version", version.map { Int($0) })
+            json.member("age_ms", Int((Loop.monotonicNanoseconds - confirmedAt) / 1_000_000))
+            if version != known, version != nil { write(&json, rows) }
+        }
+        return json.bytes
+    }
+
+    private func look() async throws {
+        let began = Loop.monotonicNanoseconds
+        let current = try await database.first(source.version)
+        if current != version {
+            let read = try await database.query(source.rows)
+            rows = read.compactMap(\.row)
+            version = read.first?.version ?? current
+            Log.info(
+                "what gateways follow read",
+                ["rows": .init(source.name), "count": .init(rows.count), "version": .init(version ?? 0)])
+            change.make()
+        }
+        confirmedAt = began
+    }
+}

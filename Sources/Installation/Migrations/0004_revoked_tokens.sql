@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0004_revoked_tokens.sql

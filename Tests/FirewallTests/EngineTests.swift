@@ -20,7 +20,10 @@ import Testing
     func scores(kind: EngineKind) throws {
         for (request, settings) in [
             (Self.attack.request, FirewallSettings()), (Self.attack.request, FirewallSettings(paranoiaLevel: 4)),
-            (TestRequest.get("/api/x?q=%3Cscript%3Ealert(1)%3C/script%3E&q=../../etc/passwd").request, FirewallSettings()),
+            (
+                TestRequest.get("/api/x?q=%3Cscript%3Ealert(1)%3C/script%3E&q=../../etc/passwd").request,
+                FirewallSettings()
+            ),
             (TestRequest.json(#"{"a":"x' OR 1=1; --","b":"; cat /etc/passwd"}"#).request, FirewallSettings()),
         ] {
             let finding = try kind.inspect(request, settings)

@@ -50,6 +50,7 @@ extension DamagedPMSTests {
             try await wait("requests are answered") {
                 try await node.get("/api/booking-engine/hotels").status == 200
             }
+            try await node.waitUntilGatewaysAreReady()
             for hotel in 1...3 { try await expectUnavailable(node.get("/api/booking-engine/hotels/\(hotel)")) }
             let readiness = try await node.socket("bridge.admin").send(.get("/readyz"))
             expectProblem(readiness, 503, "not-ready")

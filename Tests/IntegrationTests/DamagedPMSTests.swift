@@ -15,6 +15,7 @@ struct DamagedPMSTests {
         kill(bridge, SIGKILL)
         try await wait("another bridge") { try node.processID("bridge") != bridge }
         try await wait("it answers") { try await node.get("/api/booking-engine/hotels").status == 200 }
+        try await node.waitUntilGatewaysAreReady()
     }
 
     /// The lines of the log with a message, from an offset on.

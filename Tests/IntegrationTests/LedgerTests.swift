@@ -96,7 +96,7 @@ struct LedgerTests {
                 }
             let elapsed = Duration.nanoseconds(Int64(Loop.monotonicNanoseconds - start))
             #expect(elapsed >= .milliseconds(1900))
-            #expect(elapsed < .seconds(6))
+            #expect(elapsed < .seconds(20))
             return answer
         }
         for answer in answers {

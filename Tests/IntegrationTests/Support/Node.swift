@@ -118,6 +118,15 @@ final class Node {
         }
     }
 
+    /// Waits until each of its gateway workers counts the bridge as well again: one may find out a second after another.
+    func waitUntilGatewaysAreReady() async throws {
+        for worker in 0..<workers {
+            try await wait("gateway-\(worker) is ready", for: .seconds(60)) { [self] in
+                try await socket("gateway-\(worker).admin").send(.get("/readyz")).status == 200
+            }
+        }
+    }
+
     // MARK: Talking to it
 
     /// The gateway as clients reach it.

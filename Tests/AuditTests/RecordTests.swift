@@ -10,7 +10,7 @@ struct RecordTests {
     private static let id = RequestID("0123456789abcdef0000000000000001".utf8.span)!
 
     private static func facts(path: String = "/api/booking-engine/bookings") -> RequestFacts {
-        var facts = RequestFacts(
+        let facts = RequestFacts(
             id: id, method: .post, path: Array(path.utf8)[...],
             trace: TraceContext(traceID: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, spanID: 0x00f0_67aa_0ba9_02b7),
             address: "203.0.113.7", tlsVersion: "1.3")
@@ -111,7 +111,7 @@ struct RecordTests {
     func hostileNames() throws {
         let scalars = (0...0x20).map { Unicode.Scalar(UInt8($0)) } + ["\"", "\\", "\u{7F}", "\u{2028}", "é", "🏨"]
         for scalar in scalars {
-            var facts = Self.facts()
+            let facts = Self.facts()
             for count in [1, 63, 64, 127, 128, 300] {
                 facts.principal?.subject = String(repeating: String(Character(scalar)), count: count)
                 let text = try Self.text(DecisionRecord(facts, .allowed, time: 1, microseconds: 2))
@@ -151,7 +151,7 @@ struct RecordTests {
 
     @Test("A user who is named by an address is not named")
     func addressAsName() throws {
-        var facts = Self.facts()
+        let facts = Self.facts()
         facts.principal?.subject = "guest@hotel.example"
         facts.principal?.client = "guest@hotel.example"
         #expect(try !Self.text(DecisionRecord(facts, .allowed, time: 1, microseconds: 2)).contains("guest@"))
@@ -170,7 +170,7 @@ struct RecordTests {
             String(repeating: "/" + String(repeating: "\u{1}", count: 40), count: 200),
         ])
     func longest(path: String) throws {
-        var facts = Self.facts(path: path)
+        let facts = Self.facts(path: path)
         facts.hotel = .min
         facts.contentLength = .min
         let nasty = String(repeating: "\u{1}", count: 4000)

@@ -18,7 +18,7 @@ struct ContractTests {
     private static let id = "0123456789abcdef0000000000000001"
 
     private var facts: RequestFacts {
-        var facts = RequestFacts(
+        let facts = RequestFacts(
             id: RequestID(Self.id.utf8.span)!, method: .post, path: Array("/guests/guest%40hotel.example".utf8)[...],
             trace: TraceContext(traceID: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, spanID: 1), address: "2001:db8::7",
             tlsVersion: "1.3")
@@ -117,7 +117,7 @@ struct ContractTests {
 
     @Test("Who is named by an address is found by it, though the ledger holds its hash")
     func addressAsPrincipal() throws {
-        var record = decision
+        let record = decision
         record.facts.principal?.subject = "guest@hotel.example"
         try write(record)
         #expect(try fixture.run("search", "--principal", "guest@hotel.example").lines.count == 1)

@@ -13,8 +13,9 @@ final class BridgeCalls {
     private static let patience = Duration.seconds(25)
     /// How long to wait after a failure.
     private static let rest = Duration.milliseconds(250)
-    /// Bytes of an answer: `APIKeyRing.maximumCount` keys, each with every scope and a long name.
-    private static let answerBound = 8 << 20
+    /// Bytes of an answer: as many revoked tokens as the database holds, each with the longest id and issuer, or
+    /// `APIKeyRing.maximumCount` keys with every scope.
+    private static let answerBound = 16 << 20
 
     private let hop: HopIdentity
     private let bridge: Endpoint

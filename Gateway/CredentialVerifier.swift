@@ -42,11 +42,8 @@ struct CredentialVerifier {
         if credentials.method == .apiKey {
             return Proof(identity: try apiKeys.verify(bytes, now: now, instant: Loop.monotonicNanoseconds))
         }
-        guard tokens.revocations.isFresh(at: Loop.monotonicNanoseconds) else {
-            throw AuthenticationError(.unavailable, "which tokens are revoked is not known now")
-        }
         do {
-            return Proof(identity: try tokens.verify(bytes, now: now))
+            return Proof(identity: try verify(token: bytes, now: now))
         } catch {
             if error.code == .unknownKey, tokens.unknownKey(of: bytes) != nil { return nil }
             throw error
@@ -69,8 +66,14 @@ struct CredentialVerifier {
         if let wanted = tokens.unknownKey(of: field.span.extracting(credentials.range)) {
             await issuers.look(for: wanted.keyID, of: wanted.issuer)
         }
-        let now = Int64(Loop.unixTime)
-        return Proof(identity: try tokens.verify(field.span.extracting(credentials.range), now: now))
+        return Proof(identity: try verify(token: field.span.extracting(credentials.range), now: Int64(Loop.unixTime)))
+    }
+
+    private func verify(token: Span<UInt8>, now: Int64) throws(AuthenticationError) -> Identity {
+        guard tokens.revocations.isFresh(at: Loop.monotonicNanoseconds) else {
+            throw AuthenticationError(.unavailable, "which tokens are revoked is not known now")
+        }
+        return try tokens.verify(token, now: now)
     }
 
     /// Which of the ways without an `Authorization` field a request means to take.

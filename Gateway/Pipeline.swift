@@ -55,7 +55,7 @@ final class Pipeline: Handler {
                     try await authentication.wait(routed)
                 }
             trail.identify(authenticated.identity)
-            let authorized = try await authorization.authorize(authenticated)
+            let authorized = try await authorization.authorize(authenticated, trail)
             let limited = try await LimitedRequest(authorized, limits, trail)
             let validated = try ValidatedRequest(limited)
             let inspected = try await InspectedRequest(validated, inspection, trail)
@@ -234,7 +234,7 @@ private struct Authenticating {
 /// Nobody passes without the scopes of the route and access to the hotel that the request names.
 @OnLoop
 private struct Authorizing {
-    func authorize(_ authenticated: AuthenticatedRequest) async throws -> AuthorizedRequest {
+    func authorize(_ authenticated: AuthenticatedRequest, _ trail: Trail) async throws -> AuthorizedRequest {
         let (routed, identity) = (authenticated.routed, authenticated.identity)
         let terms = routed.route.terms
         guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
@@ -244,14 +244,15 @@ private struct Authorizing {
             try authenticated.checkSigned([])
             content = .none
         } else {
-            content = try await self.content(of: authenticated)
+            content = try await self.content(of: authenticated, trail)
         }
         let hotelID = try HotelReference.hotelID(in: routed, content: content)
+        trail.concerns(hotel: hotelID)
         if let hotelID, !identity.hotelIDs.includes(hotelID) { throw Refusal.foreignHotel }
         return AuthorizedRequest(authenticated, hotelID: hotelID, content: content)
     }
 
-    private func content(of authenticated: AuthenticatedRequest) async throws -> Content {
+    private func content(of authenticated: AuthenticatedRequest, _ trail: Trail) async throws -> Content {
         let request = authenticated.routed.request
         let terms = authenticated.routed.route.terms
         if terms.takesJSON {
@@ -264,6 +265,7 @@ private struct Authorizing {
             if let read = authenticated.proof.content { read } else {
                 try await request.body.collect(upTo: terms.bodyLimit.bytes)
             }
+        trail.read(bytes)
         try authenticated.checkSigned(bytes)
         return try Content(bytes, isJSON: terms.takesJSON)
     }
@@ -302,9 +304,7 @@ struct Forwarder {
             timeout: validated.route.terms.timeout, writer
         ) { status in
             trail.answered(status)
-            // A read is forwarded while its record is under way; its answer waits.
-            try await recorded.receipt.wait()
-            trail.isAnswerBegun = true
+            try await recorded.beginAnswer()
         }
     }
 }

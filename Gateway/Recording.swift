@@ -13,13 +13,21 @@ internal import Telemetry
 struct RecordedRequest {
     let validated: ValidatedRequest
     let trail: Trail
-    /// To be waited for before any of the answer leaves.
-    let receipt: Receipt
+    private let receipt: Receipt
 
     fileprivate init(_ inspected: InspectedRequest, _ trail: Trail, _ receipt: Receipt) {
         validated = inspected.validated
         self.trail = trail
         self.receipt = receipt
+    }
+
+    /// Waits for the decision to be in the ledger. The answer may leave after it, nothing of it before.
+    ///
+    /// - Throws: `AuditError` when it cannot be recorded.
+    @OnLoop
+    func beginAnswer() async throws {
+        try await receipt.wait()
+        trail.isAnswerBegun = true
     }
 }
 
@@ -28,12 +36,12 @@ struct RecordedRequest {
 final class Trail {
     private let started = Loop.monotonicNanoseconds
     fileprivate let facts: RequestFacts
-    /// Whether a decision about it was sent to the ledger.
-    fileprivate var isDecided = false
+    /// Of the decision about it, once that was sent to the ledger.
+    fileprivate var receipt: Receipt?
     fileprivate var status: UInt16?
     fileprivate var upstreamStatus: UInt16?
-    /// Whether the client has got some of the bridge's answer.
-    var isAnswerBegun = false
+    /// Whether the client may have got some of the bridge's answer.
+    fileprivate var isAnswerBegun = false
     private var answeredAt: UInt64?
     private var rules: [DecisionRecord.Rule] = []
     private var inboundScore = 0
@@ -54,6 +62,7 @@ final class Trail {
             id: request.id, method: head.method, path: head.target.pathBytes,
             trace: TraceContext(of: request.id, in: head.fields),
             address: request.connection.peerAddress, tlsVersion: request.tlsVersion)
+        if request.body.isEmpty { facts.contentLength = 0 }
     }
 
     init(_ request: UnreadRequest) {
@@ -83,6 +92,12 @@ final class Trail {
             issuer: identity.issuer, subject: identity.subject, client: identity.client,
             method: identity.method.rawValue)
     }
+
+    /// Its content is here.
+    func read(_ content: [UInt8]) { facts.contentLength = content.count }
+
+    /// The hotel that it is about.
+    func concerns(hotel: Int32?) { facts.hotel = hotel }
 
     /// The firewall has spoken.
     func found(_ verdict: FirewallVerdict) {
@@ -131,19 +146,17 @@ struct Recording {
     }
 
     /// Records that a request passes. What changes something waits here until that is safe; a read goes on, and its
-    /// answer waits.
+    /// answer waits. While it is known that nothing can be recorded, reads wait here, too.
     ///
     /// - Throws: `AuditError` when it cannot be recorded.
     func recordDecision(_ inspected: InspectedRequest, _ trail: Trail) async throws -> RecordedRequest {
         let validated = inspected.validated
-        trail.facts.hotel = validated.hotelID
-        trail.facts.contentLength = validated.content.count
         let isSafe = validated.request.head.method.isSafe
         let durability = Durability(validated.route.terms.audit, isSafe: isSafe)
         let receipt = try audit.submit(trail.decision(.allowed, time: Self.now), durability)
-        trail.isDecided = true
+        trail.receipt = receipt
         metrics.allowed(trail)
-        if !isSafe { try await receipt.wait() }
+        if !isSafe || audit.unreadiness != nil { try await receipt.wait() }
         return RecordedRequest(inspected, trail, receipt)
     }
 
@@ -153,7 +166,7 @@ struct Recording {
     func recordPreflight(_ trail: Trail) async throws {
         trail.route = "preflight"
         let receipt = try audit.submit(trail.decision(.allowed, time: Self.now), .written)
-        trail.isDecided = true
+        trail.receipt = receipt
         try await receipt.wait()
         trail.status = Status.noContent.rawValue
         noteOutcome(trail, failure: nil)
@@ -178,16 +191,20 @@ struct Recording {
         if let problem, reason == "other" { (stage, reason) = ("read", problem.type) }
         // An answer that has begun is not replaced by another, but cut.
         trail.status = trail.isAnswerBegun ? nil : problem?.status.rawValue
-        if trail.isDecided || error is AuditError {
+        if error is AuditError {
             noteOutcome(trail, failure: reason, stage: stage)
             return answer
         }
-        let verdict = DecisionRecord.Verdict.refused(status: trail.status ?? 0, stage: stage, reason: reason)
+        let wasAllowed = trail.receipt != nil
         do {
-            let receipt = try audit.submit(trail.decision(verdict, time: Self.now), .synced)
-            // Without an answer nobody waits.
-            if problem != nil { try await receipt.wait() }
-            noteOutcome(trail, failure: nil, stage: stage)
+            let receipt =
+                try trail.receipt
+                ?? audit.submit(
+                    trail.decision(
+                        .refused(status: trail.status ?? 0, stage: stage, reason: reason), time: Self.now), .synced)
+            // Without an answer nobody waits. The decision that a read passes may still be on its way.
+            if trail.status != nil { try await receipt.wait() }
+            noteOutcome(trail, failure: wasAllowed ? reason : nil, stage: stage)
             return answer
         } catch {
             trail.status = ErrorResponse.unrecorded.status.rawValue

@@ -2,7 +2,7 @@
 -- number that tells the bridges in one look that something has changed.
 
 CREATE TABLE drawbridge.revoked_tokens (
-    issuer TEXT NOT NULL DEFAULT '*' CHECK (octet_length(issuer) BETWEEN 1 AND 2048),
+    issuer TEXT NOT NULL DEFAULT '*' CHECK (octet_length(issuer) BETWEEN 1 AND 512),
     jti TEXT NOT NULL CHECK (octet_length(jti) BETWEEN 1 AND 255 AND jti !~ '[[:cntrl:]]'),
     revoked_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     expires_at TIMESTAMPTZ NOT NULL DEFAULT now() + INTERVAL '366 days',

@@ -25,8 +25,8 @@ public final class RequestFacts {
     public var principal: Principal?
     /// The hotel that it is about.
     public var hotel: Int32?
-    /// Bytes of its content, as far as read.
-    public var contentLength = 0
+    /// Bytes of its content; `nil` where it has some that was not read.
+    public var contentLength: Int?
 
     /// Somebody who has proven who he is.
     public struct Principal: Sendable {
@@ -107,8 +107,11 @@ extension RequestFacts {
         }
         bytes.append("\"url\":{\"path\":\"")
         appendPath(&hash, to: &bytes)
-        bytes.append("\"},\"length\":")
-        bytes.append(decimal: contentLength)
+        bytes.append("\"}")
+        if let contentLength {
+            bytes.append(",\"length\":")
+            bytes.append(decimal: contentLength)
+        }
         bytes.append("},\"src_endpoint\":{\"ip\":")
         bytes.append(quoted: address, bound: Self.addressBound)
         bytes.append("},\"dst_endpoint\":{\"svc_name\":\"")

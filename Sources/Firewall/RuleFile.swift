@@ -13,7 +13,7 @@ struct RuleFile {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw FirewallError(.rules, "\(path): cannot be read")
         }
-        self.init(path: path, content: Array(data))
+        self.init(path: path, content: Self.withoutCarriageReturns(data))
         // The library would load what stands before it, and no more.
         if content.contains(0) { throw FirewallError(.rules, "\(path): has a zero byte") }
     }
@@ -21,6 +21,12 @@ struct RuleFile {
     init(path: String, content: [UInt8]) {
         self.path = path
         self.content = content
+    }
+
+    /// Lines that end as on Windows end as here: to Swift CR LF is one character, and no line feed.
+    private static func withoutCarriageReturns(_ data: Data) -> [UInt8] {
+        guard data.contains(13) else { return Array(data) }
+        return data.indices.filter { data[$0] != 13 || $0 + 1 == data.endIndex || data[$0 + 1] != 10 }.map { data[$0] }
     }
 
     /// A directive, or a blank line.

@@ -61,7 +61,8 @@ public struct RevokedTokens {
             INSERT INTO drawbridge.revoked_tokens AS token (issuer, jti, expires_at, reason)
             SELECT :'issuer', :'jti', wanted.expires_at, NULLIF(:'reason', '')
             FROM (SELECT \(end?.expression ?? "now() + :'days'::INTEGER * INTERVAL '1 day'") AS expires_at) AS wanted
-            WHERE wanted.expires_at > now()
+            -- Gateways accept a token for as long after its end as clocks may differ.
+            WHERE wanted.expires_at > now() - INTERVAL '60 seconds'
             ON CONFLICT (issuer, jti) DO UPDATE SET
                 expires_at = GREATEST(token.expires_at, EXCLUDED.expires_at),
                 reason = COALESCE(EXCLUDED.reason, token.reason)

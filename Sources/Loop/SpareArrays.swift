@@ -16,7 +16,7 @@ public struct SpareArrays {
     /// Keeps an array for `take`.
     @inline(__always)
     public mutating func giveBack(_ array: consuming [UInt8]) {
-        guard array.capacity <= Self.maximumCapacity, arrays.count < Self.maximumCount else { return }
+        guard 1...Self.maximumCapacity ~= array.capacity, arrays.count < Self.maximumCount else { return }
         array.removeAll(keepingCapacity: true)
         arrays.append(array)
     }

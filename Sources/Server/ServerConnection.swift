@@ -402,6 +402,7 @@ final class ServerConnection {
     func flush() async throws {
         do {
             if let rest = try sendOutput() { try await finishSending(rest) }
+            takeOutput()
         } catch {
             isBroken = true
             throw error

@@ -42,11 +42,11 @@ struct LedgerTests {
         for (answer, expected) in zip(
             answers,
             [
-                ("allowed", "createBooking", nil), ("refused", "getHotel", "validate"),
-                ("refused", "getHotel", "authenticate"),
-                ("refused", nil, "route"), ("refused", "getHotel", "authorize"), ("refused", nil, "read"),
-                ("refused", "getHotel", "inspect"),
-            ] as [(String, String?, String?)])
+                ("allowed", "createBooking", nil, 2), ("refused", "getHotel", "validate", 2),
+                ("refused", "getHotel", "authenticate", nil),
+                ("refused", nil, "route", nil), ("refused", "getHotel", "authorize", 1), ("refused", nil, "read", nil),
+                ("refused", "getHotel", "inspect", 2),
+            ] as [(String, String?, String?, Int64?)])
         {
             let id = try #require(answer["X-Request-Id"])
             let records = ledger.records[id] ?? []
@@ -55,6 +55,8 @@ struct LedgerTests {
             #expect(records[0]["unmapped"]?["verdict"]?.string == expected.0)
             #expect(records[0]["unmapped"]?["route"]?.string == expected.1)
             #expect(records[0]["unmapped"]?["stage"]?.string == expected.2)
+            // Also of one that asked for another's hotel.
+            #expect(records[0]["unmapped"]?["hotel_id"]?.integer == expected.3)
             #expect(records[0]["tls"]?["version"]?.string == "1.3")
             #expect(records[1]["http_response"]?["code"]?.integer == Int64(answer.status))
         }
@@ -76,6 +78,21 @@ struct LedgerTests {
             #expect(!ledger.text.contains(secret), "\(secret)")
         }
         #expect(!ledger.text.contains(token.split(separator: ".")[1]))
+    }
+
+    @Test("With the ledger and the bridge frozen a read's failure waits for its record, too, and says so")
+    @OnLoop func frozenWithBridge() async throws {
+        let node = try Node()
+        try await node.start()
+        let frozen = [try node.processID("ledger"), try node.processID("bridge")]
+        for process in frozen { kill(process, SIGSTOP) }
+        defer { for process in frozen { kill(process, SIGCONT) } }
+        expectProblem(try await node.get("/api/booking-engine/hotels/2"), 503, "ledger-unavailable")
+        for process in frozen { kill(process, SIGCONT) }
+        try await wait("all goes on", for: .seconds(60)) {
+            try await node.get("/api/booking-engine/hotels/2").status == 200
+        }
+        #expect(try await node.stop().isSuccess)
     }
 
     @Test("With the ledger frozen everything is answered 503 in time and nothing is done; when it thaws all goes on")

@@ -47,7 +47,7 @@ struct TokenRevocationTests {
                 #expect(!result.output.contains("no issuer"))
             default: _ = try await node.rows("INSERT INTO drawbridge.revoked_tokens (jti) VALUES ('\(tokenID)')")
             }
-            try await Loop.sleep(for: .seconds(1))
+            try await wait("it to be refused by every worker") { try await self.statuses(node, token) == [401] }
             #expect(try await statuses(node, token) == [401], "\(way)")
             let answer = try await node.gateway.send(.get(Self.hotels, token))
             expectProblem(answer, 401, "unauthorized")

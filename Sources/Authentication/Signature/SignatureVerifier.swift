@@ -52,8 +52,9 @@ public struct SignatureTerms: Sendable, Equatable {
     /// The defaults.
     public init() {}
 
-    /// How long a nonce has to be remembered, in seconds: as long as any signature with it could be accepted.
-    public var nonceLifetimeInSeconds: Int64 { maximumAgeInSeconds + 2 * clockSkewInSeconds }
+    /// How long a nonce has to be remembered, in seconds: as long as any signature with it could be accepted. One more,
+    /// because what decides on a time counts whole seconds, and the last one is accepted to its end.
+    public var nonceLifetimeInSeconds: Int64 { maximumAgeInSeconds + 2 * clockSkewInSeconds + 1 }
 }
 
 /// What a good signature proves, and what is left to check of it.

@@ -229,7 +229,7 @@ public struct WebhookSender: Sendable {
         self.name = name
         self.terms = terms
         self.memoryInSeconds =
-            terms.timestampField == nil ? memoryInSeconds : terms.maximumAgeInSeconds + 2 * terms.clockSkewInSeconds
+            terms.timestampField == nil ? memoryInSeconds : terms.maximumAgeInSeconds + 2 * terms.clockSkewInSeconds + 1
         identity = Identity(
             issuer: Identity.ownClients, subject: "webhook-\(name)", client: client, scopes: scopes, hotelIDs: hotelIDs,
             method: .webhook)

@@ -29,23 +29,16 @@ import Testing
         #expect(error?.code == .failed)
     }
 
-    @Test("Files whose lines end with CR LF say what they say with LF")
-    func carriageReturns() throws {
+    @Test(
+        "Where rules of ours name a level, all rules stay, and requests may change theirs, however lines end",
+        arguments: ["\n", "\r\n"])
+    func changed(lineEnd: String) throws {
         let directory = try RuleDirectory()
-        try directory.append(
-            "# A comment\r\nSecRule ARGS:x \"@streq y\" \\\r\n    \"id:11001,phase:1,deny,status:403\"\r\n",
-            to: "rules.conf")
-        let found = try SecLangEngine(directory.policy).inspect(
-            TestRequest.get("/api/x?x=y").request, FirewallSettings(), within: .seconds(60))
-        #expect(found.matches.map(\.rule) == [11001])
-    }
-
-    @Test("Where rules of ours name a level, all rules stay, and requests may change theirs")
-    func changed() throws {
-        let directory = try RuleDirectory()
-        try directory.append(
-            #"SecRule ARGS:x "@streq y" "id:11001,phase:1,pass,nolog,setvar:tx.paranoia_level=4""# + "\n",
-            to: "rules.conf")
+        let lines = [
+            "# A comment", #"SecRule ARGS:x "@streq y" \"#,
+            #""id:11001,phase:1,pass,nolog,setvar:tx.paranoia_level=4""#, "",
+        ]
+        try directory.append(lines.joined(separator: lineEnd), to: "rules.conf")
         var policy = directory.policy
         policy.paranoiaLevels = 1...1
         let engine = try SecLangEngine(policy)

@@ -173,7 +173,7 @@ extension RateLimitPolicy.Table {
 
     fileprivate init(reading mapping: PolicyMapping, installation: InstallationDirectory) {
         let name = mapping.text("file", default: Self.standardFile)
-        let form = "a file in run/, the only directory that workers may write to, such as \(Self.standardFile)"
+        let form = "a file in run/, such as \(Self.standardFile)"
         if let node = mapping.optional("file"), !name.hasPrefix("run/") || name.contains("/.") || name.hasSuffix("/") {
             node.refuse(expected: form)
         }

@@ -25,6 +25,9 @@ final class PipelineMetrics {
         }
     }
 
+    /// What requests are counted under that are no operation, or not known to be one.
+    private static let noRoute = "none"
+
     private var routes: [String: Series] = [:]
     private var refusals: [String: Counter] = [:]
 
@@ -45,7 +48,7 @@ final class PipelineMetrics {
     /// Operations are those of the description, so a client cannot make new series.
     private func series(_ trail: Trail) -> Series {
         if let known = trail.series { return known }
-        let series = series(route: trail.route ?? "none")
+        let series = series(route: trail.route ?? Self.noRoute)
         trail.series = series
         return series
     }
@@ -99,12 +102,13 @@ final class PipelineMetrics {
     }
 
     /// A stage has refused a request.
-    func refused(stage: String, reason: String) {
-        let key = "\(stage)/\(reason)"
+    func refused(_ trail: Trail, stage: String, reason: String) {
+        let route = trail.route ?? Self.noRoute
+        let key = "\(route)/\(stage)/\(reason)"
         if let counter = refusals[key] { return counter.increment() }
         let counter = Metrics.counter(
-            "drawbridge_gateway_refused_total", "Requests not answered by the bridge, by stage and reason.",
-            [("stage", stage), ("reason", reason)])
+            "drawbridge_gateway_refused_total", "Requests not answered by the bridge, by operation, stage and reason.",
+            [("route", route), ("stage", stage), ("reason", reason)])
         refusals[key] = counter
         counter.increment()
     }

@@ -187,7 +187,7 @@ struct Recording {
     func recordRefusal(_ error: any Error, _ answer: any Error, _ trail: Trail) async -> any Error {
         let problem = answer as? Problem
         var (stage, reason) = PipelineMetrics.cause(of: error)
-        metrics.refused(stage: stage, reason: reason)
+        metrics.refused(trail, stage: stage, reason: reason)
         if let problem, reason == "other" { (stage, reason) = ("read", problem.type) }
         // An answer that has begun is not replaced by another, but cut.
         trail.status = trail.isAnswerBegun ? nil : problem?.status.rawValue

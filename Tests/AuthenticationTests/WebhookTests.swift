@@ -130,7 +130,7 @@ struct WebhookTests {
                     clockSkewInSeconds: 7, secrets: []), memoryInSeconds: 1000, client: "c", scopes: [], hotelIDs: .none
             ).memoryInSeconds
         }
-        #expect(memory("x-time") == 74 && memory(nil) == 1000)
+        #expect(memory("x-time") == 75 && memory(nil) == 1000)
     }
 
     @Test("While a secret is changed both count, and no other")

@@ -101,7 +101,7 @@ struct KeyPolicyTests {
                 == WebhookTerms(
                     field: "x-code", encoding: .hex, signed: [.timestamp, .text("."), .body], timestampField: "x-time",
                     maximumAgeInSeconds: 60, secrets: [Array("a text of a vendor".utf8)]))
-        #expect(senders[0].memoryInSeconds == 120 && senders[2].memoryInSeconds == 3600)
+        #expect(senders[0].memoryInSeconds == 121 && senders[2].memoryInSeconds == 3600)
         #expect(senders[1].terms.secrets == [Array(0..<24), Array(0..<32)])
         #expect(senders[1].terms.separator == " " && senders[1].terms.encoding == .base64)
         let identity = senders[0].identity

@@ -39,7 +39,7 @@ final class Bridge {
         self.issuers = issuers
 
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
-        let routes = try Routes(
+        let routes = Routes(
             configuration.routes, hop: hop,
             gatewayCalls: GatewayCalls(hop: hop, keys: keys, tokens: tokens, issuers: issuers),
             resources: Routes.resources(hotels, bookings, configuration.policy))

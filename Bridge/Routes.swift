@@ -5,7 +5,7 @@ internal import Policy
 internal import Server
 internal import Telemetry
 
-/// The one list of routes: what the bridge does for each operation that the API's description names.
+/// The one list of routes: what the bridge does for each operation that the API's description may forward.
 @OnLoop
 final class Routes: Handler {
     /// What answers one operation.
@@ -17,14 +17,17 @@ final class Routes: Handler {
         let hotelResource = HotelResource(hotels)
         let availability = AvailabilityResource(hotels, policy.availability)
         let booking = BookingResource(bookings, hotels)
-        return [
-            "listHotels": hotelResource.list,
-            "getHotel": hotelResource.get,
-            "listRoomTypes": hotelResource.roomTypes,
-            "getAvailability": availability.get,
-            "createBooking": booking.create,
-            "getBooking": booking.get,
-        ]
+        let resource: (Operation) -> Resource = { operation in
+            switch operation {
+            case .listHotels: hotelResource.list
+            case .getHotel: hotelResource.get
+            case .listRoomTypes: hotelResource.roomTypes
+            case .getAvailability: availability.get
+            case .createBooking: booking.create
+            case .getBooking: booking.get
+            }
+        }
+        return Dictionary(uniqueKeysWithValues: Operation.allCases.map { ($0.rawValue, resource($0)) })
     }
 
     private let table: RouteTable
@@ -33,12 +36,7 @@ final class Routes: Handler {
     private let resources: [String: Resource]
     private let durations: [String: Histogram]
 
-    /// - Throws: `BridgeConfiguration.Mistake` when the description has an operation without an implementation.
-    init(_ table: RouteTable, hop: HopIdentity, gatewayCalls: GatewayCalls, resources: [String: Resource]) throws {
-        for route in table.routes where route.terms.isForwarded && resources[route.operationID] == nil {
-            throw BridgeConfiguration.Mistake(
-                description: "openapi.yaml: the bridge does not implement \(route.operationID)")
-        }
+    init(_ table: RouteTable, hop: HopIdentity, gatewayCalls: GatewayCalls, resources: [String: Resource]) {
         self.table = table
         self.hop = hop
         self.gatewayCalls = gatewayCalls

@@ -69,7 +69,7 @@ enum ErrorResponse {
             : Problem(.internalServerError, "internal-error", "Something went wrong on our side")
     }
 
-    private static func problem(for refusal: Refusal) -> Problem {
+    static func problem(for refusal: Refusal) -> Problem {
         switch refusal {
         case .suspicious(.unsupportedMediaType):
             return Problem(.unsupportedMediaType, "unsupported-media-type", "Content of this type is not accepted")
@@ -84,7 +84,9 @@ enum ErrorResponse {
                 .tooManyRequests, Verdict.problemType, "The request quota is exceeded",
                 detail: "Too many requests; the field Retry-After says when to come back")
             problem.extend = { json in json.array("violated-policies", violated) { $0.element($1) } }
-            return problem.with(.retryAfter, String(verdict.retryAfter ?? 1))
+            problem = problem.with(.retryAfter, String(verdict.retryAfter ?? 1))
+            guard let fields = verdict.fieldValues else { return problem }
+            return problem.with(.rateLimitPolicy, fields.policy).with(.rateLimit, fields.limit)
         case .limitsUnavailable:
             return Problem(.serviceUnavailable, "unavailable", "The service is not available at the moment")
                 .with(.retryAfter, "1")

@@ -52,8 +52,7 @@ final class Gateway {
         self.access = access
         let limits = try Limits(configuration.rateLimits, configuration.routes)
         self.limits = limits
-        let nonces = try NonceMemory(
-            capacity: configuration.keys.signatures.nonces, file: configuration.nonceFile, shared: limits.redis)
+        let nonces = try NonceMemory(configuration.keys, file: configuration.nonceFile, shared: limits.redis)
         let pipeline = Pipeline(
             admission: Admission(configuration.addresses, limits),
             crossOrigin: CrossOrigin(configuration.policy.crossOrigin), routes: configuration.routes,

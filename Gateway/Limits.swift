@@ -47,9 +47,9 @@ final class Limits {
     ///
     /// - Throws: `Refusal` when a limit is exceeded; only then does the answer say so, because whoever has not proven who he
     ///   is learns as little as possible.
-    func check(_ charges: [Charge], _ request: Request, _ trail: Trail) throws -> Verdict {
+    func check(_ charges: [Charge], _ trail: Trail) throws(Refusal) -> Verdict {
         let verdict = table.check(charges)
-        if !verdict.isAllowed { try refuse(verdict, request, trail) }
+        if !verdict.isAllowed { throw refusal(verdict, trail) }
         return verdict
     }
 
@@ -59,20 +59,21 @@ final class Limits {
     /// - Throws: `Refusal` when a limit is exceeded, or cannot be asked.
     func check(
         _ subject: Subject, _ route: Route, _ request: Request, after earlier: Verdict, _ trail: Trail
-    ) async throws {
+    ) async throws(Refusal) {
         let classes = byRoute[ObjectIdentifier(route)] ?? always
         guard !classes.isEmpty else { return tell(earlier, request, trail) }
         switch await limiter.check(classes.compactMap { $0.charge(for: subject) }) {
         case .decided(let verdict) where verdict.isAllowed: tell(earlier.joined(with: verdict), request, trail)
-        case .decided(let verdict): try refuse(earlier.joined(with: verdict), request, trail)
+        case .decided(let verdict): throw refusal(earlier.joined(with: verdict), trail)
         case .unlimited: tell(earlier, request, trail)
         case .unavailable: throw Refusal.limitsUnavailable
         }
     }
 
-    private func refuse(_ verdict: Verdict, _ request: Request, _ trail: Trail) throws {
-        tell(verdict, request, trail)
-        throw Refusal.quotaExceeded(verdict)
+    /// The answer will say what is left.
+    private func refusal(_ verdict: Verdict, _ trail: Trail) -> Refusal {
+        trail.limits = verdict.states
+        return .quotaExceeded(verdict)
     }
 
     private func tell(_ verdict: Verdict, _ request: Request, _ trail: Trail) {
@@ -111,13 +112,14 @@ final class Admission {
         self.limits = limits
     }
 
+    /// Decides on a request, whether it can be read or not, by what it came on.
+    ///
     /// - Returns: the client's address as limits count it, and what they say so far.
-    /// - Throws: `Refusal`.
-    func check(_ request: Request, _ trail: Trail) throws -> (AddressBlock?, Verdict) {
-        let client = Client(listener: request.connection.listener, address: request.connection.peerAddress)
+    func check(_ connection: ConnectionInfo, _ trail: Trail) throws(Refusal) -> (AddressBlock?, Verdict) {
+        let client = Client(listener: connection.listener, address: connection.peerAddress)
         let entry = remembered[client] ?? remember(client)
-        guard entry.isAdmitted else { throw Refusal.addressDenied }
-        return (entry.block, try limits.check(entry.charges, request, trail))
+        guard entry.isAdmitted else { throw .addressDenied }
+        return (entry.block, try limits.check(entry.charges, trail))
     }
 
     private func remember(_ client: Client) -> Entry {

@@ -8,6 +8,7 @@ internal import Telemetry
 final class ListenerCertificate {
     let context: TLSServerContext
     private let listener: String
+    private let failures: Counter
 
     /// - Throws: `TLSError` that names the file at fault.
     init(listener: String, _ policy: GatewayPolicy.TLS) throws {
@@ -17,6 +18,10 @@ final class ListenerCertificate {
         let context = try TLSServerContext(configuration)
         self.context = context
         self.listener = listener
+        failures = Metrics.counter(
+            "drawbridge_tls_certificate_reload_failures_total",
+            "Certificates that were to be read again and could not be used; the old one stays in force.",
+            [("listener", listener)])
         Metrics.gauge(
             "drawbridge_tls_certificate_expiry_seconds", "When the certificate in force ends, in Unix time.",
             [("listener", listener)]
@@ -31,6 +36,7 @@ final class ListenerCertificate {
             Log.info("certificate reloaded", ["listener": .init(listener)])
             warn()
         } catch {
+            failures.increment()
             Log.error("certificate not reloaded", ["listener": .init(listener), "error": .init(error: error)])
         }
     }

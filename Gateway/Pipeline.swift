@@ -69,7 +69,12 @@ final class Pipeline: Handler {
 
     func refuse(_ problem: Problem, to request: UnreadRequest) async -> Problem {
         let trail = Trail(request)
-        return await recording.recordRefusal(problem, problem, trail) as? Problem ?? problem
+        var (cause, answer): (any Error, Problem) = (problem, problem)
+        // Whoever may not send requests may not send others either; and these count as any do.
+        do { _ = try admission.check(request.connection, trail) } catch {
+            (cause, answer) = (error, ErrorResponse.problem(for: error))
+        }
+        return await recording.recordRefusal(cause, answer, trail) as? Problem ?? answer
     }
 }
 
@@ -85,7 +90,7 @@ struct AdmittedRequest {
     @OnLoop
     fileprivate init(_ request: Request, _ admission: Admission, _ trail: Trail) throws {
         self.request = request
-        (address, verdict) = try admission.check(request, trail)
+        (address, verdict) = try admission.check(request.connection, trail)
     }
 }
 

@@ -2,21 +2,20 @@ internal import Authentication
 internal import HTTP
 internal import Loop
 internal import Policy
+internal import RateLimit
 internal import Server
 
 /// Checks signed requests (RFC 9421). Each is accepted once.
 @OnLoop
 final class SignedRequests {
     private let verifier: SignatureVerifier
-    private let terms: SignatureTerms
     private let nonces: NonceMemory
     private let purpose: NonceMemory.Purpose
 
     init(_ policy: KeyPolicy.Signatures, _ nonces: NonceMemory) {
         verifier = SignatureVerifier(clients: policy.clients, terms: policy.terms)
-        terms = policy.terms
         self.nonces = nonces
-        purpose = NonceMemory.Purpose("signature-nonce", seconds: policy.terms.nonceLifetimeInSeconds)
+        purpose = NonceMemory.Purpose(policy.terms)
     }
 
     /// Whether a request is meant to be signed.
@@ -27,9 +26,8 @@ final class SignedRequests {
         let now = Int64(Loop.unixTime)
         let signature = try verifier.verify(
             RequestMessage(request), hasContent: !request.body.isEmpty, now: now)
-        try await nonces.claim(
-            "\(signature.keyID) \(signature.nonce)", for: purpose,
-            notBefore: signature.created - terms.clockSkewInSeconds)
+        try await nonces.claimOnce(
+            "\(signature.keyID) \(signature.nonce)", for: purpose, madeAt: signature.created)
         return (signature.identity, signature.contentDigest)
     }
 }

@@ -3,6 +3,7 @@ internal import Cryptography
 internal import HTTP
 internal import Loop
 internal import Policy
+internal import RateLimit
 internal import Server
 
 /// Checks webhooks that vendors have signed with the secret they share with us. Each is accepted once.
@@ -26,7 +27,7 @@ final class SignedWebhooks {
         senders = policy.senders.map { sender in
             Sender(
                 sender: sender, verifier: WebhookVerifier(sender.terms),
-                purpose: NonceMemory.Purpose("webhook-nonce", seconds: sender.memoryInSeconds))
+                purpose: NonceMemory.Purpose(sender))
         }
         contentTimeout = policy.contentTimeout
         self.nonces = nonces
@@ -43,10 +44,9 @@ final class SignedWebhooks {
         let claims = try claims(request)
         let content = try await request.body.collect(upTo: bound, within: contentTimeout)
         let (sender, claim, digest) = try Self.sender(of: content, claims)
-        let terms = sender.sender.terms
-        try await nonces.claim(
+        try await nonces.claimOnce(
             "\(sender.sender.identity.subject) \(Hexadecimal.encode(digest.bytes))", for: sender.purpose,
-            notBefore: claim.sentAt.map { $0 - terms.clockSkewInSeconds })
+            madeAt: claim.sentAt)
         return Proof(identity: sender.sender.identity, content: content.isEmpty ? nil : content)
     }
 

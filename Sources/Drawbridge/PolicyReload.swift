@@ -38,7 +38,8 @@ struct ReloadCounts {
 /// replaced one by one, so that no request is lost. What cannot be used leaves everything as it was.
 @OnLoop
 final class PolicyReload {
-    /// Policies that can only be changed by a restart, because the supervisor has opened sockets by them.
+    /// Policies that can only be changed by a restart: the supervisor has opened sockets by them, or workers by the old ones
+    /// and by the new ones would not remember together.
     private struct NeedsRestart: Error, CustomStringConvertible {
         let description: String
     }
@@ -46,14 +47,17 @@ final class PolicyReload {
     private let config: String
     private let home: Home
     private let gateways: [SupervisedProcess]
-    private var policy: GatewayPolicy
+    private let policy: GatewayPolicy
+    private let nonces: Int
     private let request = Signal()
     private let counters: [ReloadResult: Counter]
 
-    init(_ config: String, home: Home, policy: GatewayPolicy, gateways: [SupervisedProcess]) {
+    /// - Parameter policies: those by which the installation was started.
+    init(_ config: String, home: Home, policies: PolicyDirectory, gateways: [SupervisedProcess]) throws {
         self.config = config
         self.home = home
-        self.policy = policy
+        policy = try policies.gateway()
+        nonces = try policies.keys().signatures.nonces
         self.gateways = gateways
         counters = Dictionary(
             uniqueKeysWithValues: ReloadResult.allCases.map { result in
@@ -81,9 +85,8 @@ final class PolicyReload {
     }
 
     private func reload() async -> ReloadResult {
-        let next: GatewayPolicy
         do {
-            next = try check()
+            try check()
             try PoliciesInForce.exchange(home)
         } catch {
             let mistakes = (error as? PolicyError)?.mistakes.map(\.description) ?? [String(describing: error)]
@@ -99,20 +102,21 @@ final class PolicyReload {
                 return .failed
             }
         }
-        policy = next
         Log.info("policies are in force")
         return .applied
     }
 
-    /// Reads the policies as they are now.
-    private func check() throws -> GatewayPolicy {
+    /// Reads the policies as they are now, and compares what only a restart may change.
+    private func check() throws {
         let directory = try PoliciesInForce.prepareNext(config, home: home)
-        let next = try directory.gateway()
         let listeners = { (policy: GatewayPolicy) in policy.listeners.map { "\($0.name) \($0.address)" } }
-        guard listeners(next) == listeners(policy) else {
+        guard try listeners(directory.gateway()) == listeners(policy) else {
             throw NeedsRestart(description: "other listeners in gateway.yaml need a restart")
         }
-        return next
+        // Workers by the new policies would have another table than those by the old ones, which still answer.
+        guard try directory.keys().signatures.nonces == nonces else {
+            throw NeedsRestart(description: "another number of nonces in keys.yaml needs a restart")
+        }
     }
 
     private func goBack(replaced: ArraySlice<SupervisedProcess>) async {

@@ -90,7 +90,7 @@ struct Up {
         group = ServiceGroup("drawbridge", stages)
         self.gateways = gateways
         Metrics.start(process: "drawbridge", restarts: 0)
-        reload = PolicyReload(config, home: home, policy: policy, gateways: gateways)
+        reload = try PolicyReload(config, home: home, policies: policies, gateways: gateways)
         onReady = {
             Terminal.print("drawbridge is ready")
             if cluster != nil { Terminal.print(DemoEnvironment.commands(home: home, unixTime: Loop.unixTime)) }

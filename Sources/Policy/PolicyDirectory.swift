@@ -26,9 +26,10 @@ public struct PolicyDirectory: Sendable {
         try KeyPolicy.load("\(path)/keys.yaml", installation: installation)
     }
 
-    /// Reads and compiles `openapi.yaml`, and compares it with the limits it names.
+    /// Reads and compiles `openapi.yaml`, and compares it with the limits it names and what the bridge implements.
     public func routes() throws(PolicyError) -> RouteTable {
-        try RouteTable.load("\(path)/openapi.yaml", rateClasses: (try? rateLimits())?.namesForRoutes)
+        try RouteTable.load(
+            "\(path)/openapi.yaml", rateClasses: (try? rateLimits())?.namesForRoutes, operations: Operation.names)
     }
 
     /// Reads and checks `bridge.yaml`.

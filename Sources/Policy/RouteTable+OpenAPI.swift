@@ -7,9 +7,14 @@ extension RouteTable {
     /// - Parameters:
     ///   - file: the policy file.
     ///   - rateClasses: those that routes may name; `nil` leaves that unchecked.
+    ///   - operations: those that can be forwarded; `nil` leaves that unchecked.
     /// - Throws: every mistake in the file at once.
-    public static func load(_ file: String, rateClasses: [String]? = nil) throws(PolicyError) -> RouteTable {
-        try PolicyFile.load(file) { root in OpenAPIReader(root, rateClasses: rateClasses).routeTable() }
+    public static func load(
+        _ file: String, rateClasses: [String]? = nil, operations: [String]? = nil
+    ) throws(PolicyError) -> RouteTable {
+        try PolicyFile.load(file) { root in
+            OpenAPIReader(root, rateClasses: rateClasses, operations: operations).routeTable()
+        }
     }
 }
 
@@ -29,10 +34,13 @@ struct OpenAPIReader {
 
     /// The classes of limits that routes may name; `nil` leaves that unchecked.
     private let rateClasses: [String]?
+    /// The operations that can be forwarded; `nil` leaves that unchecked.
+    private let operations: [String]?
 
-    init(_ root: PolicyNode, rateClasses: [String]? = nil) {
+    init(_ root: PolicyNode, rateClasses: [String]? = nil, operations: [String]? = nil) {
         self.root = root
         self.rateClasses = rateClasses
+        self.operations = operations
         schemas = OpenAPISchemas(root)
     }
 
@@ -127,7 +135,8 @@ struct OpenAPIReader {
         let takesJSON = body.flatMap(resolve)?.node["content"]?[Self.json] != nil
         let request = request(template, parameters, body: body)
         checkResponses(operation)
-        guard let operationID = child(of: operation, "operationId")?.text() else {
+        let name = child(of: operation, "operationId")
+        guard let name, let operationID = name.text() else {
             operation.refuse(expected: "an operationId", found: "none")
             return nil
         }
@@ -139,10 +148,18 @@ struct OpenAPIReader {
             template: template, parameters: parameters, hasBody: body != nil, takesJSON: takesJSON,
             knownRateClasses: rateClasses)
         return terms.mapping { reader.terms($0) }.map {
-            Route(
+            if $0.isForwarded { refuseUnimplemented(operationID, at: name) }
+            return Route(
                 operationID: operationID, template: template.text, method: method,
                 pathParameters: template.parameters, terms: $0, request: request)
         }
+    }
+
+    private func refuseUnimplemented(_ operationID: String, at name: PolicyNode) {
+        guard let operations, !operations.contains(operationID) else { return }
+        name.refuse(
+            expected: "an operation that the bridge implements (\(operations.joined(separator: ", "))), "
+                + "or forward: false in x-drawbridge")
     }
 
     /// Follows `$ref` within the file.

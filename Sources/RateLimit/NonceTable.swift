@@ -18,44 +18,104 @@ public final class NonceTable: @unchecked Sendable {
         case full
     }
 
+    /// For how long what is remembered of one kind can be said again.
+    public struct Terms: Sendable, Equatable {
+        /// Seconds in which something is accepted, after the time at which it says it was made.
+        public var reach: UInt32
+        /// Seconds by which its maker's clock may be ahead.
+        public var skew: UInt32
+
+        /// Puts the terms together.
+        public init(reach: UInt32, skew: UInt32) {
+            self.reach = reach
+            self.skew = skew
+        }
+
+        fileprivate init(_ word: UInt64) {
+            reach = UInt32(truncatingIfNeeded: word >> 32)
+            skew = UInt32(truncatingIfNeeded: word)
+        }
+
+        fileprivate var word: UInt64 { UInt64(reach) << 32 | UInt64(skew) }
+    }
+
+    /// How many kinds there can be.
+    public static let maximumKindCount = probeCount
     /// Cells in which a nonce is looked for: four cache lines.
     private static let probeCount = 16
     /// No cell's instant is further ahead: more is damage.
     private static let longestLifetime: UInt64 = 4 * 3_600_000_000_000
-    /// Where it is written down since when the table remembers; no nonce's place.
-    private static let markKey: UInt64 = 1
 
     private let file: TableFile
+    /// For each kind the longest terms that anybody has opened the table with, and since when what they ask is remembered.
+    private let kinds: UnsafeMutablePointer<atomic_cell>
     private let cells: UnsafeMutablePointer<atomic_cell>
     private let mask: Int
     private let hash: SipHash
     private let clock: @Sendable () -> UInt64
-    /// Since when, on the machine's monotonic clock in nanoseconds, everything claimed is remembered. What may have been
-    /// claimed earlier is unknown.
-    public let since: UInt64
+    /// Since when, by kind, on the machine's monotonic clock in nanoseconds: whatever says it was made later, by a clock within
+    /// the terms, is remembered if it was claimed. Of what was made earlier nothing is known.
+    public let since: [UInt64]
 
     /// Opens the table at `path`, made if need be; what stands there and is no such table is replaced.
     ///
     /// - Parameters:
     ///   - capacity: cells, rounded up to a power of two between 64 and 2^26, of 16 bytes each.
+    ///   - terms: what is remembered for longer than any caller's lifetime asks, by kind; at most `maximumKindCount`. The
+    ///     longest that anybody asks of a kind holds for all who claim, from then on and as long as the file lives.
     ///   - clock: nanoseconds of a clock that never goes back and that all processes share; by default the machine's.
-    public init(path: String, capacity: Int, clock: (@Sendable () -> UInt64)? = nil) throws(RateLimitError) {
+    public init(
+        path: String, capacity: Int, terms: [Terms] = [], clock: (@Sendable () -> UInt64)? = nil
+    ) throws(RateLimitError) {
+        precondition(terms.count <= Self.maximumKindCount)
         var count = 64
         while count < min(capacity, 1 << 26) { count *= 2 }
         file = try TableFile.open(path, cellCount: count + Self.probeCount)
-        // The first line holds the mark.
-        let mark = (file.base + TableFile.headSize).bindMemory(to: atomic_cell.self, capacity: count + Self.probeCount)
-        cells = mark + Self.probeCount
+        // The first cells are the kinds'.
+        let kinds = (file.base + TableFile.headSize).bindMemory(to: atomic_cell.self, capacity: count + Self.probeCount)
+        self.kinds = kinds
+        cells = kinds + Self.maximumKindCount
         mask = count - 1
         hash = SipHash(key: file.hashKey)
         let clock = clock ?? { Loop.monotonicNanoseconds }
         self.clock = clock
-        // Whoever comes first writes it.
-        _ = atomic_cell_exchange(mark, 0, 0, Self.markKey, max(1, clock()))
-        since = atomic_cell_instant(mark)
+        since = terms.enumerated().map { Self.agree(on: $0.element, kinds + $0.offset, clock) }
     }
 
     deinit { file.unmap() }
+
+    /// Sees to it that at least these terms hold for a kind, and says since when they do.
+    ///
+    /// What was claimed under shorter terms may be forgotten before longer ones are over. So with a longer reach the kind
+    /// begins anew: first everybody claims for longer, and only then the time is taken.
+    private static func agree(
+        on terms: Terms, _ kind: UnsafeMutablePointer<atomic_cell>, _ clock: () -> UInt64
+    ) -> UInt64 {
+        while true {
+            let (word, since) = read(kind)
+            let known = Terms(word)
+            let agreed = Terms(reach: max(known.reach, terms.reach), skew: max(known.skew, terms.skew))
+            if agreed.reach > known.reach {
+                _ = atomic_cell_exchange(kind, word, since, agreed.word, 0)
+            } else if since == 0 {
+                // What was claimed before may say that it was made by a clock ahead of ours.
+                _ = atomic_cell_exchange(kind, word, 0, word, clock() + UInt64(known.skew) * 1_000_000_000)
+            } else if agreed != known {
+                _ = atomic_cell_exchange(kind, word, since, agreed.word, since)
+            } else {
+                return since
+            }
+        }
+    }
+
+    /// Claims a nonce of a kind for as long as it can be said again, by the longest terms that anybody has.
+    ///
+    /// - Parameter skew: seconds by which its maker's clock was allowed to be ahead.
+    public func claim(_ nonce: [UInt8], of kind: Int, skew: UInt32) -> Claim {
+        precondition(since.indices.contains(kind))
+        let reach = Terms(atomic_cell_key(kinds + kind)).reach
+        return claim(nonce, for: .seconds(Int64(reach) + Int64(skew)))
+    }
 
     /// Claims a nonce for so long; afterwards it may be claimed again.
     public func claim(_ nonce: [UInt8], for lifetime: Duration) -> Claim {
@@ -91,11 +151,12 @@ public final class NonceTable: @unchecked Sendable {
     }
 
     /// A cell's two words as they stood at one time.
-    private func read(_ key: UInt64, _ index: Int) -> (owner: UInt64, instant: UInt64) {
-        let cell = cell(key, index)
+    private func read(_ key: UInt64, _ index: Int) -> (key: UInt64, instant: UInt64) { Self.read(cell(key, index)) }
+
+    private static func read(_ cell: UnsafeMutablePointer<atomic_cell>) -> (key: UInt64, instant: UInt64) {
         while true {
-            let (owner, instant) = (atomic_cell_key(cell), atomic_cell_instant(cell))
-            if atomic_cell_key(cell) == owner, atomic_cell_instant(cell) == instant { return (owner, instant) }
+            let (key, instant) = (atomic_cell_key(cell), atomic_cell_instant(cell))
+            if atomic_cell_key(cell) == key, atomic_cell_instant(cell) == instant { return (key, instant) }
         }
     }
 

@@ -82,18 +82,34 @@ extension Verdict {
     public func appendFieldLines(to bytes: inout [UInt8]) {
         guard let tightest else { return }
         bytes += Self.policyName
+        appendPolicy(to: &bytes)
+        bytes += Self.limitName
+        Self.append(tightest, to: &bytes)
+        bytes += Self.lineEnd
+    }
+
+    /// The values of the same two fields; nil where no limit applied.
+    public var fieldValues: (policy: String, limit: String)? {
+        guard let tightest else { return nil }
+        var (policy, limit): ([UInt8], [UInt8]) = ([], [])
+        appendPolicy(to: &policy)
+        Self.append(tightest, to: &limit)
+        return (String(decoding: policy, as: UTF8.self), String(decoding: limit, as: UTF8.self))
+    }
+
+    private func appendPolicy(to bytes: inout [UInt8]) {
         for (index, state) in states.enumerated() {
             if index > 0 { bytes += Self.separator }
             bytes += state.limitClass.policyItem
         }
-        bytes += Self.limitName
+    }
+
+    private static func append(_ tightest: LimitState, to bytes: inout [UInt8]) {
         bytes += tightest.limitClass.limitItem
-        Self.append(tightest.remaining, to: &bytes)
-        if tightest.untilNext > 0 {
-            bytes += Self.timeName
-            Self.append(Self.seconds(tightest.untilNext), to: &bytes)
-        }
-        bytes += Self.lineEnd
+        append(tightest.remaining, to: &bytes)
+        guard tightest.untilNext > 0 else { return }
+        bytes += timeName
+        append(seconds(tightest.untilNext), to: &bytes)
     }
 
     private static let policyName = Array("RateLimit-Policy: ".utf8)

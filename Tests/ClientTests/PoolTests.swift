@@ -111,6 +111,24 @@ struct PoolTests {
         }
     }
 
+    @Test("an upstream that fails again and again is left alone: requests are refused at once, without a connection")
+    func leftAlone() async throws {
+        try await onLoop {
+            let fake = try FakeUpstream { connection in _ = try await connection.receive() }
+            let upstream = Upstream(fake)
+            let began = Loop.monotonicNanoseconds
+            var failures: [UpstreamError.Code] = []
+            for _ in 0..<200 { failures.append(try #require(await upstream.failure(.post))) }
+            // The first five, and after each pause, of which the first lasts 200 ms, one that tries.
+            let tries = 5 + Int((Loop.monotonicNanoseconds - began) / 200_000_000)
+            #expect(failures.prefix(5).allSatisfy { $0 == .broken })
+            #expect(fake.accepted <= tries)
+            #expect(failures.count { $0 == .unavailable } == 200 - fake.accepted)
+            #expect(upstream.isLeftAlone && upstream.connectionCounts == (0, 0, 0))
+            await fake.stop()
+        }
+    }
+
     @Test("an unused connection is closed after its time, and so is one that the upstream closes")
     func idleEnd() async throws {
         try await onLoop {

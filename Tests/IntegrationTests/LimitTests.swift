@@ -97,6 +97,36 @@ struct LimitTests {
         #expect(try await node.stop().isSuccess)
     }
 
+    /// Requests that cannot be read, with what they are answered.
+    private static let unreadable = [
+        (TestRequest.get(hotels).with("Host", "other"), 400),
+        (TestRequest.get("/" + String(repeating: "x", count: 40_000)), 414),
+        (TestRequest.get(hotels).with("X-Large", String(repeating: "x", count: 40_000)), 431),
+    ]
+
+    @Test("What cannot be read counts for its address all the same, and is refused with the rest")
+    @OnLoop func unreadableAddresses() async throws {
+        let node = try await node(
+            limits: """
+                classes: [{name: address, burst: 3, requests: 1, per: 1 h, by: [address]}]
+                before_authentication: [address]
+                """)
+        for (request, status) in Self.unreadable { expectProblem(try await node.gateway.send(request), status) }
+        for (request, _) in Self.unreadable {
+            let connection = try await node.gateway.connect()
+            defer { connection.close() }
+            let refused = try await connection.send(request)
+            expectProblem(refused, 429)
+            #expect(refused.string("violated-policies.0") == "address")
+            #expect(refused["RateLimit-Policy"] == #""address";q=3;w=10800"#)
+            #expect(refused["RateLimit"]?.hasPrefix(#""address";r=0;t="#) == true)
+            #expect(refused["Retry-After"] != nil)
+            #expect(try await connection.isClosedByPeer())
+        }
+        expectProblem(try await node.get(Self.hotels), 429)
+        #expect(try await node.stop().isSuccess)
+    }
+
     @Test(
         "Whoever is on the wrong list gets nothing",
         arguments: [
@@ -108,6 +138,10 @@ struct LimitTests {
         let answer = try await node.get(Self.hotels)
         #expect(answer.status == status)
         if status == 403 { expectProblem(answer, 403, "address-denied") }
+        for (request, readable) in Self.unreadable {
+            let answer = try await node.gateway.send(request)
+            if status == 403 { expectProblem(answer, 403, "address-denied") } else { expectProblem(answer, readable) }
+        }
         #expect(try await node.admin.send(.get("/readyz")).status == 200)
         #expect(try await node.stop().isSuccess)
     }

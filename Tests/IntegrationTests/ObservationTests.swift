@@ -57,6 +57,21 @@ struct ObservationTests {
         #expect(series.count > 5)
     }
 
+    @Test("No gateway worker has in its environment what opens the database, which the bridge has")
+    @OnLoop func environment() async throws {
+        let node = try await Node.shared()
+        func environment(_ slot: String) throws -> String { Files.text("/proc/\(try node.processID(slot))/environ") }
+        #expect(try environment("bridge").contains("DATABASE_URL="))
+        for slot in ["gateway-0", "gateway-1", "ledger"] {
+            let variables = try environment(slot).split(separator: "\0")
+            #expect(!variables.isEmpty)
+            for variable in variables {
+                #expect(!variable.hasPrefix("DATABASE_URL=") && !variable.hasPrefix("PG"), "\(variable)")
+                #expect(!variable.contains("postgres"), "\(variable)")
+            }
+        }
+    }
+
     @Test("A booking is counted")
     @OnLoop func counts() async throws {
         let node = try await Node.shared()

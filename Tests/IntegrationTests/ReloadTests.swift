@@ -85,6 +85,23 @@ struct ReloadTests {
         #expect(try await node.stop().isSuccess)
     }
 
+    @Test("with an operation that the bridge does not know are refused, as it could not start by them")
+    @OnLoop func unknownOperation() async throws {
+        let node = try await node()
+        let description = "\(node.policies)/openapi.yaml"
+        let text = Files.text(description)
+        Files.write(text.replacing("operationId: listRoomTypes\n", with: "operationId: listRooms\n"), to: description)
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let line = try #require(lines.firstIndex { $0.hasSuffix("operationId: listRoomTypes") }) + 1
+        let reload = try await node.policy("reload")
+        #expect(reload.exit.status == 1)
+        #expect(reload.output.contains("\(description):\(line):"), "\(reload.output)")
+        #expect(reload.output.contains("found listRooms, expected an operation that the bridge implements"))
+        #expect(try await count("refused", node) == "1")
+        #expect(try await node.get(Self.roomTypes).status == 200)
+        #expect(try await node.stop().isSuccess)
+    }
+
     @Test("that a worker cannot start with are taken back")
     @OnLoop func failure() async throws {
         let node = try await node()
@@ -116,6 +133,22 @@ struct ReloadTests {
         #expect(try node.processID("gateway-0") != worker)
         #expect(try await node.get(Self.roomTypes).status == 501)
         #expect(try await count("applied", node) == "1")
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("A certificate that cannot be used leaves the old one in force, and every worker counts it")
+    @OnLoop func certificate() async throws {
+        let node = try await node()
+        let gateway = try node.gateway
+        Files.write("no certificate", to: "\(node.home)/tls/certificate.pem")
+        node.signal(SIGHUP)
+        let name = "drawbridge_tls_certificate_reload_failures_total{"
+        try await wait("both workers to have tried") {
+            let metrics = try await node.admin.send(.get("/metrics")).text.split(separator: "\n")
+            return metrics.count { $0.hasPrefix(name) && $0.contains("listener=\"public\"") && $0.hasSuffix(" 1") } == 2
+        }
+        #expect(node.log.contains("certificate not reloaded"))
+        #expect(try await gateway.send(.get(Self.roomTypes, node.token())).status == 200)
         #expect(try await node.stop().isSuccess)
     }
 

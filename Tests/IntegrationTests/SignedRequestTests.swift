@@ -111,4 +111,38 @@ struct SignedRequestTests {
         expectProblem(try await node.gateway.send(captured), 401)
         #expect(try await node.stop().isSuccess)
     }
+
+    @Test("When signatures are to be good for longer, what was signed before is refused, and nothing else changes")
+    @OnLoop func longerTerms() async throws {
+        let node = try await node()
+        let gateway = try node.gateway
+        func waitUntilSure() async throws {
+            try await wait("the node to be sure") {
+                try await gateway.send(self.signed(node, "GET", Self.hotels)).status == 200
+            }
+        }
+        try await waitUntilSure()
+        let captured = try signed(node, "GET", Self.hotels)
+        #expect(try await gateway.send(captured).status == 200)
+
+        let keys = "\(node.policies)/keys.yaml"
+        let text = Files.text(keys)
+        // Old and new workers would remember apart.
+        Files.write(text.replacing("nonces: 262144", with: "nonces: 1024"), to: keys)
+        #expect(try await node.policy("reload").exit.status == 1)
+        #expect(node.log.contains("another number of nonces in keys.yaml needs a restart"))
+        expectProblem(try await gateway.send(captured), 401)
+
+        // Ten minutes later it would be forgotten, and still good.
+        Files.write(text.replacing("  maximum_age: 5 min # since", with: "  maximum_age: 1 h # since"), to: keys)
+        let reload = try await node.policy("reload")
+        #expect(reload.exit.isSuccess, "\(reload.output)")
+        for _ in 0..<4 { expectProblem(try await gateway.send(captured), 503, "unavailable") }
+        try await waitUntilSure()
+        let later = try signed(node, "GET", Self.hotels)
+        #expect(try await gateway.send(later).status == 200)
+        expectProblem(try await gateway.send(later), 401)
+        expectProblem(try await gateway.send(captured), 503)
+        #expect(try await node.stop().isSuccess)
+    }
 }

@@ -157,7 +157,7 @@ struct CrossPolicyTests {
             paths:
               /a:
                 get:
-                  operationId: a
+                  operationId: listHotels
                   x-drawbridge: {auth: [jwt], scopes: [admin], hotel: none, rate_class: \(rateClass)}
             """
         }

@@ -145,6 +145,30 @@ struct RouteCompilationTests {
         return match.route.template
     }
 
+    @Test("What is forwarded has to be what the bridge implements; what is only described need not")
+    func operations() throws {
+        let operation = { (id: String, more: String) in
+            """
+            openapi: 3.1.0
+            paths:
+              /a:
+                get:
+                  operationId: \(id)
+                  x-drawbridge: {auth: [jwt], scopes: [admin], hotel: none\(more)}
+            """
+        }
+        func found(_ text: String) throws -> [Mistake] {
+            try directory.write(text, to: "openapi.yaml")
+            let policies = PolicyDirectory(path: directory.path, installation: directory.path)
+            return mistakes { () throws(PolicyError) in _ = try policies.routes() }
+        }
+        for operationID in Operation.names { #expect(try found(operation(operationID, "")) == []) }
+        #expect(try found(operation("sing", ", forward: false")) == [])
+        let mistake = try #require(try found(operation("sing", "")).first)
+        #expect(mistake.line == 5 && mistake.key.hasSuffix("get.operationId") && mistake.found == "sing")
+        #expect(mistake.expected.hasPrefix("an operation that the bridge implements (listHotels, getHotel, "))
+    }
+
     @Test("A fixed segment wins over a parameter, and a parameter is tried where it leads no further")
     func precedence() throws {
         let table = try table(["/a/{x:int}", "/a/{x:int}/c", "/a/{t:text}/d/e", "/a/7/d/{y:uuid}", "/a/{y:uuid}/f"])

@@ -16,9 +16,13 @@ struct NonceTableTests {
     private let path = "/tmp/drawbridge-nonces-\(UInt64.random(in: 0 ... .max))"
     private let clock = Clock()
 
-    private func table(_ capacity: Int = 1024) throws -> NonceTable {
-        try NonceTable(path: path, capacity: capacity, clock: clock.read)
+    private func table(_ capacity: Int = 1024, _ terms: NonceTable.Terms...) throws -> NonceTable {
+        try NonceTable(path: path, capacity: capacity, terms: terms, clock: clock.read)
     }
+
+    private static let short = NonceTable.Terms(reach: 305, skew: 5)
+    private static let long = NonceTable.Terms(reach: 3605, skew: 5)
+    private static let second: UInt64 = 1_000_000_000
 
     private func remove() {
         unlink(path)
@@ -64,13 +68,49 @@ struct NonceTableTests {
     func since() throws {
         defer { remove() }
         let begin = clock.read()
-        let first = try table()
+        let first = try table(1024, Self.short)
         clock.advance(100)
-        let second = try table()
-        #expect(first.since == begin && second.since == begin)
+        let second = try table(1024, Self.short)
+        // What was made by a clock ahead may have been claimed before it was made.
+        #expect(first.since == [begin + 5 * Self.second] && second.since == first.since)
         // Another size is another table, which remembers nothing of before.
-        let third = try table(4096)
-        #expect(third.since == begin + 100_000_000_000)
+        let third = try table(4096, Self.short)
+        #expect(third.since == [begin + 105 * Self.second])
+    }
+
+    @Test("With longer terms a kind begins anew, with shorter ones it does not, and another kind never")
+    func longerTerms() throws {
+        defer { remove() }
+        let begin = clock.read() + 5 * Self.second
+        #expect(try table(1024, Self.short, Self.short).since == [begin, begin])
+        clock.advance(1000)
+        let renewed = begin + 1000 * Self.second
+        #expect(try table(1024, Self.long, Self.short).since == [renewed, begin])
+        clock.advance(1000)
+        #expect(try table(1024, Self.short, Self.short).since == [renewed, begin])
+        #expect(try table(1024, Self.long, Self.short).since == [renewed, begin])
+        // The clocks that the terms before allowed may be further ahead.
+        _ = try table(1024, .init(reach: 3000, skew: 60))
+        #expect(try table(1024, .init(reach: 3700, skew: 5)).since == [clock.read() + 60 * Self.second])
+    }
+
+    @Test("Who has opened the table with shorter terms claims for as long as the longest ask")
+    func claimsForLonger() throws {
+        defer { remove() }
+        let old = try table(1024, Self.short, Self.short)
+        #expect(old.claim(Array("before".utf8), of: 0, skew: 5) == .fresh)
+        let new = try table(1024, Self.long, Self.short)
+        #expect(old.claim(Array("after".utf8), of: 0, skew: 5) == .fresh)
+        #expect(old.claim(Array("other kind".utf8), of: 1, skew: 5) == .fresh)
+        clock.advance(309)
+        for nonce in ["before", "other kind"] { #expect(new.claim(Array(nonce.utf8), of: 1, skew: 5) == .repeated) }
+        clock.advance(1)
+        // Forgotten: what was made before `since` is refused as unknown.
+        for nonce in ["before", "other kind"] { #expect(new.claim(Array(nonce.utf8), of: 1, skew: 5) == .fresh) }
+        clock.advance(3299)
+        #expect(new.claim(Array("after".utf8), of: 0, skew: 5) == .repeated)
+        clock.advance(1)
+        #expect(new.claim(Array("after".utf8), of: 0, skew: 5) == .fresh)
     }
 
     @Test("Of many that claim one nonce at the same time at most one has it")

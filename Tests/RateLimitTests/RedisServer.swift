@@ -32,6 +32,8 @@ final class RedisServer {
         var configuration = RedisConfiguration(.unix(socket), secret: [1, 2, 3])
         configuration.firstPause = .milliseconds(10)
         configuration.longestPause = .milliseconds(50)
+        // The machine may be busy with other tests.
+        configuration.callDeadline = .seconds(5)
         return configuration
     }
 

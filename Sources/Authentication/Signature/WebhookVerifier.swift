@@ -63,6 +63,10 @@ public struct WebhookTerms: Sendable, Equatable {
         self.secrets = secrets
     }
 
+    /// For how many seconds after its time a webhook can be accepted. One more than the terms say, because time is told in
+    /// whole seconds.
+    public var reachInSeconds: Int64 { maximumAgeInSeconds + clockSkewInSeconds + 1 }
+
     /// Reads what is signed from a template such as `v0:{timestamp}:{body}` or `{field:webhook-id}.{timestamp}.{body}`;
     /// `nil` when it names something else, not the content, or two values with nothing between them: what is signed would
     /// not say where one ends and the other begins.
@@ -229,7 +233,7 @@ public struct WebhookSender: Sendable {
         self.name = name
         self.terms = terms
         self.memoryInSeconds =
-            terms.timestampField == nil ? memoryInSeconds : terms.maximumAgeInSeconds + 2 * terms.clockSkewInSeconds + 1
+            terms.timestampField == nil ? memoryInSeconds : terms.reachInSeconds + terms.clockSkewInSeconds
         identity = Identity(
             issuer: Identity.ownClients, subject: "webhook-\(name)", client: client, scopes: scopes, hotelIDs: hotelIDs,
             method: .webhook)

@@ -26,8 +26,9 @@ final class SignedRequests {
         let now = Int64(Loop.unixTime)
         let signature = try verifier.verify(
             RequestMessage(request), hasContent: !request.body.isEmpty, now: now)
+        // A client may be called what a vendor is, and nobody is to claim what is another's.
         try await nonces.claimOnce(
-            "\(signature.keyID) \(signature.nonce)", for: purpose, madeAt: signature.created)
+            "signature \(signature.keyID) \(signature.nonce)", for: purpose, madeAt: signature.created)
         return (signature.identity, signature.contentDigest)
     }
 }

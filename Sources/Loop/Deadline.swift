@@ -76,9 +76,10 @@ extension Loop {
     public static func sleep(for duration: Duration) async throws {
         let signal = Signal()
         let deadline = Deadline { signal.fire() }
-        // A sleep is never shorter than asked for, however long the task has computed before.
+        // A sleep is never shorter than asked for, however long the task has computed before; and the loop's clock shows only
+        // the milliseconds that are over.
         uv_update_time(LoopExecutor.shared.loop)
-        deadline.set(duration)
+        deadline.set(duration + .milliseconds(1))
         defer { deadline.cancel() }
         try await signal.wait()
     }

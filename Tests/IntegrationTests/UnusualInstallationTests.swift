@@ -113,7 +113,7 @@ struct UnusualInstallationTests {
         let node = try Node()
         try await node.start()
         let well = try await node.doctor()
-        #expect(well.contains("ok     migrations: all 3 applied\n"))
+        #expect(well.contains("ok     migrations: all 4 applied\n"))
         #expect(!well.contains("WRONG"), "\(well)")
 
         _ = try await node.rows(

@@ -126,8 +126,8 @@ final class Gateway {
         signals.close()
     }
 
-    /// Learns the keys and revocations that the bridge knows before it serves, if the bridge answers soon. Without them it serves all the
-    /// same: not every way in needs them, and they come when the bridge does.
+    /// Learns the keys and revocations that the bridge knows before it serves, if the bridge answers soon. Without them it
+    /// serves all the same: not every way in needs them, and they come when the bridge does.
     private func learnKeys() async {
         try? await Loop.withDeadline(.seconds(2), "learn keys") {
             await self.apiKeys.begin()

@@ -18,7 +18,8 @@ struct GatewayConfiguration: Sendable {
     let firewallRules: String
     let bridgeSocket: String
     let hopKeyFile: String
-    /// Where the node remembers the nonces of signed requests; it outlives the run, as a captured request may.
+    /// Where the node remembers what may be said once, signed requests and webhooks; it outlives the run, as what was captured
+    /// may.
     let nonceFile: String
     let audit: AuditLog.Configuration
 

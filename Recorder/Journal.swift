@@ -13,7 +13,8 @@ struct Ticket: Sendable {
 /// the ledger again when it cannot be written any more.
 ///
 /// Giving records to the kernel is done here, because handing them to another thread and back costs more than the write;
-/// all that waits for the disk is done on the thread pool.
+/// what is sure to wait for the disk is done on the thread pool. A kernel that has too much to write may hold a write back,
+/// too: then the loop waits with it, and so do the workers, each up to its deadline.
 @OnLoop
 final class Journal {
     /// Told what became of records.

@@ -2,7 +2,7 @@
 struct Claims {
     /// Past this a time is a mistake, not a date (the year 9999).
     private static let latestTime: Int64 = 253_402_300_799
-    private static let longestName = TokenRevocations.maximumTokenIDByteCount
+    private static let longestName = 255
 
     let identity: Identity
     /// The instants at which the token is good, skew included.
@@ -70,14 +70,17 @@ struct Claims {
             scopes: try scopes(claims[names.scopes]), hotelIDs: try hotelIDs(claims[names.hotelIDs]), method: .jwt)
     }
 
-    /// A name fit for logs and keys: not empty, not long, without control characters.
+    /// Whether a text is fit for logs and keys: not empty, not long, without control characters.
+    static func isName(_ text: String) -> Bool {
+        (1...longestName).contains(text.utf8.count)
+            && text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
+    }
+
     private static func name(
         _ claim: JSONValue?, _ refusal: String = "a subject or client of a form not accepted"
     ) throws(AuthenticationError) -> String? {
         guard let claim else { return nil }
-        guard case .string(let name) = claim, (1...longestName).contains(name.utf8.count),
-            name.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
-        else { throw AuthenticationError(.badClaim, refusal) }
+        guard case .string(let name) = claim, isName(name) else { throw AuthenticationError(.badClaim, refusal) }
         return name
     }
 

@@ -17,10 +17,8 @@ public final class TokenRevocations {
 
     /// How the database writes that a token counts no more whichever issuer made it.
     public static let everyIssuer = "*"
-    /// The longest `jti` that can be revoked; tokens with a longer one are refused.
-    public static let maximumTokenIDByteCount = 255
-    /// The most that the database takes. None is ever left out to make room: that would make it good again.
-    public static let maximumCount = 10_000
+    /// Whether a text can be a token's `jti`. A token with another one is refused, so each that has one can be revoked.
+    public static func isTokenID(_ text: String) -> Bool { Claims.isName(text) }
 
     private var ofEveryIssuer: Set<String> = []
     private var byIssuer: [String: Set<String>] = [:]

@@ -117,9 +117,10 @@ public final class TokenVerifier {
 
     /// The issuer, once its key has proven that it made the token.
     ///
-    /// One signature is checked whatever is wrong with a token: how long its refusal takes depends on nothing but the
-    /// token itself, so that nobody learns by it which issuers and key ids there are. A token of another form was not looked
-    /// up anywhere, and its quicker refusal says no more than its sender knows.
+    /// One signature is checked whatever is wrong with a token: how long that takes depends on nothing but the token itself,
+    /// so that nobody learns by it which issuers and key ids there are. A token of another form was not looked up anywhere,
+    /// and its quicker refusal says no more than its sender knows. What still shows is an issuer with a key set: whoever asks
+    /// `unknownKey` waits for a look at it.
     private func issuer(
         of token: UnverifiedToken, signedAs bytes: Span<UInt8>
     ) throws(AuthenticationError) -> TrustedIssuer {

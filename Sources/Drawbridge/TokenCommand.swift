@@ -83,7 +83,7 @@ enum TokenCommand: Equatable {
     private static func revocation(_ arguments: inout [String]) throws(UsageError) -> Revocation {
         guard let tokenID = arguments.first else { throw UsageError("which token? Its jti, or - to read it") }
         arguments.removeFirst()
-        guard RevokedTokens.isTokenID(tokenID) else {
+        guard TokenRevocations.isTokenID(tokenID) else {
             throw UsageError("a jti has 1 to 255 bytes without control characters")
         }
         var revocation = Revocation(tokenID: tokenID == Revocation.standardInput ? nil : tokenID)

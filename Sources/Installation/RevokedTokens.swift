@@ -36,12 +36,6 @@ public struct RevokedTokens {
         }
     }
 
-    /// Whether a text can be the `jti` of a token.
-    public nonisolated static func isTokenID(_ text: String) -> Bool {
-        (1...TokenRevocations.maximumTokenIDByteCount).contains(text.utf8.count)
-            && text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
-    }
-
     /// Revokes a token; one that is revoked already is held as such for the longer of the two times.
     ///
     /// - Parameters:
@@ -55,6 +49,7 @@ public struct RevokedTokens {
         let variables = [
             "jti": tokenID, "issuer": issuer ?? TokenRevocations.everyIssuer, "reason": reason ?? "",
             "days": String(Self.standardDays), "end": end?.text ?? "",
+            "skew": String(TrustedIssuer.maximumClockSkewInSeconds),
         ]
         let rows = try await database.rows(
             """
@@ -62,7 +57,7 @@ public struct RevokedTokens {
             SELECT :'issuer', :'jti', wanted.expires_at, NULLIF(:'reason', '')
             FROM (SELECT \(end?.expression ?? "now() + :'days'::INTEGER * INTERVAL '1 day'") AS expires_at) AS wanted
             -- Gateways accept a token for as long after its end as clocks may differ.
-            WHERE wanted.expires_at > now() - INTERVAL '60 seconds'
+            WHERE wanted.expires_at > now() - :'skew'::INTEGER * INTERVAL '1 second'
             ON CONFLICT (issuer, jti) DO UPDATE SET
                 expires_at = GREATEST(token.expires_at, EXCLUDED.expires_at),
                 reason = COALESCE(EXCLUDED.reason, token.reason)

@@ -5,7 +5,8 @@ internal import Glibc
 ///
 /// Every call blocks for as long as the disk does. The ledger process therefore makes them on libuv's thread pool
 /// (`Loop.offload`), one at a time, so that its own loop goes on answering, and noticing, when a disk hangs; but for an
-/// `append` that only gives its batch to the kernel (`isMaintenanceDue`), which takes less than the way there and back.
+/// `append` that only gives its batch to the kernel (`isMaintenanceDue`), which takes less than the way there and back
+/// unless the kernel has too much to write already.
 ///
 /// After an error of `append` nothing of that batch was acknowledged and nothing of it is in the ledger; the call may be
 /// repeated once there is space again. After a failed sync only opening again shows what the disk holds (the kernel

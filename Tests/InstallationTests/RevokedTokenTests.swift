@@ -1,3 +1,4 @@
+import Authentication
 import Testing
 
 @testable import Installation
@@ -17,9 +18,9 @@ struct RevokedTokenTests {
 
     @Test("A token's id has 1 to 255 bytes, no control characters among them")
     func ids() {
-        for text in ["a", "a b|c'\"", String(repeating: "é", count: 127)] { #expect(RevokedTokens.isTokenID(text)) }
+        for text in ["a", "a b|c'\"", String(repeating: "é", count: 127)] { #expect(TokenRevocations.isTokenID(text)) }
         for text in ["", "a\nb", "\u{7F}", String(repeating: "é", count: 128)] {
-            #expect(!RevokedTokens.isTokenID(text))
+            #expect(!TokenRevocations.isTokenID(text))
         }
     }
 }

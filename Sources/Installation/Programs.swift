@@ -43,9 +43,6 @@ public struct Programs {
     public func gateway(_ worker: Int, sockets: [HandedSocket], drain: Duration) -> SupervisedProcess {
         var plan = plan("drawbridge-gateway", ["--worker", String(worker)])
         plan.sockets = sockets
-        // glibc keeps seven freed pieces of each size at hand. An inspection frees many more, and so do the requests of one
-        // turn of the loop: keeping those as well saves inspections a tenth of their time.
-        plan.environment["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=127"
         // The worker keeps to the time itself; SIGKILL is for one that hangs.
         plan.endings = [(SIGTERM, drain + .seconds(2))]
         return SupervisedProcess(Self.gatewayName(worker), plan)

@@ -62,7 +62,7 @@ struct GatewayCalls {
         }
         try hop.verifyOwn(
             header.span, requestID: request.id.description, method: request.head.method.rawValue,
-            target: request.head.target.origin.span, now: Int64(Loop.unixTime))
+            target: request.head.target.origin.span, now: Loop.unixSeconds)
     }
 
     private func uses(in content: [UInt8]) throws -> [Int32: Int64] {

@@ -73,7 +73,7 @@ final class HotelDirectory {
     }
 
     /// The day it is at a hotel, whether it can be read or not.
-    func today(_ hotel: Int32) -> Day { clock(hotel).today(at: Int64(Loop.unixTime)) ?? .first }
+    func today(_ hotel: Int32) -> Day { clock(hotel).today(at: Loop.unixSeconds) ?? .first }
 
     // MARK: Loading
 

@@ -44,7 +44,7 @@ final class HotelEntry {
     }
 
     /// The day it is at the hotel.
-    var today: Day { clock.today(at: Int64(Loop.unixTime)) ?? index.firstNight }
+    var today: Day { clock.today(at: Loop.unixSeconds) ?? index.firstNight }
 
     /// What a request to book is checked against.
     var bookingRules: BookingRules {

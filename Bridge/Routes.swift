@@ -83,7 +83,7 @@ final class Routes: Handler {
         }
         return try hop.verify(
             header, requestID: request.id.description, method: request.head.method.rawValue,
-            target: String(decoding: request.head.target.origin, as: UTF8.self), now: Int64(Loop.unixTime))
+            target: String(decoding: request.head.target.origin, as: UTF8.self), now: Loop.unixSeconds)
     }
 
     private func match(_ request: Request) throws -> RouteMatch {

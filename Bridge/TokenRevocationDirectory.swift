@@ -54,7 +54,7 @@ final class TokenRevocationDirectory {
     private func removeExpired() async throws {
         let now = Loop.monotonicNanoseconds
         if let removedAt, now - removedAt < Self.removalInterval { return }
-        let end = Int64(Loop.unixTime) - Self.grace
+        let end = Loop.unixSeconds - Self.grace
         guard tokens.rows.contains(where: { $0.expiresAt < end }) else { return }
         removedAt = now
         let removed = try await database.execute(TokenRevocationStatements.removeExpired(Self.grace))

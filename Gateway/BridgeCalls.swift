@@ -58,7 +58,7 @@ final class BridgeCalls {
         head.fields.append(.xRequestID, id)
         head.fields.append(
             .drawbridgeIdentity,
-            hop.signOwn(requestID: id, method: method.rawValue, target: path, now: Int64(Loop.unixTime)))
+            hop.signOwn(requestID: id, method: method.rawValue, target: path, now: Loop.unixSeconds))
         var request: [UInt8] = []
         head.append(to: &request)
         return try await Exchange.single(

@@ -38,7 +38,7 @@ struct CredentialVerifier {
             throw AuthenticationError(.unsupportedScheme, "the route does not accept this way in")
         }
         let bytes = field.span.extracting(credentials.range)
-        let now = Int64(Loop.unixTime)
+        let now = Loop.unixSeconds
         if credentials.method == .apiKey {
             return Proof(identity: try apiKeys.verify(bytes, now: now, instant: Loop.monotonicNanoseconds))
         }
@@ -66,7 +66,7 @@ struct CredentialVerifier {
         if let wanted = tokens.unknownKey(of: field.span.extracting(credentials.range)) {
             await issuers.look(for: wanted.keyID, of: wanted.issuer)
         }
-        return Proof(identity: try verify(token: field.span.extracting(credentials.range), now: Int64(Loop.unixTime)))
+        return Proof(identity: try verify(token: field.span.extracting(credentials.range), now: Loop.unixSeconds))
     }
 
     private func verify(token: Span<UInt8>, now: Int64) throws(AuthenticationError) -> Identity {

@@ -1,5 +1,6 @@
 internal import Audit
 internal import Authentication
+internal import Client
 internal import HTTP
 internal import Loop
 internal import Policy
@@ -301,15 +302,15 @@ struct Forwarder {
             .drawbridgeIdentity,
             hop.sign(
                 validated.identity, requestID: id, method: request.head.method.rawValue,
-                target: String(decoding: request.head.target.origin, as: UTF8.self), now: Int64(Loop.unixTime)))
+                target: String(decoding: request.head.target.origin, as: UTF8.self), now: Loop.unixSeconds))
         trail.forwardedAt = Loop.monotonicNanoseconds
-        trail.contentLength = try await proxy.forward(
+        let exchange = try await proxy.send(
             request, content: validated.content, extra: fields,
             dropping: trail.continuesTrace ? Self.credentials : Self.credentials.union([.tracestate]),
-            timeout: validated.route.terms.timeout, writer
-        ) { status in
-            trail.answered(status)
-            try await recorded.beginAnswer()
-        }
+            timeout: validated.route.terms.timeout)
+        defer { exchange.end() }
+        trail.answered(exchange.head.status)
+        try await recorded.beginAnswer()
+        trail.contentLength = try await proxy.relay(exchange, writer)
     }
 }

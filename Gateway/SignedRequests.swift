@@ -23,7 +23,7 @@ final class SignedRequests {
 
     /// The identity a request proves by its signature, and what its content must hash to.
     func verify(_ request: Request) async throws(AuthenticationError) -> (Identity, ContentDigest?) {
-        let now = Int64(Loop.unixTime)
+        let now = Loop.unixSeconds
         let signature = try verifier.verify(
             RequestMessage(request), hasContent: !request.body.isEmpty, now: now)
         // A client may be called what a vendor is, and nobody is to claim what is another's.

@@ -84,6 +84,10 @@ public final class Exchange {
         // While the reader was busy elsewhere the answer was given up: what is here of it is not all of it.
         case .idle, .timedOut, .closed: throw failure(LoopError(.closed, "read"))
         }
+        if parser.endsWithContent() {
+            state = .complete
+            return .end
+        }
         do {
             while true {
                 let step = try stream.withReadable { (input) throws(MessageError) in

@@ -38,6 +38,14 @@ struct BodyDecoder {
             }
     }
 
+    /// Whether nothing is to come but the end.
+    var isFinished: Bool {
+        switch state {
+        case .finished, .content(remaining: 0): true
+        default: false
+        }
+    }
+
     /// Whether the end of the input is the end of the content.
     var endsAtClose: Bool {
         if case .contentUntilClose = state { true } else { false }

@@ -95,6 +95,13 @@ extension Span<UInt8> {
         return word
     }
 
+    /// Whether the range is `keep-alive`, in small letters: what nearly every `Connection` field says.
+    @inline(__always)
+    func isKeepAlive(_ range: Range<Int>) -> Bool {
+        range.count == 10 && word(at: range.lowerBound) == 0x696C_612D_7065_656B
+            && word(at: range.lowerBound &+ 2) == 0x6576_696C_612D_7065
+    }
+
     /// Where the byte occurs first in the range.
     @inline(__always)
     func first(_ byte: UInt8, in range: Range<Int>) -> Int? {
@@ -177,14 +184,19 @@ extension Span<UInt8> {
     func decimal(_ range: Range<Int>) -> UInt64? {
         guard (1...20).contains(range.count) else { return nil }
         var value: UInt64 = 0
-        for index in range {
+        var index = range.lowerBound
+        // 19 digits fit whatever they are.
+        let safeEnd = Swift.min(range.upperBound, index &+ 19)
+        while index < safeEnd {
             guard self[index].isDigit else { return nil }
-            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
-            let (sum, carry) = product.addingReportingOverflow(UInt64(self[index] &- UInt8(ascii: "0")))
-            guard !overflow, !carry else { return nil }
-            value = sum
+            value = value &* 10 &+ UInt64(self[index] &- UInt8(ascii: "0"))
+            index &+= 1
         }
-        return value
+        guard index < range.upperBound else { return value }
+        guard self[index].isDigit else { return nil }
+        let (product, overflow) = value.multipliedReportingOverflow(by: 10)
+        let (sum, carry) = product.addingReportingOverflow(UInt64(self[index] &- UInt8(ascii: "0")))
+        return overflow || carry ? nil : sum
     }
 
     /// A copy of the range. `Array` has no initialiser from a `Span` yet; the pointer does not leave this line.
@@ -277,8 +289,7 @@ struct ListElements {
 
     mutating func next(in bytes: Span<UInt8>) -> Range<Int>? {
         while !rest.isEmpty {
-            var end = rest.lowerBound
-            while end < rest.upperBound, bytes[end] != .comma { end &+= 1 }
+            let end = bytes.first(.comma, in: rest) ?? rest.upperBound
             let element = bytes.trimmed(rest.lowerBound..<end)
             rest = Swift.min(end &+ 1, rest.upperBound)..<rest.upperBound
             if !element.isEmpty { return element }

@@ -85,9 +85,11 @@ public enum FieldName: UInt8, Sendable, Hashable, CaseIterable {
     }
 
     /// The case for the name in the range, whatever its letter case; nil when it is no token.
+    ///
+    /// - Parameter table: `FieldNameTable.shared`, for which a loop asks once.
     @inline(__always)
-    init?(_ bytes: Span<UInt8>, _ range: Range<Int>) {
-        if let name = FieldNameTable.shared.name(bytes, range) {
+    init?(_ bytes: Span<UInt8>, _ range: Range<Int>, in table: FieldNameTable = .shared) {
+        if let name = table.name(bytes, range) {
             self = name
         } else if bytes.isToken(range) {
             self.init(unlisted: bytes, range)
@@ -108,7 +110,7 @@ public enum FieldName: UInt8, Sendable, Hashable, CaseIterable {
 
 /// Recognises field names: an open-addressing hash table over length, first and last letter, then a comparison of
 /// eight bytes at a time.
-private struct FieldNameTable: Sendable {
+struct FieldNameTable: Sendable {
     static let shared = FieldNameTable()
 
     private struct Slot {
@@ -170,9 +172,14 @@ private struct FieldNameTable: Sendable {
 
 /// A set of field names; membership is one shift.
 public struct FieldNameSet: Sendable, ExpressibleByArrayLiteral {
-    private var bits: UInt128 = 0
+    @usableFromInline var bits: UInt128
+
+    /// No names. Unlike an empty literal it builds no array.
+    @inlinable
+    public init() { bits = 0 }
 
     public init(arrayLiteral names: FieldName...) {
+        bits = 0
         for name in names { insert(name) }
     }
 
@@ -185,6 +192,7 @@ public struct FieldNameSet: Sendable, ExpressibleByArrayLiteral {
         (bits &>> UInt128(name.rawValue)) & 1 == 1
     }
 
+    @inlinable
     public func union(_ other: FieldNameSet) -> FieldNameSet {
         var both = self
         both.bits |= other.bits

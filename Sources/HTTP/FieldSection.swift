@@ -55,6 +55,7 @@ struct FieldSection {
         // The CR LF of the last line counts as part of the section.
         let sectionEnd = start + (isTrailer ? limits.trailerSection : limits.fieldSection) - 2
         let sectionReason: MessageError.Reason = isTrailer ? .trailerSectionTooLarge : .fieldSectionTooLarge
+        let names = FieldNameTable.shared
         while true {
             let lineEnd = lines.lineStart + limits.fieldLine
             let line = try lines.next(
@@ -63,7 +64,7 @@ struct FieldSection {
             guard let line else { return false }
             if line.isEmpty { return true }
             guard entries.count < limits.fieldCount else { throw MessageError(.tooManyFields) }
-            entries.append(try Self.entry(input, line))
+            entries.append(try Self.entry(input, line, names))
         }
     }
 
@@ -74,10 +75,15 @@ struct FieldSection {
     }
 
     /// `field-name ":" OWS field-value OWS` (RFC 9112 §5).
-    private static func entry(_ input: Span<UInt8>, _ line: Range<Int>) throws(MessageError) -> Fields.Entry {
+    @inline(__always)
+    private static func entry(
+        _ input: Span<UInt8>, _ line: Range<Int>, _ names: FieldNameTable
+    ) throws(MessageError) -> Fields.Entry {
         guard let colon = input.first(.colon, in: line) else { throw mistake(input, line) }
         let range = line.lowerBound..<colon
-        guard range.count <= UInt16.max, let name = FieldName(input, range) else { throw mistake(input, range) }
+        guard range.count <= UInt16.max, let name = FieldName(input, range, in: names) else {
+            throw mistake(input, range)
+        }
         let afterColon = colon &+ 1..<line.upperBound
         return Fields.Entry(name: name, nameRange: range, valueRange: input.trimmed(afterColon))
     }

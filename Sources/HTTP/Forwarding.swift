@@ -14,7 +14,7 @@ public enum Forwarding {
     ///   - dropped: the client's fields that the upstream has no use for, such as credentials already checked.
     public static func appendRequest(
         _ head: RequestHead, framing: BodyFraming? = nil, context: ForwardingContext, extra: Fields = Fields(),
-        dropping dropped: FieldNameSet = [],
+        dropping dropped: FieldNameSet = FieldNameSet(),
         to bytes: inout [UInt8]
     ) {
         let framing = framing ?? head.framing
@@ -46,7 +46,7 @@ public enum Forwarding {
     /// - Returns: how the content must be delimited on the client's connection. After `untilClose` it must be closed.
     public static func appendResponse(
         _ head: ResponseHead, answering peer: Version, keepAlive: Bool, context: ForwardingContext,
-        replacing replaced: FieldNameSet = [], to bytes: inout [UInt8], moreLines: Int = 0,
+        replacing replaced: FieldNameSet = FieldNameSet(), to bytes: inout [UInt8], moreLines: Int = 0,
         lines: (inout OutputSpan<UInt8>) -> Void = { _ in }
     ) -> ResponseFraming {
         let framing = framing(head.framing, for: peer)
@@ -81,7 +81,10 @@ public enum Forwarding {
         var droppedOthers: [ArraySlice<UInt8>] = []
         if let extra {
             for entry in extra.entries {
-                drop(entry.name, extra.arena[entry.nameRange], &dropped, &droppedOthers)
+                switch entry.name {
+                case .other: droppedOthers.append(extra.arena[entry.nameRange])
+                case let name: dropped.insert(name)
+                }
             }
         }
         for entry in fields.entries where entry.name == .connection {
@@ -103,18 +106,16 @@ public enum Forwarding {
         _ arena: [UInt8], _ value: Range<Int>, _ dropped: inout FieldNameSet, _ others: inout [ArraySlice<UInt8>]
     ) {
         let bytes = arena.span
+        // It is hop-by-hop whether named or not.
+        if bytes.isKeepAlive(value) { return }
         var options = ListElements(value)
         while let option = options.next(in: bytes) {
             // The parser let nothing but tokens through.
-            drop(FieldName(bytes, option) ?? .other, arena[option], &dropped, &others)
+            switch FieldName(bytes, option) ?? .other {
+            case .other: others.append(arena[option])
+            case let name: dropped.insert(name)
+            }
         }
-    }
-
-    private static func drop(
-        _ name: FieldName, _ text: ArraySlice<UInt8>, _ dropped: inout FieldNameSet,
-        _ others: inout [ArraySlice<UInt8>]
-    ) {
-        if name == .other { others.append(text) } else { dropped.insert(name) }
     }
 
     private static func contains(_ names: [ArraySlice<UInt8>], _ bytes: Span<UInt8>, _ name: Range<Int>) -> Bool {
@@ -126,12 +127,14 @@ public enum Forwarding {
 /// What is the same for all requests of one client connection; made once when it opens.
 public final class ForwardingContext: Sendable {
     fileprivate let defaultAuthority: [UInt8]
+    /// What is appended, all in one array: handing out one costs less than four.
+    private let lines: [UInt8]
     /// `Forwarded` up to its `host` value, without one.
-    private let forwarded: [UInt8]
+    private let forwarded: Range<Int>
     /// The `X-Forwarded-For` and `X-Forwarded-Proto` lines.
-    private let xForwarded: [UInt8]
+    private let xForwarded: Range<Int>
     /// The `Via` line for each version a message can have been received in.
-    private let via: (http10: [UInt8], http11: [UInt8])
+    private let via: (http10: Range<Int>, http11: Range<Int>)
 
     /// - Parameters:
     ///   - clientAddress: the address the connection came from, in numbers and without port; anything that is not an
@@ -143,7 +146,6 @@ public final class ForwardingContext: Sendable {
         clientAddress: String, scheme: Scheme, pseudonym: String = "drawbridge", defaultAuthority: String = "localhost"
     ) {
         precondition(Fields.isValidName(pseudonym), "a pseudonym must be a token")
-        via = (Array("Via: 1.0 \(pseudonym)\r\n".utf8), Array("Via: 1.1 \(pseudonym)\r\n".utf8))
         let authority = Array(defaultAuthority.utf8)
         precondition(Authority.isValid(authority.span, 0..<authority.count), "the default host must be valid")
         self.defaultAuthority = authority
@@ -153,10 +155,18 @@ public final class ForwardingContext: Sendable {
         let isKnown = isIPv6 || Authority.isIPv4(address.span, 0..<address.count)
         let name = isKnown ? String(decoding: address, as: UTF8.self) : "unknown"
         let node = isIPv6 ? "\"[\(name)]\"" : name
-        forwarded = Array("Forwarded: for=\(node);proto=\(scheme.rawValue)".utf8)
-        xForwarded = Array("X-Forwarded-For: \(name)\r\nX-Forwarded-Proto: \(scheme.rawValue)\r\n".utf8)
+        var lines: [UInt8] = []
+        func add(_ text: String) -> Range<Int> {
+            let start = lines.count
+            lines += text.utf8
+            return start..<lines.count
+        }
+        forwarded = add("Forwarded: for=\(node);proto=\(scheme.rawValue)")
+        xForwarded = add("X-Forwarded-For: \(name)\r\nX-Forwarded-Proto: \(scheme.rawValue)\r\n")
+        via = (add("Via: 1.0 \(pseudonym)\r\n"), add("Via: 1.1 \(pseudonym)\r\n"))
+        self.lines = lines
         // And the names and quotes around authorities, which are constants.
-        lengthBound = authority.count + forwarded.count + xForwarded.count + via.http11.count + 64
+        lengthBound = authority.count + lines.count + 64
     }
 
     /// The most bytes that its lines take, without authorities.
@@ -164,11 +174,11 @@ public final class ForwardingContext: Sendable {
 
     /// Appends `Forwarded`, `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
     func appendForwarded(authority: ArraySlice<UInt8>, to output: inout OutputSpan<UInt8>) {
-        let (forwarded, xForwarded) = (forwarded, xForwarded)
-        output.append(forwarded.span)
+        let lines = lines
+        output.append(lines.span.extracting(forwarded))
         if !authority.isEmpty { appendForwardedHost(authority.span, to: &output) }
         output.appendLineEnd()
-        output.append(xForwarded.span)
+        output.append(lines.span.extracting(xForwarded))
         if !authority.isEmpty {
             output.append("X-Forwarded-Host: " as StaticString)
             output.append(authority.span)
@@ -187,7 +197,7 @@ public final class ForwardingContext: Sendable {
 
     /// Appends a `Via` line after those already there (RFC 9110 §7.6.3).
     func appendVia(received version: Version, to output: inout OutputSpan<UInt8>) {
-        let line = version == .http11 ? via.http11 : via.http10
-        output.append(line.span)
+        let lines = lines
+        output.append(lines.span.extracting(version == .http11 ? via.http11 : via.http10))
     }
 }

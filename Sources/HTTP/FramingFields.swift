@@ -51,6 +51,11 @@ struct FramingFields {
     private mutating func readConnection(
         _ bytes: Span<UInt8>, _ value: Range<Int>, _ limits: MessageLimits
     ) throws(MessageError) {
+        if bytes.isKeepAlive(value), connectionOptions < limits.connectionOptions {
+            connectionOptions += 1
+            keepsAlive = true
+            return
+        }
         var options = ListElements(value)
         while let option = options.next(in: bytes) {
             connectionOptions += 1

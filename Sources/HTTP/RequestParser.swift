@@ -56,6 +56,14 @@ public struct RequestParser: Sendable {
         return head
     }
 
+    /// Whether the request whose head was just found has no content. If so it has ended, and no `end` is told of.
+    @inline(__always)
+    public mutating func endsWithHead() -> Bool {
+        guard case .body = state, body.isFinished else { return false }
+        state = .head
+        return true
+    }
+
     /// The trailers that were just found; may be asked for once after each `trailers`.
     public mutating func takeTrailers() -> Fields {
         guard let trailers = trailers.take() else { preconditionFailure("no trailers were found") }

@@ -85,6 +85,14 @@ public struct ResponseParser: Sendable {
         return head
     }
 
+    /// Whether the response's content, with which its end is known, is all taken. If so it has ended, and no `end` is told of.
+    @inline(__always)
+    public mutating func endsWithContent() -> Bool {
+        guard case .body = state, body.isFinished else { return false }
+        state = .idle
+        return true
+    }
+
     /// The trailers that were just found; may be asked for once after each `trailers`.
     public mutating func takeTrailers() -> Fields {
         guard let trailers = trailers.take() else { preconditionFailure("no trailers were found") }

@@ -17,29 +17,49 @@ public final class ReverseProxy {
 
     public init(upstream: Upstream) { self.upstream = upstream }
 
-    /// Forwards one request.
+    /// Forwards one request and its answer.
+    ///
+    /// - Returns: the bytes of the answer's content.
+    /// - Throws: as `send` and `relay` do.
+    @discardableResult
+    public func forward(
+        _ request: Request, content: [UInt8], _ writer: consuming ResponseWriter
+    ) async throws -> Int {
+        let exchange = try await send(request, content: content)
+        defer { exchange.end() }
+        return try await relay(exchange, writer)
+    }
+
+    /// Sends one request to the upstream, and waits for the head of its answer.
     ///
     /// - Parameters:
     ///   - content: the request's whole content.
     ///   - extra: fields of our own, each in place of the client's of the same name.
     ///   - dropped: the client's fields that the upstream has no use for.
     ///   - timeout: until the answer is complete; nil for the upstream's own.
-    ///   - permit: called with the answer's status before any of it goes to the client; what it throws, this throws, and
-    ///     the answer is dropped.
-    /// - Returns: the bytes of the answer's content.
-    /// - Throws: `UpstreamError`, `Misdirected`; when an answer had begun, the client's connection is cut.
-    @discardableResult
-    public func forward(
-        _ request: Request, content: [UInt8], extra: Fields = Fields(), dropping dropped: FieldNameSet = [],
-        timeout: Duration? = nil, _ writer: consuming ResponseWriter,
-        permit: @OnLoop (Status) async throws -> Void = { _ in }
-    ) async throws -> Int {
+    /// - Returns: the exchange, to be relayed, and ended whether that succeeds or not.
+    /// - Throws: `UpstreamError`, `Misdirected`.
+    @inline(__always)
+    public func send(
+        _ request: Request, content: [UInt8], extra: Fields = Fields(), dropping dropped: FieldNameSet = FieldNameSet(),
+        timeout: Duration? = nil
+    ) async throws -> Exchange {
         let bytes = write(request, content, extra, dropped)
         let exchange = try await upstream.send(bytes, method: request.head.method, timeout: timeout)
         spareRequests.giveBack(bytes)
-        defer { exchange.end() }
-        guard exchange.head.status != .misdirectedRequest else { throw Misdirected() }
-        try await permit(exchange.head.status)
+        guard exchange.head.status != .misdirectedRequest else {
+            exchange.end()
+            throw Misdirected()
+        }
+        return exchange
+    }
+
+    /// Gives the upstream's answer to the client, whose connection is cut when that fails.
+    ///
+    /// - Returns: the bytes of the answer's content.
+    /// - Throws: `UpstreamError`.
+    @inline(__always)
+    public func relay(_ exchange: Exchange, _ writer: consuming ResponseWriter) async throws -> Int {
         var contentLength = 0
         var answer = writer.forward(exchange.head)
         var trailers = Fields()

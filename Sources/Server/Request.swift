@@ -55,7 +55,7 @@ extension Request {
 /// Field lines that a handler adds to an answer of whatever origin.
 struct AnswerLines {
     private(set) var bytes: [UInt8] = []
-    private(set) var names: FieldNameSet = []
+    private(set) var names = FieldNameSet()
 
     mutating func add(_ lines: [UInt8], of names: FieldNameSet) {
         if bytes.isEmpty { bytes = lines } else { bytes += lines }

@@ -34,7 +34,7 @@ public struct RequestID: Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String {
-        String(decoding: [UInt8](capacity: 32) { append(to: &$0) }, as: UTF8.self)
+        String(capacity: 32) { append(to: &$0) }
     }
 
     private static func parse(_ text: Span<UInt8>, _ range: Range<Int>) -> UInt64? {

@@ -153,7 +153,7 @@ public final class Server {
     /// Appends the field lines that every answer of ours has, `Date` only where it is not there already.
     func appendStandardLines(_ id: RequestID, withDate: Bool, to output: inout OutputSpan<UInt8>) {
         if withDate {
-            let now = Int64(Loop.unixTime)
+            let now = Loop.unixSeconds
             if now != dateSecond {
                 dateSecond = now
                 dateLine = Array("Date: ".utf8)

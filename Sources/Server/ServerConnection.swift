@@ -45,6 +45,9 @@ final class ServerConnection {
         }
     }
 
+    /// What stands in each answer already.
+    private static let ownFields: FieldNameSet = [.xRequestID]
+
     /// A deadline passed while the client was to send something, or nothing more is wanted of it.
     private struct Interruption: Error {}
 
@@ -199,12 +202,11 @@ final class ServerConnection {
         self.id = id
         response = .notBegun
         answerLines = AnswerLines()
-        isRequestComplete = false
+        // Most requests have no content, and the handler need not wait for its end.
+        isRequestComplete = parser.endsWithHead()
         contentProgress = ContentProgress()
         enter(.handler)
         if !keepAlive || requests >= server.configuration.maximumRequestsPerConnection { mustClose = true }
-        // Most requests have no content: their end is seen here, so that the handler need not wait for it.
-        if request.framing == .none || request.framing == .length(0) { skipBufferedContent() }
     }
 
     /// Gives the content less time than the configuration does.
@@ -361,7 +363,7 @@ final class ServerConnection {
         let hasDate = upstream.fields.contains(.date)
         return Forwarding.appendResponse(
             upstream, answering: request.version, keepAlive: !mustClose, context: info.forwarding,
-            replacing: answerLines.names.union([.xRequestID]), to: &output,
+            replacing: answerLines.names.union(Self.ownFields), to: &output,
             moreLines: answerLines.bytes.count
         ) { output in appendLines(withDate: !hasDate, to: &output) }
     }

@@ -53,7 +53,7 @@ public final class TLSServerContext {
     /// What is odd about the certificate in force now.
     public var warning: TLSWarning? {
         let path = configuration.certificateChainPath
-        let now = Int64(Loop.unixTime)
+        let now = Loop.unixSeconds
         if now > validity.notAfter { return .certificateExpired(path: path) }
         if now < validity.notBefore { return .certificateNotYetValid(path: path) }
         return validity.notAfter - now < Self.renewalPeriod ? .certificateExpiresSoon(path: path) : nil

@@ -45,7 +45,7 @@ public struct TraceContext: Sendable, Equatable {
 
     /// The value of a `traceparent` field.
     public var traceparent: String {
-        let bytes = [UInt8](capacity: 55) { output in
+        String(capacity: 55) { output in
             output.append(0x30)
             output.append(0x30)
             output.append(0x2d)
@@ -55,7 +55,6 @@ public struct TraceContext: Sendable, Equatable {
             output.append(0x2d)
             for digit in [flags >> 4, flags & 15] { output.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
         }
-        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// The number that lower-case digits spell; the specification has no others.

@@ -13,6 +13,9 @@ final class Limits {
     /// Keeps the connection to Redis, where there is one, until the task is cancelled.
     let redis: RedisStore?
 
+    /// Whether Redis counts what was charged before the sender was known, for all nodes together.
+    private let isShared: Bool
+
     private let table: SharedTable
     private let limiter: Limiter
     private let beforeAuthentication: [LimitClass]
@@ -31,6 +34,7 @@ final class Limits {
             })
         table = try SharedTable(path: policy.table.file, capacity: policy.table.cells)
         redis = policy.redis.map { RedisStore(RedisConfiguration($0)) }
+        isShared = policy.redis != nil && !beforeAuthentication.isEmpty
         limiter = Limiter(
             table: table, redis: redis,
             fallback: policy.redis.flatMap { .init(rawValue: $0.fallback.rawValue) } ?? .local)
@@ -43,7 +47,7 @@ final class Limits {
     }
 
     /// Decides on a request of which only the address is known. This node's table alone is asked: Redis is asked once for
-    /// each request, when all is known.
+    /// each request, when all is known, and then about this, too.
     ///
     /// - Throws: `Refusal` when a limit is exceeded; only then does the answer say so, because whoever has not proven who he
     ///   is learns as little as possible.
@@ -61,13 +65,19 @@ final class Limits {
         _ subject: Subject, _ route: Route, _ request: Request, after earlier: Verdict, _ trail: Trail
     ) async throws(Refusal) {
         let classes = byRoute[ObjectIdentifier(route)] ?? always
-        guard !classes.isEmpty else { return tell(earlier, request, trail) }
-        switch await limiter.check(classes.compactMap { $0.charge(for: subject) }) {
-        case .decided(let verdict) where verdict.isAllowed: tell(earlier.joined(with: verdict), request, trail)
-        case .decided(let verdict): throw refusal(earlier.joined(with: verdict), trail)
+        guard !classes.isEmpty || isShared else { return tell(earlier, request, trail) }
+        let counted = isShared ? charges(for: subject.address) : []
+        switch await limiter.check(classes.compactMap { $0.charge(for: subject) }, counted: counted) {
+        case .decided(let verdict) where verdict.isAllowed: tell(together(earlier, verdict), request, trail)
+        case .decided(let verdict): throw refusal(together(earlier, verdict), trail)
         case .unlimited: tell(earlier, request, trail)
         case .unavailable: throw Refusal.limitsUnavailable
         }
+    }
+
+    /// What the table said first, and what was said after it.
+    private func together(_ earlier: Verdict, _ verdict: Verdict) -> Verdict {
+        isShared ? earlier.merged(with: verdict) : earlier.joined(with: verdict)
     }
 
     /// The answer will say what is left.

@@ -2,7 +2,8 @@
 public struct RateLimitPolicy: Sendable, Equatable {
     /// The limits by their names, in the order of the file.
     public var classes: [Class]
-    /// The classes asked before anything else is looked at; they count by address or not at all, and by this node alone.
+    /// The classes asked before anything else is looked at; they count by address or not at all. Several nodes count them
+    /// together only for those who have proven who they are.
     public var beforeAuthentication: [String]
     /// The classes asked of every request whose sender is known.
     public var always: [String]
@@ -111,7 +112,7 @@ public struct RateLimitPolicy: Sendable, Equatable {
         beforeAuthentication = Self.names("before_authentication", mapping, classes) {
             $0.partition.allSatisfy { $0 == .address }
         }
-        always = Self.names("always", mapping, classes) { _ in true }
+        always = Self.names("always", mapping, classes, butNot: beforeAuthentication) { _ in true }
         table = mapping.mapping("table", absent: Table(file: installation.path(Table.standardFile))) {
             Table(reading: $0, installation: installation)
         }
@@ -119,7 +120,8 @@ public struct RateLimitPolicy: Sendable, Equatable {
     }
 
     private static func names(
-        _ key: String, _ mapping: PolicyMapping, _ classes: [Class], isFit: (Class) -> Bool
+        _ key: String, _ mapping: PolicyMapping, _ classes: [Class], butNot others: [String] = [],
+        isFit: (Class) -> Bool
     ) -> [String] {
         var names: [String] = []
         for node in mapping.optional(key)?.elements() ?? [] {
@@ -127,6 +129,9 @@ public struct RateLimitPolicy: Sendable, Equatable {
             guard let named = classes.first(where: { $0.name == name }), !names.contains(name) else {
                 node.refuse(expected: "classes of this file, each once")
                 continue
+            }
+            if others.contains(name) {
+                node.refuse(expected: "a class that is not asked before authentication anyway", found: name)
             }
             if !isFit(named) {
                 node.refuse(expected: "a class that counts by address, because nothing else is known yet", found: name)

@@ -46,10 +46,12 @@ public final class Limiter {
     }
 
     /// Decides on one request under all of `charges`, and charges it to all or to none.
-    public func check(_ charges: [Charge]) async -> Outcome {
+    ///
+    /// - Parameter counted: charges that the node's table has made already; Redis makes them for all nodes.
+    public func check(_ charges: [Charge], counted: [Charge] = []) async -> Outcome {
         guard let redis else { return count(.decided(table.check(charges))) }
         do {
-            let verdict = try await redis.check(charges)
+            let verdict = try await redis.check(counted + charges)
             switched(to: false)
             return count(.decided(verdict))
         } catch {

@@ -25,6 +25,13 @@ public struct LimitState: Sendable, Equatable {
     /// Requests that would be allowed now.
     public var remaining: Int { Int((quota.window - backlog) / quota.interval) }
 
+    /// Whether this one answers rather than the other.
+    func isTighter(than other: LimitState) -> Bool {
+        if isExceeded != other.isExceeded { return isExceeded }
+        if !isExceeded, remaining != other.remaining { return remaining < other.remaining }
+        return untilNext > other.untilNext
+    }
+
     /// Nanoseconds until one more than `remaining` would be allowed; 0 when all are.
     public var untilNext: UInt64 {
         guard backlog > 0 else { return 0 }
@@ -42,13 +49,7 @@ public struct Verdict: Sendable, Equatable {
 
     /// The limit that answers: of those exceeded the one that lasts longest, otherwise the one with the fewest requests
     /// left; nil when no limit applied.
-    public var tightest: LimitState? {
-        states.min { left, right in
-            if left.isExceeded != right.isExceeded { return left.isExceeded }
-            if !left.isExceeded, left.remaining != right.remaining { return left.remaining < right.remaining }
-            return left.untilNext > right.untilNext
-        }
-    }
+    public var tightest: LimitState? { states.min { $0.isTighter(than: $1) } }
 
     /// The names of the limits that refuse, for the member `violated-policies` of the problem `quota-exceeded`.
     public var violatedPolicies: [String] { states.filter(\.isExceeded).map(\.name) }
@@ -70,6 +71,17 @@ public struct Verdict: Sendable, Equatable {
 extension Verdict {
     /// What this verdict and another one, of other classes, say together.
     public func joined(with other: Verdict) -> Verdict { Verdict(states: states + other.states) }
+
+    /// What this verdict and another store's say together: of a class that both know, the tighter state.
+    public func merged(with other: Verdict) -> Verdict {
+        var rest = other.states
+        let common = states.map { state in
+            guard let index = rest.firstIndex(where: { $0.name == state.name }) else { return state }
+            let other = rest.remove(at: index)
+            return other.isTighter(than: state) ? other : state
+        }
+        return Verdict(states: common + rest)
+    }
 }
 
 /// The fields of draft-ietf-httpapi-ratelimit-headers-11.

@@ -146,18 +146,50 @@ struct LimitTests {
         #expect(try await node.stop().isSuccess)
     }
 
+    /// Twenty requests for each address, one more every hour.
+    private static let early = """
+        classes:
+          - {name: address, burst: 20, requests: 1, per: 1 h, by: [address]}
+        before_authentication: [address]
+
+        """
+
+    /// Two nodes on one Redis, all workers connected to it.
+    @OnLoop private func nodes(limits: String, _ redis: TestRedis) async throws -> (Node, Node) {
+        let limits = limits + "redis: {url: 'unix:\(redis.socket)', fallback: local, deadline: 5 s}\n"
+        let (left, right) = (try await node(limits: limits), try await node(limits: limits))
+        for node in [left, right] { try await node.waitForRedis() }
+        return (left, right)
+    }
+
+    @Test("What is asked before authentication two gateways on one Redis count together as well, and name once")
+    @OnLoop func earlyRedis() async throws {
+        let redis = try await TestRedis()
+        let (left, right) = try await nodes(limits: Self.early, redis)
+        let first = try await left.get(Self.hotels)
+        #expect(first.status == 200)
+        #expect(first["RateLimit-Policy"] == #""address";q=20;w=72000"#)
+        #expect(first["RateLimit"] == #""address";r=19;t=3600"#)
+        let second = try await right.get(Self.hotels)
+        #expect(second["RateLimit-Policy"] == #""address";q=20;w=72000"#)
+        // Of what the two say the tighter: here its own table knows of one, Redis of two.
+        #expect(second["RateLimit"]?.hasPrefix(#""address";r=18;"#) == true)
+        #expect(try await statuses(36, from: left, right) == [200: 18, 429: 18])
+        // Neither has let its own limit's worth through, and it is Redis that refuses.
+        let refused = try await right.get(Self.hotels)
+        expectProblem(refused, 429)
+        #expect(refused.string("violated-policies.0") == "address")
+        #expect(refused["RateLimit-Policy"] == #""address";q=20;w=72000"#)
+        #expect(refused["RateLimit"]?.hasPrefix(#""address";r=0;t="#) == true)
+        try await redis.kill()
+        #expect(try await left.stop().isSuccess)
+        #expect(try await right.stop().isSuccess)
+    }
+
     @Test("Two gateways on one Redis let no more through than one limit's worth; without it the policy says what holds")
     @OnLoop func redis() async throws {
         let redis = try await TestRedis()
-        let limits = Self.small + "redis: {url: 'unix:\(redis.socket)', fallback: local, deadline: 5 s}\n"
-        let (left, right) = (try await node(limits: limits), try await node(limits: limits))
-        for node in [left, right] {
-            try await wait("Redis") {
-                let metrics = try await node.admin.send(.get("/metrics")).text
-                return metrics.split(separator: "\n")
-                    .count { $0.hasPrefix("drawbridge_rate_limit_redis_connected{") && $0.hasSuffix(" 1.0") } == 2
-            }
-        }
+        let (left, right) = try await nodes(limits: Self.small, redis)
         #expect(try await statuses(80, from: left, right) == [200: 20, 429: 60])
 
         try await redis.kill()
@@ -179,11 +211,32 @@ struct LimitTests {
         #expect(try await statuses(30, from: node) == [status: 30])
         #expect(try await node.stop().isSuccess)
     }
+
+    @Test("Without Redis what was asked before authentication is charged once")
+    @OnLoop func earlyFallback() async throws {
+        let node = try await node(
+            limits: Self.early + "redis: {url: 'unix:/nonexistent/redis.sock', fallback: local}\n")
+        let first = try await node.get(Self.hotels)
+        #expect(first["RateLimit"] == #""address";r=19;t=3600"#)
+        #expect(try await statuses(29, from: node) == [200: 19, 429: 10])
+        #expect(try await node.stop().isSuccess)
+    }
+}
+
+extension Node {
+    /// Waits until both of its workers are connected to Redis.
+    func waitForRedis() async throws {
+        try await wait("Redis") { [self] in
+            let metrics = try await admin.send(.get("/metrics")).text
+            return metrics.split(separator: "\n")
+                .count { $0.hasPrefix("drawbridge_rate_limit_redis_connected{") && $0.hasSuffix(" 1.0") } == 2
+        }
+    }
 }
 
 /// A Redis of the test's own, on a unix socket; it dies with this process.
 @OnLoop
-private final class TestRedis {
+final class TestRedis {
     let socket: String
     private let directory: String
     private let process: ChildProcess

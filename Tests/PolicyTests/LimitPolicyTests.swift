@@ -70,6 +70,10 @@ struct RateLimitPolicyTests {
                 "classes: [{name: a, burst: 1, requests: 1, per: 1 s, by: [principal]}]\nbefore_authentication: [a]",
                 ["2: before_authentication[0]"]
             ),
+            (
+                "classes: [{name: a, burst: 1, requests: 1, per: 1 s}]\nbefore_authentication: [a]\nalways: [a]",
+                ["3: always[0]"]
+            ),
             ("classes: []\ntable: {cells: 1}", ["2: table.cells"]),
             ("classes: []\ntable: {file: /etc/table}", ["2: table.file"]),
             ("classes: []\ntable: {file: run/../table}", ["2: table.file"]),

@@ -132,6 +132,19 @@ import Testing
         #expect(refused.violatedPolicies == ["burst"] && !refused.isAllowed)
         #expect(Verdict.make([], backlogs: []).limitField == nil)
     }
+
+    @Test("Of a class on which two stores decided, the tighter state counts, and the class is named once")
+    func merging() {
+        let (a, b, c) = (limit("a").charge("x"), limit("b").charge("x"), limit("c").charge("x"))
+        let table = Verdict.make([a, b], backlogs: [20_000_000_000, 0])
+        let redis = Verdict.make([b, a, c], backlogs: [10_000_000_000, 10_000_000_000, 0])
+        let merged = table.merged(with: redis)
+        #expect(merged.policyField == "\"a\";q=3;w=30, \"b\";q=3;w=30, \"c\";q=3;w=30")
+        #expect(merged.states.map(\.remaining) == [0, 1, 2] && merged.isAllowed)
+        #expect(redis.merged(with: table).states.map(\.remaining) == [1, 0, 2])
+        let refused = table.merged(with: .make([b, a], backlogs: [30_000_000_000, 0]))
+        #expect(refused.violatedPolicies == ["b"] && !refused.isAllowed)
+    }
 }
 
 /// The same rule written as one would explain it: a bucket that leaks one interval's worth of nanoseconds per nanosecond.

@@ -31,6 +31,45 @@ import Testing
         }
     }
 
+    /// A class that each node's table has asked before.
+    private let early = LimitClass(
+        name: "early", quota: Quota(burst: 20, requests: 1, per: .seconds(1000))!, partition: .address)!
+
+    @Test("What each node has counted before, two gateways count together; without Redis it is not charged twice")
+    @OnLoop func countedBefore() async throws {
+        try await RedisServer.with { server, store in
+            let other = RedisStore(server.configuration)
+            let keeper = Task { await other.run() }
+            try await other.becomes(available: true)
+            let directory = TemporaryDirectory()
+            let nodes = try [store, other].enumerated().map { index, store in
+                let table = try SharedTable(path: "\(directory.path)/\(index)", capacity: 64)
+                return (table, Limiter(table: table, redis: store, fallback: .local))
+            }
+            let subject = Subject(principal: "p", address: AddressBlock("192.0.2.1"))
+            let (before, after) = (early.charge(for: subject)!, limit.charge(for: subject)!)
+            func isAllowed(_ node: Int, _ charges: [Charge] = []) async -> Bool {
+                guard nodes[node].0.check([before]).isAllowed else { return false }
+                guard case .decided(let verdict) = await nodes[node].1.check(charges, counted: [before]) else {
+                    return false
+                }
+                return verdict.isAllowed
+            }
+            var allowed = 0
+            for turn in 0..<30 where await isAllowed(turn % 2) { allowed += 1 }
+            #expect(allowed == 20)
+
+            keeper.cancel()
+            _ = await keeper.value
+            try await server.kill()
+            for store in [store, other] { try await store.becomes(available: false) }
+            // Each node has counted fifteen, and five are left of its own limit's worth.
+            allowed = 0
+            for _ in 0..<10 where await isAllowed(0, [after]) { allowed += 1 }
+            #expect(allowed == 5)
+        }
+    }
+
     @Test("While Redis is dead the policy decides; after its restart Redis does", arguments: Limiter.Fallback.allCases)
     @OnLoop func outage(fallback: Limiter.Fallback) async throws {
         try await RedisServer.with { server, store in

@@ -2,6 +2,7 @@ internal import Authentication
 internal import HTTP
 internal import Loop
 internal import Policy
+internal import RateLimit
 internal import Server
 
 /// What a request's credentials prove.
@@ -53,20 +54,21 @@ struct CredentialVerifier {
     /// Checks what `verify` could not: signatures, which others may have to be asked about, webhooks, whose content has to be
     /// read, and tokens by a key that the issuer may have published since we looked.
     ///
+    /// - Returns: the proof, and the nonce that is spent by it where it is good for one request.
     /// - Throws: `AuthenticationError`; `Problem` where content cannot be read.
-    func verifyPatiently(_ request: Request, _ terms: Route.Terms) async throws -> Proof {
+    func verifyPatiently(_ request: Request, _ terms: Route.Terms) async throws -> (Proof, ClaimedNonce?) {
         guard let field = request.head.fields.bytes(of: .authorization) else {
             guard signedWay(request.head.fields, terms.authentication) == .signature else {
                 return try await webhooks.verify(request, upTo: terms.bodyLimit.bytes)
             }
-            let (identity, digest) = try await signedRequests.verify(request)
-            return Proof(identity: identity, contentDigest: digest)
+            return try await signedRequests.verify(request)
         }
         let credentials = try BearerCredentials(field.span)
         if let wanted = tokens.unknownKey(of: field.span.extracting(credentials.range)) {
             await issuers.look(for: wanted.keyID, of: wanted.issuer)
         }
-        return Proof(identity: try verify(token: field.span.extracting(credentials.range), now: Loop.unixSeconds))
+        let token = field.span.extracting(credentials.range)
+        return (Proof(identity: try verify(token: token, now: Loop.unixSeconds)), nil)
     }
 
     private func verify(token: Span<UInt8>, now: Int64) throws(AuthenticationError) -> Identity {

@@ -28,9 +28,12 @@ extension NonceMemory {
     /// Claims a nonce, or throws because it was claimed before or nobody knows.
     ///
     /// - Parameter madeAt: when it says it was made, in Unix seconds; nil where nothing says so.
-    func claimOnce(_ nonce: String, for purpose: Purpose, madeAt: Int64?) async throws(AuthenticationError) {
+    /// - Returns: what to give back when nothing comes of the request.
+    func claimOnce(
+        _ nonce: String, for purpose: Purpose, madeAt: Int64?
+    ) async throws(AuthenticationError) -> ClaimedNonce {
         switch await claim(nonce, for: purpose, madeAt: madeAt) {
-        case .fresh: return
+        case .fresh(let claimed): return claimed
         case .repeated: throw AuthenticationError(.replayed, "the request was made before")
         case .repeatedElsewhere:
             throw AuthenticationError(.replayed, "the request was made before, on another machine")

@@ -40,6 +40,8 @@ final class Pipeline: Handler {
 
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
         let trail = Trail(request)
+        // What a signed request is accepted once by.
+        var nonce: ClaimedNonce?
         do {
             let admitted = try AdmittedRequest(request, admission, trail)
             crossOrigin.mark(request)
@@ -53,7 +55,7 @@ final class Pipeline: Handler {
                 if let proven = try authentication.authenticate(routed) {
                     proven
                 } else {
-                    try await authentication.wait(routed)
+                    try await authentication.wait(routed, &nonce)
                 }
             trail.identify(authenticated.identity)
             let authorized = try await authorization.authorize(authenticated, trail)
@@ -64,6 +66,7 @@ final class Pipeline: Handler {
             try await forwarding.forward(recorded, writer)
             recording.recordOutcome(trail)
         } catch {
+            if let nonce, !forwarding.mayHaveSent(request, trail, error) { await nonce.giveBack() }
             throw await recording.recordRefusal(error, ErrorResponse.problem(for: error, request), trail)
         }
     }
@@ -227,10 +230,13 @@ private struct Authenticating {
     }
 
     /// Waits for it: for a key that an issuer may have published, for what Redis says about a nonce, for a webhook's content.
-    func wait(_ routed: RoutedRequest) async throws -> AuthenticatedRequest {
+    ///
+    /// - Parameter nonce: set to what is spent by it.
+    func wait(_ routed: RoutedRequest, _ nonce: inout ClaimedNonce?) async throws -> AuthenticatedRequest {
         do {
-            return AuthenticatedRequest(
-                routed, try await credentials.verifyPatiently(routed.request, routed.route.terms))
+            let proof: Proof
+            (proof, nonce) = try await credentials.verifyPatiently(routed.request, routed.route.terms)
+            return AuthenticatedRequest(routed, proof)
         } catch let error as AuthenticationError {
             throw Unauthenticated(cause: error, accepted: routed.route.terms.authentication)
         }
@@ -312,5 +318,16 @@ struct Forwarder {
         trail.answered(exchange.head.status)
         try await recorded.beginAnswer()
         trail.contentLength = try await proxy.relay(exchange, writer)
+    }
+
+    /// Whether the bridge may have got something of a request that failed by this error.
+    func mayHaveSent(_ request: Request, _ trail: Trail, _ error: any Error) -> Bool {
+        guard trail.forwardedAt != nil else { return false }
+        return switch (error as? UpstreamError)?.code {
+        case .overloaded: false
+        // An idempotent one may have been sent before, on a connection that broke.
+        case .unavailable: request.head.method.isIdempotent
+        case .broken, .timedOut, nil: true
+        }
     }
 }

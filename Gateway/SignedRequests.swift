@@ -21,15 +21,15 @@ final class SignedRequests {
     /// Whether a request is meant to be signed.
     static func areMeant(by fields: Fields) -> Bool { fields.count(of: "signature-input") > 0 }
 
-    /// The identity a request proves by its signature, and what its content must hash to.
-    func verify(_ request: Request) async throws(AuthenticationError) -> (Identity, ContentDigest?) {
+    /// What a request proves by its signature, with what its content must hash to, and the nonce it is accepted once by.
+    func verify(_ request: Request) async throws(AuthenticationError) -> (Proof, ClaimedNonce) {
         let now = Loop.unixSeconds
         let signature = try verifier.verify(
             RequestMessage(request), hasContent: !request.body.isEmpty, now: now)
         // A client may be called what a vendor is, and nobody is to claim what is another's.
-        try await nonces.claimOnce(
+        let nonce = try await nonces.claimOnce(
             "signature \(signature.keyID) \(signature.nonce)", for: purpose, madeAt: signature.created)
-        return (signature.identity, signature.contentDigest)
+        return (Proof(identity: signature.identity, contentDigest: signature.contentDigest), nonce)
     }
 }
 

@@ -36,18 +36,18 @@ final class SignedWebhooks {
     /// Whether a request has the field in which some sender signs.
     func areMeant(by fields: Fields) -> Bool { senders.contains { fields.count(of: $0.sender.terms.field) > 0 } }
 
-    /// What a webhook proves, with its content, which has been read.
+    /// What a webhook proves, with its content, which has been read, and the nonce it is accepted once by.
     ///
     /// - Parameter bound: bytes that the route takes.
     /// - Throws: `AuthenticationError`; `Problem` when the content cannot be read.
-    func verify(_ request: Request, upTo bound: Int) async throws -> Proof {
+    func verify(_ request: Request, upTo bound: Int) async throws -> (Proof, ClaimedNonce) {
         let claims = try claims(request)
         let content = try await request.body.collect(upTo: bound, within: contentTimeout)
         let (sender, claim, digest) = try Self.sender(of: content, claims)
-        try await nonces.claimOnce(
+        let nonce = try await nonces.claimOnce(
             "\(sender.sender.identity.subject) \(Hexadecimal.encode(digest.bytes))", for: sender.purpose,
             madeAt: claim.sentAt)
-        return Proof(identity: sender.sender.identity, content: content.isEmpty ? nil : content)
+        return (Proof(identity: sender.sender.identity, content: content.isEmpty ? nil : content), nonce)
     }
 
     private typealias Claimed = (sender: Sender, claim: WebhookVerifier.Claim)

@@ -17,9 +17,10 @@ public final class NonceMemory {
             case fixed(Duration)
         }
 
+        fileprivate let name: String
         fileprivate let lifetime: Lifetime
-        /// A nonce is a limit of one for as long as it must not be said again.
-        fileprivate let limit: LimitClass
+        /// How long Redis remembers it.
+        fileprivate let duration: Duration
 
         /// What says when it was made, and is accepted for a while after that.
         ///
@@ -35,19 +36,20 @@ public final class NonceMemory {
         public init(_ name: String, for duration: Duration) { self.init(name, .fixed(duration), duration) }
 
         private init(_ name: String, _ lifetime: Lifetime, _ duration: Duration) {
-            let quota = Quota(burst: 1, requests: 1, per: duration)
-            guard let quota, let limit = LimitClass(name: name, quota: quota, partition: .principal) else {
-                preconditionFailure("a lifetime between its bounds")
-            }
+            precondition(duration > .zero, "what is forgotten at once is not remembered")
+            self.name = name
             self.lifetime = lifetime
-            self.limit = limit
+            self.duration = duration
         }
+
+        /// No name contains the zero, so what is said for one purpose is never what is said for another.
+        fileprivate func key(_ nonce: String) -> [UInt8] { Array(name.utf8) + [0] + Array(nonce.utf8) }
     }
 
     /// What comes of a claim.
     public enum Claim: Sendable, Equatable {
         /// It was not said before.
-        case fresh
+        case fresh(ClaimedNonce)
         /// It was, to this node.
         case repeated
         /// It was, to another machine.
@@ -84,12 +86,25 @@ public final class NonceMemory {
         case .fixed(let duration): claim = table.claim(bytes, for: duration)
         }
         switch claim {
-        case .fresh: break
+        case .fresh(let place): return await share(purpose.key(nonce), for: purpose.duration, at: place)
         case .repeated: return .repeated
         case .full: return .full
         }
-        guard let shared, let charge = purpose.limit.charge(for: Subject(principal: nonce)) else { return .fresh }
-        do { return try await shared.check([charge]).isAllowed ? .fresh : .repeatedElsewhere } catch {
+    }
+
+    /// Claims for all machines what is claimed for this one. What is not got there is given back here: whoever has it may give
+    /// it back, and then this node must not be the one that refuses it.
+    private func share(_ key: [UInt8], for duration: Duration, at place: NonceTable.Place) async -> Claim {
+        guard let shared else { return .fresh(ClaimedNonce(table, place)) }
+        let owner = String(UInt64.random(in: .min ... .max), radix: 36)
+        do {
+            if try await shared.claim(key, as: owner, for: duration) {
+                return .fresh(ClaimedNonce(table, place, (shared, key, owner)))
+            }
+            table.giveBack(place)
+            return .repeatedElsewhere
+        } catch {
+            table.giveBack(place)
             return .unavailable
         }
     }
@@ -100,4 +115,31 @@ public final class NonceMemory {
         let age = Double(Int64(Loop.monotonicNanoseconds) - Int64(table.since[kind])) / 1e9
         return Double(madeAt) >= Loop.unixTime - age
     }
+}
+
+/// A nonce that was fresh, and is spent unless it is given back.
+@OnLoop
+public final class ClaimedNonce {
+    private let table: NonceTable
+    private let place: NonceTable.Place
+    private let shared: (store: RedisStore, key: [UInt8], owner: String)?
+
+    fileprivate init(
+        _ table: NonceTable, _ place: NonceTable.Place, _ shared: (RedisStore, [UInt8], String)? = nil
+    ) {
+        self.table = table
+        self.place = place
+        self.shared = shared
+    }
+
+    /// Lets it be said once more, because nothing came of it. Where Redis does not answer now, it stays spent there.
+    public func giveBack() async {
+        // First there: somebody who had it from this node again and not yet from Redis would be refused for nothing.
+        if let shared { try? await shared.store.giveBack(shared.key, of: shared.owner) }
+        table.giveBack(place)
+    }
+}
+
+extension ClaimedNonce: Equatable {
+    public nonisolated static func == (one: ClaimedNonce, other: ClaimedNonce) -> Bool { one === other }
 }

@@ -11,11 +11,18 @@ public final class NonceTable: @unchecked Sendable {
     /// What comes of a claim.
     public enum Claim: Sendable, Equatable {
         /// It was not said before.
-        case fresh
+        case fresh(Place)
         /// It was, or is being said by somebody else right now.
         case repeated
         /// There is no room to remember it.
         case full
+    }
+
+    /// Where a claim stands, for whoever made it to give back.
+    public struct Place: Sendable, Equatable {
+        fileprivate let cell: Int
+        fileprivate let key: UInt64
+        fileprivate let until: UInt64
     }
 
     /// For how long what is remembered of one kind can be said again.
@@ -136,14 +143,25 @@ public final class NonceTable: @unchecked Sendable {
             }
             guard let free else { return .full }
             guard atomic_cell_exchange(cell(key, free.index), free.key, free.instant, key, until) else { continue }
+            let place = Place(cell: free.index, key: key, until: until)
             // Somebody else may have claimed it in another cell meanwhile. Of two such at least one sees the other here, and
             // whoever does gives up; both may, and then nobody has it, which harms less than both having it.
             for index in 0..<Self.probeCount where index != free.index {
                 let (owner, instant) = read(key, index)
-                if owner == key, isLive(instant, at: now) { return .repeated }
+                guard owner != key || !isLive(instant, at: now) else {
+                    giveBack(place)
+                    return .repeated
+                }
             }
-            return .fresh
+            return .fresh(place)
         }
+    }
+
+    /// Takes a claim back, by whoever made it: its nonce may be said once more. Nothing changes where its time is over.
+    public func giveBack(_ place: Place) {
+        // Whoever claims it after its time does so for longer, so no claim but this one is taken back. The key stays: with
+        // another one a cell that is claimed again could look as before to somebody who reads its words one by one.
+        _ = atomic_cell_exchange(cell(place.key, place.cell), place.key, place.until, place.key, 0)
     }
 
     private func isLive(_ instant: UInt64, at now: UInt64) -> Bool {

@@ -9,6 +9,7 @@ final class RedisConnection {
         case integers([Int64])
         case text(String)
         case error(String)
+        case nothing
         case other
     }
 
@@ -154,6 +155,7 @@ final class RedisConnection {
         switch reply.type {
         case REDIS_REPLY_STATUS, REDIS_REPLY_STRING: .text(String(cString: reply.str))
         case REDIS_REPLY_ERROR: .error(String(cString: reply.str))
+        case REDIS_REPLY_NIL: .nothing
         case REDIS_REPLY_ARRAY:
             .integers(
                 (0..<Int(reply.elements)).compactMap { index in

@@ -33,15 +33,19 @@ enum RedisScript {
         return answer
         """
 
+    /// Removes a key while its value says whose it is.
+    static let giveBack = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+
     /// The arguments of the call, after its name and the script.
     static func arguments(_ charges: [Charge], prefix: String, secret: [UInt8]) -> [String] {
-        var hash = HMACSHA256(key: secret.span)
-        // Keys are hashed: Redis gets no addresses or names, and none that is long.
-        let keys = charges.map { charge in
-            let code = hash.authenticationCode(for: charge.key.span)
-            return prefix + Hexadecimal.encode(code.bytes.prefix(16))
-        }
+        let keys = names(of: charges.map(\.key), prefix: prefix, secret: secret)
         let quotas = charges.flatMap { [String($0.limitClass.quota.interval), String($0.limitClass.quota.window)] }
         return [String(charges.count)] + keys + quotas
+    }
+
+    /// What keys are called in Redis. They are hashed: it gets no addresses or names, and none that is long.
+    static func names(of keys: [[UInt8]], prefix: String, secret: [UInt8]) -> [String] {
+        var hash = HMACSHA256(key: secret.span)
+        return keys.map { prefix + Hexadecimal.encode(hash.authenticationCode(for: $0.span).bytes.prefix(16)) }
     }
 }

@@ -70,10 +70,7 @@ public final class RedisStore {
     /// - Throws: `RateLimitError`; the request may have been charged all the same when it `timedOut`.
     public func check(_ charges: [Charge]) async throws -> Verdict {
         guard !charges.isEmpty else { return .make([], backlogs: []) }
-        guard let connection, connection.isOpen else { throw RateLimitError(.unavailable, "Redis is away") }
-        guard connection.pendingCount < configuration.maximumPending else {
-            throw RateLimitError(.tooManyCalls, "too many calls wait for Redis")
-        }
+        let connection = try openConnection()
         let arguments = RedisScript.arguments(
             charges, prefix: configuration.prefix, secret: configuration.secret)
         var reply = try await connection.call(["EVALSHA", script] + arguments, within: configuration.callDeadline)
@@ -83,6 +80,42 @@ public final class RedisStore {
                 ["EVAL", RedisScript.text] + arguments, within: configuration.callDeadline)
         }
         return try Self.verdict(charges, reply)
+    }
+
+    /// Claims a key until so much time has passed, or its owner gives it back.
+    ///
+    /// - Parameter owner: differs for each claim.
+    /// - Returns: false where somebody has it.
+    /// - Throws: `RateLimitError`; it may have been claimed all the same when it `timedOut`.
+    func claim(_ key: [UInt8], as owner: String, for duration: Duration) async throws -> Bool {
+        let milliseconds = (duration.nanoseconds + 999_999) / 1_000_000
+        switch try await call(["SET", name(of: key), owner, "NX", "PX", String(milliseconds)]) {
+        case .text: return true
+        case .nothing: return false
+        case .error(let message): throw RateLimitError(.answer, message)
+        case .integers, .other: throw RateLimitError(.answer, "Redis answered with something else")
+        }
+    }
+
+    /// Gives a claim back. Where its time is over, and another one's has begun, that stays.
+    func giveBack(_ key: [UInt8], of owner: String) async throws {
+        _ = try await call(["EVAL", RedisScript.giveBack, "1", name(of: key), owner])
+    }
+
+    private func name(of key: [UInt8]) -> String {
+        RedisScript.names(of: [key], prefix: configuration.prefix, secret: configuration.secret)[0]
+    }
+
+    private func call(_ command: [String]) async throws -> RedisConnection.Reply {
+        try await openConnection().call(command, within: configuration.callDeadline)
+    }
+
+    private func openConnection() throws -> RedisConnection {
+        guard let connection, connection.isOpen else { throw RateLimitError(.unavailable, "Redis is away") }
+        guard connection.pendingCount < configuration.maximumPending else {
+            throw RateLimitError(.tooManyCalls, "too many calls wait for Redis")
+        }
+        return connection
     }
 
     private static func verdict(_ charges: [Charge], _ reply: RedisConnection.Reply) throws -> Verdict {

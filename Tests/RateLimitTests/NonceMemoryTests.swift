@@ -32,15 +32,16 @@ struct NonceMemoryTests {
             let (left, right) = (try memory("left", shared: store), try memory("right", shared: other))
             for (first, second) in [(left, right), (right, left)] {
                 let nonce = "nonce \(first === left)"
-                #expect(await first.claim(nonce, for: Self.purpose, madeAt: now) == .fresh)
-                #expect(await second.claim(nonce, for: Self.purpose, madeAt: now) == .repeatedElsewhere)
-                #expect(await second.claim(nonce, for: Self.purpose, madeAt: now) == .repeated)
+                #expect(await first.claim(nonce, for: Self.purpose, madeAt: now).isFresh)
+                for _ in 0..<2 {
+                    #expect(await second.claim(nonce, for: Self.purpose, madeAt: now) == .repeatedElsewhere)
+                }
                 #expect(await first.claim(nonce, for: Self.purpose, madeAt: now) == .repeated)
             }
             // What one knows under one name has nothing to do with another.
             let webhook = NonceMemory.Purpose("other-nonce", for: .seconds(60))
-            #expect(await right.claim("shared", for: Self.purpose, madeAt: now) == .fresh)
-            #expect(await left.claim("shared", for: webhook, madeAt: nil) == .fresh)
+            #expect(await right.claim("shared", for: Self.purpose, madeAt: now).isFresh)
+            #expect(await left.claim("shared", for: webhook, madeAt: nil).isFresh)
         }
     }
 
@@ -57,7 +58,7 @@ struct NonceMemoryTests {
                 let fresh = await withTaskGroup(of: Bool.self) { group in
                     for memory in memories + memories {
                         group.addTask {
-                            await memory.claim("round \(round)", for: Self.purpose, madeAt: madeAt) == .fresh
+                            await memory.claim("round \(round)", for: Self.purpose, madeAt: madeAt).isFresh
                         }
                     }
                     var count = 0
@@ -69,13 +70,55 @@ struct NonceMemoryTests {
         }
     }
 
-    @Test("While Redis is away nothing is believed")
+    @Test("While Redis is away nothing is believed, and nothing is spent")
     @OnLoop func withoutRedis() async throws {
         try await RedisServer.with { server, store in
             let memory = try memory(shared: store)
             try await server.kill()
             try await store.becomes(available: false)
-            #expect(await memory.claim("nonce", for: Self.purpose, madeAt: now) == .unavailable)
+            for _ in 0..<2 { #expect(await memory.claim("nonce", for: Self.purpose, madeAt: now) == .unavailable) }
+            try await server.start()
+            try await store.becomes(available: true)
+            #expect(await memory.claim("nonce", for: Self.purpose, madeAt: now).isFresh)
+            #expect(await memory.claim("nonce", for: Self.purpose, madeAt: now) == .repeated)
+        }
+    }
+
+    @Test("What a machine gives back any machine may have, also one that was refused it before; once")
+    @OnLoop func givingBack() async throws {
+        try await RedisServer.with { server, store in
+            let other = RedisStore(server.configuration)
+            let keeper = Task { await other.run() }
+            defer { keeper.cancel() }
+            try await other.becomes(available: true)
+            let (left, right) = (try memory("left", shared: store), try memory("right", shared: other))
+            for (first, second) in [(left, left), (left, right), (right, left)] {
+                let nonce = "nonce \(Loop.monotonicNanoseconds)"
+                let claimed = try #require(await first.claim(nonce, for: Self.purpose, madeAt: now).nonce)
+                #expect(!(await second.claim(nonce, for: Self.purpose, madeAt: now).isFresh))
+                await claimed.giveBack()
+                #expect(await second.claim(nonce, for: Self.purpose, madeAt: now).isFresh)
+                // Neither a second time, nor by whoever has nothing to give back any more.
+                await claimed.giveBack()
+                for memory in [left, right] {
+                    #expect(!(await memory.claim(nonce, for: Self.purpose, madeAt: now).isFresh))
+                }
+            }
+        }
+    }
+
+    @Test("In Redis a nonce is remembered for its time and no longer")
+    @OnLoop func forgetting() async throws {
+        try await RedisServer.with { _, store in
+            let brief = NonceMemory.Purpose("brief-nonce", for: .milliseconds(200))
+            let memories = [try memory("left", shared: store), try memory("right", shared: store)]
+            #expect(await memories[0].claim("nonce", for: brief, madeAt: nil).isFresh)
+            try await Loop.withDeadline(.seconds(10), "wait for the end of its time") {
+                while await !memories[1].claim("nonce", for: brief, madeAt: nil).isFresh {
+                    try await Loop.sleep(for: .milliseconds(5))
+                }
+            }
+            #expect(!(await memories[0].claim("nonce", for: brief, madeAt: nil).isFresh))
         }
     }
 
@@ -85,11 +128,17 @@ struct NonceMemoryTests {
         // The table of a node that has been up for long.
         let start = Loop.monotonicNanoseconds - 3_600_000_000_000
         _ = try NonceTable(path: "\(directory.path)/nonces", capacity: 1024, terms: [Self.terms]) { start }
-        #expect(await (try memory()).claim("a", for: Self.purpose, madeAt: before) == .fresh)
+        #expect(await (try memory()).claim("a", for: Self.purpose, madeAt: before).isFresh)
         let longer = NonceTable.Terms(reach: 3600, skew: 0)
         let purpose = NonceMemory.Purpose("test-nonce", kind: 0, longer)
         let memory = try memory("nonces", longer)
         #expect(await memory.claim("b", for: purpose, madeAt: before) == .unknown)
-        #expect(await memory.claim("b", for: purpose, madeAt: now) == .fresh)
+        #expect(await memory.claim("b", for: purpose, madeAt: now).isFresh)
     }
+}
+
+extension NonceMemory.Claim {
+    /// What was not said before.
+    fileprivate var nonce: ClaimedNonce? { if case .fresh(let nonce) = self { nonce } else { nil } }
+    fileprivate var isFresh: Bool { nonce != nil }
 }

@@ -13,6 +13,12 @@ struct NonceTableTests {
         var read: @Sendable () -> UInt64 { { self.now.withLock { $0 } } }
     }
 
+    /// Who have a nonce now, and how many have at most.
+    private final class Holders: Sendable {
+        let now = Atomic(0)
+        let most = Atomic(0)
+    }
+
     private let path = "/tmp/drawbridge-nonces-\(UInt64.random(in: 0 ... .max))"
     private let clock = Clock()
 
@@ -33,14 +39,14 @@ struct NonceTableTests {
     func once() throws {
         defer { remove() }
         let (one, other) = (try table(), try table())
-        #expect(one.claim(Array("a".utf8), for: .seconds(10)) == .fresh)
+        #expect(one.claim(Array("a".utf8), for: .seconds(10)).isFresh)
         #expect(one.claim(Array("a".utf8), for: .seconds(10)) == .repeated)
         #expect(other.claim(Array("a".utf8), for: .seconds(10)) == .repeated)
-        #expect(other.claim(Array("b".utf8), for: .seconds(10)) == .fresh)
+        #expect(other.claim(Array("b".utf8), for: .seconds(10)).isFresh)
         clock.advance(9)
         #expect(other.claim(Array("a".utf8), for: .seconds(10)) == .repeated)
         clock.advance(1)
-        #expect(other.claim(Array("a".utf8), for: .seconds(10)) == .fresh)
+        #expect(other.claim(Array("a".utf8), for: .seconds(10)).isFresh)
         #expect(one.claim(Array("a".utf8), for: .seconds(10)) == .repeated)
     }
 
@@ -61,7 +67,7 @@ struct NonceTableTests {
         #expect(claimed.count <= 64 && claimed.count > 32 && refused == 1000 - claimed.count)
         for nonce in claimed { #expect(table.claim(nonce, for: .seconds(10)) == .repeated) }
         clock.advance(11)
-        #expect(table.claim(Array("more".utf8), for: .seconds(10)) == .fresh)
+        #expect(table.claim(Array("more".utf8), for: .seconds(10)).isFresh)
     }
 
     @Test("The table knows since when it remembers, and who opens it later knows it too")
@@ -98,19 +104,19 @@ struct NonceTableTests {
     func claimsForLonger() throws {
         defer { remove() }
         let old = try table(1024, Self.short, Self.short)
-        #expect(old.claim(Array("before".utf8), of: 0, skew: 5) == .fresh)
+        #expect(old.claim(Array("before".utf8), of: 0, skew: 5).isFresh)
         let new = try table(1024, Self.long, Self.short)
-        #expect(old.claim(Array("after".utf8), of: 0, skew: 5) == .fresh)
-        #expect(old.claim(Array("other kind".utf8), of: 1, skew: 5) == .fresh)
+        #expect(old.claim(Array("after".utf8), of: 0, skew: 5).isFresh)
+        #expect(old.claim(Array("other kind".utf8), of: 1, skew: 5).isFresh)
         clock.advance(309)
         for nonce in ["before", "other kind"] { #expect(new.claim(Array(nonce.utf8), of: 1, skew: 5) == .repeated) }
         clock.advance(1)
         // Forgotten: what was made before `since` is refused as unknown.
-        for nonce in ["before", "other kind"] { #expect(new.claim(Array(nonce.utf8), of: 1, skew: 5) == .fresh) }
+        for nonce in ["before", "other kind"] { #expect(new.claim(Array(nonce.utf8), of: 1, skew: 5).isFresh) }
         clock.advance(3299)
         #expect(new.claim(Array("after".utf8), of: 0, skew: 5) == .repeated)
         clock.advance(1)
-        #expect(new.claim(Array("after".utf8), of: 0, skew: 5) == .fresh)
+        #expect(new.claim(Array("after".utf8), of: 0, skew: 5).isFresh)
     }
 
     @Test("Of many that claim one nonce at the same time at most one has it")
@@ -120,11 +126,70 @@ struct NonceTableTests {
         for round in 0..<500 {
             let nonce = Array("round \(round)".utf8)
             let fresh = await withTaskGroup(of: Bool.self) { group in
-                for table in tables { group.addTask { table.claim(nonce, for: .seconds(10)) == .fresh } }
+                for table in tables { group.addTask { table.claim(nonce, for: .seconds(10)).isFresh } }
                 return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
             }
             #expect(fresh <= 1)
-            #expect(tables[0].claim(nonce, for: .seconds(10)) == .repeated)
+            // Where all gave up, nobody has it.
+            #expect(tables[0].claim(nonce, for: .seconds(10)).isFresh == (fresh == 0))
         }
     }
+
+    @Test("What is given back is fresh once more, for everybody, and nothing else is given back with it")
+    func givingBack() throws {
+        defer { remove() }
+        let (one, other) = (try table(), try table())
+        let (nonce, second) = (Array("a".utf8), Array("b".utf8))
+        #expect(other.claim(second, for: .seconds(10)).isFresh)
+        let place = try #require(one.claim(nonce, for: .seconds(10)).place)
+        #expect(other.claim(nonce, for: .seconds(10)) == .repeated)
+        one.giveBack(place)
+        clock.advance(1)
+        #expect(other.claim(nonce, for: .seconds(10)).isFresh)
+        // It is another's now, and who had it before takes nothing from him.
+        one.giveBack(place)
+        for nonce in [nonce, second] { #expect(one.claim(nonce, for: .seconds(10)) == .repeated) }
+    }
+
+    @Test("Who gives back after its time leaves alone whoever has it by then")
+    func givingBackLate() throws {
+        defer { remove() }
+        let table = try table()
+        let place = try #require(table.claim([1], for: .seconds(10)).place)
+        clock.advance(10)
+        #expect(table.claim([1], for: .seconds(10)).isFresh)
+        table.giveBack(place)
+        #expect(table.claim([1], for: .seconds(10)) == .repeated)
+    }
+
+    @Test("However many claim a nonce and give it back, it is never two's at the same time")
+    func racingGiveBack() async throws {
+        defer { remove() }
+        let tables = try (0..<4).map { _ in try table(64) }
+        let holders = Holders()
+        await withTaskGroup(of: Void.self) { group in
+            for table in tables {
+                group.addTask {
+                    for turn in 0..<20_000 {
+                        // Others come and go in the cells around it.
+                        if case .fresh(let place) = table.claim([UInt8(turn % 200)], for: .seconds(10)) {
+                            table.giveBack(place)
+                        }
+                        guard case .fresh(let place) = table.claim(Array("a".utf8), for: .seconds(10)) else { continue }
+                        holders.most.max(holders.now.add(1, ordering: .relaxed).newValue, ordering: .relaxed)
+                        holders.now.subtract(1, ordering: .relaxed)
+                        table.giveBack(place)
+                    }
+                }
+            }
+        }
+        #expect(holders.most.load(ordering: .relaxed) == 1)
+        #expect(tables[0].claim(Array("a".utf8), for: .seconds(10)).isFresh)
+    }
+}
+
+extension NonceTable.Claim {
+    /// Where it stands, if it was not said before.
+    fileprivate var place: NonceTable.Place? { if case .fresh(let place) = self { place } else { nil } }
+    fileprivate var isFresh: Bool { place != nil }
 }

@@ -1,0 +1,217 @@
+import Cryptography
+import Glibc
+import HTTP
+import Loop
+import Testing
+
+/// Each has an installation of its own whose client `shop` signs (RFC 9421), whose vendor sends webhooks, and whose limits are
+/// small.
+@Suite("What is accepted once, and was not accepted", .serialized)
+struct NonceTests {
+    init() { Loop.runInBackground() }
+
+    private static let secret = SecureRandom.bytes(32)
+    private static let bookings = "/api/booking-engine/bookings"
+
+    /// - Parameter limits: beside the class, of which each client may have two at once and one more every two seconds.
+    @OnLoop
+    private func node(limits: String = "") async throws -> Node {
+        let node = try Node(ownsPolicies: true)
+        Files.write(Base64.standard.encode(Self.secret), to: "\(node.policies)/shared.secret")
+        let keys = "\(node.policies)/keys.yaml"
+        let text = Files.text(keys)
+        let changed = text.replacing(
+            "  clients: []",
+            with: """
+                  clients:
+                    - keyid: shop-1
+                      algorithm: hmac-sha256
+                      file: \(node.policies)/shared.secret
+                      client: shop
+                      scopes: ["hotel:read", "booking:write", "booking:read"]
+                      hotel_ids: [2]
+                """
+        ).replacing(
+            "  senders: []",
+            with: """
+                  senders:
+                    - name: vendor
+                      field: x-vendor-signature
+                      encoding: hex
+                      signed: "{timestamp}.{body}"
+                      timestamp: {field: x-vendor-time, maximum_age: 5 min, clock_skew: 0 s}
+                      files: [\(node.policies)/shared.secret]
+                      client: vendor
+                      scopes: ["booking:write"]
+                      hotel_ids: [2]
+                """
+        ).replacing("clock_skew: 5 s", with: "clock_skew: 0 s")
+        #expect(changed.contains("shop-1") && changed.contains("x-vendor-time"))
+        Files.write(changed, to: keys)
+        let description = "\(node.policies)/openapi.yaml"
+        var api = Files.text(description).replacing("        rate_class: booking\n", with: "")
+        let create = try #require(api.firstRange(of: "operationId: createBooking"))
+        let ways = try #require(api[create.upperBound...].firstRange(of: "auth: [jwt, api_key, signature]"))
+        api.replaceSubrange(ways, with: "auth: [jwt, signature, webhook]")
+        Files.write(api, to: description)
+        Files.write(
+            "classes: [{name: client, burst: 2, requests: 1, per: 2 s, by: [principal]}]\nalways: [client]\n" + limits,
+            to: "\(node.policies)/rate-limits.yaml")
+        try await node.start()
+        return node
+    }
+
+    enum Way: CaseIterable { case webhook, signature }
+
+    /// A booking that one of the two has signed.
+    @OnLoop
+    private func signed(_ way: Way, _ json: String) -> TestRequest {
+        let time = Int(Loop.unixTime)
+        var mac = HMACSHA256(key: Self.secret.span)
+        switch way {
+        case .webhook:
+            let code = Hexadecimal.encode(mac.authenticationCode(for: "\(time).\(json)").bytes)
+            return .post(Self.bookings, nil, json: json).with("X-Vendor-Time", "\(time)")
+                .with("X-Vendor-Signature", code)
+        case .signature:
+            let digest = "sha-256=:\(Base64.standard.encode(SHA256.hash(json))):"
+            let parameters =
+                "(\"@method\" \"@target-uri\" \"content-digest\");created=\(time)"
+                + ";nonce=\"\(Base64.url.encode(SecureRandom.bytes(18)))\";keyid=\"shop-1\""
+            let base =
+                "\"@method\": POST\n\"@target-uri\": https://localhost\(Self.bookings)\n\"content-digest\": \(digest)\n"
+                + "\"@signature-params\": \(parameters)"
+            return .post(Self.bookings, nil, json: json).with("Content-Digest", digest)
+                .with("Signature-Input", "a=\(parameters)")
+                .with("Signature", "a=:\(Base64.standard.encode(mac.authenticationCode(for: base))):")
+        }
+    }
+
+    private func booking() -> String { BookingBody(TestStay.next(), hotel: 2, type: 21).json }
+
+    /// Waits until what is signed now is believed: what was signed before the node began to remember could be a replay.
+    @OnLoop
+    private func waitUntilSure(_ node: Node, _ way: Way) async throws {
+        try await wait("the node to be sure") {
+            let status = try await node.gateway.send(self.signed(way, self.booking())).status
+            return status == 201 || status == 429
+        }
+    }
+
+    /// Sends the same bytes until they are not refused for the limit any more.
+    @OnLoop
+    private func sendPatiently(_ request: TestRequest, to node: Node) async throws -> (Answer, refusals: Int) {
+        for refusals in 0..<200 {
+            let answer = try await node.gateway.send(request)
+            if answer.status != 429 { return (answer, refusals) }
+            try await Loop.sleep(for: .milliseconds(50))
+        }
+        throw LoopError(.timedOut, "be let through")
+    }
+
+    @Test("What was answered 429 is accepted when it is sent again, once", arguments: Way.allCases)
+    @OnLoop func quota(way: Way) async throws {
+        let node = try await node()
+        try await waitUntilSure(node, way)
+        var refusals = 0
+        for _ in 0..<4 {
+            let request = signed(way, booking())
+            let (answer, count) = try await sendPatiently(request, to: node)
+            refusals += count
+            #expect(answer.status == 201, "\(answer.text)")
+            for _ in 0..<4 { expectProblem(try await node.gateway.send(request), 401, "unauthorized") }
+        }
+        #expect(refusals > 0)
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("On two nodes with one Redis, too: refused by one, accepted by the other, and then by neither")
+    @OnLoop func redis() async throws {
+        let redis = try await TestRedis()
+        let shared = "redis: {url: 'unix:\(redis.socket)', fallback: local, deadline: 5 s}\n"
+        let (left, right) = (try await node(limits: shared), try await node(limits: shared))
+        for node in [left, right] {
+            try await node.waitForRedis()
+            try await waitUntilSure(node, .webhook)
+        }
+        var refusals = 0
+        for turn in 0..<4 {
+            let (one, other) = turn % 2 == 0 ? (left, right) : (right, left)
+            let request = signed(.webhook, booking())
+            let first = try await one.gateway.send(request)
+            guard first.status == 429 else {
+                #expect(first.status == 201)
+                continue
+            }
+            let (answer, count) = try await sendPatiently(request, to: other)
+            refusals += count + 1
+            #expect(answer.status == 201, "\(answer.text)")
+            for node in [left, right, left, right] {
+                expectProblem(try await node.gateway.send(request), 401, "unauthorized")
+            }
+        }
+        #expect(refusals > 0)
+        #expect(try await left.stop().isSuccess)
+        #expect(try await right.stop().isSuccess)
+        try await redis.kill()
+    }
+
+    @Test("What could not be recorded, and what is refused for what it is, is not spent", arguments: Way.allCases)
+    @OnLoop func refused(way: Way) async throws {
+        let node = try await node()
+        try await waitUntilSure(node, way)
+        let foreign = signed(way, BookingBody(TestStay.next(), hotel: 1, type: 11).json)
+        for _ in 0..<2 { expectProblem(try await node.gateway.send(foreign), 403, "foreign-hotel") }
+
+        let request = signed(way, booking())
+        let ledger = try node.processID("ledger")
+        kill(ledger, SIGSTOP)
+        let unrecorded = try await sendPatiently(request, to: node).0
+        kill(ledger, SIGCONT)
+        expectProblem(unrecorded, 503, "ledger-unavailable")
+        var answer = unrecorded
+        try await wait("the ledger") {
+            answer = try await self.sendPatiently(request, to: node).0
+            return answer.status != 503
+        }
+        #expect(answer.status == 201, "\(answer.text)")
+        expectProblem(try await node.gateway.send(request), 401, "unauthorized")
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("What went to the bridge is spent, whatever came of it", arguments: Way.allCases)
+    @OnLoop func forwarded(way: Way) async throws {
+        let node = try await node()
+        try await waitUntilSure(node, way)
+        let request = signed(way, booking())
+        let bridge = try node.processID("bridge")
+        kill(bridge, SIGSTOP)
+        let unknown = try await sendPatiently(request, to: node).0
+        kill(bridge, SIGCONT)
+        expectProblem(unknown, 504, "gateway-timeout")
+        try await node.waitUntilGatewaysAreReady()
+        expectProblem(try await node.gateway.send(request), 401, "unauthorized")
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("What the bridge never saw, because it was known to be away, is not spent", arguments: Way.allCases)
+    @OnLoop func withoutBridge(way: Way) async throws {
+        let node = try await node()
+        try await waitUntilSure(node, way)
+        let request = signed(way, booking())
+        let bridge = try node.processID("bridge")
+        kill(bridge, SIGSTOP)
+        for worker in 0..<2 {
+            try await wait("gateway-\(worker) knows") {
+                try await node.socket("gateway-\(worker).admin").send(.get("/readyz")).status == 503
+            }
+        }
+        expectProblem(try await sendPatiently(request, to: node).0, 503, "unavailable")
+        kill(bridge, SIGCONT)
+        try await node.waitUntilGatewaysAreReady()
+        let answer = try await sendPatiently(request, to: node).0
+        #expect(answer.status == 201, "\(answer.text)")
+        expectProblem(try await node.gateway.send(request), 401, "unauthorized")
+        #expect(try await node.stop().isSuccess)
+    }
+}

@@ -71,6 +71,7 @@ final class Gateway {
         let node = AdminHandler(
             unreadiness: unreadiness, metrics: NodeMetrics(directory: context.run, own: name).render)
 
+        let addresses = try NodeAddressBounds(configuration.policy.limits, file: configuration.addressFile)
         var certificates: [ListenerCertificate] = []
         var servers: [(Server, Listener)] = []
         for policy in configuration.policy.listeners {
@@ -85,7 +86,7 @@ final class Gateway {
             if let certificate { makeSecurity = { try certificate.context.makeSession() } }
             let server = Server(
                 name: policy.name, configuration: configuration.server(for: policy), handler: handler,
-                makeSecurity: makeSecurity)
+                addresses: policy.isAdmin ? nil : addresses, makeSecurity: makeSecurity)
             servers.append((server, try Listener(socket)))
         }
         let socket = try context.socket("process-admin") {

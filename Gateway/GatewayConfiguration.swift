@@ -21,6 +21,9 @@ struct GatewayConfiguration: Sendable {
     /// Where the node remembers what may be said once, signed requests and webhooks; it outlives the run, as what was captured
     /// may.
     let nonceFile: String
+    /// Where the node's workers count what each address holds on to. Named as a part of the limits' table, because what is
+    /// called so is removed with the run's directory.
+    let addressFile: String
     let audit: AuditLog.Configuration
 
     /// - Throws: `PolicyError` with every mistake of the file that has any; `SocketPath.TooLong`.
@@ -36,6 +39,7 @@ struct GatewayConfiguration: Sendable {
         firewallRules = directory.firewallRules
         bridgeSocket = try SocketPath.resolve(policy.upstream.socketPath)
         nonceFile = "\(context.home)/nonces"
+        addressFile = "\(context.run)/rate-limits.table.addresses"
         hopKeyFile = "\(context.home)/keys/hop.key"
         var audit = AuditLog.Configuration(
             socketPath: try SocketPath.resolve("\(context.run)/ledger.sock"), worker: "gateway-\(context.worker)",
@@ -52,7 +56,6 @@ struct GatewayConfiguration: Sendable {
         server.limits.fieldCount = policy.limits.maximumFieldCount
         server.limits.body = UInt64(policy.limits.maximumBody.bytes)
         server.maximumConnections = policy.limits.maximumConnections
-        server.maximumConnectionsPerAddress = policy.limits.maximumConnectionsPerAddress
         server.maximumRequestsPerConnection = UInt64(policy.limits.maximumRequestsPerConnection)
         server.headTimeout = policy.timeouts.header
         server.bodyTimeout = policy.timeouts.body

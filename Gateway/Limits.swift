@@ -143,6 +143,35 @@ final class Admission {
     }
 }
 
+/// What the clients of one address may hold on to at this node, as the policy has it, whichever worker and listener they reach.
+@OnLoop
+final class NodeAddressBounds: AddressBounds {
+    private let counts: AddressCounts
+    private let connections: Int
+    private let headBytes: Int
+
+    /// - Throws: `RateLimitError` when the node's counts cannot be used.
+    init(_ policy: GatewayPolicy.ServerLimits, file: String) throws {
+        counts = try AddressCounts(path: file)
+        connections = policy.maximumConnectionsPerAddress
+        headBytes = policy.maximumHeaderBytesPerAddress.bytes
+    }
+
+    func holdConnection(_ address: AddressBlock) -> Bool {
+        counts.hold(1, of: .connections, by: address, upTo: connections)
+    }
+
+    func releaseConnection(_ address: AddressBlock) { counts.release(1, of: .connections, by: address) }
+
+    func holdHead(_ byteCount: Int, _ address: AddressBlock) -> Bool {
+        counts.hold(byteCount, of: .headBytes, by: address, upTo: headBytes)
+    }
+
+    func releaseHead(_ byteCount: Int, _ address: AddressBlock) {
+        counts.release(byteCount, of: .headBytes, by: address)
+    }
+}
+
 extension LimitClass {
     /// A class that was read from a policy.
     fileprivate init(_ policy: RateLimitPolicy.Class) throws {

@@ -82,8 +82,11 @@ public struct GatewayPolicy: Sendable, Equatable {
         public var maximumBody = ByteCount.mebibytes(1)
         /// The most connections one worker keeps open on each listener.
         public var maximumConnections = 10_000
-        /// The most of them from one address, or one /64 of IPv6; further ones are closed at once.
+        /// The most connections that all workers and listeners together keep open for one address, or one /64 of IPv6; further
+        /// ones are closed at once.
         public var maximumConnectionsPerAddress = 2_000
+        /// The most bytes of incomplete headers that they hold for one address; more is answered with 431.
+        public var maximumHeaderBytesPerAddress = ByteCount.mebibytes(1)
         /// The most requests on one connection before it is closed, so that load spreads over workers again.
         public var maximumRequestsPerConnection = 10_000
 
@@ -259,6 +262,9 @@ extension GatewayPolicy.ServerLimits {
             "maximum_connections", in: 1...1_000_000, default: standard.maximumConnections)
         maximumConnectionsPerAddress = mapping.integer(
             "maximum_connections_per_address", in: 1...1_000_000, default: standard.maximumConnectionsPerAddress)
+        maximumHeaderBytesPerAddress = mapping.byteCount(
+            "maximum_header_bytes_per_address", in: .kibibytes(4)...ByteCount.mebibytes(64),
+            default: standard.maximumHeaderBytesPerAddress)
         maximumRequestsPerConnection = mapping.integer(
             "maximum_requests_per_connection", in: 1...1_000_000_000, default: standard.maximumRequestsPerConnection)
     }

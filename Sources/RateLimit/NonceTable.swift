@@ -77,7 +77,7 @@ public final class NonceTable: @unchecked Sendable {
         precondition(terms.count <= Self.maximumKindCount)
         var count = 64
         while count < min(capacity, 1 << 26) { count *= 2 }
-        file = try TableFile.open(path, cellCount: count + Self.probeCount)
+        file = try TableFile.open(path, byteCount: (count + Self.probeCount) * MemoryLayout<atomic_cell>.stride)
         // The first cells are the kinds'.
         let kinds = (file.base + TableFile.headSize).bindMemory(to: atomic_cell.self, capacity: count + Self.probeCount)
         self.kinds = kinds

@@ -36,7 +36,7 @@ public final class SharedTable: @unchecked Sendable {
     ) throws(RateLimitError) {
         var count = Self.probeCount
         while count < min(capacity, 1 << 26) { count *= 2 }
-        file = try TableFile.open(path, cellCount: count)
+        file = try TableFile.open(path, byteCount: count * MemoryLayout<atomic_cell>.stride)
         cells = (file.base + TableFile.headSize).bindMemory(to: atomic_cell.self, capacity: count)
         lineMask = count / Self.lineCells - 1
         hash = SipHash(key: file.hashKey)

@@ -19,6 +19,14 @@ struct SipHash {
         }
     }
 
+    /// The hash of the message that is these eight bytes, in the order of a little-endian number, and one more.
+    func callAsFunction(_ word: UInt64, _ byte: UInt8) -> UInt64 {
+        var state = State(key)
+        state.absorb(word)
+        state.absorb(9 << 56 | UInt64(byte))
+        return state.finish()
+    }
+
     private struct State {
         private var a, b, c, d: UInt64
 

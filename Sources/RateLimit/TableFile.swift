@@ -1,4 +1,3 @@
-internal import CAtomicCell
 internal import Cryptography
 internal import Glibc
 
@@ -9,6 +8,8 @@ internal import Glibc
 /// it afterwards. Processes that still map a replaced file go on with that one until they end.
 struct TableFile {
     static let headSize = 4096
+    /// Where in the head the table itself may keep something.
+    static let ownOffset = 2048
     private static let magic: [UInt8] = Array("drawbridge-limits-1\n".utf8)
 
     let base: UnsafeMutableRawPointer
@@ -16,16 +17,21 @@ struct TableFile {
     let hashKey: (UInt64, UInt64)
 
     /// Maps the file at `path`, made or replaced if need be.
-    static func open(_ path: String, cellCount: Int) throws(RateLimitError) -> TableFile {
+    ///
+    /// - Parameters:
+    ///   - byteCount: of the cells.
+    ///   - isSparse: whether the table sees to it itself that there is room on the disk for what it writes.
+    static func open(_ path: String, byteCount: Int, isSparse: Bool = false) throws(RateLimitError) -> TableFile {
         let lock = Glibc.open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard lock >= 0 else { throw RateLimitError(.table, "cannot open the table's lock: \(reason)") }
         defer { close(lock) }
         while flock(lock, LOCK_EX) != 0 {
             guard errno == EINTR else { throw RateLimitError(.table, "cannot lock the table: \(reason)") }
         }
-        if let table = try existing(path, cellCount: cellCount) { return table }
-        try create(path, cellCount: cellCount)
-        guard let table = try existing(path, cellCount: cellCount) else {
+        let size = headSize + byteCount
+        if let table = try existing(path, size: size) { return table }
+        try create(path, size: size, reserved: isSparse ? headSize : size)
+        guard let table = try existing(path, size: size) else {
             throw RateLimitError(.table, "the table changed while it was opened")
         }
         return table
@@ -33,12 +39,11 @@ struct TableFile {
 
     func unmap() { munmap(base, size) }
 
-    private static func existing(_ path: String, cellCount: Int) throws(RateLimitError) -> TableFile? {
+    private static func existing(_ path: String, size: Int) throws(RateLimitError) -> TableFile? {
         let file = Glibc.open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard file >= 0 else { return nil }
         defer { close(file) }
         var status = stat()
-        let size = headSize + cellCount * MemoryLayout<atomic_cell>.stride
         guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid(),
             status.st_size == size
         else { return nil }
@@ -55,17 +60,20 @@ struct TableFile {
     }
 
     /// Makes the file under another name and renames it, so that nobody ever sees half a head.
-    private static func create(_ path: String, cellCount: Int) throws(RateLimitError) {
+    ///
+    /// - Parameter reserved: bytes for which there is room on the disk at once.
+    private static func create(_ path: String, size: Int, reserved: Int) throws(RateLimitError) {
         let temporary = path + ".new"
         unlink(temporary)
         let file = Glibc.open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard file >= 0 else { throw RateLimitError(.table, "cannot make the table: \(reason)") }
         defer { close(file) }
         // With every block reserved: a full disk must not become a bus error at some request.
-        let size = headSize + cellCount * MemoryLayout<atomic_cell>.stride
-        let status = posix_fallocate(file, 0, size)
+        let status = posix_fallocate(file, 0, reserved)
         let head = magic + bootIdentity() + SecureRandom.bytes(16)
-        guard status == 0, pwrite(file, head, head.count, 0) == head.count, rename(temporary, path) == 0 else {
+        guard status == 0, ftruncate(file, size) == 0, pwrite(file, head, head.count, 0) == head.count,
+            rename(temporary, path) == 0
+        else {
             let message = status == 0 ? reason : String(cString: strerror(status))
             unlink(temporary)
             throw RateLimitError(.table, "cannot make the table: \(message)")

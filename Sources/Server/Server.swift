@@ -28,11 +28,11 @@ public final class Server {
     let configuration: ServerConfiguration
     let handler: any Handler
     let metrics: ServerMetrics
+    let addresses: (any AddressBounds)?
     private let makeSecurity: (@OnLoop () throws -> any StreamSecurity)?
 
     private var listener: Listener?
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
-    private var connectionsByAddress: [AddressBlock: Int] = [:]
     private let placeFreed = Signal()
     private let allEnded = Signal()
     /// Fired when connections that are left are to be cut, or none is.
@@ -42,14 +42,16 @@ public final class Server {
 
     /// - Parameters:
     ///   - name: what the listener is called in metrics.
+    ///   - addresses: asked about each client; nil for no bounds by address.
     ///   - makeSecurity: makes each connection's TLS session; nil for plain HTTP.
     public init(
         name: String, configuration: ServerConfiguration, handler: any Handler,
-        makeSecurity: (@OnLoop () throws -> any StreamSecurity)? = nil
+        addresses: (any AddressBounds)? = nil, makeSecurity: (@OnLoop () throws -> any StreamSecurity)? = nil
     ) {
         precondition(configuration.answerLines.count <= 128, "more than the room that each answer has for it")
         self.name = name
         self.configuration = configuration
+        self.addresses = addresses
         self.makeSecurity = makeSecurity
         self.handler = handler
         metrics = ServerMetrics(listener: name)
@@ -105,10 +107,8 @@ public final class Server {
     private static let restAfterFailure: Duration = .milliseconds(100)
 
     private func admit(_ stream: Stream) -> ServerConnection? {
-        let address = configuration.maximumConnectionsPerAddress == nil ? nil : AddressBlock(stream.peerAddress)
-        if let address, let bound = configuration.maximumConnectionsPerAddress,
-            connectionsByAddress[address, default: 0] >= bound
-        {
+        let address = addresses == nil ? nil : AddressBlock(stream.peerAddress)
+        if let address, addresses?.holdConnection(address) == false {
             metrics.rejected.increment()
             stream.close()
             return nil
@@ -118,12 +118,12 @@ public final class Server {
                 stream.security = try makeSecurity()
             } catch {
                 Log.error("no TLS session", ["error": .init(error: error)])
+                if let address { addresses?.releaseConnection(address) }
                 stream.close()
                 return nil
             }
         }
         let connection = ServerConnection(stream, self, address: address)
-        if let address { connectionsByAddress[address, default: 0] += 1 }
         connections[ObjectIdentifier(connection)] = connection
         metrics.connections.value = Double(connections.count)
         if isDraining { connection.drain() }
@@ -133,9 +133,7 @@ public final class Server {
     private func serve(_ connection: ServerConnection) async {
         await connection.run()
         connections[ObjectIdentifier(connection)] = nil
-        if let address = connection.address, let count = connectionsByAddress[address] {
-            connectionsByAddress[address] = count > 1 ? count - 1 : nil
-        }
+        if let address = connection.address { addresses?.releaseConnection(address) }
         metrics.connections.value = Double(connections.count)
         placeFreed.fire()
         if connections.isEmpty { allEnded.fire() }

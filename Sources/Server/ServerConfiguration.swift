@@ -37,9 +37,6 @@ public struct ServerConfiguration: Sendable {
     /// Connections open at once; further ones wait in the kernel's queue.
     public var maximumConnections = 10_000
 
-    /// Connections open at once from one address, or one /64 of IPv6; further ones are closed at once. Nil for no bound.
-    public var maximumConnectionsPerAddress: Int?
-
     /// Field lines that every answer carries, each with its line end; at most 128 bytes.
     public var answerLines: [UInt8] = []
 

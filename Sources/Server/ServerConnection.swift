@@ -80,7 +80,7 @@ final class ServerConnection {
     /// A connection has memory for output only while it has an answer to send.
     private static var spareOutputs = SpareArrays()
 
-    /// As what its client's connections are counted, where they are.
+    /// As what its client is counted, where it is.
     let address: AddressBlock?
 
     init(_ stream: Stream, _ server: Server, address: AddressBlock? = nil) {
@@ -126,13 +126,19 @@ final class ServerConnection {
                     do {
                         // The deadline found nobody to interrupt if bytes had just come; these were not enough.
                         if isOverdue { throw Interruption() }
-                        guard try await withUnsafeThrowingContinuation({ stream.fill(resuming: $0) }) else {
-                            break serving
-                        }
+                        let isOpen =
+                            if isBetweenRequests {
+                                try await withUnsafeThrowingContinuation { stream.fill(resuming: $0) }
+                            } else {
+                                try await fillHead()
+                            }
+                        guard isOpen else { break serving }
                         continue serving
                     } catch is Interruption {
                         if phase == .idle { break serving }
                         await refuse(Problem(.requestTimeout, "request-timeout", "The request did not arrive in time"))
+                    } catch let problem as Problem {
+                        await refuse(problem)
                     }
                 }
                 if let rest = try sendOutput() { try await finishSending(rest) }
@@ -187,8 +193,21 @@ final class ServerConnection {
         }
     }
 
+    /// Waits for more of a head. What is here of it counts for its address meanwhile; a head that comes whole never does.
+    private func fillHead() async throws -> Bool {
+        let byteCount = stream.readableCount
+        if let address, server.addresses?.holdHead(byteCount, address) == false {
+            throw Problem(
+                .requestHeaderFieldsTooLarge, "unfinished-headers",
+                "Too much of headers that are not complete has come from this address")
+        }
+        defer { if let address { server.addresses?.releaseHead(byteCount, address) } }
+        return try await withUnsafeThrowingContinuation { stream.fill(resuming: $0) }
+    }
+
     /// Answers a request that could not be read; nothing else on the connection can be.
     private func refuse(_ problem: Problem) async {
+        stream.consume(stream.readableCount)
         begin(CurrentRequest(), server.nextRequestID(), keepAlive: false)
         server.metrics.refused.increment()
         send(

@@ -56,12 +56,13 @@ struct GatewayPolicyTests {
     func values() throws {
         let policy = try load(
             least + """
-                limits: {maximum_body: 2 MiB, maximum_field_count: 50}
+                limits: {maximum_body: 2 MiB, maximum_field_count: 50, maximum_header_bytes_per_address: 64 KiB}
                 timeouts: {header: 3 s}
                 drain_timeout: 1 min
                 """)
         #expect(policy.limits.maximumBody == .mebibytes(2))
         #expect(policy.limits.maximumFieldCount == 50)
+        #expect(policy.limits.maximumHeaderBytesPerAddress == .kibibytes(64))
         #expect(policy.timeouts.header == .seconds(3))
         #expect(policy.drainTimeout == .seconds(60))
     }

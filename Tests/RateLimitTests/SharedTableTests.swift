@@ -135,7 +135,7 @@ private final class Hammer {
         defer { close(file) }
         let arguments = ([capacity, keys, burst, interval, milliseconds] + (ofAll.map { [$0] } ?? [])).map(String.init)
         process = try ChildProcess(
-            Self.program, [table] + arguments,
+            hammerProgram, [table] + arguments,
             environment: [:],
             descriptors: [.null, .inherit(file), .inherit(2)])
     }
@@ -147,13 +147,5 @@ private final class Hammer {
         #expect(exit.isSuccess || exit.signal == SIGKILL, "\(exit)")
         let bytes = try Data(contentsOf: URL(filePath: output))
         return bytes.reduce(into: [:]) { $0[$1, default: 0] += 1 }
-    }
-
-    /// Beside the tests' own program.
-    private static var program: String {
-        var path = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = readlink("/proc/self/exe", &path, path.count)
-        let own = String(decoding: path[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
-        return own[...own.lastIndex(of: "/")!] + "ratelimit-hammer"
     }
 }

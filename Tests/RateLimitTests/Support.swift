@@ -46,3 +46,11 @@ func limit(
 extension LimitClass {
     func charge(_ principal: String) -> Charge { charge(for: Subject(principal: principal, hotel: "1", route: "r"))! }
 }
+
+/// What shares a table with others as a process of its own, beside the tests' own program.
+var hammerProgram: String {
+    var path = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/self/exe", &path, path.count)
+    let own = String(decoding: path[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    return own[...own.lastIndex(of: "/")!] + "ratelimit-hammer"
+}

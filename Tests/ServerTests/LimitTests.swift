@@ -126,19 +126,78 @@ struct LimitTests {
         }
     }
 
-    @Test("one address may have so many connections, and another one when one ends")
-    func maximumConnectionsPerAddress() async throws {
+    private static let client = AddressBlock("127.0.0.1")!
+
+    @Test("one address may have so many connections, and another one when one ends", arguments: [false, true])
+    func maximumConnectionsPerAddress(isSecured: Bool) async throws {
         try await onLoop {
-            let server = try TestServer { $0.maximumConnectionsPerAddress = 2 }
+            let bounds = TestBounds(connections: 2)
+            let server = try TestServer(isSecured: isSecured, addresses: bounds)
             let first = try await server.connect()
             let second = try await server.connect()
             #expect(try await first.exchange(.request()).status == .ok)
             #expect(try await second.exchange(.request()).status == .ok)
             let third = try await server.connect()
             #expect(await third.isClosedByServer())
+            #expect(server.count("drawbridge_server_rejected_connections_total") == 1)
             first.close()
             try await eventually { server.connections == 1 }
             #expect(try await server.connect().exchange(.request()).status == .ok)
+            await server.stop()
+            #expect(bounds.connections[Self.client] == 0)
+        }
+    }
+
+    @Test("one address may have so much of heads that are not complete; others go on, and so does who completes them")
+    func maximumHeadBytesPerAddress() async throws {
+        try await onLoop {
+            let bounds = TestBounds(headBytes: 1000)
+            let server = try TestServer(addresses: bounds)
+            let part = "GET / HTTP/1.1\r\nHost: a\r\nX: " + String(repeating: "x", count: 170)
+            var slow: [TestClient] = []
+            for count in 1...5 {
+                let client = try await server.connect()
+                try await client.send(part)
+                try await eventually { bounds.headBytes[Self.client] == count * part.utf8.count }
+                slow.append(client)
+            }
+            // Nobody is over it until more comes, and nobody else has to do with it.
+            let one = try await server.connect()
+            let refused = try await one.exchange(part)
+            #expect(refused.status == .requestHeaderFieldsTooLarge)
+            #expect(refused.text.contains("problems/unfinished-headers"))
+            #expect(!refused.head.keepAlive)
+            #expect(await one.isClosedByServer())
+            #expect(server.count("drawbridge_server_refused_total") == 1)
+            // What comes whole is not counted, here as little as from another address.
+            #expect(try await server.connect().exchange(.request()).status == .ok)
+            let other = try await server.exchangeEndingOutput(part + "\r\nConnection: close\r\n\r\n", from: "127.0.0.2")
+            #expect(other.hasPrefix("HTTP/1.1 200 "))
+
+            // Complete, or gone, they make room.
+            #expect(try await slow[0].exchange("\r\n\r\n").status == .ok)
+            slow[1].close()
+            try await eventually { bounds.headBytes[Self.client] == 3 * part.utf8.count }
+            let next = try await server.connect()
+            try await next.send(part)
+            try await eventually { bounds.headBytes[Self.client] == 4 * part.utf8.count }
+            #expect(try await next.exchange("\r\n\r\n").status == .ok)
+            // A head grows over the bound like several.
+            #expect(
+                try await slow[2].exchange(String(repeating: "x", count: 500)).status == .requestHeaderFieldsTooLarge)
+            await server.stop()
+            #expect(bounds.headBytes[Self.client] == 0)
+        }
+    }
+
+    @Test("bytes of a head are given back when its time is up")
+    func slowHead() async throws {
+        try await onLoop {
+            let bounds = TestBounds()
+            let server = try TestServer(addresses: bounds) { $0.headTimeout = .milliseconds(50) }
+            let client = try await server.connect()
+            #expect(try await client.exchange("GET / HT").status == .requestTimeout)
+            #expect(bounds.headBytes[Self.client] == 0)
             await server.stop()
         }
     }

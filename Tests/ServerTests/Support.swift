@@ -39,15 +39,15 @@ final class TestServer {
     private let running: Task<Void, Never>
 
     init(
-        unix: Bool = false, isSecured: Bool = false, configuration configure: (inout ServerConfiguration) -> Void,
-        _ body: @escaping ClosureHandler.Body
+        unix: Bool = false, isSecured: Bool = false, addresses: (any AddressBounds)? = nil,
+        configuration configure: (inout ServerConfiguration) -> Void, _ body: @escaping ClosureHandler.Body
     ) throws {
         var configuration = ServerConfiguration()
         configuration.closeTimeout = .milliseconds(300)
         configure(&configuration)
         let makeSecurity: @OnLoop @Sendable () throws -> any StreamSecurity = { [received] in XORSecurity(received) }
         let server = Server(
-            name: name, configuration: configuration, handler: ClosureHandler(body),
+            name: name, configuration: configuration, handler: ClosureHandler(body), addresses: addresses,
             makeSecurity: isSecured ? makeSecurity : nil)
         let listener: Listener
         if unix {
@@ -65,18 +65,19 @@ final class TestServer {
     }
 
     convenience init(
-        unix: Bool = false, isSecured: Bool = false, configuration: (inout ServerConfiguration) -> Void
+        unix: Bool = false, isSecured: Bool = false, addresses: (any AddressBounds)? = nil,
+        configuration: (inout ServerConfiguration) -> Void = { _ in }
     ) throws {
-        try self.init(unix: unix, isSecured: isSecured, configuration: configuration, ClosureHandler.echo)
+        try self.init(
+            unix: unix, isSecured: isSecured, addresses: addresses, configuration: configuration, ClosureHandler.echo)
     }
 
     convenience init(unix: Bool = false, isSecured: Bool = false, _ body: @escaping ClosureHandler.Body) throws {
         try self.init(unix: unix, isSecured: isSecured, configuration: { _ in }, body)
     }
 
-    convenience init(unix: Bool = false, isSecured: Bool = false) throws {
-        try self.init(unix: unix, isSecured: isSecured, configuration: { _ in }, ClosureHandler.echo)
-    }
+    /// What its metrics have counted.
+    func count(_ counter: StaticString) -> UInt64 { Metrics.counter(counter, "", [("listener", name)]).value }
 
     func connect() async throws -> TestClient {
         let stream = try await Stream.connect(to: endpoint, timeout: .seconds(10))
@@ -85,21 +86,27 @@ final class TestServer {
     }
 
     /// Sends `text`, ends the sending side as our own streams never do, and returns all that comes back.
-    func exchangeEndingOutput(_ text: String) async throws -> String {
+    ///
+    /// - Parameter source: the client's address.
+    func exchangeEndingOutput(_ text: String, from source: String = "127.0.0.1") async throws -> String {
         guard case .tcp(_, let port) = endpoint else { fatalError("only over TCP") }
         return try await Loop.offload {
             let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
             defer { Glibc.close(descriptor) }
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)
-            address.sin_port = port.bigEndian
-            address.sin_addr.s_addr = inet_addr("127.0.0.1")
-            let status = withUnsafePointer(to: &address) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            address.sin_addr.s_addr = inet_addr(source)
+            func with(_ call: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+                withUnsafePointer(to: &address) {
+                    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                        call($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                    }
                 }
             }
-            guard status == 0 else { throw LoopError(.unreachable, "connect") }
+            guard with({ bind(descriptor, $0, $1) }) == 0 else { throw LoopError(.unreachable, "bind") }
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = inet_addr("127.0.0.1")
+            guard with({ Glibc.connect(descriptor, $0, $1) }) == 0 else { throw LoopError(.unreachable, "connect") }
             _ = Glibc.send(descriptor, text, text.utf8.count, 0)
             shutdown(descriptor, Int32(SHUT_WR))
             var received: [UInt8] = []
@@ -130,6 +137,36 @@ final class TestServer {
         running.cancel()
         await running.value
     }
+}
+
+/// Bounds for each address, counted by itself.
+@OnLoop
+final class TestBounds: AddressBounds {
+    private let maximumConnections: Int
+    private let maximumHeadBytes: Int
+    private(set) var connections: [AddressBlock: Int] = [:]
+    private(set) var headBytes: [AddressBlock: Int] = [:]
+
+    init(connections: Int = 1000, headBytes: Int = 1 << 20) {
+        maximumConnections = connections
+        maximumHeadBytes = headBytes
+    }
+
+    func holdConnection(_ address: AddressBlock) -> Bool {
+        guard connections[address, default: 0] < maximumConnections else { return false }
+        connections[address, default: 0] += 1
+        return true
+    }
+
+    func releaseConnection(_ address: AddressBlock) { connections[address]? -= 1 }
+
+    func holdHead(_ byteCount: Int, _ address: AddressBlock) -> Bool {
+        guard headBytes[address, default: 0] + byteCount <= maximumHeadBytes else { return false }
+        headBytes[address, default: 0] += byteCount
+        return true
+    }
+
+    func releaseHead(_ byteCount: Int, _ address: AddressBlock) { headBytes[address]? -= byteCount }
 }
 
 /// Counts bytes.

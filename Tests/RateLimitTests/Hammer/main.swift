@@ -1,8 +1,23 @@
 // Asks one shared table as fast as it can, and writes one byte for each request let through:
 // ratelimit-hammer TABLE CAPACITY KEYS BURST INTERVAL-NANOSECONDS MILLISECONDS [BURST-OF-ALL]
+// Or takes all it can get of what one address may hold, and writes one byte for each; then it waits to be killed:
+// ratelimit-hammer hold COUNTS ADDRESS BOUND MILLISECONDS
 
 import Glibc
+import Loop
 import RateLimit
+
+if CommandLine.arguments[1] == "hold" {
+    let counts = try AddressCounts(path: CommandLine.arguments[2])
+    let address = AddressBlock(CommandLine.arguments[3])!
+    let bound = Int(CommandLine.arguments[4])!
+    let end = ContinuousClock.now + .milliseconds(Int(CommandLine.arguments[5])!)
+    while ContinuousClock.now < end {
+        if counts.hold(1, of: .connections, by: address, upTo: bound) { write(1, "1", 1) }
+    }
+    write(1, ".", 1)
+    while true { pause() }
+}
 
 let arguments = CommandLine.arguments.dropFirst(2).compactMap(Int.init)
 let (capacity, keys, burst, interval, milliseconds) =

@@ -50,9 +50,10 @@ public final class AddressCounts {
         }
         self.locks = locks
         self.own = own
-        // All of it is there from now on: a full disk must not become a bus error at some connection.
+        // All of it is there from now on: a full disk must not become a bus error at some connection. (Linux before 5.14 has
+        // no way to ask, and says that the question is invalid.)
         guard madvise(column(own), Self.columnSize, MADV_POPULATE_WRITE) == 0 || errno == EINVAL else {
-            throw RateLimitError(.table, "cannot count by addresses: \(String(cString: strerror(errno)))")
+            throw RateLimitError(.table, "cannot count by addresses: no room for one more worker's column")
         }
         forget(own)
         end.pointee.max(UInt32(own + 1), ordering: .sequentiallyConsistent)
@@ -125,9 +126,12 @@ public final class AddressCounts {
     private func forgetTheDead(_ cells: Cells) -> Bool {
         var isAnybodyDead = false
         for column in columns where column != own {
-            let isEmpty = [cells.0, cells.1].allSatisfy { count(column, $0).pointee.load(ordering: .relaxed) == 0 }
+            let held = (
+                count(column, cells.0).pointee.load(ordering: .relaxed),
+                count(column, cells.1).pointee.load(ordering: .relaxed)
+            )
             // Meanwhile it is ours, so nobody begins to count in it.
-            guard !isEmpty, Self.lock(column, F_WRLCK, locks) else { continue }
+            guard held != (0, 0), Self.lock(column, F_WRLCK, locks) else { continue }
             forget(column)
             _ = Self.lock(column, F_UNLCK, locks)
             isAnybodyDead = true

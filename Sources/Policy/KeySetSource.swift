@@ -26,11 +26,11 @@ public struct KeySetSource: Sendable, Equatable {
         let url = mapping.optional("url")
         let file = mapping.optional("file")
         algorithms = Self.algorithms(mapping)
-        refresh = mapping.duration("refresh", in: .seconds(60)...Duration.seconds(86_400), default: .seconds(900))
+        refresh = mapping.duration("refresh", in: .seconds(10)...Duration.seconds(86_400), default: .seconds(900))
         overlap = mapping.duration("overlap", in: .zero...Duration.seconds(86_400), default: .seconds(600))
         authoritiesFile =
             mapping.optional("authorities") == nil
-            ? nil : installation.existingFile(mapping, "authorities", expected: "the authorities' PEM file")
+            ? nil : installation.authorities(mapping, "authorities")
         switch (url, file) {
         case (let url?, nil):
             guard let text = url.text() else { return nil }

@@ -60,22 +60,24 @@ public struct RuleExamination {
     ///
     /// - Returns: the file without the directives at fault.
     private mutating func examine(_ file: RuleFile) -> RuleFile {
-        var chains = Chain.all(in: file)
+        var chains = RuleChain.all(in: file)
         chains.removeAll { chain in
-            let found = chain.lines.compactMap { RuleFiles.mistake(in: file, $0) } + chain.mistakes(in: file)
+            let found = chain.mistakes(in: file)
             mistakes += found
             return !found.isEmpty || isRepeated(chain, in: file)
         }
-        guard Rules.refusal(of: [Chain.file(of: chains, in: file)]) != nil else {
-            return Chain.file(of: chains, in: file)
+        guard Rules.refusal(of: [RuleChain.file(of: chains, in: file)]) != nil else {
+            return RuleChain.file(of: chains, in: file)
         }
         chains.removeAll { chain in
-            guard !isOver, let refusal = Rules.refusal(of: [Chain.file(of: [chain], in: file)]) else { return false }
+            guard !isOver, let refusal = Rules.refusal(of: [RuleChain.file(of: [chain], in: file)]) else {
+                return false
+            }
             note(LibraryComplaint(refusal.reason), chain, in: file)
             return true
         }
         // What only all of them together are at fault for.
-        while !isOver, let refusal = Rules.refusal(of: [Chain.file(of: chains, in: file)]) {
+        while !isOver, let refusal = Rules.refusal(of: [RuleChain.file(of: chains, in: file)]) {
             let complaint = LibraryComplaint(refusal.reason)
             guard let line = complaint.line, let index = chains.firstIndex(where: { $0.range.contains(line - 1) })
             else {
@@ -84,68 +86,27 @@ public struct RuleExamination {
             }
             note(complaint, chains.remove(at: index), in: file)
         }
-        return Chain.file(of: chains, in: file)
+        return RuleChain.file(of: chains, in: file)
     }
 
-    private mutating func isRepeated(_ chain: Chain, in file: RuleFile) -> Bool {
-        guard let first = chain.lines.first, let number = SecLangDirective(first.text)?.ruleID else { return false }
+    private mutating func isRepeated(_ chain: RuleChain, in file: RuleFile) -> Bool {
+        guard let number = chain.ruleID else { return false }
         if let place = places[number] {
             mistakes.append(
                 RuleMistake(
-                    file, first, found: "the number \(number) for a second time",
+                    file, chain.lines[0], found: "the number \(number) for a second time",
                     expected: "one that no other rule has (\(place))"))
             return true
         }
-        places[number] = "\(file.path):\(first.range.lowerBound + 1)"
+        places[number] = "\(file.path):\(chain.range.lowerBound + 1)"
         return false
     }
 
     /// The library names the line at which it gave up, or a pattern; it stands in one of the chain's directives.
-    private mutating func note(_ complaint: LibraryComplaint, _ chain: Chain, in file: RuleFile) {
+    private mutating func note(_ complaint: LibraryComplaint, _ chain: RuleChain, in file: RuleFile) {
         let line =
             chain.lines.first { line in complaint.line.map { line.range.contains($0 - 1) } ?? false }
             ?? chain.lines.first { $0.text.contains(complaint.found) } ?? chain.lines[0]
         mistakes.append(RuleMistake(file, line, found: complaint.found, expected: complaint.expected))
-    }
-}
-
-/// A rule with those that are chained to it, or any other directive.
-private struct Chain {
-    let lines: [RuleFile.LogicalLine]
-
-    /// Lines of the file, counted from 0.
-    var range: Range<Int> { lines[0].range.lowerBound..<lines[lines.count - 1].range.upperBound }
-
-    static func all(in file: RuleFile) -> [Chain] {
-        var chains: [Chain] = []
-        var open: [RuleFile.LogicalLine] = []
-        for line in RuleFile.logicalLines(of: file.text) where !line.text.isEmpty {
-            open.append(line)
-            if SecLangDirective(line.text)?.isChained == true { continue }
-            chains.append(Chain(lines: open))
-            open = []
-        }
-        return open.isEmpty ? chains : chains + [Chain(lines: open)]
-    }
-
-    /// A rule that is to be chained to what is no rule.
-    func mistakes(in file: RuleFile) -> [RuleMistake] {
-        guard lines.count > 1 || SecLangDirective(lines[0].text)?.isChained == true else { return [] }
-        let isWhole = lines.dropFirst().allSatisfy { SecLangDirective($0.text)?.isRule == true }
-        if isWhole, SecLangDirective(lines[lines.count - 1].text)?.isChained != true { return [] }
-        return [
-            RuleMistake(
-                file, lines[0], found: "a chain that does not end in a rule", expected: "another SecRule after it")
-        ]
-    }
-
-    /// A file with these alone; lines keep their numbers.
-    static func file(of chains: [Chain], in file: RuleFile) -> RuleFile {
-        let lines = file.content.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        var kept = [ArraySlice<UInt8>](repeating: [], count: lines.count)
-        for line in chains.flatMap(\.lines) {
-            kept.replaceSubrange(line.range, with: lines[line.range])
-        }
-        return RuleFile(path: file.path, content: Array(kept.joined(separator: [UInt8(ascii: "\n")])))
     }
 }

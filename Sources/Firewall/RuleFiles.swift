@@ -109,41 +109,8 @@ struct RuleFiles {
 
     /// Finds what libmodsecurity would load without a word, and should not.
     private static func check(_ file: RuleFile) throws(FirewallError) {
-        for line in RuleFile.logicalLines(of: file.text) {
-            if let mistake = mistake(in: file, line) { throw FirewallError(.rules, mistake.description) }
+        if let mistake = RuleChain.all(in: file).lazy.flatMap({ $0.mistakes(in: file) }).first {
+            throw FirewallError(.rules, mistake.description)
         }
     }
-
-    /// What a directive says that libmodsecurity would load without a word, and should not.
-    static func mistake(in file: RuleFile, _ line: RuleFile.LogicalLine) -> RuleMistake? {
-        guard let directive = SecLangDirective(line.text) else { return nil }
-        guard directive.isClosed else {
-            return RuleMistake(file, line, found: "a quotation mark that opens", expected: "one that closes, too")
-        }
-        // It takes an unknown operator, such as `@conatins x`, for a regular expression: a rule that never matches.
-        if let name = directive.operatorName, !operators.contains(name.lowercased()) {
-            return RuleMistake(file, line, found: "the operator \(name)", expected: "one that libmodsecurity has")
-        }
-        switch directive.name.lowercased() {
-        case "include", "includeoptional", "secremoterules":
-            return RuleMistake(file, line, found: "other rules", expected: "all rules in the files that are loaded")
-        case "secruleengine" where directive.firstArgument.lowercased() != "on":
-            return RuleMistake(
-                file, line, found: String(directive.firstArgument), expected: "On, for each route has a mode")
-        case "secrulescript":
-            return RuleMistake(file, line, found: "a script", expected: "rules: a script may take any time")
-        default: return nil
-        }
-    }
-
-    /// Those of libmodsecurity 3.0.9.
-    private static let operators: Set<String> = [
-        "@beginswith", "@contains", "@containsword", "@detectsqli", "@detectxss", "@endswith", "@eq", "@fuzzyhash",
-        "@ge",
-        "@geolookup", "@gsblookup", "@gt", "@inspectfile", "@ipmatch", "@ipmatchf", "@ipmatchfromfile", "@le", "@lt",
-        "@nomatch", "@pm", "@pmf", "@pmfromfile", "@rbl", "@rsub", "@rx", "@rxglobal", "@streq", "@strmatch",
-        "@unconditionalmatch", "@validatebyterange", "@validatedtd", "@validatehash", "@validateschema",
-        "@validateurlencoding", "@validateutf8encoding", "@verifycc", "@verifycpf", "@verifyssn", "@verifysvnr",
-        "@within",
-    ]
 }

@@ -409,14 +409,6 @@ struct IssuerPolicyTests {
 
 @Suite("All policies of an installation")
 struct PolicyDirectoryTests {
-    @Test("The repository's policies are in order together")
-    func repository() throws {
-        let installation = try TemporaryDirectory()
-        for name in ["tls/certificate.pem", "tls/key.pem"] { try installation.write("x", to: name) }
-        try installation.write(P256PrivateKey().publicKey.pem, to: "keys/demo-issuer.public.pem")
-        try PolicyDirectory(path: TemporaryDirectory.repository, installation: installation.path).check()
-    }
-
     @Test("The mistakes of all files come together")
     func together() throws {
         let directory = try TemporaryDirectory()

@@ -87,7 +87,7 @@ final class PolicyReload {
                     [("result", result.rawValue)])
                 return (result, counter)
             })
-        publish(report: [])
+        publish()
     }
 
     /// Somebody asks for it.
@@ -101,7 +101,8 @@ final class PolicyReload {
             guard isDemanded || PoliciesInForce.differ(from: config, home: home) else { continue }
             let (result, report) = await reload()
             counters[result]?.increment()
-            publish(report: report)
+            write(report)
+            publish()
         }
     }
 
@@ -192,14 +193,18 @@ final class PolicyReload {
         }
     }
 
-    /// Writes what `policy reload` waits for, and the supervisor's metrics where a worker that is asked for the node's finds
-    /// them: the supervisor itself answers nobody.
-    private func publish(report: [String]) {
-        do {
-            let lines = report.prefix(Self.reportBound).map { "\($0)\n" }
-            try InstallationFile.write(Array(lines.joined().utf8), to: home.reloadReport)
-            try InstallationFile.write(Metrics.render(), to: home.supervisorMetrics)
-        } catch {
+    /// Writes what `policy reload` is to say; it looks when the metrics have changed.
+    private func write(_ report: [String]) {
+        let lines = report.prefix(Self.reportBound).map { "\($0)\n" }
+        do { try InstallationFile.write(Array(lines.joined().utf8), to: home.reloadReport) } catch {
+            Log.error("report is not written", ["error": .init(error: error)])
+        }
+    }
+
+    /// Writes the supervisor's metrics where a worker that is asked for the node's finds them: the supervisor itself
+    /// answers nobody.
+    private func publish() {
+        do { try InstallationFile.write(Metrics.render(), to: home.supervisorMetrics) } catch {
             Log.error("metrics are not written", ["error": .init(error: error)])
         }
     }

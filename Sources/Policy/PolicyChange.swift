@@ -17,7 +17,9 @@ public enum PolicyChange {
             let names = after.map(\.key) + before.map(\.key).filter { new[$0] == nil }
             return names.flatMap { name -> [String] in
                 let path = path.isEmpty ? name : "\(path).\(name)"
-                guard let before = old[name], let after = new[name] else { return [path] }
+                guard let before = old[name], let after = new[name] else {
+                    return (old[name] ?? new[name]).map { leaves(of: $0, path: path) } ?? []
+                }
                 return keys(from: before, to: after, path: path)
             }
         case (.sequence(let before), .sequence(let after)) where before.count == after.count:
@@ -26,5 +28,11 @@ public enum PolicyChange {
             return before == after && wasPlain == isPlain ? [] : [path]
         default: return [path]
         }
+    }
+
+    /// The keys of what stands in one version only.
+    private static func leaves(of node: YAMLNode, path: String) -> [String] {
+        guard case .mapping(let entries) = node.value, !entries.isEmpty else { return [path] }
+        return entries.flatMap { leaves(of: $0.value, path: "\(path).\($0.key)") }
     }
 }

@@ -164,6 +164,7 @@ struct PolicyChangeTests {
         #expect(keys("a: 1\nb: {c: x, d: [1, 2]}", "b: {d: [1, 2], c: x} # the same\na: 1") == [])
         #expect(keys("a: 1\nb: {c: x, d: [1, 2]}", "a: 2\nb: {c: x, d: [1, 3]}") == ["a", "b.d[1]"])
         #expect(keys("a: 1\nb: {c: x, d: 1}", "b: {c: x, e: 1}\nf: 1") == ["b.e", "b.d", "f", "a"])
+        #expect(keys("a: 1", "a: 1\nb: {c: 1, d: {e: 1}, f: {}}") == ["b.c", "b.d.e", "b.f"])
         #expect(keys("a: [1]", "a: [1, 2]") == ["a"])
         #expect(keys("a: {b: 1}", "a: 1") == ["a"])
     }

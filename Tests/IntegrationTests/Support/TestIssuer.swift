@@ -77,15 +77,7 @@ extension Node {
                   algorithms: [ES256]
 
             """
-        Files.write(Files.text(file) + entry + terms.map { "          \($0)\n" }.joined(), to: file)
-    }
-
-    /// How a token of an issuer's own is answered.
-    func status(_ issuer: String, _ keyID: String, _ key: P256PrivateKey) async throws -> Int {
-        var token = Token()
-        token.issuer = issuer
-        token.keyID = keyID
-        return try await gateway.send(.get("/api/booking-engine/hotels", token.signed(key))).status
+        Files.write(Files.text(file) + entry + terms.map { "      \($0)\n" }.joined(), to: file)
     }
 
     /// Whether every worker answers so: several connections in a row reach all of them, as good as surely.

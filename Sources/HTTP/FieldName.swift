@@ -11,8 +11,8 @@ public enum FieldName: UInt8, Sendable, Hashable, CaseIterable {
     case accept, acceptEncoding, acceptLanguage, age, allow, authorization, cacheControl, cacheStatus, connection
     case contentDigest, contentEncoding, contentLanguage, contentLength, contentLocation, contentRange, contentType
     case cookie, date, drawbridgeHotel, drawbridgeIdentity, etag, expect, expires, forwarded, host, idempotencyKey
-    case ifMatch, ifModifiedSince, ifNoneMatch, ifRange, ifUnmodifiedSince, keepAlive, lastModified, link, location, maxForwards
-    case origin, pragma, proxyAuthenticate, proxyAuthentication, proxyAuthorization, proxyConnection, range
+    case ifMatch, ifModifiedSince, ifNoneMatch, ifRange, ifUnmodifiedSince, keepAlive, lastModified, link, location
+    case maxForwards, origin, pragma, proxyAuthenticate, proxyAuthentication, proxyAuthorization, proxyConnection, range
     case rateLimit, rateLimitPolicy, referer, retryAfter, server, setCookie, te, traceparent, tracestate, trailer
     case transferEncoding, upgrade, userAgent, vary, via, wwwAuthenticate, xAPIKey, xRealIP, xRequestID
 

@@ -81,7 +81,7 @@ let package = Package(
         module("Ledger", "Cryptography", "JSONText"),
         module("AuditTrail", "Ledger", "Cryptography", "JSONText"),
         module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
-        module("Policy", "CLibYAML", "HTTP", "Authentication", "Schema", "Cryptography"),
+        module("Policy", "CLibYAML", "HTTP", "TLS", "Authentication", "Schema", "Cryptography"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
         module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),

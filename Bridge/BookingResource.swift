@@ -44,6 +44,7 @@ struct BookingResource {
         var answer = Answer.json(BookingOutcome.json(booking))
         answer.fields.append(.etag, "\"\(booking.version)\"")
         answer.fields.append(.cacheControl, "private, no-cache")
+        answer.concerns(hotel: booking.hotel)
         return answer
     }
 

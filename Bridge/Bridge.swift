@@ -19,6 +19,9 @@ final class Bridge {
     private let keys: APIKeyDirectory
     private let tokens: TokenRevocationDirectory
     private let issuers: IssuerKeyDirectory
+    private let routes: Routes
+    private let policies: PolicyDirectory
+    private var isReady = false
     private let contract: (server: Server, listener: Listener)
     private let administration: (server: Server, listener: Listener)
 
@@ -35,14 +38,16 @@ final class Bridge {
         self.keys = keys
         let tokens = TokenRevocationDirectory(database)
         self.tokens = tokens
-        let issuers = try IssuerKeyDirectory(configuration.issuers.keySets, database)
+        let issuers = try IssuerKeyDirectory(configuration.changeable.keySets, database)
         self.issuers = issuers
 
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
-            configuration.routes, hop: hop,
+            configuration.changeable.routes, hop: hop,
             gatewayCalls: GatewayCalls(hop: hop, keys: keys, tokens: tokens, issuers: issuers),
             resources: Routes.resources(hotels, bookings, configuration.policy))
+        self.routes = routes
+        policies = BridgeConfiguration.directory(context)
         let admin = AdminHandler(unreadiness: {
             hotels.unreadiness ?? (database.isAvailable ? nil : "the database is not reachable")
         })
@@ -71,7 +76,7 @@ final class Bridge {
                 do { try await self.hotels.load() } catch is CancellationError { return }
                 await self.serve()
             }
-            while try await signals.next() == .hangUp {}
+            while try await signals.next() == .hangUp { await self.reload() }
             Log.info("bridge drains")
             self.keys.close()
             self.tokens.close()
@@ -92,8 +97,23 @@ final class Bridge {
             group.addTask { await self.issuers.run() }
             // Meanwhile clients are told that the hotel they ask for is not available.
             do { try await hotels.waitUntilReadable() } catch { return }
+            isReady = true
             Readiness.report(process: "bridge")
             Log.info("bridge is ready", ["hotels": .init(hotels.count)])
+        }
+    }
+
+    /// Goes over to the policies as they are now, as far as that needs no other bridge, and says when it has.
+    private func reload() async {
+        do {
+            // Some milliseconds, in which others need not wait.
+            let next = try await Loop.offload { [policies] in try BridgeConfiguration.Changeable(policies) }
+            try issuers.replace(next.keySets)
+            routes.replace(next.routes)
+            Log.info("bridge goes by the policies as they are now")
+            if isReady { Readiness.report(process: "bridge") }
+        } catch {
+            Log.error("bridge goes on by the policies as they were", ["error": .init(error: error)])
         }
     }
 

@@ -9,10 +9,21 @@ internal import Stay
 /// Everything the bridge is configured with, read and checked before any socket is touched.
 struct BridgeConfiguration: Sendable {
     let policy: BridgePolicy
-    let routes: RouteTable
-    let issuers: IssuerPolicy
+    let changeable: Changeable
     let database: DatabaseConfiguration
     let hopKeyFile: String
+
+    /// What a running bridge can go over to.
+    struct Changeable: Sendable {
+        let routes: RouteTable
+        let keySets: [String: KeySetSource]
+
+        /// - Throws: `PolicyError` with every mistake of a policy file.
+        init(_ directory: PolicyDirectory) throws {
+            routes = try directory.routes()
+            keySets = try directory.issuers().keySets
+        }
+    }
 
     /// The environment variable with the PMS database's connection string; it holds a password, so no file has it.
     static let databaseVariable = "DATABASE_URL"
@@ -24,10 +35,9 @@ struct BridgeConfiguration: Sendable {
 
     /// - Throws: `PolicyError` with every mistake of a policy file, `Mistake`, `PostgresError` `configuration`.
     init(_ context: ProcessContext) throws {
-        let directory = PolicyDirectory(path: context.policies, installation: context.home)
+        let directory = Self.directory(context)
         policy = try directory.bridge()
-        routes = try directory.routes()
-        issuers = try directory.issuers()
+        changeable = try Changeable(directory)
         guard let url = getenv(Self.databaseVariable).map({ String(cString: $0) }), !url.isEmpty else {
             throw Mistake(description: "\(Self.databaseVariable) is not set")
         }
@@ -52,6 +62,10 @@ struct BridgeConfiguration: Sendable {
             }
         }
         hopKeyFile = "\(context.home)/keys/hop.key"
+    }
+
+    static func directory(_ context: ProcessContext) -> PolicyDirectory {
+        PolicyDirectory(path: context.policies, installation: context.home)
     }
 
     /// The server that the gateway's workers talk to; it keeps their request ids.

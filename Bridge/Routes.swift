@@ -30,7 +30,7 @@ final class Routes: Handler {
         return Dictionary(uniqueKeysWithValues: Operation.allCases.map { ($0.rawValue, resource($0)) })
     }
 
-    private let table: RouteTable
+    private var table: RouteTable
     private let hop: HopIdentity
     private let gatewayCalls: GatewayCalls
     private let resources: [String: Resource]
@@ -51,6 +51,9 @@ final class Routes: Handler {
                 )
             })
     }
+
+    /// Goes by another description of the API from the next request on.
+    func replace(_ table: RouteTable) { self.table = table }
 
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
         // The gateways ask this to know whether the process lives; it says nothing about anybody.

@@ -316,6 +316,10 @@ struct Forwarder {
             timeout: validated.route.terms.timeout)
         defer { exchange.end() }
         trail.answered(exchange.head.status)
+        // Where the request does not name its hotel, the bridge says what it found, to us alone.
+        if validated.hotelID == nil, let hotel = exchange.head.fields[.drawbridgeHotel] {
+            trail.concerns(hotel: Int32(hotel))
+        }
         try await recorded.beginAnswer()
         trail.contentLength = try await proxy.relay(exchange, writer)
     }

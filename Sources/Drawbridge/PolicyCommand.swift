@@ -1,4 +1,3 @@
-internal import Firewall
 internal import Glibc
 internal import Installation
 internal import Policy
@@ -23,35 +22,21 @@ enum PolicyCommand: Equatable {
     func run() throws -> Int32 {
         let home = Home.current
         switch self {
-        case .check(let directory): return try Self.check(try PolicyLocation.find(directory, home: home), home) ? 0 : 1
+        case .check(let directory): return Self.check(try PolicyLocation.find(directory, home: home), home) ? 0 : 1
         case .reload: return try Self.reload(home)
         }
     }
 
     /// Whether the policies are in order; says what is not.
-    private static func check(_ directory: String, _ home: Home) throws -> Bool {
-        do {
-            let policies = PolicyDirectory(path: directory, installation: home.path)
-            try policies.check()
-            guard try checkRules(policies) else { return false }
-            Terminal.print("\(directory): the policies are in order")
-            return true
-        } catch let error as PolicyError {
-            for mistake in error.mistakes { Terminal.print(mistake.description) }
-            let count = error.mistakes.count
-            Terminal.complain("\(directory): \(count) mistake\(count == 1 ? "" : "s") (other files from \(home.path))")
+    private static func check(_ directory: String, _ home: Home) -> Bool {
+        let mistakes = PolicyCheck.mistakes(in: PolicyDirectory(path: directory, installation: home.path))
+        for mistake in mistakes { Terminal.print(mistake) }
+        guard mistakes.isEmpty else {
+            let count = "\(mistakes.count) mistake\(mistakes.count == 1 ? "" : "s")"
+            Terminal.complain("\(directory): \(count) (other files from \(home.path))")
             return false
         }
-    }
-
-    /// Whether the firewall's engine takes its rules; says what it does not take.
-    private static func checkRules(_ policies: PolicyDirectory) throws -> Bool {
-        var firewall = FirewallPolicy(directory: policies.firewallRules)
-        firewall.coreRules = try policies.inspection().coreRules
-        do throws(FirewallError) { _ = try SecLangEngine(firewall) } catch {
-            Terminal.complain(error.description)
-            return false
-        }
+        Terminal.print("\(directory): the policies are in order")
         return true
     }
 
@@ -85,17 +70,18 @@ enum PolicyCommand: Equatable {
     }
 
     private static func told(_ result: ReloadResult, _ home: Home) throws -> Int32 {
+        let report = (try InstallationFile.text(home.reloadReport) ?? "").split(separator: "\n").map(String.init)
         switch result {
         case .applied:
             Terminal.print("the policies are in force")
+            for remark in report { Terminal.complain("drawbridge: \(remark)") }
             return 0
         case .refused:
-            Terminal.complain("drawbridge: the policies are refused; the old ones stay in force. The mistakes:")
-            if try check(try PolicyLocation.find(nil, home: home), home) {
-                Terminal.complain("drawbridge: none in the files themselves; the log of drawbridge up says more")
-            }
+            for mistake in report { Terminal.print(mistake) }
+            Terminal.complain("drawbridge: the policies are refused; the old ones stay in force")
         case .failed:
             Terminal.complain("drawbridge: a worker does not start with the policies; the old ones stay in force")
+            for reason in report { Terminal.complain("drawbridge: \(reason); the log says why") }
         }
         return 1
     }

@@ -34,31 +34,52 @@ struct ReloadCounts {
     subscript(_ result: ReloadResult) -> Double { counts[result] ?? 0 }
 }
 
-/// Lets a running installation go over to other policies: all of them are checked first, then the gateway's workers are
-/// replaced one by one, so that no request is lost. What cannot be used leaves everything as it was.
+/// Lets a running installation go over to other policies: all of them are checked first, then the bridge reads what it can
+/// go over to, and the gateway's workers are replaced one by one, so that no request is lost. What cannot be used leaves
+/// everything as it was.
 @OnLoop
 final class PolicyReload {
-    /// Policies that can only be changed by a restart: the supervisor has opened sockets by them, or workers by the old ones
-    /// and by the new ones would not remember together.
-    private struct NeedsRestart: Error, CustomStringConvertible {
-        let description: String
+    /// How long the bridge may take to read its policies, and another process to check them all.
+    private static let bridgePatience = Duration.seconds(10)
+    private static let checkPatience = Duration.seconds(60)
+    /// Mistakes that are logged, and lines that are reported.
+    private static let loggedBound = 20
+    private static let reportBound = 1000
+
+    /// Why policies are refused, a line each.
+    private struct Refusal: Error {
+        let mistakes: [String]
     }
 
     private let config: String
     private let home: Home
+    private let tools: Tools
+    private let command: String
     private let gateways: [SupervisedProcess]
+    private let bridge: SupervisedProcess
+    private var demands: [RestartDemand]
     private let policy: GatewayPolicy
     private let nonces: Int
     private let request = Signal()
     private let counters: [ReloadResult: Counter]
 
-    /// - Parameter policies: those by which the installation was started.
-    init(_ config: String, home: Home, policies: PolicyDirectory, gateways: [SupervisedProcess]) throws {
+    /// - Parameter policies: those by which the installation is started.
+    init(
+        _ config: String, home: Home, tools: Tools, policies: PolicyDirectory, gateways: [SupervisedProcess],
+        bridge: SupervisedProcess, ledger: SupervisedProcess
+    ) throws {
         self.config = config
         self.home = home
+        self.tools = tools
+        command = try Programs.command()
         policy = try policies.gateway()
         nonces = try policies.keys().signatures.nonces
         self.gateways = gateways
+        self.bridge = bridge
+        demands = [
+            RestartDemand(of: bridge, "bridge.yaml") { _ in true },
+            RestartDemand(of: ledger, "gateway.yaml") { $0.hasPrefix("ledger") && $0 != "ledger.deadline" },
+        ]
         counters = Dictionary(
             uniqueKeysWithValues: ReloadResult.allCases.map { result in
                 let counter = Metrics.counter(
@@ -78,54 +99,105 @@ final class PolicyReload {
             try await request.wait()
             let isDemanded = unlink(home.reloadRequest) == 0
             guard isDemanded || PoliciesInForce.differ(from: config, home: home) else { continue }
-            let result = await reload()
+            let (result, report) = await reload()
             counters[result]?.increment()
+            write(report)
             publish()
         }
     }
 
-    private func reload() async -> ReloadResult {
+    /// - Returns: what is to be said about it besides, a line each.
+    private func reload() async -> (ReloadResult, report: [String]) {
         do {
-            try check()
+            let next = try await check()
+            let before = try PoliciesInForce.contents(home)
+            for index in demands.indices { demands[index].note(inForce: before) }
             try PoliciesInForce.exchange(home)
+            Log.info("policies are in order; the workers are replaced")
+            return await goOver(to: next)
         } catch {
-            let mistakes = (error as? PolicyError)?.mistakes.map(\.description) ?? [String(describing: error)]
-            for mistake in mistakes.prefix(20) { Log.error("policy mistake", ["mistake": .string(mistake)]) }
+            let mistakes =
+                (error as? Refusal)?.mistakes ?? (error as? PolicyError)?.mistakes.map(\.description)
+                ?? [String(describing: error)]
+            for mistake in mistakes.prefix(Self.loggedBound) {
+                Log.error("policy mistake", ["mistake": .string(mistake)])
+            }
             Log.error("policies are refused; the old ones stay in force", ["mistakes": Log.Value(mistakes.count)])
-            return .refused
+            return (.refused, mistakes)
         }
-        Log.info("policies are in order; the workers are replaced")
+    }
+
+    /// Lets the processes go over to the policies that have just been put in force.
+    private func goOver(to next: PolicyDirectory) async -> (ReloadResult, report: [String]) {
+        var remarks: [String] = []
+        // First, so that it knows what the new workers ask for.
+        if await !bridge.reload(patience: Self.bridgePatience) {
+            remarks.append("the bridge has not gone over to them; its log says why, and a restart helps")
+        }
+        // What workers may open hangs on the policies, too.
+        if let gateway = try? next.gateway(), let bridge = try? next.bridge() {
+            OpenFileDemand(gateway, bridge, workers: gateways.count).allow()
+        }
         for (index, gateway) in gateways.enumerated() {
             do { try await gateway.replace() } catch {
                 Log.error("worker does not start with the new policies", ["error": .init(error: error)])
                 await goBack(replaced: gateways.prefix(index))
-                return .failed
+                return (.failed, [String(describing: error)])
             }
         }
+        if let drain = try? next.gateway().drainTimeout {
+            for gateway in gateways { gateway.end(by: Programs.endings(drain: drain)) }
+        }
+        if let now = try? PoliciesInForce.contents(home) { remarks += demands.compactMap { $0.remark(inForce: now) } }
+        for remark in remarks { Log.warning("policies are not in force everywhere", ["remark": .string(remark)]) }
         Log.info("policies are in force")
-        return .applied
+        return (.applied, remarks)
     }
 
     /// Reads the policies as they are now, and compares what only a restart may change.
-    private func check() throws {
-        let directory = try PoliciesInForce.prepareNext(config, home: home)
+    private func check() async throws -> PolicyDirectory {
+        let next = try PoliciesInForce.prepareNext(config, home: home)
         let listeners = { (policy: GatewayPolicy) in policy.listeners.map { "\($0.name) \($0.address)" } }
-        guard try listeners(directory.gateway()) == listeners(policy) else {
-            throw NeedsRestart(description: "other listeners in gateway.yaml need a restart")
+        // The supervisor has opened sockets by them.
+        guard try listeners(next.gateway()) == listeners(policy) else {
+            throw Refusal(mistakes: ["\(config)/gateway.yaml: listeners: other names or addresses need a restart"])
         }
         // Workers by the new policies would have another table than those by the old ones, which still answer.
-        guard try directory.keys().signatures.nonces == nonces else {
-            throw NeedsRestart(description: "another number of nonces in keys.yaml needs a restart")
+        guard try next.keys().signatures.nonces == nonces else {
+            throw Refusal(mistakes: ["\(config)/keys.yaml: signatures.nonces: another number needs a restart"])
         }
+        try await checkApart(next)
+        return next
+    }
+
+    /// Has a process of its own check everything, the firewall's rules above all: their library gives nothing back of what
+    /// it has loaded.
+    private func checkApart(_ next: PolicyDirectory) async throws {
+        let result = try await Loop.withDeadline(Self.checkPatience, "check policies") {
+            try await self.tools.run(
+                [self.command, "policy", "check", next.path], environment: [Home.variable: self.home.path])
+        }
+        guard !result.exit.isSuccess else { return }
+        let mistakes = result.output.replacing(next.path, with: config).split(separator: "\n").map(String.init)
+        throw Refusal(mistakes: mistakes.isEmpty ? ["not checked: \(result.reason)"] : mistakes)
     }
 
     private func goBack(replaced: ArraySlice<SupervisedProcess>) async {
         do {
             try PoliciesInForce.exchange(home)
+            _ = await bridge.reload(patience: Self.bridgePatience)
             for gateway in replaced { try await gateway.replace() }
             Log.error("the old policies are in force again")
         } catch {
             Log.error("the old policies are not in force in every worker", ["error": .init(error: error)])
+        }
+    }
+
+    /// Writes what `policy reload` is to say; it looks when the metrics have changed.
+    private func write(_ report: [String]) {
+        let lines = report.prefix(Self.reportBound).map { "\($0)\n" }
+        do { try InstallationFile.write(Array(lines.joined().utf8), to: home.reloadReport) } catch {
+            Log.error("report is not written", ["error": .init(error: error)])
         }
     }
 

@@ -90,7 +90,8 @@ struct Up {
         group = ServiceGroup("drawbridge", stages)
         self.gateways = gateways
         Metrics.start(process: "drawbridge", restarts: 0)
-        reload = try PolicyReload(config, home: home, policies: policies, gateways: gateways)
+        reload = try PolicyReload(
+            config, home: home, tools: tools, policies: policies, gateways: gateways, bridge: bridge, ledger: ledger)
         onReady = {
             Terminal.print("drawbridge is ready")
             if cluster != nil { Terminal.print(DemoEnvironment.commands(home: home, unixTime: Loop.unixTime)) }
@@ -108,7 +109,8 @@ struct Up {
         }
     }
 
-    /// SIGHUP makes the gateways read their certificates again, and replaces them where policies have changed; any other signal stops, one a while later hurries.
+    /// SIGHUP makes the gateways read their certificates again, and replaces them where policies have changed; any other
+    /// signal stops, one a while later hurries.
     private func answer(_ signals: ProcessSignals) async throws {
         // `timeout`, `make` and shells send one request twice: to the process and to its group.
         let echo: UInt64 = 1_000_000_000

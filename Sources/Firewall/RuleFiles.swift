@@ -38,14 +38,13 @@ struct RuleFiles {
 
     /// - Throws: `FirewallError` `rules` where a file or the core rule set is missing.
     init(_ policy: FirewallPolicy) throws(FirewallError) {
-        let own = ["drawbridge.conf", "rules.conf", "exclusions.conf"].map { "\(policy.directory)/\($0)" }
-        let core = try Self.coreRules(policy.coreRules)
-        // Settings first. Our own rules before the others, so that what we refuse anyhow costs no inspection.
-        // Exclusions name rules, so they come after them.
+        var paths = Paths(policy)
+        try paths.findCoreRules()
+        let own = paths.own
         var files: [RuleFile] = []
         var found: [Int] = []
         var isLevelFixed = true
-        for path in own.prefix(2) + core + own.suffix(1) {
+        for path in paths.all {
             let file = try RuleFile(path)
             try Self.check(file)
             found += Self.circumstantialRules(in: file.text)
@@ -60,16 +59,33 @@ struct RuleFiles {
         self.files = files
     }
 
-    private static func coreRules(_ directory: String) throws(FirewallError) -> [String] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        let rules = names.filter { name in
-            name.hasPrefix("REQUEST-9") && name.hasSuffix(".conf") && !omittedGroups.contains { name.hasPrefix($0) }
+    /// Where the files are.
+    struct Paths {
+        /// Ours.
+        let own: [String]
+        private let coreRules: String
+        private var core: [String] = []
+
+        init(_ policy: FirewallPolicy) {
+            own = ["drawbridge.conf", "rules.conf", "exclusions.conf"].map { "\(policy.directory)/\($0)" }
+            coreRules = policy.coreRules
         }
-        guard rules.contains(where: { $0.hasPrefix("REQUEST-949") }) else {
-            throw FirewallError(
-                .rules, "\(directory): no core rule set here (Debian's package modsecurity-crs installs one)")
+
+        /// Settings first. Our own rules before the others, so that what we refuse anyhow costs no inspection. Exclusions
+        /// name rules, so they come after them.
+        var all: [String] { own.prefix(2) + core + own.suffix(1) }
+
+        mutating func findCoreRules() throws(FirewallError) {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: coreRules)) ?? []
+            let rules = names.filter { name in
+                name.hasPrefix("REQUEST-9") && name.hasSuffix(".conf") && !omittedGroups.contains { name.hasPrefix($0) }
+            }
+            guard rules.contains(where: { $0.hasPrefix("REQUEST-949") }) else {
+                throw FirewallError(
+                    .rules, "\(coreRules): no core rule set here (Debian's package modsecurity-crs installs one)")
+            }
+            core = rules.sorted().map { "\(coreRules)/\($0)" }
         }
-        return rules.sorted().map { "\(directory)/\($0)" }
     }
 
     /// A rule's text is all its lines, a chain's all its rules. The words are looked for in what a rule examines and
@@ -93,34 +109,8 @@ struct RuleFiles {
 
     /// Finds what libmodsecurity would load without a word, and should not.
     private static func check(_ file: RuleFile) throws(FirewallError) {
-        for line in RuleFile.logicalLines(of: file.text) {
-            guard let directive = SecLangDirective(line.text), let mistake = mistake(in: directive) else { continue }
-            throw FirewallError(.rules, "\(file.path): Line: \(line.range.upperBound). \(mistake)")
+        if let mistake = RuleChain.all(in: file).lazy.flatMap({ $0.mistakes(in: file) }).first {
+            throw FirewallError(.rules, mistake.description)
         }
     }
-
-    private static func mistake(in directive: SecLangDirective) -> String? {
-        // It takes an unknown operator, such as `@conatins x`, for a regular expression: a rule that never matches.
-        if let name = directive.operatorName, !operators.contains(name.lowercased()) {
-            return "Unknown operator \(name)"
-        }
-        switch directive.name.lowercased() {
-        case "include", "includeoptional", "secremoterules": return "All rules stand in the files that are loaded"
-        case "secruleengine" where directive.firstArgument.lowercased() != "on":
-            return "The engine is always on; each route has a mode"
-        case "secrulescript": return "Scripts are not run: they may take any time"
-        default: return nil
-        }
-    }
-
-    /// Those of libmodsecurity 3.0.9.
-    private static let operators: Set<String> = [
-        "@beginswith", "@contains", "@containsword", "@detectsqli", "@detectxss", "@endswith", "@eq", "@fuzzyhash",
-        "@ge",
-        "@geolookup", "@gsblookup", "@gt", "@inspectfile", "@ipmatch", "@ipmatchf", "@ipmatchfromfile", "@le", "@lt",
-        "@nomatch", "@pm", "@pmf", "@pmfromfile", "@rbl", "@rsub", "@rx", "@rxglobal", "@streq", "@strmatch",
-        "@unconditionalmatch", "@validatebyterange", "@validatedtd", "@validatehash", "@validateschema",
-        "@validateurlencoding", "@validateutf8encoding", "@verifycc", "@verifycpf", "@verifyssn", "@verifysvnr",
-        "@within",
-    ]
 }

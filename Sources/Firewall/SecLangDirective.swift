@@ -21,10 +21,20 @@ struct SecLangDirective {
     /// of the collections that macros and `setvar` name. Not the words of patterns and messages.
     let words: [Substring]
 
+    /// Whether every quotation mark that opens an argument is followed by another that closes it.
+    let isClosed: Bool
+
+    /// Whether it is a rule, with a condition or without.
+    var isRule: Bool { name == "SecRule" || name == "SecAction" }
+
+    /// Whether the next rule belongs to it.
+    var isChained: Bool { isRule && actions.contains("chain") }
+
     init?(_ line: String) {
-        let arguments = Self.arguments(of: line)
+        let (arguments, isClosed) = Self.arguments(of: line)
         guard let name = arguments.first else { return nil }
         self.name = name
+        self.isClosed = isClosed
         firstArgument = arguments.dropFirst().first ?? ""
         let isRule = name == "SecRule"
         test = isRule ? arguments.dropFirst(2).first ?? "" : ""
@@ -67,12 +77,13 @@ struct SecLangDirective {
     }
 
     /// Splits at blanks outside of double quotes, which go.
-    private static func arguments(of line: String) -> [Substring] {
+    private static func arguments(of line: String) -> (arguments: [Substring], isClosed: Bool) {
         var arguments: [Substring] = []
         var rest = line[...]
+        var isClosed = true
         while true {
             rest = rest.drop { $0 == " " || $0 == "\t" }
-            guard let first = rest.first else { return arguments }
+            guard let first = rest.first else { return (arguments, isClosed) }
             var end = first == "\"" ? rest.index(after: rest.startIndex) : rest.startIndex
             let start = end
             while end < rest.endIndex {
@@ -84,6 +95,7 @@ struct SecLangDirective {
                 if first == "\"" ? character == "\"" : character == " " || character == "\t" { break }
                 end = rest.index(after: end)
             }
+            if first == "\"", end == rest.endIndex { isClosed = false }
             arguments.append(rest[start..<end])
             rest = rest[end...].dropFirst()
         }

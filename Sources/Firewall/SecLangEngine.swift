@@ -69,15 +69,27 @@ final class Rules: @unchecked Sendable {
     init(_ files: [RuleFile]) throws(FirewallError) {
         guard let pointer = drawbridge_rules_new() else { throw FirewallError(.rules, "out of memory") }
         self.pointer = pointer
+        if let refusal = Self.load(files, into: pointer) {
+            throw FirewallError(.rules, "\(refusal.path): \(refusal.reason)")
+        }
+        drawbridge_rules_loaded()
+    }
+
+    /// Which of the files cannot be loaded after those before it, and why, in the library's words; nil where all can.
+    static func refusal(of files: [RuleFile]) -> (path: String, reason: String)? {
+        guard let pointer = drawbridge_rules_new() else { return ("", "out of memory") }
+        defer { drawbridge_rules_free(pointer) }
+        return load(files, into: pointer)
+    }
+
+    private static func load(_ files: [RuleFile], into pointer: OpaquePointer) -> (path: String, reason: String)? {
         for file in files {
             let isLoaded = file.content.withUnsafeBufferPointer {
                 drawbridge_rules_load(pointer, $0.baseAddress, $0.count, file.path)
             }
-            guard isLoaded else {
-                throw FirewallError(.rules, "\(file.path): \(String(cString: drawbridge_rules_error(pointer)))")
-            }
+            guard isLoaded else { return (file.path, String(cString: drawbridge_rules_error(pointer))) }
         }
-        drawbridge_rules_loaded()
+        return nil
     }
 
     deinit { drawbridge_rules_free(pointer) }

@@ -10,9 +10,9 @@ public enum FieldName: UInt8, Sendable, Hashable, CaseIterable {
 
     case accept, acceptEncoding, acceptLanguage, age, allow, authorization, cacheControl, cacheStatus, connection
     case contentDigest, contentEncoding, contentLanguage, contentLength, contentLocation, contentRange, contentType
-    case cookie, date, drawbridgeIdentity, etag, expect, expires, forwarded, host, idempotencyKey, ifMatch
-    case ifModifiedSince, ifNoneMatch, ifRange, ifUnmodifiedSince, keepAlive, lastModified, link, location, maxForwards
-    case origin, pragma, proxyAuthenticate, proxyAuthentication, proxyAuthorization, proxyConnection, range
+    case cookie, date, drawbridgeHotel, drawbridgeIdentity, etag, expect, expires, forwarded, host, idempotencyKey
+    case ifMatch, ifModifiedSince, ifNoneMatch, ifRange, ifUnmodifiedSince, keepAlive, lastModified, link, location
+    case maxForwards, origin, pragma, proxyAuthenticate, proxyAuthentication, proxyAuthorization, proxyConnection, range
     case rateLimit, rateLimitPolicy, referer, retryAfter, server, setCookie, te, traceparent, tracestate, trailer
     case transferEncoding, upgrade, userAgent, vary, via, wwwAuthenticate, xAPIKey, xRealIP, xRequestID
 
@@ -38,6 +38,7 @@ public enum FieldName: UInt8, Sendable, Hashable, CaseIterable {
         case .contentType: "Content-Type"
         case .cookie: "Cookie"
         case .date: "Date"
+        case .drawbridgeHotel: "Drawbridge-Hotel"
         case .drawbridgeIdentity: "Drawbridge-Identity"
         case .etag: "ETag"
         case .expect: "Expect"
@@ -209,8 +210,9 @@ public struct FieldNameSet: Sendable, ExpressibleByArrayLiteral {
     /// and content format (RFC 9110 §6.5.1), and everything that vouches for someone.
     static let forbiddenInTrailers: FieldNameSet = hopByHop.union([
         .age, .authorization, .cacheControl, .contentEncoding, .contentLength, .contentRange, .contentType, .cookie,
-        .date, .drawbridge, .drawbridgeIdentity, .expect, .expires, .forwarded, .host, .idempotencyKey, .ifMatch,
-        .ifModifiedSince, .ifNoneMatch, .ifRange, .ifUnmodifiedSince, .location, .maxForwards, .origin, .pragma, .range,
-        .retryAfter, .server, .setCookie, .vary, .via, .wwwAuthenticate, .xAPIKey, .xForwarded, .xRealIP, .xRequestID,
+        .date, .drawbridge, .drawbridgeHotel, .drawbridgeIdentity, .expect, .expires, .forwarded, .host,
+        .idempotencyKey, .ifMatch, .ifModifiedSince, .ifNoneMatch, .ifRange, .ifUnmodifiedSince, .location,
+        .maxForwards, .origin, .pragma, .range, .retryAfter, .server, .setCookie, .vary, .via, .wwwAuthenticate,
+        .xAPIKey, .xForwarded, .xRealIP, .xRequestID,
     ])
 }

@@ -3,7 +3,13 @@
 public enum Forwarding {
     /// Fields a client's request loses besides the hop-by-hop ones, because we write them or vouch for them.
     private static let writtenByUs: FieldNameSet = FieldNameSet.hopByHop.union([
-        .contentLength, .drawbridge, .drawbridgeIdentity, .expect, .forwarded, .host, .xForwarded, .xRealIP,
+        .contentLength, .drawbridge, .drawbridgeHotel, .drawbridgeIdentity, .expect, .forwarded, .host, .xForwarded,
+        .xRealIP,
+    ])
+
+    /// Fields an upstream's answer loses: what concerns its connection to us, what it runs on, what it tells us alone.
+    private static let meantForUs: FieldNameSet = FieldNameSet.hopByHop.union([
+        .drawbridge, .drawbridgeHotel, .drawbridgeIdentity, .server,
     ])
 
     /// Appends a request as it goes to the upstream: HTTP/1.1, origin form, kept alive.
@@ -50,8 +56,7 @@ public enum Forwarding {
         lines: (inout OutputSpan<UInt8>) -> Void = { _ in }
     ) -> ResponseFraming {
         let framing = framing(head.framing, for: peer)
-        var dropped = FieldNameSet.hopByHop.union(replaced)
-        dropped.insert(.server)
+        var dropped = meantForUs.union(replaced)
         // An answer to HEAD, or a 304, tells the length that an answer to GET would have (RFC 9110 §8.6).
         if framing != .none || head.status == .noContent { dropped.insert(.contentLength) }
         bytes.append(addingCapacity: head.lengthBound + context.lengthBound + moreLines) { output in

@@ -36,6 +36,8 @@ public struct Home: Sendable, Equatable {
     var nextPolicies: String { file("policies-in-force.next") }
     /// Says that policies are to be read again even if no file of theirs has changed.
     public var reloadRequest: String { file("run/reload-requested") }
+    /// What is to be said about the last reload, a line each.
+    public var reloadReport: String { file("run/reload-report") }
     /// What the supervisor counts, in the form of Prometheus.
     public var supervisorMetrics: String { file("run/drawbridge.prom") }
     /// The key that signs the identity header between gateway and bridge.

@@ -13,7 +13,13 @@ public enum PoliciesInForce {
     /// - Throws: `PolicyError` with the mistakes, by the names of the files copied.
     public static func adopt(_ directory: String, home: Home) throws -> PolicyDirectory {
         remove(home)
-        return try copy(directory, to: home.policiesInForce, home)
+        return try copy(directory, to: home.policiesInForce, home, acceptsExpired: true)
+    }
+
+    /// The files of the policies in force, by name.
+    public static func contents(_ home: Home) throws -> [String: [UInt8]] {
+        let files = try PolicyDirectory(path: home.policiesInForce, installation: home.path).contents()
+        return Dictionary(files.map { ($0.name, $0.bytes) }, uniquingKeysWith: { first, _ in first })
     }
 
     /// Copies the policies of a directory beside those in force, and checks what was copied. Nothing runs by them yet.
@@ -32,13 +38,15 @@ public enum PoliciesInForce {
         }
     }
 
-    private static func copy(_ directory: String, to target: String, _ home: Home) throws -> PolicyDirectory {
+    private static func copy(
+        _ directory: String, to target: String, _ home: Home, acceptsExpired: Bool = false
+    ) throws -> PolicyDirectory {
         let files = try PolicyDirectory(path: directory, installation: home.path).contents()
         try File.makeDirectory(target, mode: 0o700)
         try File.makeDirectory("\(target)/\(PolicyDirectory.rulesDirectory)", mode: 0o700)
         for (name, bytes) in files { try File.write(bytes, to: "\(target)/\(name)", mode: 0o600) }
         let copy = PolicyDirectory(path: target, installation: home.path)
-        try copy.check(copiedFrom: directory)
+        try copy.check(copiedFrom: directory, acceptsExpired: acceptsExpired)
         return copy
     }
 

@@ -31,6 +31,13 @@ public struct Programs {
     /// The executables beside this one.
     static let names = ["drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger"]
 
+    /// The `drawbridge` command, for running another of its commands: at first this executable, later perhaps the one that was
+    /// put in its place.
+    public static func command() throws -> String {
+        guard let directory else { throw File.failure("/proc/self/exe") }
+        return "\(directory)/drawbridge"
+    }
+
     /// Where this executable is, and the others beside it.
     static var directory: String? { File.resolve("/proc/self/exe").map(File.directory) }
 
@@ -43,9 +50,13 @@ public struct Programs {
     public func gateway(_ worker: Int, sockets: [HandedSocket], drain: Duration) -> SupervisedProcess {
         var plan = plan("drawbridge-gateway", ["--worker", String(worker)])
         plan.sockets = sockets
-        // The worker keeps to the time itself; SIGKILL is for one that hangs.
-        plan.endings = [(SIGTERM, drain + .seconds(2))]
+        plan.endings = Self.endings(drain: drain)
         return SupervisedProcess(Self.gatewayName(worker), plan)
+    }
+
+    /// How a gateway worker is ended: it keeps to the time itself; SIGKILL is for one that hangs.
+    public static func endings(drain: Duration) -> [(signal: Int32, patience: Duration)] {
+        [(SIGTERM, drain + .seconds(2))]
     }
 
     /// The ledger's writer.

@@ -65,6 +65,7 @@ public struct RunDirectory: Sendable, Equatable {
             unlink("\(path)/\(name)")
         }
         unlink(home.reloadRequest)
+        unlink(home.reloadReport)
         // What the limits have counted stays for the next run, but not outside the home.
         guard path != home.file("run") else { return }
         for name in File.names(in: path) where name.hasPrefix("rate-limits.table") { unlink("\(path)/\(name)") }

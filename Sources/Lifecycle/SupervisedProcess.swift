@@ -63,13 +63,15 @@ public final class SupervisedProcess: Service {
     /// Starts after the first one.
     public private(set) var restarts = 0
 
-    private let plan: Plan
+    private var plan: Plan
     private var backoff: Backoff
     private var child: ChildProcess?
     /// Started to take the child's place, and not ready yet.
     private var successor: ChildProcess?
     private var wasReady = false
     private var isReady = false
+    /// How often the child has said so again.
+    private var repetitions: UInt64 = 0
     private var onReady: (@OnLoop () -> Void)?
     private var isStopping = false
     private var nextEnding = 0
@@ -118,7 +120,11 @@ public final class SupervisedProcess: Service {
     public func reportReady() {
         // The child has said so before; while it has a successor, it is that who says it now.
         if isReady, successor != nil { return promote() }
-        guard child != nil, !isReady else { return }
+        guard child != nil else { return }
+        guard !isReady else {
+            repetitions += 1
+            return
+        }
         isReady = true
         wasReady = true
         if !isStopping { patience?.clear() }
@@ -129,6 +135,23 @@ public final class SupervisedProcess: Service {
 
     /// Passes a signal on to the child, if one runs.
     public func send(signal: Int32) { child?.send(signal: signal) }
+
+    /// Sends the child SIGHUP, and waits until it says that it serves again: that it goes by what it was to read.
+    ///
+    /// - Returns: whether it has said so in time. Where no child serves, none has to: one that starts reads everything.
+    public func reload(patience: Duration) async -> Bool {
+        child?.send(signal: SIGHUP)
+        guard let asked = child, isReady else { return true }
+        let before = repetitions
+        let end = Loop.monotonicNanoseconds + patience.nanoseconds
+        while child === asked, asked.isRunning, !isStopping, repetitions == before {
+            guard Loop.monotonicNanoseconds < end, await Self.rest() else { return false }
+        }
+        return true
+    }
+
+    /// From now on the child is ended by other signals, or with other patience.
+    public func end(by endings: [(signal: Int32, patience: Duration)]) { plan.endings = endings }
 
     /// Starts another child beside the one that runs, on the same sockets, and ends the older when the newer is ready. Nobody
     /// is refused meanwhile: connections wait in the sockets' queues, which both take from.

@@ -1,5 +1,5 @@
 public import Authentication
-internal import Glibc
+internal import HTTP
 
 /// Where an issuer publishes its keys, and how long what was found there counts.
 public struct KeySetSource: Sendable, Equatable {
@@ -26,11 +26,11 @@ public struct KeySetSource: Sendable, Equatable {
         let url = mapping.optional("url")
         let file = mapping.optional("file")
         algorithms = Self.algorithms(mapping)
-        refresh = mapping.duration("refresh", in: .seconds(60)...Duration.seconds(86_400), default: .seconds(900))
+        refresh = mapping.duration("refresh", in: .seconds(10)...Duration.seconds(86_400), default: .seconds(900))
         overlap = mapping.duration("overlap", in: .zero...Duration.seconds(86_400), default: .seconds(600))
         authoritiesFile =
             mapping.optional("authorities") == nil
-            ? nil : installation.existingFile(mapping, "authorities", expected: "the authorities' PEM file")
+            ? nil : installation.authorities(mapping, "authorities")
         switch (url, file) {
         case (let url?, nil):
             guard let text = url.text() else { return nil }
@@ -57,12 +57,16 @@ public struct KeySetSource: Sendable, Equatable {
         }
     }
 
-    /// What can be seen without taking the address apart; the bridge, which fetches, looks closely.
+    /// HTTPS, or HTTP on this machine, without a user's name: what the bridge fetches, too.
     private static func isAddress(_ text: String) -> Bool {
-        let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"]
-        return !text.contains("@")
-            && (text.hasPrefix("https://")
-                || local.contains { text.hasPrefix($0) && [":", "/"].contains(text.dropFirst($0.count).first) })
+        guard let scheme = ["https://", "http://"].first(where: { text.hasPrefix($0) }) else { return false }
+        let rest = text.dropFirst(scheme.count)
+        let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
+        let authority = rest[..<end]
+        let path = rest[end...].hasPrefix("/") ? String(rest[end...]) : "/\(rest[end...])"
+        guard RequestTarget(path, authority: String(authority)) != nil else { return false }
+        let local = ["127.0.0.1", "localhost", "[::1]"]
+        return scheme == "https://" || local.contains { authority == $0 || authority.hasPrefix("\($0):") }
     }
 
     private static func check(_ node: PolicyNode, at path: String, _ algorithms: Set<SignatureAlgorithm>) {

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// The directory with the policy files, and the installation whose files they name.
 public struct PolicyDirectory: Sendable {
     /// The directory with `gateway.yaml` and the others.
@@ -86,15 +88,22 @@ public struct PolicyDirectory: Sendable {
         return files
     }
 
-    /// Reads everything and throws the mistakes of all files together.
+    /// Reads everything, certificates included, and throws the mistakes of all files together.
     ///
-    /// - Parameter original: the directory that this one is a copy of; mistakes then name the files there.
-    public func check(copiedFrom original: String? = nil) throws(PolicyError) {
+    /// - Parameters:
+    ///   - original: the directory that this one is a copy of; mistakes then name the files there.
+    ///   - acceptsExpired: whether certificates may have ended: for a start, because no service at all would be worse.
+    public func check(copiedFrom original: String? = nil, acceptsExpired: Bool = false) throws(PolicyError) {
         var mistakes: [Mistake] = []
         func collect(_ load: () throws(PolicyError) -> Void) {
-            do throws(PolicyError) { try load() } catch { mistakes += error.mistakes }
+            do throws(PolicyError) { try load() } catch {
+                mistakes += error.mistakes.filter { !mistakes.contains($0) }
+            }
         }
+        let certificates = CertificateFiles(
+            installation: InstallationDirectory(path: installation), time: acceptsExpired ? nil : Int64(time(nil)))
         collect { () throws(PolicyError) in _ = try gateway() }
+        collect { () throws(PolicyError) in try certificates.check("\(path)/gateway.yaml") }
         collect { () throws(PolicyError) in _ = try issuers() }
         collect { () throws(PolicyError) in _ = try keys() }
         collect { () throws(PolicyError) in _ = try routes() }

@@ -12,12 +12,14 @@ final class Context {
     /// ALPN's wire form of `http/1.1`: its length, then itself.
     static let applicationProtocols: [UInt8] = [8] + Array("http/1.1".utf8)
 
-    init(isServer: Bool, versions: ClosedRange<TLSVersion>) throws {
+    init(isServer: Bool, versions: ClosedRange<TLSVersion>) throws(TLSError) {
         guard let pointer = SSL_CTX_new(isServer ? TLS_server_method() : TLS_client_method()) else {
             throw TLSError.fromQueue(.system)
         }
         self.pointer = pointer
         drawbridge_SSL_CTX_harden(pointer)
+        // A key that is encrypted is refused; OpenSSL would ask the terminal for its password.
+        SSL_CTX_set_default_passwd_cb(pointer) { _, _, _, _ in -1 }
         guard
             drawbridge_SSL_CTX_set_versions(pointer, versions.lowerBound.rawValue, versions.upperBound.rawValue) == 1,
             SSL_CTX_set_cipher_list(pointer, Self.ciphers12) == 1
@@ -26,26 +28,35 @@ final class Context {
 
     deinit { SSL_CTX_free(pointer) }
 
-    /// Loads a certificate with its chain, and its key.
+    /// Loads a certificate with what certifies it.
     ///
     /// - Returns: from when to when the certificate is good.
-    func load(certificateChain: String, key: String) throws -> TLSValidity {
-        try Self.checkReadable(certificateChain)
-        try Self.checkReadable(key)
+    func load(certificateChain path: String) throws(TLSError) -> TLSValidity {
+        try Self.checkReadable(path)
         ERR_clear_error()
-        guard SSL_CTX_use_certificate_chain_file(pointer, certificateChain) == 1 else {
-            throw TLSError.fromQueue(.fileInvalid, certificateChain)
+        guard SSL_CTX_use_certificate_chain_file(pointer, path) == 1 else {
+            throw TLSError.fromQueue(.fileInvalid, subject: path)
         }
-        guard SSL_CTX_use_PrivateKey_file(pointer, key, SSL_FILETYPE_PEM) == 1 else {
-            let isMismatch = ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH
-            throw TLSError.fromQueue(isMismatch ? .keyMismatch : .fileInvalid, key)
-        }
-        guard SSL_CTX_check_private_key(pointer) == 1 else { throw TLSError.fromQueue(.keyMismatch, key) }
         let certificate = SSL_CTX_get0_certificate(pointer)
         guard let first = Self.unixTime(X509_get0_notBefore(certificate)),
             let last = Self.unixTime(X509_get0_notAfter(certificate))
-        else { throw TLSError(.fileInvalid, "\(certificateChain): its dates cannot be read") }
+        else { throw TLSError(.fileInvalid, "its dates cannot be read", subject: path) }
         return TLSValidity(notBefore: first, notAfter: last)
+    }
+
+    /// Loads a private key: that of the certificate, if one is loaded.
+    func load(key path: String) throws(TLSError) {
+        try Self.checkReadable(path)
+        // Asked before: a key of another kind than the certificate's turns OpenSSL's mind to certificates of that kind.
+        let hasCertificate = SSL_CTX_get0_certificate(pointer) != nil
+        ERR_clear_error()
+        guard SSL_CTX_use_PrivateKey_file(pointer, path, SSL_FILETYPE_PEM) == 1 else {
+            let isMismatch = ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH
+            throw TLSError.fromQueue(isMismatch ? .keyMismatch : .fileInvalid, subject: path)
+        }
+        guard !hasCertificate || SSL_CTX_check_private_key(pointer) == 1 else {
+            throw TLSError.fromQueue(.keyMismatch, subject: path)
+        }
     }
 
     private static func unixTime(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
@@ -54,10 +65,12 @@ final class Context {
     }
 
     /// Trusts the authorities in a PEM file and nobody else.
-    func trust(authorities path: String) throws {
+    func trust(authorities path: String) throws(TLSError) {
         try Self.checkReadable(path)
         ERR_clear_error()
-        guard SSL_CTX_load_verify_file(pointer, path) == 1 else { throw TLSError.fromQueue(.fileInvalid, path) }
+        guard SSL_CTX_load_verify_file(pointer, path) == 1 else {
+            throw TLSError.fromQueue(.fileInvalid, subject: path)
+        }
         SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil)
     }
 
@@ -105,9 +118,9 @@ final class Context {
         else { throw TLSError.fromQueue(.system) }
     }
 
-    private static func checkReadable(_ path: String) throws {
+    private static func checkReadable(_ path: String) throws(TLSError) {
         guard access(path, R_OK) == 0 else {
-            throw TLSError(.fileMissing, "\(path): \(String(cString: strerror(errno)))")
+            throw TLSError(.fileMissing, String(cString: strerror(errno)), subject: path)
         }
     }
 }

@@ -36,7 +36,7 @@ public final class TLSClientSession: TLSSession {
             ERR_clear_error()
             // RFC 6066 §3: only names are sent, never addresses.
             guard SSL_set1_host(ssl, host) == 1, drawbridge_SSL_set_server_name(ssl, host) == 1 else {
-                throw TLSError.fromQueue(.system, host)
+                throw TLSError.fromQueue(.system, subject: host)
             }
         }
         if let previous, let session = SSL_get1_session(previous.connection.pointer) {

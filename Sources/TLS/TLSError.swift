@@ -22,22 +22,26 @@ public struct TLSError: Error, Equatable, CustomStringConvertible {
 
     public let code: Code
 
-    /// What OpenSSL said, or the file's path; for logs.
+    /// The file or host at fault, where it is one.
+    public let subject: String?
+
+    /// What OpenSSL or the system said; for logs.
     public let reason: String
 
-    public var description: String { "TLS: \(code): \(reason)" }
+    public var description: String { "TLS: \(code): \(subject.map { "\($0): " } ?? "")\(reason)" }
 
-    init(_ code: Code, _ reason: String) {
+    init(_ code: Code, _ reason: String, subject: String? = nil) {
         self.code = code
+        self.subject = subject
         self.reason = reason
     }
 
     /// Takes the oldest error from OpenSSL's queue, which is the cause of those after it, and empties the queue.
-    static func fromQueue(_ code: Code, _ subject: String = "") -> TLSError {
+    static func fromQueue(_ code: Code, subject: String? = nil) -> TLSError {
         let error = ERR_get_error()
         ERR_clear_error()
         let reason = ERR_reason_error_string(error).map { String(cString: $0) } ?? "no reason given"
-        return TLSError(code, subject.isEmpty ? reason : "\(subject): \(reason)")
+        return TLSError(code, reason, subject: subject)
     }
 }
 

@@ -66,8 +66,8 @@ public final class TLSServerContext {
         _ configuration: Configuration, _ tickets: TicketKeys
     ) throws -> (Context, TLSValidity) {
         let context = try Context(isServer: true, versions: configuration.minimumVersion ... .tls13)
-        let validity = try context.load(
-            certificateChain: configuration.certificateChainPath, key: configuration.keyPath)
+        let validity = try context.load(certificateChain: configuration.certificateChainPath)
+        try context.load(key: configuration.keyPath)
         context.selectHTTP1()
         try context.useTickets(tickets)
         return (context, validity)

@@ -12,14 +12,19 @@ import Testing
             #"SecRuleScript "x.lua" "id:1,phase:2,deny""#, #"SecRule ARGS "@conatins x" "id:1,phase:2,deny""#,
             #"SecRule NO_SUCH "@rx x" "id:1,phase:2,deny""#,
             #"SecRule ARGS "@rx x" "id:1,phase:2,dny""#, #"SecRule ARGS "@rx x" "phase:2,deny""#,
-            #"SecRule ARGS "@rx +line: (" "id:1,phase:2,deny""#,
+            #"SecRule ARGS "@rx +line: (" "id:1,phase:2,deny""#, #"SecRule ARGS "@rx x" "id:1,phase:2,deny"#,
+            #"SecRule ARGS "@rx x" "id:1,phase:2,deny,chain""#,
         ])
     func mistake(line: String) throws {
         let directory = try RuleDirectory()
-        try directory.append("\n\n\(line)\n", to: "exclusions.conf")
+        let count = try directory.append("\n\n\(line)\n", to: "exclusions.conf")
         let error = try #require(throws: FirewallError.self) { _ = try SecLangEngine(directory.policy) }
         #expect(error.code == .rules)
-        #expect(error.message.contains("exclusions.conf") && error.message.lowercased().contains("line: "), "\(error)")
+        // As we say it, and as the library does.
+        let names = ["exclusions.conf:\(count)", "exclusions.conf: "]
+        #expect(names.contains { error.message.contains($0) }, "\(error)")
+        let found = RuleExamination.mistakes(in: directory.policy)
+        #expect(found.map(\.line) == [count], "\(found)")
     }
 
     @Test("A number given twice is told")

@@ -105,9 +105,13 @@ final class RuleDirectory: Sendable {
 
     var policy: FirewallPolicy { FirewallPolicy(directory: path) }
 
-    func append(_ text: String, to name: String) throws {
+    /// - Returns: the number of the last line.
+    @discardableResult
+    func append(_ text: String, to name: String) throws -> Int {
         let old = FileManager.default.contents(atPath: "\(path)/\(name)") ?? Data()
-        try (old + Data(text.utf8)).write(to: URL(filePath: "\(path)/\(name)"))
+        let new = old + Data(text.utf8)
+        try new.write(to: URL(filePath: "\(path)/\(name)"))
+        return new.count { $0 == 10 }
     }
 }
 

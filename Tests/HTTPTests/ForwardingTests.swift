@@ -218,6 +218,7 @@ struct ForwardingTests {
         arguments: [
             Answer(
                 upstream: "HTTP/1.1 200 Fine\r\nServer: x\r\nContent-Length: 5\r\nA: b\r\nConnection: c\r\nC: d\r\n"
+                    + "Drawbridge-Hotel: 2\r\ndrawbridge-anything: x\r\n"
                     + "Keep-Alive: 5\r\nUpgrade: x",
                 client: "HTTP/1.1 200 OK\r\nA: b\r\nVia: 1.1 drawbridge\r\nContent-Length: 5", .length(5)),
             Answer(

@@ -105,17 +105,18 @@ struct ReloadTests {
     @Test("that a worker cannot start with are taken back")
     @OnLoop func failure() async throws {
         let node = try await node()
-        let gateway = "\(node.policies)/gateway.yaml"
-        Files.write("no certificate", to: "\(node.home)/tls/broken.pem")
-        Files.write(
-            Files.text(gateway).replacing("certificate: tls/certificate.pem", with: "certificate: tls/broken.pem"),
-            to: gateway)
+        let before = Files.text("\(node.home)/policies-in-force/openapi.yaml")
+        try offerRoomTypes(false, node)
+        // Every policy is in order, and yet no worker starts without it.
+        let key = "\(node.home)/keys/hop.key"
+        try #require(rename(key, "\(key).away") == 0)
         let reload = try await node.policy("reload")
         #expect(reload.exit.status == 1)
         #expect(reload.output.contains("a worker does not start with the policies"))
+        #expect(reload.output.contains("gateway-0 is not replaced"), "\(reload.output)")
         #expect(try await count("failed", node) == "1")
         for _ in 0..<6 { #expect(try await node.get(Self.roomTypes).status == 200) }
-        #expect(!Files.text("\(node.home)/policies-in-force/gateway.yaml").contains("broken"))
+        #expect(Files.text("\(node.home)/policies-in-force/openapi.yaml") == before)
         #expect(try await node.stop().isSuccess)
     }
 

@@ -57,6 +57,29 @@ struct SupervisedProcessTests {
         }
     }
 
+    @Test("A child that is to read anew is waited for, and none where none serves", .timeLimit(.minutes(1)))
+    @OnLoop func reload() async throws {
+        let output = Pipe()
+        var plan = self.plan("trap 'echo reads' HUP; echo up; while :; do sleep 0.01; done")
+        plan.isReady = nil
+        plan.output = output.writer
+        plan.endings = [(SIGKILL, .seconds(10))]
+        let process = SupervisedProcess("worker", plan)
+        #expect(await process.reload(patience: .zero), "not started yet")
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await process.run {} }
+            #expect(try await output.readLines(1) == ["up"])
+            process.reportReady()
+            let answer = Task { await process.reload(patience: .seconds(30)) }
+            #expect(try await output.readLines(1) == ["reads"])
+            process.reportReady()
+            #expect(await answer.value)
+            #expect(await !process.reload(patience: .milliseconds(50)), "it says nothing in time")
+            process.stop()
+            try await group.waitForAll()
+        }
+    }
+
     @Test("A child goes on where the other one does not get ready", .timeLimit(.minutes(1)))
     @OnLoop func failedReplacement() async throws {
         let directory = Pipe()

@@ -380,6 +380,9 @@ struct IssuerPolicyTests {
             ("{url: 'http://a.example/', algorithms: [ES256]}", "url"),
             ("{url: 'http://127.0.0.1.example/', algorithms: [ES256]}", "url"),
             ("{url: 'https://user@a.example/', algorithms: [ES256]}", "url"),
+            ("{url: 'https://a.example/two words', algorithms: [ES256]}", "url"),
+            ("{url: 'https://a.example:99999/', algorithms: [ES256]}", "url"),
+            ("{url: 'https:///keys', algorithms: [ES256]}", "url"),
             ("{url: 'https://a', algorithms: [HS256]}", "algorithms[0]"), ("{url: 'https://a'}", "algorithms"),
             ("{file: keys/none.json, algorithms: [ES256]}", "file"),
             ("{file: keys/unusable.json, algorithms: [ES256]}", "file"),
@@ -410,14 +413,6 @@ struct IssuerPolicyTests {
 
 @Suite("All policies of an installation")
 struct PolicyDirectoryTests {
-    @Test("The repository's policies are in order together")
-    func repository() throws {
-        let installation = try TemporaryDirectory()
-        for name in ["tls/certificate.pem", "tls/key.pem"] { try installation.write("x", to: name) }
-        try installation.write(P256PrivateKey().publicKey.pem, to: "keys/demo-issuer.public.pem")
-        try PolicyDirectory(path: TemporaryDirectory.repository, installation: installation.path).check()
-    }
-
     @Test("The mistakes of all files come together")
     func together() throws {
         let directory = try TemporaryDirectory()

@@ -1,0 +1,102 @@
+internal import Glibc
+internal import TLS
+
+/// The certificates that `gateway.yaml` names, and what is in them.
+///
+/// That the files are there is part of reading the policy. What they hold is looked at when policies are to be put in force,
+/// and not by each process that reads them: one that dies on the day a certificate ends must be able to come back.
+struct CertificateFiles {
+    private static let certificateForm = "a PEM file with the certificate and what certifies it"
+    private static let keyForm = "a PEM file with the private key, not encrypted"
+
+    let installation: InstallationDirectory
+    /// When certificates must be good, in Unix time; nil for whenever.
+    let time: Int64?
+
+    /// Looks into every listener's, as the listener would.
+    ///
+    /// - Throws: every mistake but files that are not there.
+    func check(_ file: String) throws(PolicyError) {
+        try PolicyFile.load(file) { root in
+            guard case .sequence(let listeners)? = root.node["listeners"]?.value else { return () }
+            for (index, listener) in listeners.enumerated() {
+                guard let tls = listener["tls"] else { continue }
+                check(PolicyNode(tls, path: "listeners[\(index)].tls", log: root.log))
+            }
+            return ()
+        }
+    }
+
+    private func check(_ tls: PolicyNode) {
+        guard let certificate = File("certificate", of: tls, installation), let key = File("key", of: tls, installation)
+        else { return }
+        do throws(TLSError) {
+            let found = try TLSFiles.examine(certificateChain: certificate.path, key: key.path)
+            if let fault = found.certificateFault { certificate.refuse(fault, expected: Self.certificateForm) }
+            switch found.keyFault {
+            case let fault? where fault.code == .keyMismatch:
+                key.node.refuse(
+                    expected: "the private key of \(certificate.name)",
+                    found: "\(key.name), which belongs to another certificate")
+            case let fault?: key.refuse(fault, expected: Self.keyForm)
+            case nil: break
+            }
+            if let validity = found.validity { check(certificate, validity) }
+        } catch {
+            certificate.refuse(error, expected: Self.certificateForm)
+        }
+    }
+
+    private func check(_ certificate: File, _ validity: TLSValidity) {
+        guard let time, time < validity.notBefore || time > validity.notAfter else { return }
+        let words =
+            time > validity.notAfter
+            ? "was good until \(Self.text(validity.notAfter))" : "is good from \(Self.text(validity.notBefore))"
+        certificate.node.refuse(
+            expected: "a certificate that is good now", found: "\(certificate.name), which \(words)")
+    }
+
+    private static func text(_ unixTime: Int64) -> String {
+        var seconds = time_t(unixTime)
+        var parts = tm()
+        var buffer = [CChar](repeating: 0, count: 32)
+        gmtime_r(&seconds, &parts)
+        let count = strftime(&buffer, buffer.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
+        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// A file that a key of the policy names.
+    private struct File {
+        let node: PolicyNode
+        /// As the policy has it.
+        let name: String
+        let path: String
+
+        /// `nil` where the policy names none, which is a mistake that reading it has found.
+        init?(_ key: String, of tls: PolicyNode, _ installation: InstallationDirectory) {
+            guard let value = tls.node[key], case .scalar(let name, _) = value.value, !name.isEmpty,
+                !name.utf8.contains(0)
+            else { return nil }
+            node = PolicyNode(value, path: tls.path(to: key), log: tls.log)
+            self.name = name
+            path = installation.path(name)
+        }
+
+        func refuse(_ fault: TLSError, expected: String) {
+            guard fault.code != .fileMissing else { return }
+            node.refuse(expected: expected, found: "\(name) (\(fault.reason))")
+        }
+    }
+}
+
+extension InstallationDirectory {
+    /// The path of a file of authorities that vouch for a server.
+    func authorities(_ mapping: PolicyMapping, _ key: String) -> String {
+        let expected = "a PEM file with certificates of authorities"
+        guard let node = mapping.required(key, expected: expected), let text = node.text(expected) else { return "" }
+        do throws(TLSError) { try TLSFiles.examine(authorities: path(text)) } catch {
+            node.refuse(expected: expected, found: "\(text) (\(error.reason))")
+        }
+        return path(text)
+    }
+}

@@ -1,0 +1,96 @@
+import Cryptography
+import Loop
+import Testing
+
+@Suite("Keys that issuers publish, while time passes and policies change", .serialized)
+struct IssuerKeyLifeTests {
+    init() { Loop.runInBackground() }
+
+    private static let issuer = "https://publisher.example"
+
+    private func token(_ id: String, _ key: P256PrivateKey, issuer: String = Self.issuer) -> String {
+        var token = Token()
+        token.issuer = issuer
+        token.keyID = id
+        return token.signed(key)
+    }
+
+    @Test(
+        "A rotated set is known before the old one runs out, and a key that has gone takes remembered tokens with it",
+        .timeLimit(.minutes(2)))
+    @OnLoop func rotation() async throws {
+        let publisher = try TestIssuer()
+        let (first, second) = (P256PrivateKey(), P256PrivateKey())
+        publisher.show([("1", first)])
+        publisher.cacheControl = "max-age=3600"
+        let node = try Node(ownsPolicies: true)
+        node.trust(Self.issuer, at: publisher, "refresh: 10 s", "overlap: 4 s")
+        try await node.start()
+        let (old, new) = (token("1", first), token("2", second))
+        try await wait("every worker to remember a token") { try await node.everyWorker(answers: 200, old) }
+
+        // Nobody names the new key: it is found because the set is looked at again while it is fresh.
+        publisher.show([("2", second)])
+        let shown = Loop.monotonicNanoseconds
+        try await wait("the next look") { publisher.instants.last ?? 0 > shown }
+        for (one, next) in zip(publisher.instants, publisher.instants.dropFirst()) {
+            #expect((one + 7_000_000_000..<one + 10_000_000_000).contains(next))
+        }
+        #expect(try await node.everyWorker(answers: 200, old), "the old key overlaps")
+        await publisher.goAway()
+        #expect(try await node.everyWorker(answers: 200, new))
+
+        // The very token that was believed, and is remembered by every worker, is no more.
+        try await wait("the overlap to end", for: .seconds(10)) { try await node.everyWorker(answers: 401, old) }
+        #expect(try await node.everyWorker(answers: 200, new))
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test(
+        "A reload lets the bridge look elsewhere and forget who is believed no more, and loses no request",
+        .timeLimit(.minutes(3)))
+    @OnLoop func reload() async throws {
+        let (one, other, third) = (try TestIssuer(), try TestIssuer(), try TestIssuer())
+        let keys = (0..<3).map { _ in P256PrivateKey() }
+        one.show([("1", keys[0])])
+        other.show([("2", keys[1])])
+        third.show([("3", keys[2])])
+        let node = try Node(ownsPolicies: true)
+        let before = Files.text("\(node.policies)/issuers.yaml")
+        let newcomer = "https://newcomer.example"
+        node.trust(Self.issuer, at: one, "overlap: 3 s")
+        try await node.start()
+        let bridge = try node.processID("bridge")
+        let (old, moved) = (token("1", keys[0]), token("2", keys[1]))
+        let added = token("3", keys[2], issuer: newcomer)
+        try await wait("the first key") { try await node.everyWorker(answers: 200, old) }
+
+        let load = try Load(node, bookers: 2, readers: 3)
+        try await load.wait(answers: 30)
+        Files.write(before, to: "\(node.policies)/issuers.yaml")
+        node.trust(Self.issuer, at: other, "overlap: 3 s")
+        node.trust(newcomer, at: third)
+        var result = try await node.policy("reload")
+        #expect(result.exit.isSuccess && result.output == "the policies are in force\n", "\(result.output)")
+        let asked = one.requests
+        #expect(try await node.gateway.send(.get("/api/booking-engine/hotels", added)).status == 200)
+        try await wait("the keys of the new place") { try await node.everyWorker(answers: 200, moved) }
+        try await wait("the keys of the old place to be over") { try await node.everyWorker(answers: 401, old) }
+
+        Files.write(before, to: "\(node.policies)/issuers.yaml")
+        result = try await node.policy("reload")
+        #expect(result.exit.isSuccess, "\(result.output)")
+        for token in [moved, added] { #expect(try await node.everyWorker(answers: 401, token)) }
+        try await wait("no key set to be written down any more") {
+            try await node.value("SELECT count(*) FROM drawbridge.issuer_key_sets") == "0"
+        }
+        try await load.wait(answers: 30)
+        try await load.stop()
+        #expect(load.brokenConnections == 0 && load.refusedConnections == 0 && load.oddities.isEmpty)
+        #expect(Set(load.statuses.keys).isSubset(of: [200, 201, 409]), "\(load.statuses)")
+        #expect(one.requests == asked, "nobody asks in the old place any more")
+        #expect(try node.processID("bridge") == bridge, "the bridge is not replaced")
+        #expect(try await node.stop().isSuccess)
+        for issuer in [one, other, third] { await issuer.goAway() }
+    }
+}

@@ -181,34 +181,3 @@ struct LedgerTests {
         #expect(Set(load.requestIDs).subtracting(decided.keys).isEmpty)
     }
 }
-
-/// The ledger of an installation, verified and read.
-@OnLoop
-private struct InstallationLedger {
-    let report: LedgerReport
-    /// Every byte of its files but the keys.
-    let text: String
-    /// The records by the request they are about, in order.
-    let records: [String: [JSONValue]]
-
-    init(_ node: Node) throws {
-        let directory = "\(node.home)/ledger/records"
-        let verifiers = try Files.text("\(node.home)/ledger/verifiers").split(separator: "\n").map {
-            try NoteVerifier(String($0))
-        }
-        report = try LedgerVerifier(
-            directory: directory, origin: try #require(verifiers.first).name, keys: verifiers
-        ).verify()
-        let names = Files.names(in: directory).sorted()
-        text = names.map { Files.text("\(directory)/\($0)") }.joined()
-        var records: [String: [JSONValue]] = [:]
-        for name in names where name.hasSuffix(".jsonl") {
-            for line in Files.text("\(directory)/\(name)").split(separator: "\n") {
-                guard let record = try JSONValue(parsing: Array(line.utf8))["record"] else { continue }
-                let id = try #require(record["metadata"]?["uid"]?.string)
-                records[id, default: []].append(record)
-            }
-        }
-        self.records = records
-    }
-}

@@ -93,6 +93,20 @@ struct ObservationTests {
         return Set(try text.split(separator: "\0").map { try #require($0.split(separator: "=").first) })
     }
 
+    @Test("No process has a secret among its arguments, which every user of the machine may read")
+    @OnLoop func arguments() async throws {
+        let node = try await Node.shared()
+        let url = try node.variable("DATABASE_URL")
+        let password = try #require(url.firstMatch(of: /:\/\/[^:@\/]+:([^@]+)@/)?.1)
+        let secrets = [
+            String(password), try node.variable("BOOKING_ENGINE_API_KEY"), try node.variable("BOOKING_ENGINE_TOKEN"),
+            String(try #require(Files.text("\(node.home)/keys/hop.key").split(separator: "\n").first)),
+        ]
+        let arguments = node.processes.map { Files.text("/proc/\($0)/cmdline") }
+        #expect(arguments.count >= 6)
+        for secret in secrets { #expect(!arguments.contains { $0.contains(secret) }) }
+    }
+
     @Test("The supervisor holds the sockets that listen, and no connection of anybody")
     @OnLoop func supervisor() async throws {
         let node = try await Node.shared()

@@ -51,8 +51,10 @@ struct RandomKillTests {
         #expect(ledger.report.finding == nil, story)
         #expect(ledger.report.unsignedCount == 0, story)
 
-        // What went to the bridge to change something was decided before, and still is.
         let changes = processes.crossing.passages.filter(\.changesSomething)
+        // STATS
+        fputs("\(story) booked \(load.booked.count) statuses \(load.statuses) broken \(load.brokenConnections) refused \(load.refusedConnections) unrecorded \(load.unrecordedIDs.count) changes \(changes.count) undecided \(changes.filter { !$0.wasDecided }.count) unallowed \(changes.filter { !ledger.allows($0.id, "createBooking") }.count) reads \(processes.crossing.passages.count - changes.count) untold reads \(processes.crossing.passages.filter { ledger.decision($0.id) == nil }.count) answered untold \(Set(load.requestIDs).subtracting(load.unrecordedIDs).filter { ledger.decision($0) == nil }.count) cut \(ledger.text.ranges(of: "cut_bytes").count) longest \(load.longest) odd \(load.oddities.count) records \(ledger.report.size)\n", stderr)
+        // What went to the bridge to change something was decided before, and still is.
         #expect(changes.count >= load.booked.count && load.booked.count > Self.kills, story)
         #expect(changes.filter { !$0.wasDecided }.map(\.id) == [], story)
         #expect(changes.filter { !ledger.allows($0.id, "createBooking") }.map(\.id) == [], story)

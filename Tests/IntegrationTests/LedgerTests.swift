@@ -146,21 +146,12 @@ struct LedgerTests {
         try await load.expectConsistency()
         #expect(load.oddities == [])
         #expect(load.brokenConnections == 0)
-        let done = Int(
-            try await node.value(
-                "SELECT count(*) FROM drawbridge.bookings WHERE booking_engine_id LIKE '\(load.name)-%'"))!
         #expect(try await node.stop().isSuccess)
         let ledger = try InstallationLedger(node)
         #expect(ledger.report.finding == nil)
         #expect(ledger.report.unsignedCount == 0)
         let missing = Set(load.requestIDs).subtracting(ledger.records.keys)
         #expect(missing.isEmpty, "\(missing.count) of \(load.requestIDs.count)")
-        let bookings = ledger.records.values.filter { records in
-            records.contains {
-                $0["unmapped"]?["route"]?.string == "createBooking" && $0["unmapped"]?["verdict"]?.string == "allowed"
-            }
-        }
-        #expect(bookings.count >= done)
     }
 
     @Test("Killed gateways leave decisions, and answers that nobody decided about never are")

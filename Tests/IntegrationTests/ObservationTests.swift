@@ -102,7 +102,8 @@ struct ObservationTests {
             String(password), try node.variable("BOOKING_ENGINE_API_KEY"), try node.variable("BOOKING_ENGINE_TOKEN"),
             String(try #require(Files.text("\(node.home)/keys/hop.key").split(separator: "\n").first)),
         ]
-        let arguments = node.processes.map { Files.text("/proc/\($0)/cmdline") }
+        let processes = node.processes + [try #require(node.supervisor)]
+        let arguments = processes.map { Files.text("/proc/\($0)/cmdline") }
         #expect(arguments.count >= 6)
         for secret in secrets { #expect(!arguments.contains { $0.contains(secret) }) }
     }

@@ -20,24 +20,27 @@ struct RandomKillTests {
         let node = try Node(workers: 1)
         try await node.start()
         let processes = try await RestlessProcesses(beside: node, workers: 2)
-        var load: Load?
-        try await processes.run {
-            let clients = try Load(node, gateway: processes.gateway)
-            load = clients
-            try await clients.wait(answers: 20, status: 201)
-            for number in 1...Self.kills {
-                try await Loop.sleep(for: .milliseconds(.random(in: 0...250, using: &random)))
-                try await processes.kill(Self.victims.randomElement(using: &random)!)
-                // Time to do something that can go wrong.
-                if number % 10 == 0 { try await clients.wait(answers: 5, status: 201) }
+        let load = try Load(node, gateway: processes.gateway)
+        do {
+            try await processes.run {
+                try await load.wait(answers: 20, status: 201)
+                for number in 1...Self.kills {
+                    try await Loop.sleep(for: .milliseconds(.random(in: 0...250, using: &random)))
+                    try await processes.kill(Self.victims.randomElement(using: &random)!)
+                    // Time to do something that can go wrong.
+                    if number % 10 == 0 { try await load.wait(answers: 10, status: 201) }
+                }
+                try await load.wait(answers: 20, status: 201)
+                try await load.stop()
             }
-            try await clients.wait(answers: 20, status: 201)
-            try await clients.stop()
+        } catch {
+            Issue.record("KILL_SEED=\(seed), \(processes.kills), \(processes.oddities): \(processes.log.suffix(2000))")
+            throw error
         }
         let story: Comment = "KILL_SEED=\(seed), \(processes.kills)"
         #expect(processes.kills.values.reduce(0, +) == Self.kills)
         #expect(processes.oddities == [], story)
-        try await expectAllTold(try #require(load), node, processes, story)
+        try await expectAllTold(load, node, processes, story)
         #expect(try await node.stop().isSuccess)
     }
 
@@ -51,10 +54,8 @@ struct RandomKillTests {
         #expect(ledger.report.finding == nil, story)
         #expect(ledger.report.unsignedCount == 0, story)
 
-        let changes = processes.crossing.passages.filter(\.changesSomething)
-        // STATS
-        fputs("\(story) booked \(load.booked.count) statuses \(load.statuses) broken \(load.brokenConnections) refused \(load.refusedConnections) unrecorded \(load.unrecordedIDs.count) changes \(changes.count) undecided \(changes.filter { !$0.wasDecided }.count) unallowed \(changes.filter { !ledger.allows($0.id, "createBooking") }.count) reads \(processes.crossing.passages.count - changes.count) untold reads \(processes.crossing.passages.filter { ledger.decision($0.id) == nil }.count) answered untold \(Set(load.requestIDs).subtracting(load.unrecordedIDs).filter { ledger.decision($0) == nil }.count) cut \(ledger.text.ranges(of: "cut_bytes").count) longest \(load.longest) odd \(load.oddities.count) records \(ledger.report.size)\n", stderr)
         // What went to the bridge to change something was decided before, and still is.
+        let changes = processes.crossing.passages.filter(\.changesSomething)
         #expect(changes.count >= load.booked.count && load.booked.count > Self.kills, story)
         #expect(changes.filter { !$0.wasDecided }.map(\.id) == [], story)
         #expect(changes.filter { !ledger.allows($0.id, "createBooking") }.map(\.id) == [], story)

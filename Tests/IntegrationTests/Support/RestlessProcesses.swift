@@ -90,6 +90,7 @@ final class RestlessProcesses {
             do { try await body() } catch {
                 isStopping = true
                 for slot in slots { slot.child?.send(signal: SIGKILL) }
+                await crossing.close()
                 throw error
             }
             try await stop()
@@ -142,7 +143,9 @@ final class RestlessProcesses {
         isStopping = true
         for group in [gateways, [bridge], [ledger]] {
             for slot in group { slot.child?.send(signal: SIGTERM) }
-            for slot in group { try await wait("\(slot.name) stops", for: .seconds(60)) { slot.child?.isRunning != true } }
+            for slot in group {
+                try await wait("\(slot.name) stops", for: .seconds(60)) { slot.child?.isRunning != true }
+            }
         }
     }
 

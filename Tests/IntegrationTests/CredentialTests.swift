@@ -122,14 +122,32 @@ struct CredentialTests {
         expectProblem(alone, 401)
     }
 
+    @Test("Who may not make a request is told so before any of its content has come")
+    @OnLoop func unreadContent() async throws {
+        let node = try await Node.shared()
+        for (token, status) in [
+            (nil, 401), (Token().signed(P256PrivateKey()), 401), (try node.token { $0.scopes = "hotel:read" }, 403),
+        ] {
+            let connection = try await node.gateway.connect()
+            defer { connection.close() }
+            // Announced, and never sent. (Up to 64 KiB would be waited for and thrown away, to keep the connection.)
+            let answer = try await connection.send(
+                TestRequest(
+                    method: "POST", target: "/api/booking-engine/bookings", token: token,
+                    fields: [("Content-Type", "application/json"), ("Content-Length", "500000")]))
+            expectProblem(answer, status)
+            #expect(try await connection.isClosedByPeer())
+        }
+    }
+
     @OnLoop
     private func signed(
-        _ node: Node, id: String, method: String = "GET", target: String, age: Int64 = 0
+        _ node: Node, id: String, method: String = "GET", target: String, age: Int64 = 0, scopes: Scopes = [.hotelRead]
     ) throws -> String {
         let text = Files.text("\(node.home)/keys/hop.key").split(separator: "\n")[0]
         let key = try #require(Base64.standard.decode(String(text)))
         let identity = Identity(
-            issuer: "test", subject: "test", client: "test", scopes: Scopes([.hotelRead]), hotelIDs: .all, method: .jwt)
+            issuer: "test", subject: "test", client: "test", scopes: scopes, hotelIDs: .all, method: .jwt)
         return try HopIdentity(key: key.span).sign(
             identity, requestID: id, method: method, target: Array(target.utf8).span, now: Int64(Loop.unixTime) - age)
     }
@@ -164,5 +182,33 @@ struct CredentialTests {
         }
         // Health is all it tells a stranger, and that is nothing.
         #expect(try await bridge.send(.get("/healthz")).text == "ok\n")
+    }
+
+    @Test("What looks like SQL gets into the database as what it is, and nothing of it is carried out")
+    @OnLoop func sql() async throws {
+        let node = try await Node.shared()
+        let target = "/api/booking-engine/bookings"
+        let engineID = "it-');DROP/**/TABLE/**/reservations;--$1\(UInt64.random(in: 0 ... .max))"
+        let name = "Robert'); DELETE FROM reservations; -- \\' $1 $$ %s {0} O''Brien"
+        var body = BookingBody(.next())
+        body.engineID = engineID
+        body.guestName = name.replacing("\\", with: "\\\\")
+        body.more = #","comment":"'; SELECT pg_sleep(60); COMMIT; --""#
+        // Past the firewall, which would refuse it: as a gateway speaks to the bridge.
+        let id = "00112233445566778899aabbccddee00"
+        let identity = try signed(
+            node, id: id, method: "POST", target: target, scopes: Scopes([.bookingRead, .bookingWrite]))
+        let request = TestRequest.post(target, nil, json: body.json)
+            .with("Drawbridge-Identity", identity).with("X-Request-Id", id)
+        let answer = try await node.socket("bridge").send(request)
+        #expect(answer.status == 201, "\(answer.text)")
+        #expect(answer.string("booking_engine_id") == engineID)
+        #expect(answer.string("guest.name") == name)
+        let stored = try await node.rows(
+            """
+            SELECT ota_reservation_id, name, reservations.comment FROM reservations JOIN clients ON clients.id = reservation_client_id
+            WHERE reservations.id = '\(try #require(answer.string("booking_id")))'
+            """)
+        #expect(stored == [[engineID, name, "'; SELECT pg_sleep(60); COMMIT; --"]])
     }
 }

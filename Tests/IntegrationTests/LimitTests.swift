@@ -191,6 +191,10 @@ struct LimitTests {
         let redis = try await TestRedis()
         let (left, right) = try await nodes(limits: Self.small, redis)
         #expect(try await statuses(80, from: left, right) == [200: 20, 429: 60])
+        // Whoever reads there does not learn who was counted.
+        let keys = try await Files.run(["redis-cli", "-s", redis.socket, "--scan"])
+        #expect(keys.exit.isSuccess && !keys.output.isEmpty)
+        for name in ["integration-tests", "demo.drawbridge", "127.0.0.1"] { #expect(!keys.output.contains(name)) }
 
         try await redis.kill()
         // Each node counts for itself now, and from the beginning.

@@ -72,6 +72,73 @@ struct ObservationTests {
         }
     }
 
+    @Test("A process is told where it is and how it was started, and nothing else of its supervisor's environment")
+    @OnLoop func told() async throws {
+        let node = try await Node.shared()
+        let common: Set<Substring> = [
+            "PATH", "HOME", "LANG", "TZ", "DRAWBRIDGE_LOG_LEVEL", "DRAWBRIDGE_SUPERVISOR", "DRAWBRIDGE_RESTARTS",
+            "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_FDNAMES",
+        ]
+        // What the supervisor itself has, and no other needs.
+        #expect(try environment(try #require(node.supervisor)).contains("DRAWBRIDGE_HOME"))
+        for slot in ["gateway-0", "gateway-1", "ledger", "bridge"] {
+            let own: Set<Substring> = slot == "bridge" ? ["DATABASE_URL"] : []
+            let names = try environment(try node.processID(slot))
+            #expect(names.isSuperset(of: own) && names.isSubset(of: common.union(own)), "\(slot): \(names)")
+        }
+    }
+
+    private func environment(_ process: Int32) throws -> Set<Substring> {
+        let text = Files.text("/proc/\(process)/environ")
+        return Set(try text.split(separator: "\0").map { try #require($0.split(separator: "=").first) })
+    }
+
+    @Test("No process has a secret among its arguments, which every user of the machine may read")
+    @OnLoop func arguments() async throws {
+        let node = try await Node.shared()
+        let url = try node.variable("DATABASE_URL")
+        let password = try #require(url.firstMatch(of: /:\/\/[^:@\/]+:([^@]+)@/)?.1)
+        let secrets = [
+            String(password), try node.variable("BOOKING_ENGINE_API_KEY"), try node.variable("BOOKING_ENGINE_TOKEN"),
+            String(try #require(Files.text("\(node.home)/keys/hop.key").split(separator: "\n").first)),
+        ]
+        let processes = node.processes + [try #require(node.supervisor)]
+        let arguments = processes.map { Files.text("/proc/\($0)/cmdline") }
+        #expect(arguments.count >= 6)
+        for secret in secrets { #expect(!arguments.contains { $0.contains(secret) }) }
+    }
+
+    @Test("The supervisor holds the sockets that listen, and no connection of anybody")
+    @OnLoop func supervisor() async throws {
+        let node = try await Node.shared()
+        let token = try node.token()
+        var connections: [HTTPConnection] = []
+        defer { for connection in connections { connection.close() } }
+        for client in [try node.gateway, try node.gateway, try node.admin] {
+            let connection = try await client.connect()
+            connections.append(connection)
+            _ = try await connection.send(.get("/api/booking-engine/hotels/1", token))
+        }
+        let supervisor = try #require(node.supervisor)
+        // Of two workers, each with a public and an admin address.
+        #expect(Self.states(supervisor).count >= 4)
+        #expect(Set(Self.states(supervisor)) == ["0A"])
+        let workers = try ["gateway-0", "gateway-1"].flatMap { Self.states(try node.processID($0)) }
+        #expect(workers.count { $0 == "01" } >= connections.count)
+    }
+
+    /// The states of a process's TCP sockets as the kernel writes them: `0A` for one that listens, `01` for a connection.
+    private static func states(_ process: Int32) -> [Substring] {
+        let sockets = Set(
+            Files.names(in: "/proc/\(process)/fd").compactMap { Files.link("/proc/\(process)/fd/\($0)") })
+        return ["tcp", "tcp6"].flatMap { Files.text("/proc/\(process)/net/\($0)").split(separator: "\n").dropFirst() }
+            .compactMap { line in
+                // sl, local and remote address, state, queues, timers, retransmissions, user, timeout, inode (proc(5)).
+                let columns = line.split(separator: " ")
+                return sockets.contains("socket:[\(columns[9])]") ? columns[3] : nil
+            }
+    }
+
     @Test("A booking is counted")
     @OnLoop func counts() async throws {
         let node = try await Node.shared()

@@ -27,11 +27,26 @@ enum Files {
         #expect(Glibc.write(descriptor, bytes, bytes.count) == bytes.count)
     }
 
+    /// Changes the one place of a file that says something else.
+    static func change(_ path: String, _ old: String, to new: String) throws {
+        let found = text(path)
+        try #require(found.ranges(of: old).count == 1, "'\(old)' is not once in \(path)")
+        write(found.replacing(old, with: new), to: path)
+    }
+
     /// A path without symbolic links; unchanged where nothing is there.
     static func resolve(_ path: String) -> String {
         guard let resolved = realpath(path, nil) else { return path }
         defer { free(resolved) }
         return String(cString: resolved)
+    }
+
+    /// What a symbolic link says.
+    static func link(_ path: String) -> String? {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink(path, &buffer, buffer.count)
+        guard count >= 0 else { return nil }
+        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     static func names(in directory: String) -> [String] {

@@ -10,7 +10,7 @@ struct HTTPClient {
     /// Longer than the gateway lets the bridge take for anything, so an answer that does not come is a hang.
     static let patience = Duration.seconds(20)
 
-    let endpoint: Endpoint
+    var endpoint: Endpoint
     let host: String
     var security: TLSClientContext?
 

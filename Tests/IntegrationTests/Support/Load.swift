@@ -12,6 +12,8 @@ final class Load {
     private(set) var booked: [String] = []
     /// The ids of all requests that were answered.
     private(set) var requestIDs: [String] = []
+    /// Those of them whose answer was that they cannot be recorded.
+    private(set) var unrecordedIDs: [String] = []
     /// How often each status came.
     private(set) var statuses: [Int: Int] = [:]
     /// How often a connection broke instead of an answer.
@@ -24,16 +26,19 @@ final class Load {
     private(set) var longest = Duration.zero
 
     private let node: Node
+    private let gateway: HTTPClient?
     private let window: TestStay
     private var isOver = false
     private var number = 0
     private var task: Task<Void, any Error>?
 
     /// - Parameters:
+    ///   - gateway: whom they ask; the installation's own gateways without it.
     ///   - bookers: clients that book, each time another stay, and read it back.
     ///   - readers: clients that ask for availability.
-    init(_ node: Node, bookers: Int = 6, readers: Int = 4) throws {
+    init(_ node: Node, gateway: HTTPClient? = nil, bookers: Int = 6, readers: Int = 4) throws {
         self.node = node
+        self.gateway = gateway
         window = TestStay(arrival: TestStay.today.advanced(by: 80), nights: 300)
         task = Task { [self] in
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -82,7 +87,7 @@ final class Load {
             let request = try next()
             let start = Loop.monotonicNanoseconds
             if connection == nil {
-                do { connection = try await node.gateway.connect() } catch {
+                do { connection = try await (gateway ?? node.gateway).connect() } catch {
                     refusedConnections += 1
                     try await Loop.sleep(for: .milliseconds(20))
                     continue
@@ -116,6 +121,7 @@ final class Load {
         if answer.status == 503, answer["Retry-After"] == nil { oddities.append("503 without Retry-After") }
         if let id = answer["X-Request-Id"] { requestIDs.append(id) } else { oddities.append("no request id") }
         if answer.status >= 400, answer["Content-Type"] != "application/problem+json" { oddities.append(answer.text) }
+        if answer.problem == "ledger-unavailable", let id = answer["X-Request-Id"] { unrecordedIDs.append(id) }
         if (try? JSONValue(parsing: answer.content)) == nil { oddities.append("no JSON: \(answer.text)") }
     }
 

@@ -27,7 +27,8 @@ final class Node {
 
     let home: String
     let policies: String
-    private let directory: String
+    /// The directory of the test's own that all of it is in.
+    let directory: String
     private let workers: Int
     private var child: ChildProcess?
     private var variables: [String: String] = [:]
@@ -45,11 +46,15 @@ final class Node {
         chmod(directory, 0o711)
         home = "\(directory)/\(name)"
         policies = ownsPolicies ? "\(directory)/policies" : "\(Self.package)/Policies"
-        guard ownsPolicies else { return }
-        mkdir(policies, 0o755)
-        mkdir("\(policies)/\(PolicyDirectory.rulesDirectory)", 0o755)
+        if ownsPolicies { Self.copyPolicies(to: policies) }
+    }
+
+    /// Copies the policies as they come to a directory that is made for them.
+    static func copyPolicies(to directory: String) {
+        mkdir(directory, 0o755)
+        mkdir("\(directory)/\(PolicyDirectory.rulesDirectory)", 0o755)
         for name in PolicyDirectory.fileNames + PolicyDirectory.ruleFileNames {
-            Files.write(Files.text("\(Self.package)/Policies/\(name)"), to: "\(policies)/\(name)")
+            Files.write(Files.text("\(package)/Policies/\(name)"), to: "\(directory)/\(name)")
         }
     }
 
@@ -86,6 +91,9 @@ final class Node {
             variables[String(parts[0])] = parts.count == 2 ? String(parts[1]) : ""
         }
     }
+
+    /// The process number of `drawbridge up`.
+    var supervisor: Int32? { child?.processID }
 
     func signal(_ number: Int32) { child?.send(signal: number) }
 
@@ -220,12 +228,12 @@ final class Node {
     // MARK: Where things are
 
     /// Where the tests were built, the programs were too.
-    private static let programs = Files.resolve("/proc/self/exe")
+    static let programs = Files.resolve("/proc/self/exe")
         .split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
 
     /// The `drawbridge` command.
     static let program = "\(programs)/drawbridge"
 
-    static let package = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4)
+    nonisolated static let package = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4)
         .joined(separator: "/")
 }

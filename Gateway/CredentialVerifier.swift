@@ -39,7 +39,7 @@ struct CredentialVerifier {
             throw AuthenticationError(.unsupportedScheme, "the route does not accept this way in")
         }
         let bytes = field.span.extracting(credentials.range)
-        let now = Loop.unixSeconds
+        let now = Int64(Loop.unixTime)
         if credentials.method == .apiKey {
             return Proof(identity: try apiKeys.verify(bytes, now: now, instant: Loop.monotonicNanoseconds))
         }
@@ -68,7 +68,7 @@ struct CredentialVerifier {
             await issuers.look(for: wanted.keyID, of: wanted.issuer)
         }
         let token = field.span.extracting(credentials.range)
-        return (Proof(identity: try verify(token: token, now: Loop.unixSeconds)), nil)
+        return (Proof(identity: try verify(token: token, now: Int64(Loop.unixTime))), nil)
     }
 
     private func verify(token: Span<UInt8>, now: Int64) throws(AuthenticationError) -> Identity {

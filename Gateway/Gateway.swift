@@ -97,7 +97,7 @@ final class Gateway {
         self.servers = servers
         self.name = name
         // Whoever takes a worker over cannot rewrite what the ledger says, nor put another socket in the place of the
-        // ledger's, whichever user it runs as. What is open stays open: the tables of limits and nonces. No other thread
+        // ledger's, whichever user it runs as. What is open stays open: the tables of limits, addresses and nonces. No other thread
         // exists yet that could keep the right.
         FileRestriction.allowWriting(beneath: [])
     }

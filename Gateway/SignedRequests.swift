@@ -23,7 +23,7 @@ final class SignedRequests {
 
     /// What a request proves by its signature, with what its content must hash to, and the nonce it is accepted once by.
     func verify(_ request: Request) async throws(AuthenticationError) -> (Proof, ClaimedNonce) {
-        let now = Loop.unixSeconds
+        let now = Int64(Loop.unixTime)
         let signature = try verifier.verify(
             RequestMessage(request), hasContent: !request.body.isEmpty, now: now)
         // A client may be called what a vendor is, and nobody is to claim what is another's.

@@ -55,7 +55,7 @@ final class SignedWebhooks {
     /// What the request claims, by each sender whose it could be.
     private func claims(_ request: Request) throws(AuthenticationError) -> [Claimed] {
         let fields = request.head.fields
-        let now = Loop.unixSeconds
+        let now = Int64(Loop.unixTime)
         var claims: [Claimed] = []
         var refusal = AuthenticationError(.missing, "not exactly one of a webhook's fields")
         for sender in senders where fields.count(of: sender.sender.terms.field) > 0 {

@@ -17,7 +17,9 @@ final class ForwardEverything: Handler {
 
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
         let content = request.body.isEmpty ? [] : try await request.body.collect(upTo: 1 << 20)
-        try await proxy.forward(request, content: content, writer)
+        let exchange = try await proxy.send(request, content: content)
+        defer { exchange.end() }
+        _ = try await proxy.relay(exchange, writer)
     }
 }
 

@@ -62,7 +62,7 @@ public enum Loop {
     }
 
     /// Whole seconds since 1970, by the clock that the kernel keeps for those who ask often: up to ten milliseconds late,
-    /// and a third of the price.
+    /// and a third of the price. Not for what others have signed by a better one.
     public static var unixSeconds: Int64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME_COARSE, &time)

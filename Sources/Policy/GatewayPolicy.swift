@@ -263,7 +263,9 @@ extension GatewayPolicy.ServerLimits {
         maximumConnectionsPerAddress = mapping.integer(
             "maximum_connections_per_address", in: 1...1_000_000, default: standard.maximumConnectionsPerAddress)
         maximumHeaderBytesPerAddress = mapping.byteCount(
-            "maximum_header_bytes_per_address", in: .kibibytes(4)...ByteCount.mebibytes(64),
+            "maximum_header_bytes_per_address",
+            // One header that may come must be able to come in parts.
+            in: .bytes(maximumRequestLine.bytes + maximumFieldSection.bytes)...ByteCount.mebibytes(64),
             default: standard.maximumHeaderBytesPerAddress)
         maximumRequestsPerConnection = mapping.integer(
             "maximum_requests_per_connection", in: 1...1_000_000_000, default: standard.maximumRequestsPerConnection)

@@ -17,19 +17,6 @@ public final class ReverseProxy {
 
     public init(upstream: Upstream) { self.upstream = upstream }
 
-    /// Forwards one request and its answer.
-    ///
-    /// - Returns: the bytes of the answer's content.
-    /// - Throws: as `send` and `relay` do.
-    @discardableResult
-    public func forward(
-        _ request: Request, content: [UInt8], _ writer: consuming ResponseWriter
-    ) async throws -> Int {
-        let exchange = try await send(request, content: content)
-        defer { exchange.end() }
-        return try await relay(exchange, writer)
-    }
-
     /// Sends one request to the upstream, and waits for the head of its answer.
     ///
     /// - Parameters:

@@ -31,8 +31,6 @@ public final class AddressCounts {
 
     private let file: TableFile
     private let hash: SipHash
-    /// A file of which one byte is locked for each column that somebody has.
-    private let locks: CInt
     private let own: Int
     /// The columns from here on were never anybody's.
     private let end: Count
@@ -41,28 +39,26 @@ public final class AddressCounts {
     ///
     /// - Throws: `RateLimitError`, also when as many processes have it open as can.
     public init(path: String) throws(RateLimitError) {
-        file = try TableFile.open(path, byteCount: Self.columnCount * Self.columnSize, isSparse: true)
-        hash = SipHash(key: file.hashKey)
-        end = (file.base + TableFile.ownOffset).assumingMemoryBound(to: Atomic<UInt32>.self)
-        let locks = open(path + ".columns", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard locks >= 0, let own = (0..<Self.columnCount).first(where: { Self.lock($0, F_WRLCK, locks) }) else {
-            throw RateLimitError(.table, "cannot count by addresses: \(String(cString: strerror(errno)))")
+        let file = try TableFile.open(path, byteCount: Self.columnCount * Self.columnSize, isSparse: true)
+        guard let own = (0..<Self.columnCount).first(where: { Self.lock($0, F_WRLCK, file) }) else {
+            file.close()
+            throw RateLimitError(.table, "cannot count by addresses: as many workers do as can")
         }
-        self.locks = locks
-        self.own = own
         // All of it is there from now on: a full disk must not become a bus error at some connection. (Linux before 5.14 has
         // no way to ask, and says that the question is invalid.)
-        guard madvise(column(own), Self.columnSize, MADV_POPULATE_WRITE) == 0 || errno == EINVAL else {
+        guard madvise(Self.column(own, file), Self.columnSize, MADV_POPULATE_WRITE) == 0 || errno == EINVAL else {
+            file.close()
             throw RateLimitError(.table, "cannot count by addresses: no room for one more worker's column")
         }
+        self.file = file
+        self.own = own
+        hash = SipHash(key: file.hashKey)
+        end = (file.base + TableFile.ownOffset).assumingMemoryBound(to: Atomic<UInt32>.self)
         forget(own)
         end.pointee.max(UInt32(own + 1), ordering: .sequentiallyConsistent)
     }
 
-    deinit {
-        close(locks)
-        file.unmap()
-    }
+    deinit { file.close() }
 
     /// Counts so much more for an address, unless it then held more than `bound`.
     ///
@@ -109,15 +105,15 @@ public final class AddressCounts {
     }
 
     private func count(_ column: Int, _ cell: Int) -> Count {
-        self.column(column).assumingMemoryBound(to: Atomic<UInt32>.self) + cell
+        Self.column(column, file).assumingMemoryBound(to: Atomic<UInt32>.self) + cell
     }
 
     // MARK: Columns
 
     private var columns: Range<Int> { 0..<min(Int(end.pointee.load(ordering: .acquiring)), Self.columnCount) }
 
-    private func column(_ column: Int) -> UnsafeMutableRawPointer {
-        file.base + TableFile.headSize + column * Self.columnSize
+    private static func column(_ column: Int, _ file: TableFile) -> UnsafeMutableRawPointer {
+        file.base + TableFile.headSize + column * columnSize
     }
 
     /// Forgets what those have counted in these cells who are gone, with everything else of theirs.
@@ -131,27 +127,27 @@ public final class AddressCounts {
                 count(column, cells.1).pointee.load(ordering: .relaxed)
             )
             // Meanwhile it is ours, so nobody begins to count in it.
-            guard held != (0, 0), Self.lock(column, F_WRLCK, locks) else { continue }
+            guard held != (0, 0), Self.lock(column, F_WRLCK, file) else { continue }
             forget(column)
-            _ = Self.lock(column, F_UNLCK, locks)
+            _ = Self.lock(column, F_UNLCK, file)
             isAnybodyDead = true
         }
         return isAnybodyDead
     }
 
-    private func forget(_ column: Int) { memset(self.column(column), 0, Self.columnSize) }
+    private func forget(_ column: Int) { memset(Self.column(column, file), 0, Self.columnSize) }
 
     /// `F_OFD_SETLK` of Linux, which the headers show to those who ask for GNU's extensions only.
     private static let setLock: CInt = 37
 
-    /// Takes a column's lock, if nobody has it, or lets go of it. It is the open file's, not the process's, so not even two
-    /// tables of one process have one column.
-    private static func lock(_ column: Int, _ type: CInt, _ file: CInt) -> Bool {
+    /// Takes a column's lock, which is on the byte of its number, if nobody has it, or lets go of it. It is the open file's,
+    /// not the process's, so not even two tables of one process have one column.
+    private static func lock(_ column: Int, _ type: CInt, _ file: TableFile) -> Bool {
         var lock = flock()
         lock.l_type = Int16(type)
         lock.l_whence = Int16(SEEK_SET)
         lock.l_start = off_t(column)
         lock.l_len = 1
-        return fcntl(file, setLock, &lock) == 0
+        return fcntl(file.descriptor, setLock, &lock) == 0
     }
 }

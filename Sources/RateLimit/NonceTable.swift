@@ -89,7 +89,7 @@ public final class NonceTable: @unchecked Sendable {
         since = terms.enumerated().map { Self.agree(on: $0.element, kinds + $0.offset, clock) }
     }
 
-    deinit { file.unmap() }
+    deinit { file.close() }
 
     /// Sees to it that at least these terms hold for a kind, and says since when they do.
     ///

@@ -46,7 +46,7 @@ public final class SharedTable: @unchecked Sendable {
     }
 
     deinit {
-        file.unmap()
+        file.close()
         evicted.deallocate()
     }
 

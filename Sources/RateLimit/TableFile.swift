@@ -14,6 +14,8 @@ struct TableFile {
 
     let base: UnsafeMutableRawPointer
     let size: Int
+    /// The file itself, for locks on parts of it.
+    let descriptor: CInt
     let hashKey: (UInt64, UInt64)
 
     /// Maps the file at `path`, made or replaced if need be.
@@ -24,7 +26,7 @@ struct TableFile {
     static func open(_ path: String, byteCount: Int, isSparse: Bool = false) throws(RateLimitError) -> TableFile {
         let lock = Glibc.open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard lock >= 0 else { throw RateLimitError(.table, "cannot open the table's lock: \(reason)") }
-        defer { close(lock) }
+        defer { Glibc.close(lock) }
         while flock(lock, LOCK_EX) != 0 {
             guard errno == EINTR else { throw RateLimitError(.table, "cannot lock the table: \(reason)") }
         }
@@ -37,12 +39,16 @@ struct TableFile {
         return table
     }
 
-    func unmap() { munmap(base, size) }
+    func close() {
+        munmap(base, size)
+        Glibc.close(descriptor)
+    }
 
     private static func existing(_ path: String, size: Int) throws(RateLimitError) -> TableFile? {
         let file = Glibc.open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard file >= 0 else { return nil }
-        defer { close(file) }
+        var isKept = false
+        defer { if !isKept { Glibc.close(file) } }
         var status = stat()
         guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid(),
             status.st_size == size
@@ -56,7 +62,8 @@ struct TableFile {
         let words = head[identity.count...].withUnsafeBytes { bytes in
             (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
         }
-        return TableFile(base: base, size: size, hashKey: words)
+        isKept = true
+        return TableFile(base: base, size: size, descriptor: file, hashKey: words)
     }
 
     /// Makes the file under another name and renames it, so that nobody ever sees half a head.
@@ -67,7 +74,7 @@ struct TableFile {
         unlink(temporary)
         let file = Glibc.open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard file >= 0 else { throw RateLimitError(.table, "cannot make the table: \(reason)") }
-        defer { close(file) }
+        defer { Glibc.close(file) }
         // With every block reserved: a full disk must not become a bus error at some request.
         let status = posix_fallocate(file, 0, reserved)
         let head = magic + bootIdentity() + SecureRandom.bytes(16)
@@ -85,7 +92,7 @@ struct TableFile {
         var identity = [UInt8](repeating: 0, count: 36)
         let file = Glibc.open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return identity }
-        defer { close(file) }
+        defer { Glibc.close(file) }
         _ = read(file, &identity, identity.count)
         return identity
     }

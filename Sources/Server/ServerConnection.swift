@@ -209,6 +209,8 @@ final class ServerConnection {
     private func refuse(_ problem: Problem) async {
         stream.consume(stream.readableCount)
         begin(CurrentRequest(), server.nextRequestID(), keepAlive: false)
+        // The parser is not asked again: it does not know that its input is gone.
+        isRequestComplete = true
         server.metrics.refused.increment()
         send(
             await server.handler.refuse(

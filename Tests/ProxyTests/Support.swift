@@ -22,7 +22,9 @@ final class TestProxy {
         func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
             let content = try await request.body.collect(upTo: 1 << 20)
             do {
-                try await proxy.forward(request, content: content, writer)
+                let exchange = try await proxy.send(request, content: content)
+                defer { exchange.end() }
+                _ = try await proxy.relay(exchange, writer)
             } catch let error as UpstreamError where error.code == .overloaded || error.code == .unavailable {
                 throw Problem(.serviceUnavailable, "unavailable", "Unavailable")
             }

@@ -60,14 +60,22 @@ struct AddressCountsTests {
         #expect(take(first, other, upTo: 3) == 0)
     }
 
-    @Test("A crowd of addresses keeps nobody from what he may have")
+    @Test("A crowd of addresses keeps hardly anybody from what he may have")
     func crowd() throws {
         let counts = try AddressCounts(path: path)
         for number in 0..<5_000 {
             let address = AddressBlock("10.0.\(number / 250).\(number % 250)")!
             #expect(take(counts, address, upTo: 20, of: 2) == 2)
         }
-        #expect(take(counts, one, upTo: 20, of: 10) == 10)
+        // Of the cells of one row 125 in 1,000 hold two of the crowd or more; both cells of an address 16 in 1,000 times.
+        var short = 0
+        for number in 0..<1_000 {
+            let address = AddressBlock("10.1.\(number / 250).\(number % 250)")!
+            let taken = take(counts, address, upTo: 8, of: 6)
+            if taken < 6 { short += 1 }
+            counts.release(taken, of: .connections, by: address)
+        }
+        #expect(short < 60)
     }
 
     @Test("As many count as there can be, and no more")

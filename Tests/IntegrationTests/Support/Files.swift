@@ -76,7 +76,7 @@ enum Files {
     /// Runs a program to its end and returns what it printed.
     @OnLoop
     static func run(
-        _ command: [String], environment: [String: String] = [:]
+        _ command: [String], environment: [String: String] = [:], patience: Duration = .seconds(30)
     ) async throws -> (exit: ChildProcess.Exit, output: String) {
         let path = "/tmp/dbi-output-\(UInt64.random(in: 0 ... .max))"
         let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
@@ -87,7 +87,7 @@ enum Files {
         let child = try ChildProcess(
             "/usr/bin/env", command, environment: ["PATH": "/usr/bin:/bin"].merging(environment) { $1 },
             descriptors: [.null, .inherit(file), .inherit(file)])
-        let exit = try await Loop.withDeadline(.seconds(30), "program") { try await child.waitForExit() }
+        let exit = try await Loop.withDeadline(patience, "program") { try await child.waitForExit() }
         return (exit, text(path))
     }
 }

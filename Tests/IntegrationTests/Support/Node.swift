@@ -203,7 +203,9 @@ final class Node {
     /// What `drawbridge policy …` says of this installation.
     func policy(_ arguments: String...) async throws -> (exit: ChildProcess.Exit, output: String) {
         try await Files.run(
-            [Self.program, "policy"] + arguments, environment: ["DRAWBRIDGE_HOME": home])
+            [Self.program, "policy"] + arguments, environment: ["DRAWBRIDGE_HOME": home],
+            // Every worker loads the firewall's rules, which takes a busy machine a while.
+            patience: .seconds(120))
     }
 
     /// What `drawbridge key` prints, its messages included.

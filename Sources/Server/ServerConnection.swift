@@ -327,7 +327,11 @@ final class ServerConnection {
         }
         // An answer that was begun and not finished can only be cut short visibly.
         guard response == .complete else { throw LoopError(.closed, "respond") }
-        if !isRequestComplete { try await discardContent() }
+        if !isRequestComplete {
+            // The client may be waiting for the answer before it sends the rest.
+            try await flush()
+            try await discardContent()
+        }
     }
 
     private func sendInternalError() {

@@ -291,21 +291,21 @@ CREATE TABLE reservation_rates (
     PRIMARY KEY (hotel_id, id)
 ) PARTITION BY LIST (hotel_id);
 
--- Makes the partitions of the hotels from_id to to_id. Reservations have one per hotel, named as the PMS names them
--- (`reservation_details_1` is what its change log shows), below one for the whole call, which also holds the keys
--- among them: the server reads all siblings and all keys again whenever a partition is added, and a thousand hotels
--- should load in well under a minute. The catalogue shares one partition per call.
+-- Makes the partitions of the hotels from_id to to_id. Reservations and their details have one per hotel, named as the PMS
+-- names them (`reservation_details_1` is what its change log shows), below one for the whole call, which also holds the
+-- keys among them: the server reads all siblings and all keys again whenever a partition is added, and a thousand hotels
+-- should load in well under a minute. All else shares one partition per call.
 CREATE FUNCTION create_hotel_partitions(from_id INT, to_id INT) RETURNS VOID LANGUAGE plpgsql AS $$
 DECLARE
-    catalogue CONSTANT TEXT[] := ARRAY['room_types', 'rooms', 'plans_hotel', 'addons_hotel'];
-    per_hotel CONSTANT TEXT[] := ARRAY[
-        'reservations', 'reservation_details', 'reservation_clients', 'reservation_rates'];
+    shared CONSTANT TEXT[] := ARRAY[
+        'room_types', 'rooms', 'plans_hotel', 'addons_hotel', 'reservation_clients', 'reservation_rates'];
+    per_hotel CONSTANT TEXT[] := ARRAY['reservations', 'reservation_details'];
     suffix TEXT := '_' || from_id || '_to_' || to_id;
     hotels TEXT := (SELECT string_agg(id::TEXT, ',') FROM generate_series(from_id, to_id) AS id);
     parent TEXT;
     hotel INT;
 BEGIN
-    FOREACH parent IN ARRAY catalogue LOOP
+    FOREACH parent IN ARRAY shared LOOP
         EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%s)', parent || suffix, parent, hotels);
     END LOOP;
     FOREACH parent IN ARRAY per_hotel LOOP

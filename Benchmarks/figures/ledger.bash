@@ -45,3 +45,18 @@ judge 'ledger: records a core can take' "$(median_of ledger-written.capacity)" '
     "$(short "$(median_of ledger-written.rate)")/s with this disk"
 judge 'ledger: group commit p99, 64 waiting' "$(median_of ledger-synced.p99)" '< 20' ms \
     "$(short "$(median_of ledger-synced.rate)")/s synced"
+
+# What has come together is verified from disk, as a reviewer would: whatever there is, by bounded memory.
+end_last_process
+env DRAWBRIDGE_HOME="$directory/home" "$programs/drawbridge" audit verify >"$output/ledger-verify.txt" 2>&1 &
+processes+=($!)
+verify_start=$(date +%s%N) verify_memory=0
+while kill -0 $! 2>/dev/null; do
+    verify_memory=$(awk -v most="$verify_memory" '/^VmHWM:/ { most = $2 } END { print most }' "/proc/$!/status" 2>/dev/null || echo "$verify_memory")
+    sleep 0.05
+done
+wait $! || fail 'the ledger does not verify'
+unset 'processes[-1]'
+verified=$(sed -n 's/^OK *\([0-9]*\) records.*/\1/p' "$output/ledger-verify.txt")
+judge 'ledger: memory to verify all' "$(mebibytes "$verify_memory")" '< 128' MiB \
+    "$(short "$verified") records, $(short "$(awk "BEGIN { print $verified * 1e9 / ($(date +%s%N) - $verify_start) }")")/s"

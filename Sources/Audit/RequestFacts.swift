@@ -154,11 +154,16 @@ extension RequestFacts {
 
     /// Issuers name users as they like; one that is named by an address is not named here.
     static func append(name: String, _ hash: inout KeyedHash, to bytes: inout OutputSpan<UInt8>) {
-        if name.utf8.contains(UInt8(ascii: "@")) {
+        if isAddress(name.utf8Span.span) {
             bytes.append(quoted: hash.text(for: name), bound: nameBound)
         } else {
             bytes.append(quoted: name, bound: nameBound)
         }
+    }
+
+    private static func isAddress(_ name: Span<UInt8>) -> Bool {
+        for index in name.indices where name[index] == UInt8(ascii: "@") { return true }
+        return false
     }
 
     /// Appends the path; a segment that can be a token, or holds an address, as its hash.

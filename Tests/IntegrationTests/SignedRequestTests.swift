@@ -130,7 +130,7 @@ struct SignedRequestTests {
         // Old and new workers would remember apart.
         Files.write(text.replacing("nonces: 262144", with: "nonces: 1024"), to: keys)
         #expect(try await node.policy("reload").exit.status == 1)
-        #expect(node.log.contains("another number of nonces in keys.yaml needs a restart"))
+        #expect(node.log.contains("signatures.nonces: another number needs a restart"))
         expectProblem(try await gateway.send(captured), 401)
 
         // Ten minutes later it would be forgotten, and still good.

@@ -161,7 +161,7 @@ struct CertificateFilesTests {
         }
         let told = found.filter { $0.file.hasSuffix("issuers.yaml") }
         #expect(told.map(\.key) == ["issuers[0].key_set.authorities"], "\(told)")
-        #expect(told.first?.found == "tls/authorities.pem (no start line)")
+        #expect(told.first?.found == "tls/authorities.pem (no certificate or crl found)")
     }
 }
 

@@ -8,7 +8,7 @@ import Testing
 struct ToolsTests {
     init() { Loop.runInBackground() }
 
-    @Test("One that nobody waits for any more is ended")
+    @Test("One that nobody waits for any more is ended", .timeLimit(.minutes(1)))
     @OnLoop func cancelled() async throws {
         var template = Array("/tmp/dbt-XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)

@@ -4,12 +4,18 @@ internal import JSONText
 internal import Loop
 internal import Policy
 internal import Postgres
+internal import Telemetry
 
 /// The keys that issuers publish, for the gateways, which must not reach out to anybody themselves.
 @OnLoop
 final class IssuerKeyDirectory {
-    private let database: Database
+    /// How often it looks whether something is to be written down.
+    private static let recordInterval = Duration.seconds(1)
+
+    private let records: IssuerKeyRecords
     private var publishers: [String: KeyPublisher] = [:]
+    /// Those that the last change of sources has put aside, whose keys are not told: the next one may take it back.
+    private var aside: [KeyPublisher] = []
     private let change = Announcement()
     /// Fired when there are other publishers.
     private let replacement = Signal()
@@ -18,35 +24,51 @@ final class IssuerKeyDirectory {
 
     /// - Throws: `BridgeConfiguration.Mistake` for an address that may not be fetched.
     init(_ sources: [String: KeySetSource], _ database: Database) throws {
-        self.database = database
+        records = IssuerKeyRecords(database)
         try replace(sources)
     }
 
-    /// Goes by other sources: keys of issuers that are not among them are forgotten, those of new ones are looked for.
+    /// Goes by other sources: looks for the keys of those that are new, and tells none of issuers that are not among them.
+    ///
+    /// What is known of these, and of places where issuers published before, is kept until the next change, and taken up
+    /// where that brings them back: when policies could not be put in force, their issuers may be away just then. So to
+    /// confirm a change is to make it again.
     ///
     /// - Throws: `BridgeConfiguration.Mistake` for an address that may not be fetched; nothing has changed then.
     func replace(_ sources: [String: KeySetSource]) throws {
         for case .url(let url) in sources.values.map(\.location) where !Fetch.allows(url) {
             throw BridgeConfiguration.Mistake(description: "issuers.yaml: \(url) may not be fetched")
         }
-        for (issuer, publisher) in publishers where sources[issuer] == nil {
-            publisher.end()
-            publishers[issuer] = nil
-        }
+        let before = publishers
+        let known = aside + before.values
+        publishers = [:]
         for (issuer, source) in sources {
-            if let publisher = publishers[issuer] {
-                publisher.change(to: source)
-            } else {
-                publishers[issuer] = KeyPublisher(issuer, source, database) { [unowned self] in announce() }
-            }
+            let publisher =
+                known.first { $0.issuer == issuer && $0.location == source.location } ?? make(issuer, source)
+            publisher.isAside = false
+            publisher.change(to: source)
+            if let former = before[issuer], former !== publisher { publisher.succeed(former) }
+            publishers[issuer] = publisher
         }
+        for publisher in aside where publisher !== publishers[publisher.issuer] { publisher.end() }
+        aside = before.values.filter { $0 !== publishers[$0.issuer] }
+        for publisher in aside { publisher.isAside = true }
+        records.reread()
         replacement.fire()
         announce()
+    }
+
+    private func make(_ issuer: String, _ source: KeySetSource) -> KeyPublisher {
+        Metrics.gauge("drawbridge_bridge_issuer_key_sets", "Key sets held.", [("issuer", issuer)]) { [weak self] in
+            Double(self?.publishers[issuer]?.keySets.count ?? 0)
+        }
+        return KeyPublisher(issuer, source) { [unowned self] in announce() }
     }
 
     /// Keeps the keys fresh until the task is cancelled.
     func run() async {
         await withDiscardingTaskGroup { group in
+            group.addTask { await self.keepRecords() }
             repeat {
                 for publisher in publishers.values where !publisher.isRunning {
                     publisher.isRunning = true
@@ -72,6 +94,22 @@ final class IssuerKeyDirectory {
         return json()
     }
 
+    private func keepRecords() async {
+        while !Task.isCancelled {
+            await records.keep(
+                recall: { records in
+                    for (issuer, record) in records { publishers[issuer]?.recall(record) }
+                },
+                wanted: {
+                    // Where an issuer publishes elsewhere since lately, the old set stays until there is a new one.
+                    let all = (aside + publishers.values).filter(\.isRecorded)
+                    return Dictionary(
+                        all.map { ($0.issuer, $0.isAside ? nil : $0.record) }, uniquingKeysWith: { $1 })
+                })
+            do { try await Loop.sleep(for: Self.recordInterval) } catch { return }
+        }
+    }
+
     private func announce() {
         version += 1
         change.make()
@@ -85,6 +123,10 @@ final class IssuerKeyDirectory {
                 json.object { json in
                     json.member("issuer", publisher.issuer)
                     json.array("key_sets", publisher.keySets) { $0.element($1) }
+                    // Not while the change may be taken back.
+                    if publisher.hasEnded, !aside.contains(where: { $0.issuer == publisher.issuer }) {
+                        json.member("ended", true)
+                    }
                 }
             }
         }

@@ -2,10 +2,9 @@ internal import Authentication
 internal import Fetch
 internal import Loop
 internal import Policy
-internal import Postgres
 internal import Telemetry
 
-/// One issuer's published keys, kept fresh.
+/// The keys that one issuer publishes in one place, kept fresh.
 @OnLoop
 final class KeyPublisher {
     /// How often it looks whether something is due.
@@ -15,7 +14,6 @@ final class KeyPublisher {
 
     let issuer: String
     private var source: KeySetSource
-    private let database: Database
     private let onChange: @OnLoop () -> Void
 
     private var published: PublishedKeySets
@@ -25,40 +23,51 @@ final class KeyPublisher {
     private var isEnded = false
     /// Whether a task keeps it fresh.
     var isRunning = false
+    /// Whether nobody goes by it now, and perhaps again soon.
+    var isAside = false
 
-    init(_ issuer: String, _ source: KeySetSource, _ database: Database, onChange: @escaping @OnLoop () -> Void) {
+    init(_ issuer: String, _ source: KeySetSource, onChange: @escaping @OnLoop () -> Void) {
         self.issuer = issuer
         self.source = source
-        self.database = database
         self.onChange = onChange
         published = PublishedKeySets(source.terms)
         failures = Metrics.counter(
             "drawbridge_bridge_issuer_key_failures_total", "Key sets that could not be had.", [("issuer", issuer)])
-        Metrics.gauge("drawbridge_bridge_issuer_key_sets", "Key sets held.", [("issuer", issuer)]) { [weak self] in
-            Double(self?.keySets.count ?? 0)
-        }
     }
 
     /// The sets that count now, the current one first.
     var keySets: [String] { published.keySets }
 
+    /// Whether there were sets, and none counts any more.
+    var hasEnded: Bool { published.hasEnded }
+
+    /// Where the issuer publishes them.
+    var location: KeySetSource.Location { source.location }
+
     /// Keeps the keys fresh until the task is cancelled or the issuer is believed no more.
     func run() async {
-        await recall()
         while !Task.isCancelled, !isEnded {
-            if Loop.monotonicNanoseconds >= published.due { _ = try? await turnstile.pass { await refresh() } }
+            if !isAside, Loop.monotonicNanoseconds >= published.due {
+                _ = try? await turnstile.pass { await refresh() }
+            }
             if published.dropEnded(now: Loop.monotonicNanoseconds) { onChange() }
             do { try await Loop.sleep(for: Self.tick) } catch { return }
         }
-        if isEnded { await forget() }
     }
 
-    /// Finds the keys elsewhere or goes by other terms from now on.
+    /// Goes by other terms from now on.
+    ///
+    /// - Parameter source: the same place.
     func change(to source: KeySetSource) {
         guard source != self.source else { return }
-        let isElsewhere = source.location != self.source.location
         self.source = source
-        published.change(to: source.terms, isElsewhere: isElsewhere, now: Loop.monotonicNanoseconds)
+        published.change(to: source.terms, now: Loop.monotonicNanoseconds)
+    }
+
+    /// Takes the place of the publisher by which the issuer was believed until now.
+    func succeed(_ other: KeyPublisher) {
+        _ = published.dropEnded(now: Loop.monotonicNanoseconds)
+        published.succeed(other.published, now: Loop.monotonicNanoseconds)
     }
 
     /// The issuer is believed no more.
@@ -76,9 +85,9 @@ final class KeyPublisher {
         let source = source
         do {
             let (content, interval) = try await read(source)
-            // Meanwhile the issuer may have been found to publish elsewhere.
+            // Meanwhile there may be other terms.
             guard source == self.source, !isEnded else { return }
-            try await take(content, interval)
+            try take(content, interval)
         } catch {
             guard !Task.isCancelled, source == self.source else { return }
             published.failed(now: Loop.monotonicNanoseconds)
@@ -106,7 +115,7 @@ final class KeyPublisher {
         }
     }
 
-    private func take(_ content: [UInt8], _ interval: Duration) async throws {
+    private func take(_ content: [UInt8], _ interval: Duration) throws {
         let new: KeySet?
         do throws(KeyRefusal) {
             new = try published.take(content, lookingAgainAfter: interval, now: Loop.monotonicNanoseconds)
@@ -118,35 +127,27 @@ final class KeyPublisher {
             "issuer's keys taken over",
             ["issuer": .init(issuer), "keys": .init(new.keys.count), "keys_omitted": .init(new.omittedCount)])
         onChange()
-        await remember(String(decoding: content, as: UTF8.self))
     }
 
     // MARK: Across restarts
 
+    /// Whether the sets are to be written down: a file is there anyway.
+    var isRecorded: Bool { if case .url = location { true } else { false } }
+
+    /// What is to be known when the bridge is started again; nil where it is nothing, or not known yet.
+    var record: IssuerKeyRecords.Record? {
+        guard case .url(let url) = location, let keySet = published.current else { return nil }
+        return .init(url: url, keySet: keySet)
+    }
+
     /// Takes over what was known before the bridge was started, until the issuer says something newer.
-    private func recall() async {
-        guard case .url(let url) = source.location else { return }
-        do {
-            guard let text = try await database.first(KeySetStatements.recall(issuer, url)) else { return }
-            if published.recall(text) { onChange() }
-        } catch {
-            Log.debug("issuer's earlier keys not read", ["issuer": .init(issuer), "error": .init(error: error)])
-        }
-    }
-
-    private func remember(_ text: String) async {
-        guard case .url(let url) = source.location else { return }
-        do {
-            try await database.execute(KeySetStatements.remember(issuer, url, text))
-        } catch {
-            Log.debug("issuer's keys not written down", ["issuer": .init(issuer), "error": .init(error: error)])
-        }
-    }
-
-    /// Or an issuer that is believed again one day would be believed by the keys of today.
-    private func forget() async {
-        do { try await database.execute(KeySetStatements.forget(issuer)) } catch {
-            Log.warning("issuer's keys not forgotten", ["issuer": .init(issuer), "error": .init(error: error)])
+    func recall(_ record: IssuerKeyRecords.Record) {
+        guard published.current == nil else { return }
+        if location == .url(record.url) {
+            if published.recall(record.keySet) { onChange() }
+        } else {
+            published.noteEarlierPlace()
+            onChange()
         }
     }
 }
@@ -155,21 +156,4 @@ extension KeySetSource {
     fileprivate var terms: PublishedKeySets.Terms {
         PublishedKeySets.Terms(algorithms: Set(algorithms), refresh: refresh, overlap: overlap)
     }
-}
-
-private enum KeySetStatements {
-    static let recall = Statement<String, String, String>(
-        "bridge.recall_key_set",
-        "SELECT key_set FROM drawbridge.issuer_key_sets WHERE issuer = $1 AND url = $2"
-    ) { row in try row.next() }
-
-    static let remember = Statement<Void, String, String, String>(
-        "bridge.remember_key_set",
-        """
-        INSERT INTO drawbridge.issuer_key_sets (issuer, url, key_set) VALUES ($1, $2, $3)
-        ON CONFLICT (issuer) DO UPDATE SET url = excluded.url, key_set = excluded.key_set, fetched_at = now()
-        """)
-
-    static let forget = Statement<Void, String>(
-        "bridge.forget_key_set", "DELETE FROM drawbridge.issuer_key_sets WHERE issuer = $1")
 }

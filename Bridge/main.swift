@@ -6,6 +6,7 @@ internal import Telemetry
 
 // The bridge: the booking-engine contract in front of the PMS.
 
+Lifecycle.holdHangUp()
 Lifecycle.dieWithParent()
 Log.start(process: "bridge")
 do {

@@ -84,8 +84,9 @@ final class IssuerKeySync {
             let keys = keySets.compactMap(\.string).flatMap { keySet in
                 (try? KeySet(json: Array(keySet.utf8), algorithms: algorithms))?.keys ?? []
             }
-            // A bridge that has just started and could not reach the issuer knows less than we do.
-            if !keys.isEmpty { tokens.replaceKeys(of: issuer, with: keys) }
+            // A bridge that has just started and could not reach the issuer knows less than we do; one that says that the
+            // time of all sets is over does not.
+            if !keys.isEmpty || entry["ended"] == .bool(true) { tokens.replaceKeys(of: issuer, with: keys) }
         }
         self.version = version
     }

@@ -5,6 +5,7 @@ internal import Telemetry
 
 // One gateway worker: everything between the client and the bridge.
 
+Lifecycle.holdHangUp()
 Lifecycle.dieWithParent()
 do {
     let context = try ProcessContext()

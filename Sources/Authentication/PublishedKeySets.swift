@@ -34,6 +34,8 @@ public struct PublishedKeySets: Sendable {
     public private(set) var current: String?
     /// When to look again.
     public private(set) var due: UInt64 = 0
+    /// Whether there ever was a set.
+    private var hadSets = false
     private var earlier: [(keySet: String, until: UInt64)] = []
     private var retry = firstRetry
 
@@ -42,6 +44,9 @@ public struct PublishedKeySets: Sendable {
 
     /// The sets that count now, the current one first.
     public var keySets: [String] { (current.map { [$0] } ?? []) + earlier.map(\.keySet) }
+
+    /// Whether there were sets and none counts any more. Where there never was one, nothing is known of what others have.
+    public var hasEnded: Bool { hadSets && keySets.isEmpty }
 
     /// Whether a set that counts has a key of that id.
     public func holds(_ keyID: String) -> Bool {
@@ -72,6 +77,7 @@ public struct PublishedKeySets: Sendable {
         guard let keySet else { return nil }
         retireCurrent(now: now)
         current = text
+        hadSets = true
         return keySet
     }
 
@@ -83,7 +89,22 @@ public struct PublishedKeySets: Sendable {
             return false
         }
         current = text
+        hadSets = true
         return true
+    }
+
+    /// Notes that a process before this one knew a set, found in another place; how old it is, nobody knows any more.
+    public mutating func noteEarlierPlace() { hadSets = true }
+
+    /// Takes over what was found in another place until now; it is believed as long as any key that has gone.
+    public mutating func succeed(_ other: PublishedKeySets, now: UInt64) {
+        hadSets = hadSets || other.hadSets
+        guard terms.overlap > .zero else { return }
+        let latest = now + Self.nanoseconds(terms.overlap)
+        let others =
+            (other.current.map { [($0, latest)] } ?? []) + other.earlier.map { ($0.keySet, min($0.until, latest)) }
+        earlier = others.filter { !keySets.contains($0.0) } + earlier
+        earlier = Array(earlier.prefix(Self.earlierBound))
     }
 
     /// Notes that nothing was found; the next look comes soon, and ever later.
@@ -102,15 +123,8 @@ public struct PublishedKeySets: Sendable {
     }
 
     /// Goes by other terms, and looks again at once.
-    ///
-    /// - Parameter isElsewhere: whether sets are found in another place from now on. What was found in the old one is believed
-    ///   as long as any key that has gone.
-    public mutating func change(to terms: Terms, isElsewhere: Bool, now: UInt64) {
+    public mutating func change(to terms: Terms, now: UInt64) {
         self.terms = terms
-        if isElsewhere {
-            retireCurrent(now: now)
-            current = nil
-        }
         let latest = now + Self.nanoseconds(terms.overlap)
         earlier = earlier.map { ($0.keySet, min($0.until, latest)) }
         retry = Self.firstRetry

@@ -6,6 +6,8 @@ internal import Policy
 enum PolicyCommand: Equatable {
     /// Reports every mistake in a directory's policies; in those of this home where none is named.
     case check(String?)
+    /// Reports those in a directory's firewall rules alone; for the supervisor, which has checked the rest.
+    case checkRules(String)
     /// Lets the running installation go over to them.
     case reload
 
@@ -13,6 +15,7 @@ enum PolicyCommand: Equatable {
         guard !arguments.isEmpty else { throw UsageError("policy what: check or reload?") }
         switch arguments.removeFirst() {
         case "check": self = .check(arguments.isEmpty ? nil : arguments.removeFirst())
+        case "check-rules" where !arguments.isEmpty: self = .checkRules(arguments.removeFirst())
         case "reload": self = .reload
         case let other: throw UsageError("policy can check and reload, not \(other)")
         }
@@ -22,22 +25,27 @@ enum PolicyCommand: Equatable {
     func run() throws -> Int32 {
         let home = Home.current
         switch self {
-        case .check(let directory): return Self.check(try PolicyLocation.find(directory, home: home), home) ? 0 : 1
+        case .check(let directory):
+            let path = try PolicyLocation.find(directory, home: home)
+            let policies = PolicyDirectory(path: path, installation: home.path)
+            return Self.report(PolicyCheck.mistakes(in: policies), policies)
+        case .checkRules(let directory):
+            let policies = PolicyDirectory(path: directory, installation: home.path)
+            return Self.report(PolicyCheck.ruleMistakes(in: policies), policies)
         case .reload: return try Self.reload(home)
         }
     }
 
-    /// Whether the policies are in order; says what is not.
-    private static func check(_ directory: String, _ home: Home) -> Bool {
-        let mistakes = PolicyCheck.mistakes(in: PolicyDirectory(path: directory, installation: home.path))
+    /// Says what is wrong with policies; returns the exit status.
+    private static func report(_ mistakes: [String], _ policies: PolicyDirectory) -> Int32 {
         for mistake in mistakes { Terminal.print(mistake) }
         guard mistakes.isEmpty else {
             let count = "\(mistakes.count) mistake\(mistakes.count == 1 ? "" : "s")"
-            Terminal.complain("\(directory): \(count) (other files from \(home.path))")
-            return false
+            Terminal.complain("\(policies.path): \(count) (other files from \(policies.installation))")
+            return 1
         }
-        Terminal.print("\(directory): the policies are in order")
-        return true
+        Terminal.print("\(policies.path): the policies are in order")
+        return 0
     }
 
     // MARK: Reloading

@@ -46,6 +46,13 @@ final class PolicyReload {
     private static let loggedBound = 20
     private static let reportBound = 1000
 
+    /// What the supervisor itself goes by, read while the policies still are where they were checked.
+    private struct Next {
+        let openFiles: OpenFileDemand
+        let drain: Duration
+        let remarks: [String]
+    }
+
     /// Why policies are refused, a line each.
     private struct Refusal: Error {
         let mistakes: [String]
@@ -53,7 +60,8 @@ final class PolicyReload {
 
     private let config: String
     private let home: Home
-    private let tools: Tools
+    /// Its own: those of the start are stopped, and stop their program, by the step that runs.
+    private let tools = Tools()
     private let command: String
     private let gateways: [SupervisedProcess]
     private let bridge: SupervisedProcess
@@ -65,12 +73,11 @@ final class PolicyReload {
 
     /// - Parameter policies: those by which the installation is started.
     init(
-        _ config: String, home: Home, tools: Tools, policies: PolicyDirectory, gateways: [SupervisedProcess],
+        _ config: String, home: Home, policies: PolicyDirectory, gateways: [SupervisedProcess],
         bridge: SupervisedProcess, ledger: SupervisedProcess
     ) throws {
         self.config = config
         self.home = home
-        self.tools = tools
         command = try Programs.command()
         policy = try policies.gateway()
         nonces = try policies.keys().signatures.nonces
@@ -128,16 +135,14 @@ final class PolicyReload {
     }
 
     /// Lets the processes go over to the policies that have just been put in force.
-    private func goOver(to next: PolicyDirectory) async -> (ReloadResult, report: [String]) {
-        var remarks: [String] = []
+    private func goOver(to next: Next) async -> (ReloadResult, report: [String]) {
+        var remarks = next.remarks
         // First, so that it knows what the new workers ask for.
         if await !bridge.reload(patience: Self.bridgePatience) {
             remarks.append("the bridge has not gone over to them; its log says why, and a restart helps")
         }
         // What workers may open hangs on the policies, too.
-        if let gateway = try? next.gateway(), let bridge = try? next.bridge() {
-            OpenFileDemand(gateway, bridge, workers: gateways.count).allow()
-        }
+        next.openFiles.allow()
         for (index, gateway) in gateways.enumerated() {
             do { try await gateway.replace() } catch {
                 Log.error("worker does not start with the new policies", ["error": .init(error: error)])
@@ -145,9 +150,8 @@ final class PolicyReload {
                 return (.failed, [String(describing: error)])
             }
         }
-        if let drain = try? next.gateway().drainTimeout {
-            for gateway in gateways { gateway.end(by: Programs.endings(drain: drain)) }
-        }
+        await confirm()
+        for gateway in gateways { gateway.end(by: Programs.endings(drain: next.drain)) }
         if let now = try? PoliciesInForce.contents(home) { remarks += demands.compactMap { $0.remark(inForce: now) } }
         for remark in remarks { Log.warning("policies are not in force everywhere", ["remark": .string(remark)]) }
         Log.info("policies are in force")
@@ -155,38 +159,45 @@ final class PolicyReload {
     }
 
     /// Reads the policies as they are now, and compares what only a restart may change.
-    private func check() async throws -> PolicyDirectory {
+    private func check() async throws -> Next {
         let next = try PoliciesInForce.prepareNext(config, home: home)
         let listeners = { (policy: GatewayPolicy) in policy.listeners.map { "\($0.name) \($0.address)" } }
         // The supervisor has opened sockets by them.
-        guard try listeners(next.gateway()) == listeners(policy) else {
+        let gateway = try next.gateway()
+        guard listeners(gateway) == listeners(policy) else {
             throw Refusal(mistakes: ["\(config)/gateway.yaml: listeners: other names or addresses need a restart"])
         }
         // Workers by the new policies would have another table than those by the old ones, which still answer.
         guard try next.keys().signatures.nonces == nonces else {
             throw Refusal(mistakes: ["\(config)/keys.yaml: signatures.nonces: another number needs a restart"])
         }
-        try await checkApart(next)
-        return next
+        try await checkRules(next)
+        return Next(
+            openFiles: OpenFileDemand(gateway, try next.bridge(), workers: gateways.count), drain: gateway.drainTimeout,
+            remarks: next.certificateMistakes().map { $0.description.replacing(next.path, with: config) })
     }
 
-    /// Has a process of its own check everything, the firewall's rules above all: their library gives nothing back of what
-    /// it has loaded.
-    private func checkApart(_ next: PolicyDirectory) async throws {
+    /// Has a process of its own check the firewall's rules: their library gives nothing back of what it has loaded.
+    private func checkRules(_ next: PolicyDirectory) async throws {
         let result = try await Loop.withDeadline(Self.checkPatience, "check policies") {
             try await self.tools.run(
-                [self.command, "policy", "check", next.path], environment: [Home.variable: self.home.path])
+                [self.command, "policy", "check-rules", next.path], environment: [Home.variable: self.home.path])
         }
         guard !result.exit.isSuccess else { return }
         let mistakes = result.output.replacing(next.path, with: config).split(separator: "\n").map(String.init)
         throw Refusal(mistakes: mistakes.isEmpty ? ["not checked: \(result.reason)"] : mistakes)
     }
 
+    /// Lets the bridge forget what it has kept of the keys of issuers that are not, or elsewhere, in the policies: it goes
+    /// over to the same ones again.
+    private func confirm() async { _ = await bridge.reload(patience: Self.bridgePatience) }
+
     private func goBack(replaced: ArraySlice<SupervisedProcess>) async {
         do {
             try PoliciesInForce.exchange(home)
             _ = await bridge.reload(patience: Self.bridgePatience)
             for gateway in replaced { try await gateway.replace() }
+            await confirm()
             Log.error("the old policies are in force again")
         } catch {
             Log.error("the old policies are not in force in every worker", ["error": .init(error: error)])

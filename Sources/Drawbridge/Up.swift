@@ -91,7 +91,7 @@ struct Up {
         self.gateways = gateways
         Metrics.start(process: "drawbridge", restarts: 0)
         reload = try PolicyReload(
-            config, home: home, tools: tools, policies: policies, gateways: gateways, bridge: bridge, ledger: ledger)
+            config, home: home, policies: policies, gateways: gateways, bridge: bridge, ledger: ledger)
         onReady = {
             Terminal.print("drawbridge is ready")
             if cluster != nil { Terminal.print(DemoEnvironment.commands(home: home, unixTime: Loop.unixTime)) }

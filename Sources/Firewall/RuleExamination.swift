@@ -25,7 +25,7 @@ public struct RuleExamination {
             // Something that no file is at fault for.
             return examination.mistakes.isEmpty
                 ? [RuleMistake(policy.directory, found: error.message, expected: "rules that can be loaded")]
-                : examination.mistakes
+                : Array(examination.mistakes.prefix(mistakeBound))
         }
     }
 

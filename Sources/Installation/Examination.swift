@@ -172,7 +172,7 @@ public struct Examination {
         var findings: [Finding] = []
         do throws(PolicyError) {
             // Each certificate's dates are looked at below.
-            try policies.check(acceptsExpired: true)
+            try policies.check(expired: .allAllowed)
             findings.append(.well("policies in \(directory)"))
         } catch {
             // A mistake says where it is, and what was expected in its place.

@@ -13,7 +13,7 @@ public enum PoliciesInForce {
     /// - Throws: `PolicyError` with the mistakes, by the names of the files copied.
     public static func adopt(_ directory: String, home: Home) throws -> PolicyDirectory {
         remove(home)
-        return try copy(directory, to: home.policiesInForce, home, acceptsExpired: true)
+        return try copy(directory, to: home.policiesInForce, home, expired: .allAllowed)
     }
 
     /// The files of the policies in force, by name.
@@ -27,7 +27,9 @@ public enum PoliciesInForce {
     /// - Throws: `PolicyError` with the mistakes, by the names of the files copied.
     public static func prepareNext(_ directory: String, home: Home) throws -> PolicyDirectory {
         remove(home.nextPolicies)
-        return try copy(directory, to: home.nextPolicies, home)
+        let inForce = PolicyDirectory(path: home.policiesInForce, installation: home.path)
+        let shown = ((try? inForce.gateway())?.listeners ?? []).compactMap(\.tls?.certificateFile)
+        return try copy(directory, to: home.nextPolicies, home, expired: .allowed(at: Set(shown)))
     }
 
     /// Puts the prepared policies in force, all in one step: a process that is started meanwhile reads the old ones or the
@@ -39,14 +41,14 @@ public enum PoliciesInForce {
     }
 
     private static func copy(
-        _ directory: String, to target: String, _ home: Home, acceptsExpired: Bool = false
+        _ directory: String, to target: String, _ home: Home, expired: ExpiredCertificates
     ) throws -> PolicyDirectory {
         let files = try PolicyDirectory(path: directory, installation: home.path).contents()
         try File.makeDirectory(target, mode: 0o700)
         try File.makeDirectory("\(target)/\(PolicyDirectory.rulesDirectory)", mode: 0o700)
         for (name, bytes) in files { try File.write(bytes, to: "\(target)/\(name)", mode: 0o600) }
         let copy = PolicyDirectory(path: target, installation: home.path)
-        try copy.check(copiedFrom: directory, acceptsExpired: acceptsExpired)
+        try copy.check(copiedFrom: directory, expired: expired)
         return copy
     }
 

@@ -45,7 +45,8 @@ public final class Tools {
     ///   - command: the program, found by `PATH` unless it is a path, and its arguments.
     ///   - input: what it finds on standard input.
     ///   - environment: beside `Tools.environment`.
-    /// - Throws: `InstallationError` when it cannot be started.
+    /// - Throws: `InstallationError` when it cannot be started, `CancellationError` when nobody waits for its end any more;
+    ///   it is killed then.
     public func run(
         _ command: [String], input: String = "", environment: [String: String] = [:]
     ) async throws -> Result {
@@ -59,7 +60,11 @@ public final class Tools {
             directory: "/")
         running = child
         defer { running = nil }
-        let exit = try await child.waitForExit()
+        let exit: ChildProcess.Exit
+        do { exit = try await child.waitForExit() } catch {
+            child.send(signal: SIGKILL)
+            throw error
+        }
         return Result(exit: exit, output: try files.1.contents(), errors: try files.2.contents())
     }
 

@@ -24,5 +24,14 @@ public enum Lifecycle {
         if getppid() != supervisor { exit(0) }
     }
 
+    /// Lets a SIGHUP wait that comes before `ProcessSignals` can receive it; to be called in `main`, before there is another
+    /// thread. It would end this process otherwise, and a supervisor sends it whenever policies change.
+    public static func holdHangUp() {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGHUP)
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+    }
+
     static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 }

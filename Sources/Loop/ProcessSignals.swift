@@ -1,4 +1,5 @@
 internal import CLibUV
+internal import Glibc
 
 /// Signals sent to this process, received on the loop instead of ending it.
 @OnLoop
@@ -14,7 +15,7 @@ public final class ProcessSignals {
     private var received: [Kind] = []
     private let arrival = Signal()
 
-    /// Watches for `kinds` until `close`.
+    /// Watches for `kinds` until `close`, those that were held back until now included.
     public init(_ kinds: [Kind] = Kind.allCases) {
         for kind in kinds {
             let handle = UnsafeMutablePointer<uv_signal_t>.allocate(capacity: 1)
@@ -31,6 +32,10 @@ public final class ProcessSignals {
                 }, kind.rawValue)
             handles.append(handle)
         }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for kind in kinds { sigaddset(&signals, kind.rawValue) }
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     }
 
     /// Waits for the next signal.

@@ -1,7 +1,7 @@
 internal import Glibc
 internal import TLS
 
-/// The certificates that `gateway.yaml` names, and what is in them.
+/// The certificates that `gateway.yaml` and `issuers.yaml` name, and what is in them.
 ///
 /// That the files are there is part of reading the policy. What they hold is looked at when policies are to be put in force,
 /// and not by each process that reads them: one that dies on the day a certificate ends must be able to come back.
@@ -9,14 +9,36 @@ struct CertificateFiles {
     private static let certificateForm = "a PEM file with the certificate and what certifies it"
     private static let keyForm = "a PEM file with the private key, not encrypted"
 
+    static let authoritiesForm = "a PEM file with certificates of authorities"
+
     let installation: InstallationDirectory
-    /// When certificates must be good, in Unix time; nil for whenever.
-    let time: Int64?
+    /// When certificates must be good, in Unix time.
+    let time = Int64(Glibc.time(nil))
+    /// Those that need not be good now.
+    let expired: ExpiredCertificates
+
+    /// Looks into the files of authorities that vouch for issuers' servers, as the bridge would.
+    ///
+    /// - Throws: every mistake but files that are not there.
+    func checkAuthorities(_ file: String) throws(PolicyError) {
+        try PolicyFile.load(file) { root in
+            guard case .sequence(let issuers)? = root.node["issuers"]?.value else { return () }
+            for (index, issuer) in issuers.enumerated() {
+                guard let keySet = issuer["key_set"] else { continue }
+                let node = PolicyNode(keySet, path: "issuers[\(index)].key_set", log: root.log)
+                guard let authorities = File("authorities", of: node, installation) else { continue }
+                do throws(TLSError) { try TLSFiles.examine(authorities: authorities.path) } catch {
+                    authorities.refuse(error, expected: Self.authoritiesForm)
+                }
+            }
+            return ()
+        }
+    }
 
     /// Looks into every listener's, as the listener would.
     ///
     /// - Throws: every mistake but files that are not there.
-    func check(_ file: String) throws(PolicyError) {
+    func checkListeners(_ file: String) throws(PolicyError) {
         try PolicyFile.load(file) { root in
             guard case .sequence(let listeners)? = root.node["listeners"]?.value else { return () }
             for (index, listener) in listeners.enumerated() {
@@ -48,7 +70,7 @@ struct CertificateFiles {
     }
 
     private func check(_ certificate: File, _ validity: TLSValidity) {
-        guard let time, time < validity.notBefore || time > validity.notAfter else { return }
+        guard time < validity.notBefore || time > validity.notAfter, !expired.allow(certificate.path) else { return }
         let words =
             time > validity.notAfter
             ? "was good until \(Self.text(validity.notAfter))" : "is good from \(Self.text(validity.notBefore))"
@@ -89,14 +111,20 @@ struct CertificateFiles {
     }
 }
 
-extension InstallationDirectory {
-    /// The path of a file of authorities that vouch for a server.
-    func authorities(_ mapping: PolicyMapping, _ key: String) -> String {
-        let expected = "a PEM file with certificates of authorities"
-        guard let node = mapping.required(key, expected: expected), let text = node.text(expected) else { return "" }
-        do throws(TLSError) { try TLSFiles.examine(authorities: path(text)) } catch {
-            node.refuse(expected: expected, found: "\(text) (\(error.reason))")
+/// Which certificates policies may name that have ended, or are not good yet.
+public enum ExpiredCertificates: Sendable {
+    /// None.
+    case refused
+    /// Those that a listener shows already, by their paths: other policies make them no worse.
+    case allowed(at: Set<String>)
+    /// All: for a start, because no service at all would be worse.
+    case allAllowed
+
+    fileprivate func allow(_ path: String) -> Bool {
+        switch self {
+        case .refused: false
+        case .allowed(let paths): paths.contains(path)
+        case .allAllowed: true
         }
-        return path(text)
     }
 }

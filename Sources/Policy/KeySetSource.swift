@@ -30,7 +30,8 @@ public struct KeySetSource: Sendable, Equatable {
         overlap = mapping.duration("overlap", in: .zero...Duration.seconds(86_400), default: .seconds(600))
         authoritiesFile =
             mapping.optional("authorities") == nil
-            ? nil : installation.authorities(mapping, "authorities")
+            ? nil
+            : installation.existingFile(mapping, "authorities", expected: CertificateFiles.authoritiesForm)
         switch (url, file) {
         case (let url?, nil):
             guard let text = url.text() else { return nil }

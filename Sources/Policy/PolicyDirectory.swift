@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// The directory with the policy files, and the installation whose files they name.
 public struct PolicyDirectory: Sendable {
     /// The directory with `gateway.yaml` and the others.
@@ -88,12 +86,24 @@ public struct PolicyDirectory: Sendable {
         return files
     }
 
+    /// What is wrong with listeners' certificates now, those included that `check` was told to let pass.
+    public func certificateMistakes() -> [Mistake] {
+        let certificates = CertificateFiles(
+            installation: InstallationDirectory(path: installation), expired: .refused)
+        do throws(PolicyError) { try certificates.checkListeners("\(path)/gateway.yaml") } catch {
+            return error.mistakes
+        }
+        return []
+    }
+
     /// Reads everything, certificates included, and throws the mistakes of all files together.
     ///
     /// - Parameters:
     ///   - original: the directory that this one is a copy of; mistakes then name the files there.
-    ///   - acceptsExpired: whether certificates may have ended: for a start, because no service at all would be worse.
-    public func check(copiedFrom original: String? = nil, acceptsExpired: Bool = false) throws(PolicyError) {
+    ///   - expired: certificates that may have ended.
+    public func check(
+        copiedFrom original: String? = nil, expired: ExpiredCertificates = .refused
+    ) throws(PolicyError) {
         var mistakes: [Mistake] = []
         func collect(_ load: () throws(PolicyError) -> Void) {
             do throws(PolicyError) { try load() } catch {
@@ -101,10 +111,11 @@ public struct PolicyDirectory: Sendable {
             }
         }
         let certificates = CertificateFiles(
-            installation: InstallationDirectory(path: installation), time: acceptsExpired ? nil : Int64(time(nil)))
+            installation: InstallationDirectory(path: installation), expired: expired)
         collect { () throws(PolicyError) in _ = try gateway() }
-        collect { () throws(PolicyError) in try certificates.check("\(path)/gateway.yaml") }
+        collect { () throws(PolicyError) in try certificates.checkListeners("\(path)/gateway.yaml") }
         collect { () throws(PolicyError) in _ = try issuers() }
+        collect { () throws(PolicyError) in try certificates.checkAuthorities("\(path)/issuers.yaml") }
         collect { () throws(PolicyError) in _ = try keys() }
         collect { () throws(PolicyError) in _ = try routes() }
         collect { () throws(PolicyError) in _ = try bridge() }

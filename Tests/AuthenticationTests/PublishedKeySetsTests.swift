@@ -104,17 +104,47 @@ struct PublishedKeySetsTests {
     func changes() throws {
         let life = Life(Self.terms(overlap: 600))
         _ = try life.take("1", at: 0)
-        life.sets.change(to: Self.terms(overlap: 300), isElsewhere: true, now: 10 * Self.second)
-        #expect(life.sets.due == 10 * Self.second && life.sets.current == nil && life.ids == ["1"])
+        let former = life.sets
+        life.sets = PublishedKeySets(Self.terms(overlap: 300))
+        life.sets.succeed(former, now: 10 * Self.second)
+        #expect(life.sets.due == 0 && life.sets.current == nil && life.ids == ["1"])
         _ = try life.take("2", at: 11)
         #expect(life.dropEnded(at: 310))
         #expect(life.ids == ["2"])
         // The runbook's way with a stolen key.
         _ = try life.take("3", at: 400)
         #expect(life.ids == ["2", "3"])
-        life.sets.change(to: Self.terms(overlap: 0), isElsewhere: false, now: 401 * Self.second)
+        life.sets.change(to: Self.terms(overlap: 0), now: 401 * Self.second)
         #expect(life.dropEnded(at: 401))
         #expect(life.ids == ["3"])
+    }
+
+    @Test("Nothing counts any more where sets were found in another place and the new one does not answer in time")
+    func ended() throws {
+        let life = Life(Self.terms())
+        #expect(!life.sets.hasEnded, "nothing is known yet")
+        _ = try life.take("1", at: 0)
+        let former = life.sets
+        func successor(overlap: Int) -> Life {
+            let next = Life(Self.terms(overlap: overlap))
+            next.sets.succeed(former, now: 10 * Self.second)
+            return next
+        }
+        #expect(successor(overlap: 0).sets.hasEnded)
+        let next = successor(overlap: 5)
+        next.sets.failed(now: 11 * Self.second)
+        #expect(!next.sets.hasEnded && next.ids == ["1"])
+        #expect(next.dropEnded(at: 15))
+        #expect(next.sets.hasEnded && next.ids == [])
+        _ = try next.take("2", at: 16)
+        #expect(!next.sets.hasEnded)
+
+        // Taken back, what was known in the old place counts as it did.
+        life.sets.succeed(next.sets, now: 17 * Self.second)
+        #expect(life.ids == ["1", "2"])
+        var restarted = PublishedKeySets(Self.terms())
+        restarted.noteEarlierPlace()
+        #expect(restarted.hasEnded)
     }
 
     @Test("What was known before the start counts until something newer is known")

@@ -1,4 +1,5 @@
 import Cryptography
+import Glibc
 import Loop
 import Testing
 
@@ -92,5 +93,81 @@ struct IssuerKeyLifeTests {
         #expect(try node.processID("bridge") == bridge, "the bridge is not replaced")
         #expect(try await node.stop().isSuccess)
         for issuer in [one, other, third] { await issuer.goAway() }
+    }
+
+    @Test(
+        "Keys of an old place are not believed for ever where the new one does not answer", .timeLimit(.minutes(3)))
+    @OnLoop func elsewhere() async throws {
+        let (one, gone) = (try TestIssuer(), try TestIssuer())
+        let key = P256PrivateKey()
+        one.show([("1", key)])
+        await gone.goAway()
+        let node = try Node(ownsPolicies: true)
+        let before = Files.text("\(node.policies)/issuers.yaml")
+        node.trust(Self.issuer, at: one, "overlap: 5 s")
+        try await node.start()
+        let old = token("1", key)
+        try await wait("the key") { try await node.everyWorker(answers: 200, old) }
+        let written = "SELECT count(*) FROM drawbridge.issuer_key_sets WHERE issuer = "
+        try await wait("the set to be written down") { try await node.value("\(written)'\(Self.issuer)'") == "1" }
+        _ = try await node.rows(
+            "INSERT INTO drawbridge.issuer_key_sets VALUES ('https://gone.example', 'https://gone.example/', '{}')")
+
+        Files.write(before, to: "\(node.policies)/issuers.yaml")
+        node.trust(Self.issuer, at: gone, "overlap: 5 s")
+        let result = try await node.policy("reload")
+        #expect(result.exit.isSuccess, "\(result.output)")
+        // The new workers have them from the bridge, for the overlap and no longer.
+        try await wait("the keys of the old place to be over", for: .seconds(30)) {
+            try await node.everyWorker(answers: 401, old)
+        }
+
+        // Nor does a bridge that starts take them up, or keep what was written down of others.
+        let bridge = try node.processID("bridge")
+        kill(bridge, SIGKILL)
+        try await wait("the bridge to be back", for: .seconds(60)) { try node.processID("bridge") != bridge }
+        try await wait("others' keys to be forgotten") {
+            try await node.value("\(written)'https://gone.example'") == "0"
+        }
+        #expect(try await node.everyWorker(answers: 401, old))
+        #expect(try await node.stop().isSuccess)
+        await one.goAway()
+    }
+
+    @Test(
+        "Keys of an issuer that is away outlive policies that were to move it or take it out, and were taken back",
+        .timeLimit(.minutes(3)))
+    @OnLoop func takenBack() async throws {
+        let (one, gone) = (try TestIssuer(), try TestIssuer())
+        let key = P256PrivateKey()
+        one.show([("1", key)])
+        await gone.goAway()
+        let node = try Node(ownsPolicies: true)
+        let issuers = "\(node.policies)/issuers.yaml"
+        let without = Files.text(issuers)
+        node.trust(Self.issuer, at: one, "overlap: 0 s")
+        let with = Files.text(issuers)
+        try await node.start()
+        let token = token("1", key)
+        try await wait("the key") { try await node.everyWorker(answers: 200, token) }
+        await one.goAway()
+
+        Files.write(without, to: issuers)
+        node.trust(Self.issuer, at: gone, "overlap: 0 s")
+        let hop = "\(node.home)/keys/hop.key"
+        for policy in [Files.text(issuers), without] {
+            Files.write(policy, to: issuers)
+            try #require(rename(hop, "\(hop).away") == 0)
+            let result = try await node.policy("reload")
+            try #require(rename("\(hop).away", hop) == 0)
+            #expect(result.output.contains("gateway-0 is not replaced"), "\(result.output)")
+        }
+        // The old policies are in force; workers that start know what the bridge knows.
+        Files.write(with, to: issuers)
+        let again = try await node.policy("reload")
+        #expect(again.exit.isSuccess, "\(again.output)")
+        #expect(try await node.everyWorker(answers: 200, token))
+        #expect(try await node.value("SELECT count(*) FROM drawbridge.issuer_key_sets") == "1")
+        #expect(try await node.stop().isSuccess)
     }
 }

@@ -117,4 +117,65 @@ struct PolicyReloadTests {
         }
         #expect(try await node.stop().isSuccess)
     }
+
+    @Test("The supervisor goes by the new policies, too: workers may open the files that these ask for")
+    @OnLoop func openFiles() async throws {
+        let node = try Node(ownsPolicies: true)
+        try await node.start()
+        try replace("maximum_connections: 10000 ", "maximum_connections: 40000 ", in: "\(node.policies)/gateway.yaml")
+        let reload = try await node.policy("reload")
+        #expect(reload.exit.isSuccess, "\(reload.output)")
+        let limits = try node.processes.filter { Files.text("/proc/\($0)/cmdline").contains("drawbridge-gateway") }
+            .map { Files.text("/proc/\($0)/limits").split(separator: "\n") }
+            .map { try #require($0.first { $0.hasPrefix("Max open files") }?.split(separator: " ")) }
+            .map { try #require(Int($0[3])) }
+        #expect(limits.count == 2)
+        // Or it says that the system allows fewer.
+        #expect(limits.allSatisfy { $0 >= 40_512 } || node.log.contains("\"gateway_needs\":40512"), "\(limits)")
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("A certificate that ends while it is shown keeps no other change from coming into force, and is told")
+    @OnLoop func expired() async throws {
+        let node = try Node(ownsPolicies: true)
+        try await node.start()
+        let (certificate, key) = ("\(node.home)/tls/certificate.pem", "\(node.home)/tls/key.pem")
+        let expired = try await Files.run([
+            "openssl", "x509", "-in", certificate, "-signkey", key, "-days", "-1", "-out", certificate,
+        ])
+        try #require(expired.exit.isSuccess, "\(expired.output)")
+        let gateway = "\(node.policies)/gateway.yaml"
+        try replace("drain_timeout: 30 s", "drain_timeout: 20 s", in: gateway)
+        let check = try await node.policy("check")
+        #expect(check.exit.status == 1 && check.output.contains("tls/certificate.pem, which was good until "))
+        let before = try workers(node)
+        let reload = try await node.policy("reload")
+        #expect(reload.exit.isSuccess, "\(reload.output)")
+        #expect(reload.output.contains("\(gateway):") && reload.output.contains("which was good until "))
+        #expect(try workers(node).first != before.first)
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("A reload does not end a bridge that is just starting")
+    @OnLoop func early() async throws {
+        let node = try Node(ownsPolicies: true)
+        try await node.start()
+        let old = try node.processID("bridge")
+        kill(old, SIGKILL)
+        var bridge: Int32?
+        // As soon as its `main` has left the terminal's session: before, it is no bridge yet.
+        try await wait("the bridge to begin") {
+            bridge = node.processes.first { id in
+                id != old && getsid(id) == id && Files.text("/proc/\(id)/cmdline").contains("drawbridge-bridge")
+            }
+            return bridge != nil
+        }
+        kill(try #require(bridge), SIGHUP)
+        try await wait("the bridge to be back", for: .seconds(60)) { try node.processID("bridge") != old }
+        #expect(try node.processID("bridge") == bridge)
+        try await wait("it to have read its policies") {
+            node.log.contains("bridge goes by the policies as they are now")
+        }
+        #expect(try await node.stop().isSuccess)
+    }
 }

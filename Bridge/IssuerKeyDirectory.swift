@@ -60,7 +60,8 @@ final class IssuerKeyDirectory {
 
     private func make(_ issuer: String, _ source: KeySetSource) -> KeyPublisher {
         Metrics.gauge("drawbridge_bridge_issuer_key_sets", "Key sets held.", [("issuer", issuer)]) { [weak self] in
-            Double(self?.publishers[issuer]?.keySets.count ?? 0)
+            // None of an issuer that nobody believes any more is nothing to be alarmed by.
+            self?.publishers[issuer].map { Double($0.keySets.count) }
         }
         return KeyPublisher(issuer, source) { [unowned self] in announce() }
     }

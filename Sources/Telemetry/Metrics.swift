@@ -31,9 +31,9 @@ public enum Metrics {
         series(name, help, "gauge", labels) { Gauge() }
     }
 
-    /// A number asked for when the metrics are read.
+    /// A number asked for when the metrics are read; nil while there is none to tell.
     public static func gauge(
-        _ name: StaticString, _ help: StaticString, _ labels: Labels = [], _ read: @escaping @OnLoop () -> Double
+        _ name: StaticString, _ help: StaticString, _ labels: Labels = [], _ read: @escaping @OnLoop () -> Double?
     ) {
         let gauge: Gauge = series(name, help, "gauge", labels) { Gauge() }
         gauge.read = read
@@ -141,10 +141,10 @@ public final class Counter: Series {
 @OnLoop
 public final class Gauge: Series {
     public var value: Double = 0
-    fileprivate(set) var read: (@OnLoop () -> Double)?
+    fileprivate(set) var read: (@OnLoop () -> Double?)?
 
     func render(_ name: StaticString, _ labels: String, into text: inout String) {
-        let value = read?() ?? self.value
+        guard let value = read.map({ $0() }) ?? self.value else { return }
         text += labels.isEmpty ? "\(name) \(value)\n" : "\(name){\(labels)} \(value)\n"
     }
 }

@@ -12,6 +12,7 @@ for worker in 0 1; do
     start "bench-proxy-$worker" taskset --cpu-list "$proxy_cores" "$programs/bench-proxy" "$ours" "$backend"
 done
 await_answer "http://127.0.0.1:$ours/"
+drawbridge_processes=${processes[*]: -2}
 
 # Forwards with nginx: start_forwarding_nginx NAME PORT DIRECTIVES
 start_forwarding_nginx() {
@@ -67,11 +68,23 @@ start_forwarding_haproxy haproxy "$haproxy" "
     http-response add-header Via '1.1 haproxy'
     http-response set-header X-Request-Id %[unique-id]"
 
+haproxy_processes=${processes[-1]}
+
+# What both have used of the processor, which is what they cost however much of it wrk and the backend take beside them.
+used_by() {
+    local process sum=0 all=${1}_processes
+    for process in ${!all}; do sum=$((sum + $(ticks "$process"))); done
+    echo "$sum"
+}
+
+declare -A used
+for contender in drawbridge haproxy; do used[$contender]=$(used_by "$contender"); done
 wrk_cores=$(core_beside 3)
 rounds proxy 64 "drawbridge http://127.0.0.1:$ours/" "haproxy http://127.0.0.1:$haproxy/" \
     "nginx http://127.0.0.1:$nginx/" "bare-haproxy http://127.0.0.1:$bare_haproxy/" \
     "bare-nginx http://127.0.0.1:$bare_nginx/"
 unset wrk_cores
+for contender in drawbridge haproxy; do used[$contender]=$(($(used_by "$contender") - ${used[$contender]})); done
 
 our_rate=$(short "$(median_of proxy-drawbridge.rate)")
 for peer in haproxy nginx; do
@@ -80,4 +93,7 @@ for peer in haproxy nginx; do
         "$our_rate/s : $(short "$(median_of "proxy-$peer.rate")")/s"
     inform "proxy: two workers ÷ $peer, bare" "$(ratio proxy-drawbridge proxy-bare-$peer)" × \
         "$our_rate/s : $(short "$(median_of "proxy-bare-$peer.rate")")/s"
+done
+for contender in drawbridge haproxy; do
+    inform "proxy: processor time, $contender" "$(microseconds "proxy-$contender" "${used[$contender]}")" µs
 done

@@ -70,7 +70,7 @@ private struct Passage {
         switch directive.name {
         case "SecRule", "SecAction":
             let isKept = chainIsKept ?? startIsKept(directive)
-            chainIsKept = directive.actions.contains("chain") ? isKept : nil
+            chainIsKept = directive.isChained ? isKept : nil
             return isKept
         case "SecMarker":
             markers = markers.filter { $0.value != directive.firstArgument }

@@ -1,5 +1,8 @@
 /// One directive of a rule file, as far as `RuleFiles` must understand it.
+///
+/// Names of directives and actions have no letter case: libmodsecurity takes `secrule` as it does `SecRule`.
 struct SecLangDirective {
+    /// As written.
     let name: Substring
 
     /// Variables of a rule, the value of a setting; empty where there is none.
@@ -25,10 +28,10 @@ struct SecLangDirective {
     let isClosed: Bool
 
     /// Whether it is a rule, with a condition or without.
-    var isRule: Bool { name == "SecRule" || name == "SecAction" }
+    let isRule: Bool
 
     /// Whether the next rule belongs to it.
-    var isChained: Bool { isRule && actions.contains("chain") }
+    var isChained: Bool { isRule && actions.contains { $0.lowercased() == "chain" } }
 
     init?(_ line: String) {
         let (arguments, isClosed) = Self.arguments(of: line)
@@ -36,10 +39,12 @@ struct SecLangDirective {
         self.name = name
         self.isClosed = isClosed
         firstArgument = arguments.dropFirst().first ?? ""
-        let isRule = name == "SecRule"
+        let kind = name.lowercased()
+        let isRule = kind == "secrule"
+        self.isRule = isRule || kind == "secaction"
         test = isRule ? arguments.dropFirst(2).first ?? "" : ""
         actions = Self.parts(of: arguments.dropFirst(isRule ? 3 : 1).first ?? "")
-        ruleID = actions.first { $0.hasPrefix("id:") }.flatMap { Int($0.dropFirst(3).filter { $0 != "'" }) }
+        ruleID = actions.first { $0.prefix(3).lowercased() == "id:" }.flatMap { Int($0.dropFirst(3).filter { $0 != "'" }) }
         var words = actions.flatMap(Self.words(of:))
         var operatorName: Substring?
         if isRule, arguments.count > 2 {
@@ -53,8 +58,8 @@ struct SecLangDirective {
     }
 
     private static func words(of action: Substring) -> [Substring] {
-        let name = head(of: action)
-        guard !["msg", "logdata", "tag", "ver", "skipAfter"].contains(name) else { return [] }
+        let name = head(of: action).lowercased()[...]
+        guard !["msg", "logdata", "tag", "ver", "skipafter"].contains(name) else { return [] }
         let value = action.dropFirst(name.count + 1)
         let target = name == "setvar" ? [head(of: value.drop { $0 == "'" || $0 == "!" })] : []
         return [name] + target + macros(of: action)

@@ -94,9 +94,7 @@ private final class HTTPWitness {
 struct WitnessTests {
     /// A number of the recorder's metrics.
     @OnLoop private func metric(_ name: String, _ recorder: TestRecorder) async throws -> Double {
-        let stream = try await Stream.connect(
-            to: .unix(path: "\(recorder.home)/run/ledger.admin.sock"), timeout: .seconds(5))
-        let client = TestClient(stream)
+        let client = TestClient(try await recorder.connectAsAdmin())
         defer { client.close() }
         let text = try await client.exchange("GET /metrics HTTP/1.1\r\nHost: ledger\r\n\r\n").text
         let line = text.split(separator: "\n").first { $0.hasPrefix("\(name){") && $0.contains("witness=\"url\"") }

@@ -55,6 +55,9 @@ import Testing
         arguments: [
             #"SecRule REMOTE_ADDR "@ipMatch 192.0.2.0/24" "id:11000,phase:1,deny""#,
             #"SecRule TIME_HOUR "@gt 22" "id:11000,phase:1,deny""#,
+            #"secrule remote_addr "@ipMatch 192.0.2.0/24" "ID:11000,phase:1,deny""#,
+            #"SECACTION "id:11000,phase:1,pass,nolog,SETVAR:ip.count=1""#,
+            "secrule ARGS \"@rx a\" \"id:11000,phase:1,deny,CHAIN\"\nSecRULE REMOTE_ADDR \"@rx b\"",
             #"SecRule ARGS:ip "@streq %{remote_addr}" "id:11000,phase:2,deny""#,
             #"SecAction "id:11000,phase:1,pass,nolog,initcol:ip=%{REMOTE_ADDR}""#,
             "SecRule ARGS \"@rx a\" \\\n  \"id:11000,phase:2,deny,chain\"\n  SecRule GEO:COUNTRY_CODE \"@streq XX\"",

@@ -19,6 +19,7 @@ final class TestRecorder {
     var home: String { "\(directory)/home" }
     var records: String { "\(home)/ledger/records" }
     var socket: String { "\(home)/run/ledger.sock" }
+    private var adminPath: String { "\(home)/run/ledger.admin.sock" }
 
     /// - Parameter settings: of the policy's `ledger`, a line each.
     init(_ settings: [String] = []) throws {
@@ -78,6 +79,24 @@ final class TestRecorder {
     var isUp: Bool { child?.isRunning == true }
 
     func signal(_ number: Int32) { child?.send(signal: number) }
+
+    /// A connection of a worker.
+    func connectAsWorker() async throws -> Stream { try await connect(to: socket) }
+
+    /// A connection for its metrics and its health.
+    func connectAsAdmin() async throws -> Stream { try await connect(to: adminPath) }
+
+    /// Connects as soon as it listens: the sockets are bound before, and it begins to listen at one after the other.
+    private func connect(to path: String) async throws -> Stream {
+        while true {
+            try #require(isUp, "drawbridge-ledger ended: \(log)")
+            do {
+                return try await Stream.connect(to: .unix(path: path), timeout: .seconds(5))
+            } catch let error as LoopError where error.code == .unreachable {
+                try await Loop.sleep(for: .milliseconds(1))
+            }
+        }
+    }
 
     /// Ends it and waits for that.
     func stop(_ number: Int32 = SIGTERM) async throws -> ChildProcess.Exit {
@@ -173,17 +192,7 @@ final class TestWorker {
 
     /// - Parameter first: the first ticket.
     init(_ recorder: TestRecorder, name: String = "test", first: UInt64 = 1) async throws {
-        let path = recorder.socket
-        while true {
-            try #require(recorder.isUp, "drawbridge-ledger ended: \(recorder.log)")
-            do {
-                stream = try await Stream.connect(to: .unix(path: path), timeout: .seconds(5))
-                break
-            } catch let error as LoopError where error.code == .unreachable {
-                // Bound, and not listening yet.
-                try await Loop.sleep(for: .milliseconds(1))
-            }
-        }
+        stream = try await recorder.connectAsWorker()
         nextTicket = first
         var greeting: [UInt8] = []
         RecordFrame.appendGreeting(name: name, to: &greeting)

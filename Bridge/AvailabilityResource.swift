@@ -168,6 +168,33 @@ struct QueryParameters {
         return day
     }
 
+    /// What `read` makes of a parameter, if it is there.
+    mutating func value<Value>(_ name: String, _ expected: String, _ read: (String) -> Value?) -> Value? {
+        guard let text = values.removeValue(forKey: name) else { return nil }
+        if let value = Self.decoded(text).flatMap(read) { return value }
+        fail(name, "This is no \(expected)")
+        return nil
+    }
+
+    /// Without percent-encoding (RFC 3986 §2.1); nil for what is not well encoded.
+    private static func decoded(_ text: String) -> String? {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16),
+                rest.first != UInt8(ascii: "+")
+            else { return nil }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
     mutating func integer(_ name: String, in range: ClosedRange<Int>) -> Int? {
         guard let text = values.removeValue(forKey: name) else { return nil }
         guard text.utf8.allSatisfy({ (48...57).contains($0) }), let value = Int(text), range.contains(value) else {

@@ -10,9 +10,6 @@ enum BookingStatements {
         "bridge.claim_key", "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || chr(10) || $2, 0))"
     ) { row in try row.next() }
 
-    /// When the transaction began: what `now()` says in all of it.
-    static let now = Statement<Instant>("bridge.now", "SELECT now()") { row in try row.next() }
-
     static let record = Statement<IdempotencyRecord, String, String>(
         "bridge.record",
         """
@@ -38,6 +35,38 @@ enum BookingStatements {
             version = EXCLUDED.version, response_body = EXCLUDED.response_body, created_at = now()
         """)
 
+    /// Events older than so many days, so many at a time.
+    static let deleteOldEvents = Statement<Void, Int32>(
+        "bridge.delete_old_events",
+        """
+        DELETE FROM drawbridge.outbox_events WHERE event_id IN (
+            SELECT event_id FROM drawbridge.outbox_events
+            WHERE created_at < now() - make_interval(days => $1) ORDER BY created_at LIMIT 1000)
+        """)
+
+    /// Bookings whose departure is so many days past, so many at a time, with their rooms and the note whether the PMS
+    /// agrees.
+    static let deleteOldBookings = Statement<Void, Int32>(
+        "bridge.delete_old_bookings",
+        """
+        WITH old AS (
+            SELECT hotel_id, booking_id FROM drawbridge.bookings
+            WHERE departure < current_date - $1 AND status <> 'hold' ORDER BY departure LIMIT 1000
+        ), note AS (
+            DELETE FROM booking_sync_status AS sync USING old
+            WHERE sync.hotel_id = old.hotel_id AND sync.booking_id = old.booking_id
+        )
+        DELETE FROM drawbridge.bookings AS booking USING old WHERE booking.booking_id = old.booking_id
+        """)
+
+    static let makeAuditPartitions = Statement<Int32, Int32>(
+        "bridge.make_audit_partitions", "SELECT drawbridge.make_audit_partitions($1)"
+    ) { row in try row.next() }
+
+    static let dropAuditPartitions = Statement<Int32, Int32>(
+        "bridge.drop_audit_partitions", "SELECT drawbridge.drop_audit_partitions($1)"
+    ) { row in try row.next() }
+
     /// Records past their day, so many at a time.
     static let deleteOldRecords = Statement<Void>(
         "bridge.delete_old_records",
@@ -53,13 +82,44 @@ enum BookingStatements {
     ) { row in EarlierBooking(id: try row.next(), client: try row.next(), status: try row.next()) }
 
     static let insertBooking = Statement<
-        Void, BookingID, Int32, String, String, String, Day, Day, Int64, String, Instant?
+        Void, BookingID, Int32, String, String, String, Day, Day, Int64, String, Int64, Instant?
     >(
         "bridge.insert_booking",
         """
         INSERT INTO drawbridge.bookings (booking_id, hotel_id, booking_engine_id, client, status, arrival, departure,
-                                         total, currency, hold_expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                                         total, currency, chargeable, hold_expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        """)
+
+    /// What was done to a booking that has the version before this one. Nobody else does anything to it: its hotel is
+    /// locked; if somebody did all the same, the event of this version would be there already, and nothing be committed.
+    static let updateBooking = Statement<Void, BookingID, Int32, String, Day, Day, Int64, Int64, Int64?>(
+        "bridge.update_booking",
+        """
+        UPDATE drawbridge.bookings
+        SET version = $2, status = $3, arrival = $4, departure = $5, total = $6, chargeable = $7,
+            cancellation_fee = $8, cancelled_at = CASE $3 WHEN 'cancelled' THEN now() END, updated_at = now()
+        WHERE booking_id = $1 AND version = $2 - 1
+        """)
+
+    static let deleteRooms = Statement<Void, BookingID>(
+        "bridge.delete_rooms", "DELETE FROM drawbridge.booking_rooms WHERE booking_id = $1")
+
+    static let insertEvent = Statement<Void, BookingID, String, Int32, String, Int32, String>(
+        "bridge.insert_event",
+        """
+        INSERT INTO drawbridge.outbox_events (event_id, type, hotel_id, entity_id, version, payload)
+        VALUES ($1, $2, $3, $4, $5, $6::JSON)
+        """)
+
+    static let insertAudit = Statement<
+        Void, Int32, String, String?, JSON?, JSON?, String, String?, String?, String
+    >(
+        "bridge.insert_audit",
+        """
+        INSERT INTO booking_engine_audit_log (hotel_id, action, entity_type, entity_id, request_data, response_data,
+                                              status, error_message, request_id, actor)
+        VALUES ($1, $2, 'booking', $3, $4, $5, $6, $7, $8, $9)
         """)
 
     static let insertRooms = Statement<Void, BookingID, [Int16], [Int32], [Int32], [Int16], [String]>(
@@ -77,13 +137,22 @@ enum BookingStatements {
         VALUES ($1, $2, $3, 'synced', now())
         """)
 
+    /// The PMS has what the booking engine knows.
+    static let noteSync = Statement<Void, Int32, BookingID>(
+        "bridge.note_sync",
+        """
+        UPDATE booking_sync_status SET sync_status = 'synced', last_sync_attempt = now(), error_message = NULL
+        WHERE hotel_id = $1 AND booking_id = $2
+        """)
+
     /// What we know of a booking ourselves; guest and nights are the PMS's.
     static let booking = Statement<StoredBooking, BookingID>(
         "bridge.booking",
         """
-        SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.status, booking.arrival,
-               booking.departure, booking.total, booking.currency, booking.version, booking.created_at,
-               booking.updated_at, booking.hold_expires_at, booking.cancelled_at,
+        SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.client, booking.status,
+               booking.arrival, booking.departure, booking.total, booking.currency, booking.chargeable,
+               booking.cancellation_fee, booking.version, booking.created_at, booking.updated_at,
+               booking.hold_expires_at, booking.cancelled_at,
                COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message,
                rooms.types, rooms.ids, rooms.guests, rooms.plans
         FROM drawbridge.bookings AS booking
@@ -98,25 +167,96 @@ enum BookingStatements {
         ) AS rooms
         WHERE booking.booking_id = $1
         """
-    ) { row in
-        StoredBooking(
-            id: try row.next(), engineID: try row.next(), hotel: try row.next(), status: try row.next(),
-            arrival: try row.next(), departure: try row.next(), total: try row.next(), currency: try row.next(),
-            version: try row.next(), createdAt: try row.next(), updatedAt: try row.next(),
-            holdExpiresAt: try row.next(), cancelledAt: try row.next(), syncStatus: try row.next(),
-            lastAttempt: try row.next(), syncError: try row.next(),
-            rooms: (types: try row.next(), ids: try row.next(), guests: try row.next(), plans: try row.next()))
-    }
+    ) { row in try StoredBooking(&row) }
 
-    /// Notes that the front desk has confirmed or cancelled a booking, unless its status has changed meanwhile.
-    static let noteStatus = Statement<Void, BookingID, String, String>(
-        "bridge.note_status",
+    /// A page of the bookings of some hotels, by when they last changed, after a place in that order. Each hotel's part of
+    /// the index is read no further than the page is long.
+    static let page = Statement<StoredBooking, [Int32], Instant, BookingID, Int32>(
+        "bridge.page",
         """
-        UPDATE drawbridge.bookings
-        SET status = $3, cancelled_at = CASE $3 WHEN 'cancelled' THEN now() END, version = version + 1,
-            updated_at = now()
-        WHERE booking_id = $1 AND status = $2
-        """)
+        SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.client, booking.status,
+               booking.arrival, booking.departure, booking.total, booking.currency, booking.chargeable,
+               booking.cancellation_fee, booking.version, booking.created_at, booking.updated_at,
+               booking.hold_expires_at, booking.cancelled_at,
+               COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message,
+               rooms.types, rooms.ids, rooms.guests, rooms.plans
+        FROM (
+            SELECT page.* FROM unnest($1) AS hotel (id)
+            CROSS JOIN LATERAL (
+                SELECT * FROM drawbridge.bookings
+                WHERE hotel_id = hotel.id AND (updated_at, booking_id) > ($2, $3)
+                ORDER BY updated_at, booking_id LIMIT $4
+            ) AS page
+            ORDER BY page.updated_at, page.booking_id LIMIT $4
+        ) AS booking
+        LEFT JOIN booking_sync_status AS sync
+               ON sync.hotel_id = booking.hotel_id AND sync.booking_id = booking.booking_id
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(array_agg(room_type_id ORDER BY position), '{}') AS types,
+                   COALESCE(array_agg(room_id ORDER BY position), '{}') AS ids,
+                   COALESCE(array_agg(guests ORDER BY position), '{}') AS guests,
+                   COALESCE(array_agg(plan_key ORDER BY position), '{}') AS plans
+            FROM drawbridge.booking_rooms AS room WHERE room.booking_id = booking.booking_id
+        ) AS rooms
+        ORDER BY booking.updated_at, booking.booking_id
+        """
+    ) { row in try StoredBooking(&row) }
+
+    /// The same of all hotels.
+    static let pageOfAll = Statement<StoredBooking, Instant, BookingID, Int32>(
+        "bridge.page_of_all",
+        """
+        SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.client, booking.status,
+               booking.arrival, booking.departure, booking.total, booking.currency, booking.chargeable,
+               booking.cancellation_fee, booking.version, booking.created_at, booking.updated_at,
+               booking.hold_expires_at, booking.cancelled_at,
+               COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message,
+               rooms.types, rooms.ids, rooms.guests, rooms.plans
+        FROM (
+            SELECT * FROM drawbridge.bookings
+            WHERE (updated_at, booking_id) > ($1, $2) ORDER BY updated_at, booking_id LIMIT $3
+        ) AS booking
+        LEFT JOIN booking_sync_status AS sync
+               ON sync.hotel_id = booking.hotel_id AND sync.booking_id = booking.booking_id
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(array_agg(room_type_id ORDER BY position), '{}') AS types,
+                   COALESCE(array_agg(room_id ORDER BY position), '{}') AS ids,
+                   COALESCE(array_agg(guests ORDER BY position), '{}') AS guests,
+                   COALESCE(array_agg(plan_key ORDER BY position), '{}') AS plans
+            FROM drawbridge.booking_rooms AS room WHERE room.booking_id = booking.booking_id
+        ) AS rooms
+        ORDER BY booking.updated_at, booking.booking_id
+        """
+    ) { row in try StoredBooking(&row) }
+
+    /// Those with an id of the booking engine, at most one of each hotel.
+    static let pageOfEngineID = Statement<StoredBooking, String, Instant, BookingID, Int32, [Int32]>(
+        "bridge.page_of_engine_id",
+        """
+        SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.client, booking.status,
+               booking.arrival, booking.departure, booking.total, booking.currency, booking.chargeable,
+               booking.cancellation_fee, booking.version, booking.created_at, booking.updated_at,
+               booking.hold_expires_at, booking.cancelled_at,
+               COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message,
+               rooms.types, rooms.ids, rooms.guests, rooms.plans
+        FROM (
+            SELECT * FROM drawbridge.bookings
+            WHERE booking_engine_id = $1 AND (updated_at, booking_id) > ($2, $3)
+              AND hotel_id = ANY ($5)
+            ORDER BY updated_at, booking_id LIMIT $4
+        ) AS booking
+        LEFT JOIN booking_sync_status AS sync
+               ON sync.hotel_id = booking.hotel_id AND sync.booking_id = booking.booking_id
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(array_agg(room_type_id ORDER BY position), '{}') AS types,
+                   COALESCE(array_agg(room_id ORDER BY position), '{}') AS ids,
+                   COALESCE(array_agg(guests ORDER BY position), '{}') AS guests,
+                   COALESCE(array_agg(plan_key ORDER BY position), '{}') AS plans
+            FROM drawbridge.booking_rooms AS room WHERE room.booking_id = booking.booking_id
+        ) AS rooms
+        ORDER BY booking.updated_at, booking.booking_id
+        """
+    ) { row in try StoredBooking(&row) }
 
     /// The hold that ran out first, but for those named.
     static let expiredHold = Statement<ExpiredHold, [BookingID]>(
@@ -128,24 +268,8 @@ enum BookingStatements {
         """
     ) { row in ExpiredHold(id: try row.next(), hotel: try row.next()) }
 
-    /// Locks a hold that has run out; no row when it is none any more.
-    static let lockHold = Statement<BookingID, BookingID>(
-        "bridge.lock_hold",
-        """
-        SELECT booking_id FROM drawbridge.bookings
-        WHERE booking_id = $1 AND status = 'hold' AND hold_expires_at <= now() FOR UPDATE SKIP LOCKED
-        """
-    ) { row in try row.next() }
-
-    /// Ends a hold as expired or, where the front desk has confirmed or cancelled it, as that.
-    static let endHold = Statement<Void, BookingID, String>(
-        "bridge.end_hold",
-        """
-        UPDATE drawbridge.bookings
-        SET status = $2, cancelled_at = CASE $2 WHEN 'cancelled' THEN now() END, version = version + 1,
-            updated_at = now()
-        WHERE booking_id = $1
-        """)
+    /// When it is, for whoever asks what has changed since.
+    static let now = Statement<Instant>("bridge.now", "SELECT now()") { row in try row.next() }
 }
 
 /// A booking made before under the same `booking_engine_id`.
@@ -183,47 +307,90 @@ struct StoredBooking: Sendable {
     let id: BookingID
     let engineID: String
     let hotel: Int32
-    let status: String
-    let arrival: Day
-    let departure: Day
-    let total: Int64
-    let currency: String
-    let version: Int32
+    let client: String
+    let stay: Stay
+    let total: Money
+    /// The part of the total that counts for a cancellation fee.
+    let chargeable: Money
+    let cancellationFee: Money?
+    let life: BookingLife
     let createdAt: Instant
     let updatedAt: Instant
-    let holdExpiresAt: Instant?
     let cancelledAt: Instant?
-    let syncStatus: String
-    let lastAttempt: Instant?
-    let syncError: String?
+    let sync: SyncState
     /// In the order in which they were asked for.
-    let rooms: (types: [Int32], ids: [Int32], guests: [Int16], plans: [String])
+    let rooms: [SoldRoom]
 
-    /// The status that the PMS's implies, where the front desk has changed it.
-    func changedStatus(_ reservation: ReservationStatus) -> Booking.Status? {
-        switch (status, reservation) {
-        case ("hold", .confirmed): .confirmed
-        case ("hold", .cancelled), ("confirmed", .cancelled): .cancelled
-        default: nil
+    /// - Throws: `PostgresError` where a row breaks the schema's own rules.
+    init(_ row: inout RowDecoder) throws {
+        func valid<Value>(_ value: Value?, _ column: String) throws -> Value {
+            guard let value else { throw PostgresError(.decoding, "column \(column) breaks the schema's rules") }
+            return value
+        }
+        id = try row.next()
+        engineID = try row.next()
+        hotel = try row.next()
+        client = try row.next()
+        let status = try valid(Booking.Status(rawValue: try row.next()), "status")
+        stay = try valid(Stay(arrival: try row.next(), departure: try row.next()), "departure")
+        let amount = try row.next(Int64.self)
+        let currency = try valid(Currency(try row.next(String.self)), "currency")
+        total = Money(minorUnits: amount, currency: currency)
+        chargeable = Money(minorUnits: try row.next(), currency: currency)
+        cancellationFee = try row.next(Int64?.self).map { Money(minorUnits: $0, currency: currency) }
+        let version = try row.next(Int32.self)
+        createdAt = try row.next()
+        updatedAt = try row.next()
+        life = BookingLife(status: status, version: version, holdExpiresAt: try row.next())
+        cancelledAt = try row.next()
+        sync = SyncState(
+            status: try valid(SyncState.Status(rawValue: try row.next()), "sync_status"),
+            lastAttempt: try row.next(), error: try row.next())
+        let types = try row.next([Int32].self)
+        let ids = try row.next([Int32].self)
+        let guests = try row.next([Int16].self)
+        let plans = try row.next([String].self)
+        rooms = types.indices.map {
+            SoldRoom(type: types[$0], room: ids[$0], guests: Int32(guests[$0]), plan: PlanKey(plans[$0]))
         }
     }
 
-    /// The booking with what the PMS has of it; nil where a row breaks the schema's own rules.
-    func booking(_ reservation: [ReservationRow], today: Day) -> Booking? {
-        guard let status = Booking.Status(rawValue: status), let stay = Stay(arrival: arrival, departure: departure),
-            let currency = Currency(currency), let sync = SyncState.Status(rawValue: syncStatus)
-        else { return nil }
-        let sold = rooms.types.indices.map { position in
-            SoldRoom(
-                type: rooms.types[position], room: rooms.ids[position], guests: Int32(rooms.guests[position]),
-                plan: PlanKey(rooms.plans[position]))
-        }
+    /// The booking with what the PMS has of it; nil where the reservation is gone.
+    func booking(_ reservation: Reservation?, today: Day) -> Booking {
+        let nights = reservation?.nights(total.currency) ?? []
         return Booking(
-            id: id, engineID: engineID, hotel: hotel, status: status, stay: stay,
-            rooms: BookedRoom.rooms(sold, nights: reservation.compactMap { $0.night(currency) }, today: today),
-            guest: reservation.first?.guest ?? Guest(name: "", nameKana: nil, email: nil, phone: nil),
-            total: Money(minorUnits: total, currency: currency),
-            sync: SyncState(status: sync, lastAttempt: lastAttempt, error: syncError), version: version,
-            createdAt: createdAt, updatedAt: updatedAt, holdExpiresAt: holdExpiresAt, cancelledAt: cancelledAt)
+            id: id, engineID: engineID, hotel: hotel, status: life.status, stay: stay,
+            rooms: BookedRoom.rooms(rooms, nights: nights, today: today),
+            guest: reservation?.guest ?? Guest(name: "", nameKana: nil, email: nil, phone: nil), total: total,
+            sync: sync, version: life.version, createdAt: createdAt, updatedAt: updatedAt,
+            holdExpiresAt: life.holdExpiresAt, cancelledAt: cancelledAt, cancellationFee: cancellationFee)
+    }
+
+    /// The booking after something was done to it that leaves its rooms, nights and guest as they are.
+    ///
+    /// - Parameter now: when it was done, as the transaction has it.
+    func booking(
+        after life: BookingLife, _ reservation: Reservation?, fee: Money? = nil, at now: Instant, today: Day
+    ) -> Booking {
+        var booking = booking(reservation, today: today)
+        booking.status = life.status
+        booking.version = life.version
+        booking.updatedAt = now
+        booking.cancelledAt = life.status == .cancelled ? now : nil
+        booking.cancellationFee = fee
+        // The note of a reservation that is deleted went with it.
+        booking.sync = reservation == nil ? SyncState(status: .pending) : SyncState(status: .synced, lastAttempt: now)
+        return booking
+    }
+
+    /// Writes that down.
+    func update(to booking: Booking, chargeable: Money? = nil) -> [Query<Void>] {
+        [
+            BookingStatements.updateBooking(
+                id, booking.version, booking.status.rawValue, booking.stay.arrival, booking.stay.departure,
+                booking.total.minorUnits, (chargeable ?? self.chargeable).minorUnits,
+                booking.cancellationFee?.minorUnits),
+            BookingStatements.noteSync(hotel, id),
+        ]
     }
 }

@@ -16,6 +16,7 @@ final class Bridge {
     private let database: Database
     private let hotels: HotelDirectory
     private let holds: HoldExpiry
+    private let retention: Retention
     private let keys: APIKeyDirectory
     private let tokens: TokenRevocationDirectory
     private let issuers: IssuerKeyDirectory
@@ -28,12 +29,16 @@ final class Bridge {
     init(_ configuration: BridgeConfiguration, _ context: ProcessContext) throws {
         Metrics.start(process: "bridge", restarts: Lifecycle.restarts)
         let database = try Database(configuration.database)
-        let pms = RhtHotel(database, statementDeadline: configuration.policy.database.statementDeadline)
+        let writer = configuration.policy.writer
+        let pms = RhtHotel(
+            database, writer: RhtHotel.Writer(agent: writer.agentName, user: writer.userID),
+            statementDeadline: configuration.policy.database.statementDeadline)
         let hotels = HotelDirectory(configuration.policy, pms)
-        let bookings = BookingService(database, hotels, configuration.policy.writer)
+        let bookings = BookingService(database, pms, hotels, configuration.policy)
         self.database = database
         self.hotels = hotels
-        holds = HoldExpiry(database, hotels, configuration.policy.writer)
+        holds = HoldExpiry(database, hotels, bookings)
+        retention = Retention(database, configuration.policy.retention)
         let keys = APIKeyDirectory(database)
         self.keys = keys
         let tokens = TokenRevocationDirectory(database)
@@ -92,6 +97,7 @@ final class Bridge {
             group.addTask { await self.hotels.keepFresh() }
             group.addTask { await self.hotels.recover() }
             group.addTask { await self.holds.run() }
+            group.addTask { await self.retention.run() }
             group.addTask { await self.keys.run() }
             group.addTask { await self.tokens.run() }
             group.addTask { await self.issuers.run() }

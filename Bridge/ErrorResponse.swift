@@ -26,8 +26,16 @@ enum BridgeError: Error {
     case requestUnderWay
     /// Another client of the hotel has used the `booking_engine_id`.
     case engineIDTaken
-    /// The booking with this `booking_engine_id` has ended, as this status says.
+    /// The booking has ended, as this status says.
     case bookingEnded(String)
+    /// The stay has begun.
+    case bookingStarted
+    /// Another client has made it.
+    case foreignBooking
+    /// `If-Match` is missing where it is required.
+    case preconditionRequired
+    /// The booking is not the version that `If-Match` names.
+    case preconditionFailed
 }
 
 /// The one place where the bridge's errors become answers.
@@ -84,9 +92,24 @@ enum ErrorResponse {
         case .bookingEnded(let status):
             var problem = Problem(
                 .conflict, "booking-ended", "The booking has ended",
-                detail: "The booking with this booking_engine_id is \(status); a new one needs a new id")
+                detail: "The booking is \(status); a new one needs a new booking_engine_id")
             problem.extend = { json in json.member("booking_status", status) }
             return problem
+        case .bookingStarted:
+            return Problem(
+                .conflict, "booking-started", "The stay has begun", detail: "Only the hotel can change it now")
+        case .foreignBooking:
+            return Problem(
+                .forbidden, "foreign-booking", "The booking belongs to another client",
+                detail: "Only the client that made a booking may change it")
+        case .preconditionRequired:
+            return Problem(
+                .preconditionRequired, "precondition-required", "If-Match is required",
+                detail: "Send the ETag of the booking that is to be changed as If-Match")
+        case .preconditionFailed:
+            return Problem(
+                .preconditionFailed, "precondition-failed", "The booking has changed",
+                detail: "The booking is not the version that If-Match names; read it again")
         case .requestUnderWay:
             return Problem(.conflict, "request-in-progress", "A request with this Idempotency-Key is still under way")
                 .with(.retryAfter, "1")

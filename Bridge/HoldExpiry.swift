@@ -1,40 +1,36 @@
 internal import Booking
 internal import Loop
 internal import PMS
-internal import Policy
 internal import Postgres
 internal import Telemetry
 
-/// Gives the rooms of holds back when their time is up, and forgets answers that need not be repeated any more.
+/// Gives the rooms of holds back when their time is up.
 @OnLoop
 final class HoldExpiry {
     /// How often it looks.
     private static let interval = Duration.seconds(1)
 
-    /// Looks between two removals of old answers.
-    private static let looksPerCleanUp = 60
+    /// How long it may wait for a connection.
+    private static let patience = Duration.seconds(5)
 
     private let database: Database
     private let hotels: HotelDirectory
-    private let writer: BridgePolicy.PMSWriter
+    private let bookings: BookingService
     private let expired = Metrics.counter("drawbridge_bridge_holds_expired_total", "Holds whose time ran out.")
     private let failures = Metrics.counter(
         "drawbridge_bridge_hold_failures_total", "Holds that could not be ended when their time ran out.")
 
-    init(_ database: Database, _ hotels: HotelDirectory, _ writer: BridgePolicy.PMSWriter) {
+    init(_ database: Database, _ hotels: HotelDirectory, _ bookings: BookingService) {
         self.database = database
         self.hotels = hotels
-        self.writer = writer
+        self.bookings = bookings
     }
 
     /// Works until the task is cancelled. What fails is tried again at the next look.
     func run() async {
-        var looks = 0
         while !Task.isCancelled {
             do { try await Loop.sleep(for: Self.interval) } catch { return }
             await expireAll()
-            if looks % Self.looksPerCleanUp == 0 { await forgetOldAnswers() }
-            looks += 1
         }
     }
 
@@ -65,47 +61,34 @@ final class HoldExpiry {
     }
 
     private func expire(_ hold: ExpiredHold, of hotel: HotelEntry?) async throws {
-        let transaction = try await database.begin()
-        let (_, mine, statuses, isThere) = try await transaction.query(
-            RhtHotel.lock(hotel: hold.hotel), BookingStatements.lockHold(hold.id),
-            RhtHotel.lockReservation(hold.id, hotel: hold.hotel), RhtHotel.hasReservation(hold.id, hotel: hold.hotel))
-        // Ended meanwhile, or in somebody's hands at the front desk.
-        guard mine == [hold.id], !statuses.isEmpty || isThere == [false] else { return transaction.rollback() }
-        let status = ReservationStatus(statuses.first)
-        if status == .confirmed {
-            // It is a hold no longer.
-            _ = try await transaction.commit(BookingStatements.endHold(hold.id, "confirmed"))
+        var question = ReservationQuestion(hotel: hold.hotel)
+        question.reservation = hold.id
+        question.waitsForFrontDesk = false
+        var own = Batch()
+        let place = own.add(BookingStatements.booking(hold.id))
+        let work = try await bookings.pms.begin(deadline: Self.patience)
+        let found = try await work.read(question, first: Batch(), then: own, deadline: nil)
+        guard let stored = try found.then.of(place).first else { return work.rollback() }
+        // In somebody's hands at the front desk: left for the next look.
+        if case .busy = found.facts.reservation { return work.rollback() }
+        // What the PMS says decides, as it does for whoever reads the booking.
+        if stored.isChanged(by: found.facts.reservation.found) {
+            _ = try await bookings.note(stored, found.facts, work)
             return
         }
-        // Read before the end: what cannot be read then has changed nothing.
-        let (_, released) = try await transaction.query(
-            RhtHotel.cancelReservation(hold.id, hotel: hold.hotel, user: writer.userID),
-            RhtHotel.cancelNights(of: hold.id, hotel: hold.hotel, user: writer.userID))
-        // As `StoredBooking.changedStatus` has it: what becomes of it does not depend on who looks first.
-        let isCancelled = status == .cancelled
-        _ = try await transaction.commit(BookingStatements.endHold(hold.id, isCancelled ? "cancelled" : "expired"))
-        free(released, hold, of: hotel)
-        // What the front desk has freed is not among the nights that we free.
-        if isCancelled { hotels.distrust(hold.hotel) } else { expired.increment() }
-    }
-
-    /// Frees the nights in the hotel's index.
-    private func free(_ released: [ReleasedNight], _ hold: ExpiredHold, of hotel: HotelEntry?) {
-        for released in released {
-            if let night = released.night {
-                hotel?.release(released.room, on: night)
-            } else {
-                // It kept its room from being sold at all, and maybe another one still does.
-                hotels.distrust(hold.hotel)
-            }
+        guard let reservation = found.facts.reservation.found,
+            let step = try? stored.life.after(.expire, at: found.facts.now), let event = step.event
+        else {
+            // Ended or confirmed meanwhile.
+            return work.rollback()
         }
-    }
-
-    private func forgetOldAnswers() async {
-        do {
-            while try await database.execute(BookingStatements.deleteOldRecords()) > 0 {}
-        } catch {
-            Log.debug("old answers not removed", ["error": .init(error: error)])
-        }
+        let booking = stored.booking(
+            after: step.life, reservation, at: found.facts.now, today: hotels.today(hold.hotel))
+        let journal = BookingJournal(action: .expire, actor: BookingJournal.drawbridge)
+        try await work.commit(
+            [.cancel(ReservationCancellation(reservation, hotel: hold.hotel, chargesInFull: false))],
+            with: stored.update(to: booking) + journal.entries(event, booking))
+        expired.increment()
+        bookings.free(reservation.released, in: hotel, hold.hotel)
     }
 }

@@ -24,7 +24,10 @@ final class Routes: Handler {
             case .listRoomTypes: hotelResource.roomTypes
             case .getAvailability: availability.get
             case .createBooking: booking.create
+            case .listBookings: booking.list
             case .getBooking: booking.get
+            case .changeBooking: booking.change
+            case .cancelBooking: booking.cancel
             }
         }
         return Dictionary(uniqueKeysWithValues: Operation.allCases.map { ($0.rawValue, resource($0)) })

@@ -41,12 +41,14 @@ public struct Booking: Hashable, Sendable {
     public var holdExpiresAt: Instant?
     /// When it was cancelled.
     public var cancelledAt: Instant?
+    /// What cancelling it costs; nil unless its client has cancelled it.
+    public var cancellationFee: Money?
 
     /// A booking.
     public init(
         id: BookingID, engineID: String, hotel: Int32, status: Status, stay: Stay, rooms: [BookedRoom], guest: Guest,
         total: Money, sync: SyncState, version: Int32, createdAt: Instant, updatedAt: Instant,
-        holdExpiresAt: Instant? = nil, cancelledAt: Instant? = nil
+        holdExpiresAt: Instant? = nil, cancelledAt: Instant? = nil, cancellationFee: Money? = nil
     ) {
         self.id = id
         self.engineID = engineID
@@ -62,6 +64,7 @@ public struct Booking: Hashable, Sendable {
         self.updatedAt = updatedAt
         self.holdExpiresAt = holdExpiresAt
         self.cancelledAt = cancelledAt
+        self.cancellationFee = cancellationFee
     }
 }
 
@@ -101,36 +104,42 @@ extension Booking {
     }
 
     /// Writes the booking as a JSON object.
-    public func write(to json: inout JSONWriter) {
-        json.object { json in
-            json.member("booking_id", id.description)
-            json.member("booking_engine_id", engineID)
-            json.member("hotel_id", Int(hotel))
-            json.member("status", status.rawValue)
-            json.member("check_in") { stay.arrival.append(to: &$0) }
-            json.member("check_out") { stay.departure.append(to: &$0) }
-            json.array("rooms", rooms) { json, room in room.write(to: &json) }
-            json.object("guest") { json in
-                json.member("name", guest.name)
-                json.member("name_kana", guest.nameKana)
-                json.member("email", guest.email)
-                json.member("phone", guest.phone)
-            }
-            json.object("total") { json in
-                json.member("amount", Int(total.minorUnits))
-                json.member("currency", total.currency.code)
-            }
-            json.object("sync") { json in
-                json.member("status", sync.status.rawValue)
-                json.member("last_attempt", sync.lastAttempt?.description)
-                json.member("error", sync.error)
-            }
-            json.member("version", Int(version))
-            json.member("created_at", createdAt.description)
-            json.member("updated_at", updatedAt.description)
-            if let holdExpiresAt { json.member("hold_expires_at", holdExpiresAt.description) }
-            if let cancelledAt { json.member("cancelled_at", cancelledAt.description) }
+    public func write(to json: inout JSONWriter) { json.object { writeMembers(to: &$0) } }
+
+    /// Writes its members into a JSON object that was begun.
+    func writeMembers(to json: inout JSONWriter) {
+        json.member("booking_id", id.description)
+        json.member("booking_engine_id", engineID)
+        json.member("hotel_id", Int(hotel))
+        json.member("status", status.rawValue)
+        json.member("check_in") { stay.arrival.append(to: &$0) }
+        json.member("check_out") { stay.departure.append(to: &$0) }
+        json.array("rooms", rooms) { json, room in room.write(to: &json) }
+        json.object("guest") { json in
+            json.member("name", guest.name)
+            json.member("name_kana", guest.nameKana)
+            json.member("email", guest.email)
+            json.member("phone", guest.phone)
         }
+        json.object("total") { total.write(to: &$0) }
+        json.object("sync") { json in
+            json.member("status", sync.status.rawValue)
+            json.member("last_attempt", sync.lastAttempt?.description)
+            json.member("error", sync.error)
+        }
+        json.member("version", Int(version))
+        json.member("created_at", createdAt.description)
+        json.member("updated_at", updatedAt.description)
+        if let holdExpiresAt { json.member("hold_expires_at", holdExpiresAt.description) }
+        if let cancelledAt { json.member("cancelled_at", cancelledAt.description) }
+        if let cancellationFee { json.object("cancellation_fee") { cancellationFee.write(to: &$0) } }
+    }
+}
+
+extension Money {
+    fileprivate func write(to json: inout JSONWriter) {
+        json.member("amount", Int(minorUnits))
+        json.member("currency", currency.code)
     }
 }
 

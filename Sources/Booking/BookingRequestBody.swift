@@ -19,7 +19,7 @@ public struct BookingRequestBody: Sendable {
     private let holdMinutes: Int32?
     private let errors: [FieldError]
 
-    private struct Room: Sendable {
+    struct Room: Sendable {
         let type: Int32?
         let guests: Int32?
         let plan: PlanKey?
@@ -53,14 +53,7 @@ public struct BookingRequestBody: Sendable {
     ///
     /// - Throws: `InvalidRequest` if it is not JSON. Mistakes in fields are kept for `validate`.
     public init(json: [UInt8]) throws(InvalidRequest) {
-        let value: JSONValue
-        do {
-            value = try JSONValue(parsing: json)
-        } catch {
-            let detail = "\(error.detail) (byte \(error.offset))"
-            throw InvalidRequest(isMalformed: true, errors: [FieldError(pointer: "", detail: detail)])
-        }
-        var fields = FieldReader(value, at: "")
+        var fields = try FieldReader(parsing: json)
         engineID = fields.engineID()
         hotel = fields.id("hotel_id")
         arrival = fields.day("check_in")
@@ -68,7 +61,7 @@ public struct BookingRequestBody: Sendable {
         rooms = BookingRequestBody.rooms(&fields)
         guest = BookingRequestBody.guest(&fields)
         expectedTotal = BookingRequestBody.total(&fields)
-        paymentTiming = fields.paymentTiming()
+        paymentTiming = fields.paymentTiming() ?? .notSet
         comment = fields.text("comment", length: Limit.comment, isRequired: false, allowsLines: true)
         holdMinutes = fields.integer("hold_minutes", in: Limit.holdMinutes, isRequired: false).map { Int32($0) }
         errors = fields.finished()
@@ -79,8 +72,8 @@ public struct BookingRequestBody: Sendable {
     /// - Throws: `InvalidRequest` with everything that is wrong, including what was wrong when the body was read.
     public func validate(_ rules: BookingRules) throws(InvalidRequest) -> BookingRequest {
         var errors = errors
-        let stay = validStay(rules, &errors)
-        let rooms = validRooms(rules, &errors)
+        let stay = rules.stay(arrival, departure, &errors)
+        let rooms = rules.rooms(rooms, &errors)
         guard errors.isEmpty, let engineID, let hotel, let stay, let guest else {
             throw InvalidRequest(isMalformed: false, errors: Array(errors.prefix(FieldReader.maximumErrors)))
         }
@@ -94,13 +87,16 @@ public struct BookingRequestBody: Sendable {
         let unknown = FieldError(pointer: "/hotel_id", detail: "There is no such hotel")
         return InvalidRequest(isMalformed: false, errors: hotel == nil ? errors : errors + [unknown])
     }
+}
 
-    private func validStay(_ rules: BookingRules, _ errors: inout [FieldError]) -> Stay? {
+extension BookingRules {
+    /// The stay of two days, if it is possible.
+    func stay(_ arrival: Day?, _ departure: Day?, _ errors: inout [FieldError]) -> Stay? {
         guard let arrival else { return nil }
-        if arrival < rules.today {
+        if arrival < today {
             errors.append(FieldError(pointer: "/check_in", detail: "The arrival is in the past at the hotel"))
-        } else if rules.today.distance(to: arrival) > rules.horizonDays {
-            let detail = "The arrival is more than \(rules.horizonDays) days ahead"
+        } else if today.distance(to: arrival) > horizonDays {
+            let detail = "The arrival is more than \(horizonDays) days ahead"
             errors.append(FieldError(pointer: "/check_in", detail: detail))
         }
         guard let departure else { return nil }
@@ -108,18 +104,19 @@ public struct BookingRequestBody: Sendable {
             errors.append(FieldError(pointer: "/check_out", detail: "The departure must be after the arrival"))
             return nil
         }
-        if stay.nightCount > rules.maximumNights {
-            let detail = "A stay has at most \(rules.maximumNights) nights"
+        if stay.nightCount > maximumNights {
+            let detail = "A stay has at most \(maximumNights) nights"
             errors.append(FieldError(pointer: "/check_out", detail: detail))
         }
         return stay
     }
 
-    private func validRooms(_ rules: BookingRules, _ errors: inout [FieldError]) -> [BookingRequest.Room] {
+    /// The rooms that are possible.
+    func rooms(_ rooms: [BookingRequestBody.Room], _ errors: inout [FieldError]) -> [BookingRequest.Room] {
         var valid: [BookingRequest.Room] = []
         for (position, room) in rooms.enumerated() {
             guard let type = room.type else { continue }
-            guard let capacity = rules.capacity(type) else {
+            guard let capacity = capacity(type) else {
                 let pointer = "/rooms/\(position)/room_type_id"
                 errors.append(FieldError(pointer: pointer, detail: "The hotel has no such room type"))
                 continue
@@ -139,8 +136,8 @@ public struct BookingRequestBody: Sendable {
 // MARK: - Fields
 
 extension BookingRequestBody {
-    private static func rooms(_ fields: inout FieldReader) -> [Room] {
-        guard let value = fields.value("rooms", isRequired: true) else { return [] }
+    static func rooms(_ fields: inout FieldReader, isRequired: Bool = true) -> [Room] {
+        guard let value = fields.value("rooms", isRequired: isRequired) else { return [] }
         guard case .array(let elements) = value, Limit.rooms.contains(elements.count) else {
             let detail = "An array of \(Limit.rooms.lowerBound) to \(Limit.rooms.upperBound) rooms is expected"
             fields.fail("rooms", detail)
@@ -157,8 +154,8 @@ extension BookingRequestBody {
         }
     }
 
-    private static func guest(_ fields: inout FieldReader) -> Guest? {
-        guard let value = fields.value("guest", isRequired: true) else { return nil }
+    static func guest(_ fields: inout FieldReader, isRequired: Bool = true) -> Guest? {
+        guard let value = fields.value("guest", isRequired: isRequired) else { return nil }
         var guest = FieldReader(value, at: "/guest")
         let name = guest.text("name", length: Limit.name)
         if let name, name.allSatisfy(\.isWhitespace) { guest.fail("name", "A name is expected") }
@@ -169,7 +166,7 @@ extension BookingRequestBody {
         return name.map { Guest(name: $0, nameKana: nameKana, email: email, phone: phone) }
     }
 
-    private static func total(_ fields: inout FieldReader) -> Money? {
+    static func total(_ fields: inout FieldReader) -> Money? {
         guard let value = fields.value("expected_total", isRequired: false) else { return nil }
         var total = FieldReader(value, at: "/expected_total")
         let amount = total.integer("amount", in: Limit.total)
@@ -185,12 +182,14 @@ extension BookingRequestBody {
 }
 
 extension FieldReader {
-    fileprivate mutating func id(_ name: String) -> Int32? {
-        integer(name, in: BookingRequestBody.Limit.id, allowsString: true).map { Int32($0) }
+    mutating func id(_ name: String, isRequired: Bool = true) -> Int32? {
+        integer(name, in: BookingRequestBody.Limit.id, isRequired: isRequired, allowsString: true).map { Int32($0) }
     }
 
-    fileprivate mutating func engineID() -> String? {
-        guard let id = text("booking_engine_id", length: BookingRequestBody.Limit.engineID) else { return nil }
+    mutating func engineID(isRequired: Bool = true) -> String? {
+        guard
+            let id = text("booking_engine_id", length: BookingRequestBody.Limit.engineID, isRequired: isRequired)
+        else { return nil }
         guard id.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
             fail("booking_engine_id", "Only printable ASCII characters without blanks are allowed")
             return nil
@@ -198,30 +197,30 @@ extension FieldReader {
         return id
     }
 
-    fileprivate mutating func day(_ name: String) -> Day? {
-        guard let value = value(name, isRequired: true) else { return nil }
+    mutating func day(_ name: String, isRequired: Bool = true) -> Day? {
+        guard let value = value(name, isRequired: isRequired) else { return nil }
         let day = value.string.flatMap { Day($0) }
         if day == nil { fail(name, "A date as YYYY-MM-DD is expected") }
         return day
     }
 
-    fileprivate mutating func planKey() -> PlanKey? {
+    mutating func planKey() -> PlanKey? {
         guard let value = value("plan_key", isRequired: true) else { return nil }
         let key = value.string.flatMap { PlanKey($0) }
         if key == nil { fail("plan_key", "A plan key such as 1h5, 3h or h169 is expected") }
         return key
     }
 
-    fileprivate mutating func paymentTiming() -> PaymentTiming {
-        guard let value = value("payment_timing", isRequired: false) else { return .notSet }
+    mutating func paymentTiming() -> PaymentTiming? {
+        guard let value = value("payment_timing", isRequired: false) else { return nil }
         if let timing = value.string.flatMap(PaymentTiming.init(rawValue:)) { return timing }
         let choices = PaymentTiming.allCases.map(\.rawValue).joined(separator: ", ")
         fail("payment_timing", "One of \(choices) is expected")
-        return .notSet
+        return nil
     }
 
     /// The shape of an address, not its existence: one @, something before it, dots or letters after it, no blanks.
-    fileprivate mutating func email() -> String? {
+    mutating func email() -> String? {
         guard let email = text("email", length: BookingRequestBody.Limit.email, isRequired: false) else { return nil }
         let parts = email.split(separator: "@", omittingEmptySubsequences: false)
         let isAddress =
@@ -233,7 +232,7 @@ extension FieldReader {
     }
 
     /// A telephone number as people write it: digits, blanks, brackets, dots and hyphens, perhaps a leading plus.
-    fileprivate mutating func phone() -> String? {
+    mutating func phone() -> String? {
         guard let phone = text("phone", length: BookingRequestBody.Limit.phone, isRequired: false) else { return nil }
         let digits = phone.utf8.filter { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }.count
         let rest = phone.hasPrefix("+") ? phone.dropFirst() : phone[...]

@@ -24,6 +24,18 @@ struct FieldReader {
 
     private let isObject: Bool
 
+    /// A reader of a body.
+    ///
+    /// - Throws: `InvalidRequest` if it is not JSON.
+    init(parsing json: [UInt8]) throws(InvalidRequest) {
+        do {
+            self.init(try JSONValue(parsing: json), at: "")
+        } catch {
+            let detail = "\(error.detail) (byte \(error.offset))"
+            throw InvalidRequest(isMalformed: true, errors: [FieldError(pointer: "", detail: detail)])
+        }
+    }
+
     /// Adds an error about a member of this object.
     mutating func fail(_ name: String, _ detail: String) {
         guard errors.count < FieldReader.maximumErrors else { return }

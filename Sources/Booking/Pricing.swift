@@ -37,14 +37,20 @@ public struct Rate: Hashable, Sendable {
     public let firstNight: Day
     /// The last night it applies to; nil if it has no end.
     public let lastNight: Day?
+    /// Whether what it adds counts when a cancellation is charged.
+    public let countsForCancellation: Bool
 
     /// A rate.
-    public init(adjustment: Adjustment, value: FixedPoint, condition: Condition, firstNight: Day, lastNight: Day?) {
+    public init(
+        adjustment: Adjustment, value: FixedPoint, condition: Condition, firstNight: Day, lastNight: Day?,
+        countsForCancellation: Bool = false
+    ) {
         self.adjustment = adjustment
         self.value = value
         self.condition = condition
         self.firstNight = firstNight
         self.lastNight = lastNight
+        self.countsForCancellation = countsForCancellation
     }
 
     /// Whether the rate applies to the night, or may do so.
@@ -115,8 +121,19 @@ public struct Pricing: Hashable, Sendable {
         self.currency = currency
     }
 
+    /// What of a night's price counts when a cancellation is charged, as the PMS stores it: the same rule over the rates that
+    /// count alone, never less than nothing nor more than the price.
+    private func chargeable(_ night: Day, of price: Int64) -> Int64 {
+        switch self.price(of: night, by: rates.filter(\.countsForCancellation)) {
+        case .amount(let amount): min(amount, price)
+        case .noBaseRate, .outOfRange, .unreadableRate: 0
+        }
+    }
+
     /// The price of one night as the PMS stores it.
-    public func price(of night: Day) -> NightPrice {
+    public func price(of night: Day) -> NightPrice { price(of: night, by: rates) }
+
+    private func price(of night: Day, by rates: [Rate]) -> NightPrice {
         var base: Int128?
         var percentage: Int128 = 0
         var flat: Int128 = 0
@@ -151,11 +168,16 @@ public struct Pricing: Hashable, Sendable {
             switch price(of: night) {
             case .amount(let amount):
                 let factor = planType == .perPerson ? Int64(guests) : 1
+                let storedChargeable = chargeable(night, of: amount)
                 guard let unit = money(amount), let charged = unit.multiplied(by: factor),
-                    let sum = total.adding(charged)
+                    let sum = total.adding(charged),
+                    let chargeable = money(storedChargeable)?.multiplied(by: factor)
                 else { return .failure(NoPrice(night: night, reason: .outOfRange)) }
                 total = sum
-                nights.append(RoomQuote.Night(night: night, storedPrice: amount, price: charged))
+                nights.append(
+                    RoomQuote.Night(
+                        night: night, storedPrice: amount, storedChargeable: storedChargeable, price: charged,
+                        chargeable: chargeable))
             case .noBaseRate: return .failure(NoPrice(night: night, reason: .noBaseRate))
             case .outOfRange: return .failure(NoPrice(night: night, reason: .outOfRange))
             case .unreadableRate: return .failure(NoPrice(night: night, reason: .unreadableRate))
@@ -179,8 +201,12 @@ public struct RoomQuote: Hashable, Sendable {
         public let night: Day
         /// What the PMS stores, in whole currency units: per person with a `perPerson` plan.
         public let storedPrice: Int64
+        /// What of it counts when a cancellation is charged.
+        public let storedChargeable: Int64
         /// What the room costs on that night, for all its guests.
         public let price: Money
+        /// What of it counts when a cancellation is charged.
+        public let chargeable: Money
     }
 
     /// Every night of the stay, in order.

@@ -50,7 +50,22 @@ public enum RoomChoice: Hashable, Sendable {
     ///
     /// Within a type the largest parties choose first. A room that suits a party suits every smaller one, so this finds
     /// rooms for all whenever there are any.
-    public init(for requests: [BookingRequest.Room], stay: Stay, among candidates: [CandidateRoom]) {
+    ///
+    /// - Parameter kept: the room that each had before, which it keeps if it can. Only where not all find a room so, all
+    ///   choose anew: a booking is rather moved than refused.
+    public init(
+        for requests: [BookingRequest.Room], stay: Stay, among candidates: [CandidateRoom], kept: [Int32?] = []
+    ) {
+        if kept.contains(where: { $0 != nil }) {
+            self.init(requests, stay, candidates, kept)
+            if case .chosen = self { return }
+        }
+        self.init(requests, stay, candidates, [])
+    }
+
+    private init(
+        _ requests: [BookingRequest.Room], _ stay: Stay, _ candidates: [CandidateRoom], _ kept: [Int32?]
+    ) {
         var free = candidates.filter { room in !room.takenNights.contains { stay.nights.contains($0) } }
         free.sort {
             ($0.priority ?? .max, $0.priority == nil ? 1 : 0, $0.id) < (
@@ -58,8 +73,17 @@ public enum RoomChoice: Hashable, Sendable {
             )
         }
         var chosen: [Int32?] = Array(repeating: nil, count: requests.count)
+        for (position, room) in kept.enumerated().prefix(requests.count) {
+            let request = requests[position]
+            guard let room,
+                let index = free.firstIndex(where: {
+                    $0.id == room && $0.type == request.type && $0.capacity >= request.guests
+                })
+            else { continue }
+            chosen[position] = free.remove(at: index).id
+        }
         let largestFirst = requests.indices.sorted { (requests[$1].guests, $0) < (requests[$0].guests, $1) }
-        for position in largestFirst {
+        for position in largestFirst where chosen[position] == nil {
             let request = requests[position]
             guard let index = free.firstIndex(where: { $0.type == request.type && $0.capacity >= request.guests })
             else { continue }

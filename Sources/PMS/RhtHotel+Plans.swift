@@ -67,7 +67,8 @@ public struct PlanRate: Sendable {
 
     init(
         hotel: Int32?, globalPlan: Int32?, hotelPlan: Int32?, adjustment: String?, value: String?,
-        condition: (type: String?, value: String?), nights: (first: Day?, last: Day?), tax: (id: Int32?, rate: String?)
+        condition: (type: String?, value: String?), nights: (first: Day?, last: Day?),
+        tax: (id: Int32?, rate: String?), countsForCancellation: Bool
     ) {
         self.hotel = hotel
         self.globalPlan = globalPlan
@@ -96,7 +97,8 @@ public struct PlanRate: Sendable {
         rate = Rate(
             adjustment: flaw == nil ? known ?? .unreadable : .unreadable,
             value: amount ?? FixedPoint(tenThousandths: 0),
-            condition: read, firstNight: nights.first ?? .first, lastNight: nights.last)
+            condition: read, firstNight: nights.first ?? .first, lastNight: nights.last,
+            countsForCancellation: countsForCancellation)
         self.tax = Plan.Tax(id: tax.id, rate: taxRate)
     }
 

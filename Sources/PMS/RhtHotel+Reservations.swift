@@ -1,383 +1,323 @@
-public import Availability
+internal import Availability
 public import Booking
 internal import Loop
-public import Postgres
-public import Stay
+internal import Postgres
+internal import Stay
 
-/// A reservation as it is written into the PMS: whole, priced, its rooms chosen.
-public struct NewReservation: Sendable {
-    public let id: BookingID
-    public let request: BookingRequest
-    public let client: BookingID
-    /// Whether the client is not in the PMS yet.
-    public let isNewClient: Bool
-    public let rooms: [ReservedRoom]
-    /// In whose name the PMS records the reservation.
-    public let agent: String
-    /// The PMS user who makes it.
-    public let user: Int32
+extension RhtHotel: ReservationAdapter {
+    /// In whose name the PMS records what the bridge does.
+    public struct Writer: Sendable {
+        /// What stands under `agent`.
+        public let agent: String
+        /// The PMS's user.
+        public let user: Int32
 
-    public init(
-        id: BookingID, request: BookingRequest, client: BookingID, isNewClient: Bool, rooms: [ReservedRoom],
-        agent: String, user: Int32
-    ) {
-        self.id = id
-        self.request = request
-        self.client = client
-        self.isNewClient = isNewClient
-        self.rooms = rooms
-        self.agent = agent
-        self.user = user
+        /// A writer.
+        public init(agent: String, user: Int32) {
+            self.agent = agent
+            self.user = user
+        }
+    }
+
+    public func begin(deadline: Duration) async throws -> any ReservationWork {
+        RhtReservationWork(try await database.begin(deadline: deadline), writer)
+    }
+
+    public func reservation(_ id: BookingID, hotel: Int32) async throws -> Reservation? {
+        Reservation(try await database.query(ReservationStatements.reservation(hotel, id)))
+    }
+
+    public func reservations(_ ids: [BookingID], hotels: Set<Int32>) async throws -> [BookingID: Reservation] {
+        let rows = try await database.query(ReservationStatements.reservations(hotels.sorted(), ids))
+        return Dictionary(grouping: rows, by: \.id).compactMapValues { Reservation($0) }
+    }
+
+    /// Lets no other booking of ours change the hotel's rooms until the transaction ends.
+    ///
+    /// The PMS's own writers do not take it: they are kept out of the rooms alone, which are locked as well, and what they
+    /// have seen free before, they may still book afterwards.
+    static func lock(hotel: Int32) -> Query<Void> { ReservationStatements.lock(hotel) }
+}
+
+/// A transaction in the PMS's database, where the bridge's own tables are too: one round trip to read, one to write and
+/// commit, the bridge's own statements in both.
+@OnLoop
+final class RhtReservationWork: ReservationWork {
+    private var transaction: Transaction?
+    private let writer: RhtHotel.Writer
+
+    init(_ transaction: consuming Transaction, _ writer: RhtHotel.Writer) {
+        self.transaction = consume transaction
+        self.writer = writer
+    }
+
+    func read(
+        _ question: ReservationQuestion, first: Batch, then: Batch, deadline: Duration?
+    ) async throws -> (facts: ReservationFacts, first: Batch.Rows, then: Batch.Rows) {
+        var lock = Batch()
+        _ = lock.add(RhtHotel.lock(hotel: question.hotel))
+        let (batch, places) = FactPlaces.batch(question)
+        // Each statement sees what was committed before it began, so after those before it have got their locks.
+        let rows = try await use { transaction in
+            try await transaction.run([first, lock, then, batch], deadline: deadline)
+        }
+        return (try places.facts(rows[3], question), rows[0], rows[2])
+    }
+
+    func commit(_ writes: [ReservationWrite], with own: [Query<Void>]) async throws {
+        guard let transaction = transaction.take() else { throw Self.ended }
+        try await transaction.commit(writes.flatMap { $0.statements(writer) } + own)
+    }
+
+    func rollback() { transaction.take()?.rollback() }
+
+    /// Lends the transaction, which is whoever's turn it is.
+    private func use<Output>(
+        _ body: @OnLoop (borrowing Transaction) async throws -> Output
+    ) async throws -> Output {
+        guard let transaction = transaction.take() else { throw Self.ended }
+        do {
+            let output = try await body(transaction)
+            self.transaction = consume transaction
+            return output
+        } catch {
+            transaction.rollback()
+            throw error
+        }
+    }
+
+    private static var ended: PostgresError { PostgresError(.misuse, "the work on the hotel has ended") }
+}
+
+/// Where the answers to a question are found.
+@OnLoop
+private struct FactPlaces {
+    let lock: Batch.Place<String>?
+    let isThere: Batch.Place<Bool>?
+    let taking: Batch.Place<Reservation.TakingNight>?
+    let reservation: Batch.Place<ReservationRow>?
+    let rooms: Batch.Place<LockedRoom>?
+    let taken: Batch.Place<TakenNight>?
+    let plans: Batch.Place<OfferedPlan>?
+    let rates: Batch.Place<PlanRate>?
+    let client: Batch.Place<BookingID>?
+    let now: Batch.Place<Instant>
+
+    /// The reservation is locked before rooms and nights, and all of them before what they decide is read.
+    static func batch(_ question: ReservationQuestion) -> (Batch, FactPlaces) {
+        typealias SQL = ReservationStatements
+        var batch = Batch()
+        let hotel = question.hotel
+        let lock = question.reservation.map { id in
+            batch.add(
+                question.waitsForFrontDesk ? SQL.awaitReservation(hotel, id) : SQL.lockReservation(hotel, id))
+        }
+        let isThere = question.reservation.map { batch.add(SQL.hasReservation(hotel, $0)) }
+        let taking = question.reservation.map { id in
+            batch.add(question.waitsForFrontDesk ? SQL.awaitDetails(hotel, id) : SQL.lockDetails(hotel, id))
+        }
+        let rooms = question.wanted.map { batch.add(SQL.lockRooms(hotel, Array(Set($0.rooms.map(\.type))))) }
+        let taken = question.wanted.map {
+            batch.add(SQL.takenNights(hotel, $0.stay.arrival, $0.stay.departure, question.reservation))
+        }
+        let reservation = question.reservation.map { batch.add(SQL.reservation(hotel, $0)) }
+        let plans = question.wanted.map { _ in batch.add(RhtHotel.offeredPlans(hotel: hotel)) }
+        let rates = question.wanted.map { batch.add(RhtHotel.rates(hotel: hotel, plans: $0.rooms.map(\.plan))) }
+        let client = question.guest.map { batch.add(SQL.client($0.email, $0.name, $0.nameKana, $0.phone)) }
+        let places = FactPlaces(
+            lock: lock, isThere: isThere, taking: taking, reservation: reservation, rooms: rooms, taken: taken,
+            plans: plans, rates: rates, client: client, now: batch.add(SQL.now()))
+        return (batch, places)
+    }
+
+    func facts(_ rows: Batch.Rows, _ question: ReservationQuestion) throws -> ReservationFacts {
+        func all<Row>(_ place: Batch.Place<Row>?) throws -> [Row] { try place.map { try rows.of($0) } ?? [] }
+        let offered = try all(plans)
+        let rates = try all(rates)
+        var found = ReservationFacts.Found.gone
+        if try all(isThere) == [true] {
+            found = .busy
+            if try !all(lock).isEmpty, var reservation = Reservation(try all(reservation)) {
+                reservation.taking = try all(taking)
+                // Rows that somebody else has in hand were passed over.
+                let isWhole = reservation.taking.count >= reservation.nights.count { !$0.isCancelled }
+                if isWhole { found = .locked(reservation) }
+            }
+        }
+        return ReservationFacts(
+            rooms: try all(rooms), takenNights: try all(taken),
+            plans: { RhtHotel.plans(offered, rates, $0) }, client: try all(client).first, reservation: found,
+            now: try rows.of(now)[0])
     }
 }
 
-/// A night that a reservation no longer takes.
-public struct ReleasedNight: Sendable {
-    /// Nil where the front desk had assigned none.
-    public let room: Int32?
-    /// Nil where its date was none of the calendar, such as `infinity`.
-    public let night: Day?
-}
-
-/// A room that is ours to give away until the transaction ends.
-public struct LockedRoom: Sendable {
-    public let id: Int32
-    public let type: Int32
-    public let capacity: Int32
-    public let priority: Int32?
-    /// The number on the door.
-    public let number: String
-}
-
-/// A reservation with one of its nights, as the PMS has them.
-public struct ReservationRow: Sendable {
-    public let status: ReservationStatus
-    public let guest: Guest
-    fileprivate let detail: Detail
-
-    fileprivate struct Detail: Sendable {
-        let night: Day?
-        let room: Int32?
-        let type: Int32?
-        let number: String?
-        let guests: Int32?
-        let isCancelled: Bool?
-        let price: FixedPoint?
-    }
-
-    /// The night, priced in minor units of the currency; nil in the row of a reservation without nights.
-    public func night(_ currency: Currency) -> ReservationNight? {
-        guard let night = detail.night, let isCancelled = detail.isCancelled else { return nil }
-        return ReservationNight(
-            night: night, room: detail.room, type: detail.type, number: detail.number, guests: detail.guests,
-            price: detail.price?.minorUnits(currency), isCancelled: isCancelled)
+extension Reservation {
+    /// Nil for no rows: the reservation is gone.
+    fileprivate init?(_ rows: [ReservationRow]) {
+        guard let first = rows.first else { return nil }
+        self.init(
+            id: first.id, status: first.status, guest: first.guest, client: first.client,
+            nights: rows.compactMap(\.night))
     }
 }
 
-/// Where the PMS says a reservation stands, as far as it matters to whoever booked.
-public enum ReservationStatus: Sendable {
-    case hold
-    /// The front desk has confirmed it, or the guest has come.
-    case confirmed
-    /// Cancelled, or gone altogether.
-    case cancelled
-
-    /// By the PMS's word for it; nil for a reservation that is gone.
-    public init(_ word: String?) {
+extension ReservationStatus {
+    /// By the PMS's word.
+    init(word: String) {
         switch word {
         case "hold": self = .hold
-        case "cancelled", nil: self = .cancelled
+        case "cancelled": self = .cancelled
+        case "checked_in", "checked_out": self = .inHouse
         default: self = .confirmed
         }
     }
 }
 
-extension FixedPoint {
-    /// The PMS keeps prices in whole units of the currency, with decimals where it has them. Nil if it does not fit.
-    fileprivate func minorUnits(_ currency: Currency) -> Int64? {
-        let scale = (0..<currency.exponent).reduce(Int64(1)) { scale, _ in scale * 10 }
-        let (product, isOver) = tenThousandths.multipliedReportingOverflow(by: scale)
-        return isOver ? nil : product / FixedPoint.one
+// MARK: - Writing
+
+extension ReservationWrite {
+    /// The statements, in an order that the PMS's foreign keys allow.
+    fileprivate func statements(_ writer: RhtHotel.Writer) -> [Query<Void>] {
+        switch self {
+        case .create(let new): new.statements(writer)
+        case .change(let change): change.statements(writer)
+        case .cancel(let cancellation): cancellation.statements(writer)
+        }
     }
 }
 
-/// One room of a reservation, the same for all its nights.
-public struct ReservedRoom: Sendable {
-    public let room: Int32
-    public let guests: Int32
-    public let plan: Plan
-    public let quote: RoomQuote
-
-    public init(room: Int32, guests: Int32, plan: Plan, quote: RoomQuote) {
-        self.room = room
-        self.guests = guests
-        self.plan = plan
-        self.quote = quote
-    }
-}
-
-extension RhtHotel {
-    /// Lets no other booking of ours change the hotel's rooms until the transaction ends.
-    ///
-    /// The PMS's own writers do not take it: they are kept out of the rooms alone, by `lockRooms`, and what they have seen
-    /// free before, they may still book afterwards.
-    public static func lock(hotel: Int32) -> Query<Void> { ReservationStatements.lock(hotel) }
-
-    /// The sellable rooms of some types, locked in the order of their ids, so that the front desk puts nobody into one of
-    /// them until the transaction ends.
-    public static func lockRooms(hotel: Int32, types: [Int32]) -> Query<LockedRoom> {
-        ReservationStatements.lockRooms(hotel, types)
-    }
-
-    /// The nights of a stay that reservations take. To be read by a statement after the one that locks the rooms: that one
-    /// has waited for the front desk, and would still see what was before.
-    public static func takenNights(hotel: Int32, stay: Stay) -> Query<TakenNight> {
-        ReservationStatements.takenNights(hotel, stay.arrival, stay.departure)
-    }
-
-    /// The client with exactly these particulars, if there is one.
-    ///
-    /// Only a guest with an e-mail address can be one: two who share no more than a name are two people, and the PMS has
-    /// an index on nothing else.
-    public static func client(_ guest: Guest) -> Query<BookingID> {
-        ReservationStatements.client(guest.email, guest.name, guest.nameKana, guest.phone)
-    }
-
-    /// The statements that write a reservation, in an order that its foreign keys allow.
-    public static func insert(_ new: NewReservation) -> [Query<Void>] {
-        let request = new.request
-        var nights = NightColumns()
-        for room in new.rooms {
-            for night in room.quote.nights { nights.append(night, of: room) }
-        }
-        var statements: [Query<Void>] = []
-        if new.isNewClient {
-            let guest = request.guest
-            statements.append(
-                ReservationStatements.insertClient(
-                    new.client, guest.name, guest.nameKana, guest.email, guest.phone, new.user))
-        }
-        statements += [
-            ReservationStatements.insertReservation(
-                new.id, request.hotel, new.client, request.stay.arrival, request.stay.departure,
-                new.rooms.reduce(0) { $0 + $1.guests }, request.holdMinutes == nil ? "confirmed" : "hold", new.agent,
-                request.engineID, request.paymentTiming.rawValue, request.comment, new.user),
-            ReservationStatements.insertDetails(
-                request.hotel, new.id, nights.ids, nights.days, nights.rooms, nights.globalPlans, nights.hotelPlans,
-                nights.planNames, nights.planTypes, nights.guests, nights.prices, new.user),
-            ReservationStatements.insertClients(request.hotel, nights.ids, new.client, new.user),
-            ReservationStatements.insertRates(
-                request.hotel, nights.ids, nights.prices, nights.taxes, nights.taxRates, new.user),
+extension NewReservation {
+    fileprivate func statements(_ writer: RhtHotel.Writer) -> [Query<Void>] {
+        typealias SQL = ReservationStatements
+        let (client, insertion) = request.guest.record(client, writer)
+        return insertion + [
+            SQL.insertReservation(
+                id, request.hotel, client, request.stay.arrival, request.stay.departure,
+                rooms.reduce(0) { $0 + $1.guests }, request.holdMinutes == nil ? "confirmed" : "hold", writer.agent,
+                request.engineID, request.paymentTiming.rawValue, request.comment, writer.user)
         ]
+            + NightColumns(rooms.flatMap { room in room.quote.nights.map { (room, $0) } })
+            .insertion(hotel: request.hotel, reservation: id, client: client, writer)
+    }
+}
+
+extension ReservationChange {
+    fileprivate func statements(_ writer: RhtHotel.Writer) -> [Query<Void>] {
+        typealias SQL = ReservationStatements
+        var statements: [Query<Void>] = []
+        var client = reservation.client
+        if let guest {
+            let (found, insertion) = guest.guest.record(guest.client, writer)
+            statements += insertion
+            client = found
+        }
+        statements.append(
+            SQL.changeReservation(
+                hotel, reservation.id, arrangement?.stay.arrival, arrangement?.stay.departure,
+                arrangement?.rooms.reduce(0) { $0 + $1.guests }, client, confirms ? "confirmed" : nil,
+                paymentTiming?.rawValue, comment, writer.user))
+        let nights = nights()
+        if let nights, !nights.dropped.isEmpty {
+            statements.append(SQL.cancelNights(hotel, nights.dropped.map(\.id), writer.user, false))
+        }
+        if client != reservation.client {
+            let dropped = Set(nights?.dropped.map(\.id) ?? [])
+            let kept = reservation.taking.map(\.id).filter { !dropped.contains($0) }
+            statements.append(SQL.changeGuest(hotel, kept, reservation.client, client, writer.user))
+        }
+        if let nights, !nights.entered.isEmpty {
+            statements += NightColumns(nights.entered)
+                .insertion(hotel: hotel, reservation: reservation.id, client: client, writer)
+        }
         return statements
     }
+}
 
-    /// A reservation as the PMS has it now, a row for each of its nights, in order: one row without a night where it has
-    /// none, no row when it is gone. Of cancelled nights those within its dates.
-    public static func reservation(_ id: BookingID, hotel: Int32) -> Query<ReservationRow> {
-        ReservationStatements.reservation(hotel, id)
+extension ReservationCancellation {
+    fileprivate func statements(_ writer: RhtHotel.Writer) -> [Query<Void>] {
+        [
+            ReservationStatements.cancelReservation(hotel, reservation.id, writer.user),
+            ReservationStatements.cancelNights(hotel, reservation.taking.map(\.id), writer.user, chargesInFull),
+        ]
     }
+}
 
-    /// Locks a reservation and reads its status; no row when it is gone, or when somebody at the front desk works on it.
-    public static func lockReservation(_ id: BookingID, hotel: Int32) -> Query<String> {
-        ReservationStatements.lockReservation(hotel, id)
+extension Guest {
+    /// The guest's record, and what makes it where there is none.
+    fileprivate func record(_ found: BookingID?, _ writer: RhtHotel.Writer) -> (BookingID, [Query<Void>]) {
+        if let found { return (found, []) }
+        let id = BookingID.random()
+        return (id, [ReservationStatements.insertClient(id, name, nameKana, email, phone, writer.user)])
     }
+}
 
-    /// Whether the PMS has the reservation at all: the front desk may have deleted it.
-    public static func hasReservation(_ id: BookingID, hotel: Int32) -> Query<Bool> {
-        ReservationStatements.hasReservation(hotel, id)
-    }
+/// The columns of rows of `reservation_details`, one element a row, and of their `reservation_rates`.
+private struct NightColumns {
+    var ids: [BookingID] = []
+    var days: [Day] = []
+    var rooms: [Int32] = []
+    var globalPlans: [Int32?] = []
+    var hotelPlans: [Int32?] = []
+    var planNames: [String] = []
+    var planTypes: [String] = []
+    var guests: [Int32] = []
+    var prices: [Int64] = []
+    var rates = RateColumns()
 
-    /// Sets a reservation cancelled; its nights are cancelled apart.
-    public static func cancelReservation(_ id: BookingID, hotel: Int32, user: Int32) -> Query<Void> {
-        ReservationStatements.cancelReservation(hotel, id, user)
-    }
-
-    /// Gives a reservation's rooms back, whichever it has now, and keeps its prices. No fee: its nights are not billed.
-    public static func cancelNights(of id: BookingID, hotel: Int32, user: Int32) -> Query<ReleasedNight> {
-        ReservationStatements.cancelDetails(hotel, id, user)
-    }
-
-    /// The columns of the rows of `reservation_details`, one element a row.
-    private struct NightColumns {
-        var ids: [BookingID] = []
-        var days: [Day] = []
-        var rooms: [Int32] = []
-        var globalPlans: [Int32?] = []
-        var hotelPlans: [Int32?] = []
-        var planNames: [String] = []
-        var planTypes: [String] = []
-        var guests: [Int32] = []
+    struct RateColumns {
+        var nights: [BookingID] = []
+        var adjustments: [String] = []
         var prices: [Int64] = []
         var taxes: [Int32?] = []
         var taxRates: [String?] = []
+        var counts: [Bool] = []
+    }
 
-        mutating func append(_ night: RoomQuote.Night, of room: ReservedRoom) {
-            ids.append(.random())
-            days.append(night.night)
-            rooms.append(room.room)
-            globalPlans.append(room.plan.key.globalPlan)
-            hotelPlans.append(room.plan.key.hotelPlan)
-            planNames.append(room.plan.name)
-            planTypes.append(room.plan.type.rawValue)
-            guests.append(room.guests)
-            prices.append(night.storedPrice)
-            let tax = room.plan.tax(of: night.night)
-            taxes.append(tax?.id)
-            taxRates.append(tax?.rate?.decimalText)
+    init(_ nights: [(room: ReservedRoom, night: RoomQuote.Night)]) {
+        for (room, night) in nights { append(night, of: room) }
+    }
+
+    private mutating func append(_ night: RoomQuote.Night, of room: ReservedRoom) {
+        let id = BookingID.random()
+        ids.append(id)
+        days.append(night.night)
+        rooms.append(room.room)
+        globalPlans.append(room.plan.key.globalPlan)
+        hotelPlans.append(room.plan.key.hotelPlan)
+        planNames.append(room.plan.name)
+        planTypes.append(room.plan.type.rawValue)
+        guests.append(room.guests)
+        prices.append(night.storedPrice)
+        // One row says it all, unless a part of the price counts for a cancellation fee and a part does not.
+        let counting = night.storedChargeable
+        let tax = room.plan.tax(of: night.night)
+        rate(id, "base_rate", counting > 0 ? counting : night.storedPrice, tax, counts: counting > 0)
+        if counting > 0, counting < night.storedPrice {
+            rate(id, "flat_fee", night.storedPrice - counting, tax, counts: false)
         }
     }
-}
 
-/// The adapter's part of a booking's transaction.
-private enum ReservationStatements {
-    /// The first number tells our locks from anybody else's in the database: "DB" in ASCII.
-    static let lock = Statement<Void, Int32>("rht.lock_hotel", "SELECT pg_advisory_xact_lock(17474, $1)") { row in
-        _ = try row.next(NothingRead.self)
+    private mutating func rate(_ id: BookingID, _ adjustment: String, _ price: Int64, _ tax: Plan.Tax?, counts: Bool) {
+        rates.nights.append(id)
+        rates.adjustments.append(adjustment)
+        rates.prices.append(price)
+        rates.taxes.append(tax?.id)
+        rates.taxRates.append(tax?.rate?.decimalText)
+        rates.counts.append(counts)
     }
 
-    static let lockRooms = Statement<LockedRoom, Int32, [Int32]>(
-        "rht.lock_rooms",
-        """
-        SELECT id, room_type_id, capacity, assignment_priority, room_number FROM rooms
-        WHERE hotel_id = $1 AND room_type_id = ANY ($2) AND for_sale AND NOT is_staff_room ORDER BY id FOR UPDATE
-        """
-    ) { row in
-        LockedRoom(
-            id: try row.next(), type: try row.next(), capacity: try row.next(), priority: try row.next(),
-            number: try row.next())
+    func insertion(
+        hotel: Int32, reservation: BookingID, client: BookingID, _ writer: RhtHotel.Writer
+    ) -> [Query<Void>] {
+        typealias SQL = ReservationStatements
+        return [
+            SQL.insertDetails(
+                hotel, reservation, ids, days, rooms, globalPlans, hotelPlans, planNames, planTypes, guests, prices,
+                writer.user),
+            SQL.insertClients(hotel, ids, client, writer.user),
+            SQL.insertRates(
+                hotel, rates.nights, rates.adjustments, rates.prices, rates.taxes, rates.taxRates, rates.counts,
+                writer.user),
+        ]
     }
-
-    static let takenNights = Statement<TakenNight, Int32, Day, Day>(
-        "rht.taken_nights",
-        """
-        SELECT room_id, date FROM reservation_details
-        WHERE hotel_id = $1 AND date >= $2 AND date < $3 AND cancelled IS NULL
-        """
-    ) { row in TakenNight(room: try row.next(), night: try row.next()) }
-
-    static let client = Statement<BookingID, String?, String, String?, String?>(
-        "rht.client",
-        """
-        SELECT id FROM clients
-        WHERE email = $1 AND name = $2 AND name_kana IS NOT DISTINCT FROM $3 AND phone IS NOT DISTINCT FROM $4
-          AND legal_or_natural_person = 'natural'
-        ORDER BY created_at, id LIMIT 1
-        """
-    ) { row in try row.next() }
-
-    /// Active nights are found by the PMS's index on them, cancelled ones by their dates. What a room costs is the stored
-    /// price, for each guest where the plan is per person; one too large or too fine to be read counts as none.
-    static let reservation = Statement<ReservationRow, Int32, BookingID>(
-        "rht.reservation",
-        """
-        SELECT reservation.status, COALESCE(client.name, ''), client.name_kana, client.email, client.phone,
-               detail.date, detail.room_id, rooms.room_type_id, rooms.room_number, detail.number_of_people,
-               detail.cancelled IS NOT NULL, CASE WHEN abs(detail.price) < 100000000000 THEN round(detail.price, 4) END
-        FROM reservations AS reservation
-        LEFT JOIN clients AS client ON client.id = reservation.reservation_client_id
-        LEFT JOIN LATERAL (
-            SELECT id, date, room_id, number_of_people, cancelled,
-                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END AS price
-            FROM reservation_details
-            WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL
-              AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
-            UNION ALL
-            SELECT id, date, room_id, number_of_people, cancelled,
-                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END
-            FROM reservation_details
-            WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NOT NULL
-              AND date >= reservation.check_in AND date < reservation.check_out
-              AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
-        ) AS detail ON TRUE
-        LEFT JOIN rooms ON rooms.hotel_id = $1 AND rooms.id = detail.room_id
-        WHERE reservation.hotel_id = $1 AND reservation.id = $2
-        ORDER BY detail.date, detail.room_id, detail.id
-        """
-    ) { row in
-        ReservationRow(
-            status: ReservationStatus(try row.next(String.self)),
-            guest: Guest(
-                name: try row.next(), nameKana: try row.next(), email: try row.next(), phone: try row.next()),
-            detail: .init(
-                night: try row.next(), room: try row.next(), type: try row.next(), number: try row.next(),
-                guests: try row.next(), isCancelled: try row.next(), price: try row.next()))
-    }
-
-    static let lockReservation = Statement<String, Int32, BookingID>(
-        "rht.lock_reservation",
-        "SELECT status FROM reservations WHERE hotel_id = $1 AND id = $2 FOR UPDATE SKIP LOCKED"
-    ) { row in try row.next() }
-
-    static let hasReservation = Statement<Bool, Int32, BookingID>(
-        "rht.has_reservation", "SELECT EXISTS (SELECT FROM reservations WHERE hotel_id = $1 AND id = $2)"
-    ) { row in try row.next() }
-
-    static let insertClient = Statement<Void, BookingID, String, String?, String?, String?, Int32>(
-        "rht.insert_client",
-        """
-        INSERT INTO clients (id, name, name_kana, email, phone, legal_or_natural_person, created_by, updated_by)
-        VALUES ($1, $2, $3, $4, $5, 'natural', $6, $6)
-        """)
-
-    static let insertReservation = Statement<
-        Void, BookingID, Int32, BookingID, Day, Day, Int32, String, String, String, String, String?, Int32
-    >(
-        "rht.insert_reservation",
-        """
-        INSERT INTO reservations (id, hotel_id, reservation_client_id, check_in, check_out, number_of_people, status,
-                                  type, agent, ota_reservation_id, payment_timing, comment, created_by, updated_by)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 'web', $8, $9, $10, $11, $12, $12)
-        """)
-
-    static let insertDetails = Statement<
-        Void, Int32, BookingID, [BookingID], [Day], [Int32], [Int32?], [Int32?], [String], [String], [Int32], [Int64],
-        Int32
-    >(
-        "rht.insert_details",
-        """
-        INSERT INTO reservation_details (id, hotel_id, reservation_id, date, room_id, plans_global_id, plans_hotel_id,
-                                         plan_name, plan_type, number_of_people, price, billable, created_by,
-                                         updated_by)
-        SELECT night.id, $1, $2, night.date, night.room, night.global_plan, night.hotel_plan, night.plan_name,
-               night.plan_type, night.guests, night.price, TRUE, $12, $12
-        FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11)
-             AS night (id, date, room, global_plan, hotel_plan, plan_name, plan_type, guests, price)
-        """)
-
-    static let insertClients = Statement<Void, Int32, [BookingID], BookingID, Int32>(
-        "rht.insert_reservation_clients",
-        """
-        INSERT INTO reservation_clients (hotel_id, reservation_details_id, client_id, created_by, updated_by)
-        SELECT $1, detail, $3, $4, $4 FROM unnest($2) AS detail
-        """)
-
-    static let insertRates = Statement<Void, Int32, [BookingID], [Int64], [Int32?], [String?], Int32>(
-        "rht.insert_reservation_rates",
-        """
-        INSERT INTO reservation_rates (hotel_id, reservation_details_id, adjustment_type, adjustment_value, price,
-                                       tax_type_id, tax_rate, created_by, updated_by)
-        SELECT $1, rate.detail, 'base_rate', rate.price, rate.price, rate.tax, rate.tax_rate::NUMERIC, $6, $6
-        FROM unnest($2, $3, $4, $5) AS rate (detail, price, tax, tax_rate)
-        """)
-
-    static let cancelReservation = Statement<Void, Int32, BookingID, Int32>(
-        "rht.cancel_reservation",
-        "UPDATE reservations SET status = 'cancelled', updated_by = $3 WHERE hotel_id = $1 AND id = $2")
-
-    static let cancelDetails = Statement<ReleasedNight, Int32, BookingID, Int32>(
-        "rht.cancel_details",
-        """
-        UPDATE reservation_details SET cancelled = gen_random_uuid(), billable = FALSE, updated_by = $3
-        WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL
-        RETURNING room_id, CASE WHEN date BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN date END
-        """
-    ) { row in ReleasedNight(room: try row.next(), night: try row.next()) }
-}
-
-/// A column of type void, which has no value.
-private struct NothingRead: PostgresDecodable {
-    static func canDecode(_ type: PostgresType) -> Bool { true }
-
-    init(postgres field: Span<UInt8>, type: PostgresType) throws(Postgres.FieldError) {}
 }

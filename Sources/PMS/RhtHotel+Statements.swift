@@ -74,7 +74,7 @@ extension RhtHotel {
                    CASE WHEN date_start IS NOT NULL THEN
                        LEAST(GREATEST(date_start, DATE '0001-01-01'), DATE '9999-12-31') END,
                    LEAST(GREATEST(COALESCE(date_end, 'infinity'), DATE '0001-01-01'), DATE '9999-12-31'),
-                   tax_type_id, tax_rate::TEXT
+                   tax_type_id, tax_rate::TEXT, COALESCE(include_in_cancel_fee, FALSE)
             FROM plans_rates
             WHERE (hotel_id IS NULL OR hotel_id = ANY ($1))
               AND ($2 IS NULL OR plans_hotel_id = ANY ($2) OR plans_hotel_id IS NULL AND plans_global_id = ANY ($3))
@@ -84,7 +84,8 @@ extension RhtHotel {
             PlanRate(
                 hotel: try row.next(), globalPlan: try row.next(), hotelPlan: try row.next(),
                 adjustment: try row.next(), value: try row.next(), condition: (try row.next(), try row.next()),
-                nights: (try row.next(), try row.next()), tax: (try row.next(), try row.next()))
+                nights: (try row.next(), try row.next()), tax: (try row.next(), try row.next()),
+                countsForCancellation: try row.next())
         }
 
         /// Only `cancelled` decides: holds and blocks take rooms as well. A night beyond the calendar has no date.

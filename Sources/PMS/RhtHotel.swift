@@ -9,14 +9,17 @@ public import Stay
 /// It adds nothing to the PMS's tables. Whatever it reads of one hotel it reads from that hotel's partitions.
 @OnLoop
 public struct RhtHotel {
-    private let database: Database
+    let database: Database
+    let writer: Writer
     private let readingDeadline: Duration
 
     /// - Parameters:
     ///   - database: the PMS's, with `my_app.user_id` set in its sessions, which the audit triggers read.
+    ///   - writer: in whose name it writes.
     ///   - statementDeadline: after which the server ends a statement.
-    public init(_ database: Database, statementDeadline: Duration) {
+    public init(_ database: Database, writer: Writer, statementDeadline: Duration) {
         self.database = database
+        self.writer = writer
         // Reading hotels takes six statements. The server must be heard first: it says which of them takes too long, where
         // we know no more than that something does.
         readingDeadline = statementDeadline * 7

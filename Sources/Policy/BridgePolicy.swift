@@ -12,6 +12,8 @@ public struct BridgePolicy: Sendable, Equatable {
     public var writer: PMSWriter
     /// The largest request body.
     public var maximumRequestBody: ByteCount
+    /// How long what the bridge keeps is kept.
+    public var retention: Retention
 
     /// The bridge's use of the database.
     public struct Database: Sendable, Equatable {
@@ -45,6 +47,10 @@ public struct BridgePolicy: Sendable, Equatable {
         public var timeZone = "Asia/Tokyo"
         /// The ISO 4217 code of the currency its prices are in.
         public var currency = "JPY"
+        /// Cancelling is free until the end of the day, at the hotel, that lies so many days before the arrival.
+        public var freeCancellationDays = 3
+        /// What cancelling costs after that, in per cent of the prices whose rates count.
+        public var cancellationPercentage = 100
 
         /// The defaults.
         public init() {}
@@ -56,6 +62,19 @@ public struct BridgePolicy: Sendable, Equatable {
         public var userID: Int32
         /// The name under `agent` in the PMS's reservations.
         public var agentName: String
+    }
+
+    /// How long what the bridge keeps is kept.
+    public struct Retention: Sendable, Equatable {
+        /// Whole months of `booking_engine_audit_log` besides the present one.
+        public var auditLogMonths = 13
+        /// Days for which events stand in the outbox.
+        public var eventDays = 30
+        /// Days after the departure for which a booking can be read, and its `booking_engine_id` be recognised.
+        public var bookingDays = 1100
+
+        /// The defaults.
+        public init() {}
     }
 
     /// Reads and checks `bridge.yaml`; throws every mistake in it at once.
@@ -77,6 +96,7 @@ public struct BridgePolicy: Sendable, Equatable {
             .mapping { PMSWriter(reading: $0) } ?? PMSWriter(userID: 1, agentName: "")
         maximumRequestBody = mapping.byteCount(
             "maximum_request_body", in: .kibibytes(1)...ByteCount.mebibytes(16), default: .kibibytes(64))
+        retention = mapping.mapping("retention", absent: Retention()) { Retention(reading: $0) }
     }
 
     private static func hotels(_ mapping: PolicyMapping, defaults: Hotel) -> [Int32: Hotel] {
@@ -126,6 +146,17 @@ extension BridgePolicy.Hotel {
                 node.refuse(expected: "the ISO 4217 code of a currency in use, such as JPY")
             }
         }
+        freeCancellationDays = mapping.integer("free_cancellation_days", in: 0...365, default: freeCancellationDays)
+        cancellationPercentage = mapping.integer(
+            "cancellation_percentage", in: 0...100, default: cancellationPercentage)
+    }
+}
+
+extension BridgePolicy.Retention {
+    fileprivate init(reading mapping: PolicyMapping) {
+        auditLogMonths = mapping.integer("audit_log_months", in: 1...240, default: auditLogMonths)
+        eventDays = mapping.integer("event_days", in: 1...3650, default: eventDays)
+        bookingDays = mapping.integer("booking_days", in: 30...36_500, default: bookingDays)
     }
 }
 

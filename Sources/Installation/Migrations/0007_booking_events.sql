@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0007_booking_events.sql

@@ -1,0 +1,278 @@
+internal import Availability
+internal import Booking
+internal import Postgres
+internal import Stay
+
+/// The adapter's part of a booking's transaction.
+enum ReservationStatements {
+    /// The first number tells our locks from anybody else's in the database: "DB" in ASCII.
+    static let lock = Statement<Void, Int32>("rht.lock_hotel", "SELECT pg_advisory_xact_lock(17474, $1)") { row in
+        _ = try row.next(NothingRead.self)
+    }
+
+    /// When the transaction began: what `now()` says in all of it.
+    static let now = Statement<Instant>("rht.now", "SELECT now()") { row in try row.next() }
+
+    /// In the order of their ids, so that the front desk puts nobody into one of them until the transaction ends.
+    static let lockRooms = Statement<LockedRoom, Int32, [Int32]>(
+        "rht.lock_rooms",
+        """
+        SELECT id, room_type_id, capacity, assignment_priority, room_number FROM rooms
+        WHERE hotel_id = $1 AND room_type_id = ANY ($2) AND for_sale AND NOT is_staff_room ORDER BY id FOR UPDATE
+        """
+    ) { row in
+        LockedRoom(
+            id: try row.next(), type: try row.next(), capacity: try row.next(), priority: try row.next(),
+            number: try row.next())
+    }
+
+    /// Those of a reservation that is being changed left out.
+    static let takenNights = Statement<TakenNight, Int32, Day, Day, BookingID?>(
+        "rht.taken_nights",
+        """
+        SELECT room_id, date FROM reservation_details
+        WHERE hotel_id = $1 AND date >= $2 AND date < $3 AND cancelled IS NULL AND reservation_id IS DISTINCT FROM $4
+        """
+    ) { row in TakenNight(room: try row.next(), night: try row.next()) }
+
+    /// The client with exactly these particulars, if there is one.
+    ///
+    /// Only a guest with an e-mail address can be one: two who share no more than a name are two people, and the PMS has
+    /// an index on nothing else.
+    static let client = Statement<BookingID, String?, String, String?, String?>(
+        "rht.client",
+        """
+        SELECT id FROM clients
+        WHERE email = $1 AND name = $2 AND name_kana IS NOT DISTINCT FROM $3 AND phone IS NOT DISTINCT FROM $4
+          AND legal_or_natural_person = 'natural'
+        ORDER BY created_at, id LIMIT 1
+        """
+    ) { row in try row.next() }
+
+    /// A row for each of its nights, in order: one row without a night where it has none, no row when it is gone. Of cancelled
+    /// nights those within its dates.
+    ///
+    /// Active nights are found by the PMS's index on them, cancelled ones by their dates. What a room costs is the stored
+    /// price, for each guest where the plan is per person; one too large or too fine to be read counts as none.
+    static let reservation = Statement<ReservationRow, Int32, BookingID>(
+        "rht.reservation",
+        """
+        SELECT reservation.id, reservation.status, reservation.reservation_client_id, COALESCE(client.name, ''),
+               client.name_kana, client.email, client.phone, detail.id, detail.date, detail.room_id,
+               rooms.room_type_id, rooms.room_number, detail.number_of_people, detail.plans_global_id,
+               detail.plans_hotel_id, detail.cancelled IS NOT NULL,
+               CASE WHEN abs(detail.price) < 100000000000 THEN round(detail.price, 4) END
+        FROM reservations AS reservation
+        LEFT JOIN clients AS client ON client.id = reservation.reservation_client_id
+        LEFT JOIN LATERAL (
+            SELECT id, date, room_id, number_of_people, plans_global_id, plans_hotel_id, cancelled, created_at,
+                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END AS price
+            FROM reservation_details
+            WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL
+              AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
+            UNION ALL
+            SELECT id, date, room_id, number_of_people, plans_global_id, plans_hotel_id, cancelled, created_at,
+                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END
+            FROM reservation_details
+            WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NOT NULL
+              AND date >= reservation.check_in AND date < reservation.check_out
+              AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
+        ) AS detail ON TRUE
+        LEFT JOIN rooms ON rooms.hotel_id = $1 AND rooms.id = detail.room_id
+        WHERE reservation.hotel_id = $1 AND reservation.id = $2
+        ORDER BY detail.date, detail.created_at DESC, detail.room_id, detail.id
+        """
+    ) { row in try ReservationRow(&row) }
+
+    /// The same of several reservations. The hotels are a parameter by themselves, so that only their partitions are planned
+    /// for.
+    static let reservations = Statement<ReservationRow, [Int32], [BookingID]>(
+        "rht.reservations",
+        """
+        SELECT reservation.id, reservation.status, reservation.reservation_client_id, COALESCE(client.name, ''),
+               client.name_kana, client.email, client.phone, detail.id, detail.date, detail.room_id,
+               rooms.room_type_id, rooms.room_number, detail.number_of_people, detail.plans_global_id,
+               detail.plans_hotel_id, detail.cancelled IS NOT NULL,
+               CASE WHEN abs(detail.price) < 100000000000 THEN round(detail.price, 4) END
+        FROM reservations AS reservation
+        LEFT JOIN clients AS client ON client.id = reservation.reservation_client_id
+        LEFT JOIN LATERAL (
+            SELECT id, date, room_id, number_of_people, plans_global_id, plans_hotel_id, cancelled, created_at,
+                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END AS price
+            FROM reservation_details
+            WHERE hotel_id = ANY ($1) AND hotel_id = reservation.hotel_id AND reservation_id = reservation.id
+              AND cancelled IS NULL AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
+            UNION ALL
+            SELECT id, date, room_id, number_of_people, plans_global_id, plans_hotel_id, cancelled, created_at,
+                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END
+            FROM reservation_details
+            WHERE hotel_id = ANY ($1) AND hotel_id = reservation.hotel_id AND reservation_id = reservation.id
+              AND cancelled IS NOT NULL AND date >= reservation.check_in AND date < reservation.check_out
+              AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
+        ) AS detail ON TRUE
+        LEFT JOIN rooms
+               ON rooms.hotel_id = ANY ($1) AND rooms.hotel_id = reservation.hotel_id AND rooms.id = detail.room_id
+        WHERE reservation.hotel_id = ANY ($1) AND reservation.id = ANY ($2)
+        ORDER BY detail.date, detail.created_at DESC, detail.room_id, detail.id
+        """
+    ) { row in try ReservationRow(&row) }
+
+    /// Waits for whoever works on it at the front desk; no row when it is gone.
+    static let awaitReservation = Statement<String, Int32, BookingID>(
+        "rht.await_reservation", "SELECT status FROM reservations WHERE hotel_id = $1 AND id = $2 FOR UPDATE"
+    ) { row in try row.next() }
+
+    /// No row when it is gone, or when somebody at the front desk works on it.
+    static let lockReservation = Statement<String, Int32, BookingID>(
+        "rht.lock_reservation",
+        "SELECT status FROM reservations WHERE hotel_id = $1 AND id = $2 FOR UPDATE SKIP LOCKED"
+    ) { row in try row.next() }
+
+    static let hasReservation = Statement<Bool, Int32, BookingID>(
+        "rht.has_reservation", "SELECT EXISTS (SELECT FROM reservations WHERE hotel_id = $1 AND id = $2)"
+    ) { row in try row.next() }
+
+    /// The rows of a reservation that take rooms, locked, so that nobody moves them.
+    static let awaitDetails = Statement<Reservation.TakingNight, Int32, BookingID>(
+        "rht.await_details",
+        """
+        SELECT id, room_id, CASE WHEN date BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN date END
+        FROM reservation_details WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL FOR UPDATE
+        """
+    ) { row in Reservation.TakingNight(id: try row.next(), room: try row.next(), night: try row.next()) }
+
+    /// The same, but for rows that somebody at the front desk works on.
+    static let lockDetails = Statement<Reservation.TakingNight, Int32, BookingID>(
+        "rht.lock_details",
+        """
+        SELECT id, room_id, CASE WHEN date BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN date END
+        FROM reservation_details WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL
+        FOR UPDATE SKIP LOCKED
+        """
+    ) { row in Reservation.TakingNight(id: try row.next(), room: try row.next(), night: try row.next()) }
+
+    static let insertClient = Statement<Void, BookingID, String, String?, String?, String?, Int32>(
+        "rht.insert_client",
+        """
+        INSERT INTO clients (id, name, name_kana, email, phone, legal_or_natural_person, created_by, updated_by)
+        VALUES ($1, $2, $3, $4, $5, 'natural', $6, $6)
+        """)
+
+    static let insertReservation = Statement<
+        Void, BookingID, Int32, BookingID, Day, Day, Int32, String, String, String, String, String?, Int32
+    >(
+        "rht.insert_reservation",
+        """
+        INSERT INTO reservations (id, hotel_id, reservation_client_id, check_in, check_out, number_of_people, status,
+                                  type, agent, ota_reservation_id, payment_timing, comment, created_by, updated_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'web', $8, $9, $10, $11, $12, $12)
+        """)
+
+    static let insertDetails = Statement<
+        Void, Int32, BookingID, [BookingID], [Day], [Int32], [Int32?], [Int32?], [String], [String], [Int32], [Int64],
+        Int32
+    >(
+        "rht.insert_details",
+        """
+        INSERT INTO reservation_details (id, hotel_id, reservation_id, date, room_id, plans_global_id, plans_hotel_id,
+                                         plan_name, plan_type, number_of_people, price, billable, created_by,
+                                         updated_by)
+        SELECT night.id, $1, $2, night.date, night.room, night.global_plan, night.hotel_plan, night.plan_name,
+               night.plan_type, night.guests, night.price, TRUE, $12, $12
+        FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11)
+             AS night (id, date, room, global_plan, hotel_plan, plan_name, plan_type, guests, price)
+        """)
+
+    static let insertClients = Statement<Void, Int32, [BookingID], BookingID, Int32>(
+        "rht.insert_reservation_clients",
+        """
+        INSERT INTO reservation_clients (hotel_id, reservation_details_id, client_id, created_by, updated_by)
+        SELECT $1, detail, $3, $4, $4 FROM unnest($2) AS detail
+        """)
+
+    static let insertRates = Statement<
+        Void, Int32, [BookingID], [String], [Int64], [Int32?], [String?], [Bool], Int32
+    >(
+        "rht.insert_reservation_rates",
+        """
+        INSERT INTO reservation_rates (hotel_id, reservation_details_id, adjustment_type, adjustment_value, price,
+                                       tax_type_id, tax_rate, include_in_cancel_fee, created_by, updated_by)
+        SELECT $1, rate.detail, rate.adjustment, rate.price, rate.price, rate.tax, rate.tax_rate::NUMERIC, rate.counts,
+               $8, $8
+        FROM unnest($2, $3, $4, $5, $6, $7) AS rate (detail, adjustment, price, tax, tax_rate, counts)
+        """)
+
+    /// What is NULL stays as it is; an empty comment is none.
+    static let changeReservation = Statement<
+        Void, Int32, BookingID, Day?, Day?, Int32?, BookingID, String?, String?, String?, Int32
+    >(
+        "rht.change_reservation",
+        """
+        UPDATE reservations
+        SET check_in = COALESCE($3, check_in), check_out = COALESCE($4, check_out),
+            number_of_people = COALESCE($5, number_of_people), reservation_client_id = $6,
+            status = COALESCE($7, status), payment_timing = COALESCE($8, payment_timing),
+            comment = CASE WHEN $9 IS NULL THEN comment ELSE NULLIF($9, '') END, updated_by = $10
+        WHERE hotel_id = $1 AND id = $2
+        """)
+
+    /// Somebody else sleeps there; whom the front desk has added besides stays.
+    static let changeGuest = Statement<Void, Int32, [BookingID], BookingID, BookingID, Int32>(
+        "rht.change_guest",
+        """
+        UPDATE reservation_clients SET client_id = $4, updated_by = $5
+        WHERE hotel_id = $1 AND reservation_details_id = ANY ($2) AND client_id = $3
+        """)
+
+    static let cancelReservation = Statement<Void, Int32, BookingID, Int32>(
+        "rht.cancel_reservation",
+        "UPDATE reservations SET status = 'cancelled', updated_by = $3 WHERE hotel_id = $1 AND id = $2")
+
+    /// Gives rooms back and keeps prices.
+    static let cancelNights = Statement<Void, Int32, [BookingID], Int32, Bool>(
+        "rht.cancel_nights",
+        """
+        UPDATE reservation_details SET cancelled = gen_random_uuid(), billable = $4, updated_by = $3
+        WHERE hotel_id = $1 AND id = ANY ($2)
+        """)
+}
+
+/// A reservation with one of its nights, as a row.
+struct ReservationRow: Sendable {
+    let id: BookingID
+    let status: ReservationStatus
+    let client: BookingID
+    let guest: Guest
+    /// Nil in the row of a reservation without nights.
+    let night: Reservation.Night?
+
+    fileprivate init(_ row: inout RowDecoder) throws {
+        id = try row.next()
+        status = ReservationStatus(word: try row.next())
+        client = try row.next()
+        guest = Guest(name: try row.next(), nameKana: try row.next(), email: try row.next(), phone: try row.next())
+        let detail = try row.next(BookingID?.self)
+        let date = try row.next(Day?.self)
+        let room = try row.next(Int32?.self)
+        let type = try row.next(Int32?.self)
+        let number = try row.next(String?.self)
+        let guests = try row.next(Int32?.self)
+        let plan = PlanKey(globalPlan: try row.next(), hotelPlan: try row.next())
+        let isCancelled = try row.next(Bool.self)
+        let price = try row.next(FixedPoint?.self)
+        guard let detail, let date else {
+            night = nil
+            return
+        }
+        night = Reservation.Night(
+            id: detail, night: date, room: room, type: type, number: number, guests: guests, plan: plan, price: price,
+            isCancelled: isCancelled)
+    }
+}
+
+/// A column of type void, which has no value.
+private struct NothingRead: PostgresDecodable {
+    static func canDecode(_ type: PostgresType) -> Bool { true }
+
+    init(postgres field: Span<UInt8>, type: PostgresType) throws(Postgres.FieldError) {}
+}

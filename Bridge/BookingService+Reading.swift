@@ -51,8 +51,11 @@ extension BookingService {
     }
 
     /// Notes what the front desk did to a booking that is locked, if it did anything, and ends the work.
+    ///
+    /// - Parameter writes: what is left to do in the PMS.
     func note(
-        _ stored: StoredBooking, _ facts: ReservationFacts, _ work: any ReservationWork
+        _ stored: StoredBooking, _ facts: ReservationFacts, _ work: any ReservationWork,
+        with writes: [ReservationWrite] = []
     ) async throws -> Booking {
         let today = hotels.today(stored.hotel)
         let reservation = facts.reservation.found
@@ -63,7 +66,7 @@ extension BookingService {
         }
         let booking = stored.booking(after: step.life, reservation, at: facts.now, today: today)
         let journal = BookingJournal(action: .frontDesk, actor: BookingJournal.frontDesk)
-        try await work.commit([], with: stored.update(to: booking) + journal.entries(event, booking))
+        try await work.commit(writes, with: stored.update(to: booking) + journal.entries(event, booking))
         // What the front desk has freed is not known here.
         hotels.distrust(stored.hotel)
         return booking

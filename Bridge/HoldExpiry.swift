@@ -73,7 +73,12 @@ final class HoldExpiry {
         if case .busy = found.facts.reservation { return work.rollback() }
         // What the PMS says decides, as it does for whoever reads the booking.
         if stored.isChanged(by: found.facts.reservation.found) {
-            _ = try await bookings.note(stored, found.facts, work)
+            // Of a reservation that the front desk has cancelled, the nights that it has left go, too.
+            let left = found.facts.reservation.found.flatMap { reservation -> ReservationWrite? in
+                guard reservation.status == .cancelled, !reservation.released.isEmpty else { return nil }
+                return .cancel(ReservationCancellation(reservation, hotel: hold.hotel, chargesInFull: false))
+            }
+            _ = try await bookings.note(stored, found.facts, work, with: left.map { [$0] } ?? [])
             return
         }
         guard let reservation = found.facts.reservation.found,

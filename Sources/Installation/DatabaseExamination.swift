@@ -83,7 +83,7 @@ struct DatabaseExamination {
     }
 
     /// Tables that the bridge only writes.
-    private static let unread: Set<String> = ["reservation_clients", "reservation_rates"]
+    private static let unread: Set<String> = ["reservation_rates"]
 
     /// The columns of the PMS that the bridge names in its statements (`Sources/PMS`, `Bridge/BookingStatements.swift`).
     private static let columns: KeyValuePairs<String, String> = [
@@ -93,14 +93,14 @@ struct DatabaseExamination {
         "room_types": "id hotel_id name description created_at",
         "rooms": "id hotel_id room_type_id capacity for_sale is_staff_room assignment_priority room_number",
         "plans_rates": "id hotel_id plans_global_id plans_hotel_id adjustment_type adjustment_value condition_type "
-            + "condition_value date_start date_end tax_type_id tax_rate",
+            + "condition_value date_start date_end tax_type_id tax_rate include_in_cancel_fee",
         "reservations": "id hotel_id reservation_client_id check_in check_out number_of_people status type agent "
             + "ota_reservation_id payment_timing comment created_by updated_by",
         "reservation_details": "id hotel_id reservation_id date room_id plans_global_id plans_hotel_id plan_name "
-            + "plan_type number_of_people price cancelled billable created_by updated_by",
+            + "plan_type number_of_people price cancelled billable created_at created_by updated_by",
         "reservation_clients": "hotel_id reservation_details_id client_id created_by updated_by",
         "reservation_rates": "hotel_id reservation_details_id adjustment_type adjustment_value price tax_type_id "
-            + "tax_rate created_by updated_by",
+            + "tax_rate include_in_cancel_fee created_by updated_by",
         "clients": "id name name_kana legal_or_natural_person email phone created_at created_by updated_by",
     ]
 }

@@ -31,6 +31,28 @@ struct RoomChoiceTests {
         #expect(choose([request()], [room(1), room(2, priority: .max)]) == .chosen([2]))
     }
 
+    @Test("Whoever has a room keeps it if it is free, suits and is of the type")
+    func kept() {
+        func choose(_ requests: [BookingRequest.Room], _ rooms: [CandidateRoom], _ kept: [Int32?]) -> RoomChoice {
+            RoomChoice(for: requests, stay: stay, among: rooms, kept: kept)
+        }
+        let rooms = [room(1), room(2), room(3, taken: [1]), room(4, type: 2)]
+        #expect(choose([request()], rooms, [2]) == .chosen([2]))
+        #expect(choose([request(), request()], rooms, [nil, 1]) == .chosen([2, 1]))
+        #expect(choose([request()], rooms, [3]) == .chosen([1]))
+        #expect(choose([request()], rooms, [4]) == .chosen([1]))
+        #expect(choose([request(guests: 3)], [room(1), room(2, capacity: 3)], [1]) == .chosen([2]))
+        #expect(choose([request()], rooms, [2, 1]) == .chosen([2]))
+    }
+
+    @Test("Rooms are given up rather than that somebody has none")
+    func keptInVain() {
+        let rooms = [room(1, capacity: 2), room(2, capacity: 4)]
+        let choice = RoomChoice(
+            for: [request(guests: 1), request(guests: 4)], stay: stay, among: rooms, kept: [2, nil])
+        #expect(choice == .chosen([1, 2]))
+    }
+
     @Test("A room must be free on every night, and the day of departure does not matter")
     func everyNight() {
         #expect(choose([request()], [room(1, taken: [2])]) == .lacking([shortage(1, [2])]))

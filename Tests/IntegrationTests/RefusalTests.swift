@@ -19,7 +19,7 @@ struct RefusalTests {
             ("GET", "/api/booking-engine/bookings/00000000-0000-4000-8000-000000000000", 404),
             ("GET", "/api/booking-engine/hotels/1%2f..%2f2", 404), ("GET", "/api/booking-engine/../admin", 404),
             ("DELETE", "/api/booking-engine/hotels", 405), ("PUT", "/api/booking-engine/bookings", 405),
-            ("GET", "/api/booking-engine/bookings", 405), ("POST", "/api/booking-engine/availability/1", 405),
+            ("POST", "/api/booking-engine/availability/1", 405),
         ])
     @OnLoop func undescribed(method: String, target: String, status: Int) async throws {
         let node = try await Node.shared()

@@ -22,7 +22,16 @@ struct RouteTableTests {
         #expect(
             Set(terms.keys) == [
                 "listHotels", "getHotel", "listRoomTypes", "getAvailability", "createBooking", "getBooking",
+                "listBookings", "changeBooking", "cancelBooking",
             ])
+        let change = try #require(terms["changeBooking"])
+        #expect(change.scopes == [.bookingWrite])
+        #expect(change.rateClasses == ["booking"])
+        #expect(change.hotel == .none)
+        let cancel = try #require(terms["cancelBooking"])
+        #expect(cancel.scopes == [.bookingWrite])
+        #expect(cancel.bodyLimit == .bytes(0))
+        #expect(try #require(terms["listBookings"]).scopes == [.bookingRead])
         let create = try #require(terms["createBooking"])
         #expect(create.scopes == [.bookingWrite])
         #expect(create.hotel == .body(pointer: "/hotel_id"))
@@ -47,6 +56,9 @@ struct RouteTableTests {
         #expect(operation(.get, "/api/booking-engine/room-types/7") == "listRoomTypes")
         #expect(operation(.get, "/api/booking-engine/availability/7") == "getAvailability")
         #expect(operation(.post, "/api/booking-engine/bookings") == "createBooking")
+        #expect(operation(.get, "/api/booking-engine/bookings") == "listBookings")
+        #expect(operation(.put, "/api/booking-engine/bookings/\(booking)") == "changeBooking")
+        #expect(operation(.delete, "/api/booking-engine/bookings/\(booking)") == "cancelBooking")
         #expect(operation(.get, "/api/booking-engine/bookings/\(booking)") == "getBooking")
         #expect(operation(.get, "/api/booking-engine/bookings/\(booking.uppercased())") == "getBooking")
     }
@@ -72,9 +84,9 @@ struct RouteTableTests {
             return allowed
         }
         #expect(allowed(.delete, "/api/booking-engine/hotels") == [.get, .head])
-        #expect(allowed(.get, "/api/booking-engine/bookings") == [.post])
-        #expect(allowed(.head, "/api/booking-engine/bookings") == [.post])
-        #expect(allowed(.options, "/api/booking-engine/bookings") == [.post])
+        #expect(allowed(.put, "/api/booking-engine/bookings") == [.get, .head, .post])
+        #expect(allowed(.options, "/api/booking-engine/bookings") == [.get, .head, .post])
+        #expect(allowed(.post, "/api/booking-engine/bookings/\(booking)") == [.get, .head, .put, .delete])
     }
 
     @Test(

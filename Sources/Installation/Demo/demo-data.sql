@@ -227,5 +227,9 @@ BEGIN
             setval('rooms_id_seq', (SELECT max(id) FROM rooms)),
             setval('plans_hotel_id_seq', (SELECT max(id) FROM plans_hotel)),
             setval('addons_hotel_id_seq', (SELECT max(id) FROM addons_hotel));
+    -- With wal_level minimal a sequence that was used in the very transaction that made it counts on values that are in no
+    -- log: after a crash it would give up to 32 of them once more. Set again, it is logged.
+    PERFORM setval(format('%I.%I', schemaname, sequencename)::REGCLASS, last_value)
+    FROM pg_sequences WHERE last_value IS NOT NULL;
 END
 $$;

@@ -176,7 +176,12 @@ final class Load {
 extension Node {
     /// Rooms free by type and night, as availability says.
     func nightlyCounts(_ hotel: Int, _ stay: TestStay) async throws -> [[String]] {
-        try await get(stay.availability(hotel)).elements("room_types").flatMap { type -> [[String]] in
+        Self.nightlyCounts(in: try await get(stay.availability(hotel)))
+    }
+
+    /// The same from an answer.
+    static func nightlyCounts(in answer: Answer) -> [[String]] {
+        answer.elements("room_types").flatMap { type -> [[String]] in
             guard case .array(let nights)? = type["nights"] else { return [] }
             return nights.map { night in
                 [

@@ -1,0 +1,104 @@
+import Glibc
+import Loop
+import Testing
+
+/// Real processes, real database, many clients that want the same few rooms; what they do is drawn from a seed, which a
+/// failure tells. `STORM_SEED` sets it.
+@Suite("Bookings made, changed and cancelled by many at once", .serialized)
+struct BookingStormTests {
+    init() { Loop.runInBackground() }
+
+    private static let clients = 500
+    private static let rounds = 50
+
+    @OnLoop private static func seed() -> UInt64 {
+        getenv("STORM_SEED").flatMap { UInt64(String(cString: $0)) } ?? .random(in: 0 ... .max)
+    }
+
+    /// An installation whose limits no storm reaches.
+    @OnLoop private static func node(workers: Int) throws -> Node {
+        let node = try Node(ownsPolicies: true, workers: workers)
+        let limits = "\(node.policies)/rate-limits.yaml"
+        try Files.change(limits, "burst: 400\n    requests: 100", to: "burst: 1000000\n    requests: 1000000")
+        try Files.change(limits, "burst: 4000\n    requests: 2000", to: "burst: 1000000\n    requests: 1000000")
+        try Files.change(limits, "burst: 2000\n    requests: 1000", to: "burst: 1000000\n    requests: 1000000")
+        return node
+    }
+
+    @Test("500 clients: no room-night is sold twice, and everything that was answered is true", .timeLimit(.minutes(5)))
+    @OnLoop func many() async throws {
+        let seed = Self.seed()
+        let node = try Self.node(workers: 2)
+        try await node.start()
+        let storm = BookingStorm(node, gateway: try node.gateway, clients: Self.clients, seed: seed)
+        // Meanwhile holds end, some while their clients confirm them.
+        for _ in 0..<10 {
+            try await storm.wait(successes: 30)
+            _ = try await node.rows(
+                "UPDATE drawbridge.bookings SET hold_expires_at = now() WHERE status = 'hold' AND random() < 0.2")
+        }
+        try await storm.stop()
+        try await wait("holds that are over have ended") {
+            try await node.value(
+                "SELECT count(*) FROM drawbridge.bookings WHERE status = 'hold' AND hold_expires_at < now()") == "0"
+        }
+        try await storm.expectAgreement()
+        try await storm.expectTruth()
+        #expect(storm.answers["create 409"] ?? 0 > 0, "the rooms were too many: \(storm.answers)")
+        #expect(storm.answers["change 200"] ?? 0 > 0 && storm.answers["cancel 200"] ?? 0 > 0, "\(storm.answers)")
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test(
+        "The bridge is killed and PostgreSQL crashes, 50 times: what was answered is there, and nothing else",
+        .timeLimit(.minutes(5)))
+    @OnLoop func chaos() async throws {
+        let seed = Self.seed()
+        var random = SeededNumbers(state: ~seed)
+        let node = try Self.node(workers: 1)
+        try await node.start()
+        let processes = try await RestlessProcesses(beside: node, workers: 1)
+        var crashes = 0
+        do {
+            try await processes.run {
+                let storm = BookingStorm(node, gateway: processes.gateway, clients: 16, seed: seed)
+                try await storm.wait(successes: 20)
+                for round in 1...Self.rounds {
+                    try await Loop.sleep(for: .milliseconds(.random(in: 0...250, using: &random)))
+                    if Bool.random(using: &random) {
+                        try await processes.kill("bridge")
+                    } else {
+                        try await Self.crash(node)
+                        crashes += 1
+                    }
+                    if round % 5 == 0 { try await storm.wait(successes: 5) }
+                }
+                try await storm.wait(successes: 20)
+                try await storm.stop()
+                try await storm.expectAgreement()
+                try await storm.expectTruth()
+            }
+        } catch {
+            Issue.record("STORM_SEED=\(seed), \(processes.kills): \(processes.log.suffix(2000))")
+            throw error
+        }
+        #expect(processes.kills.values.reduce(0, +) + crashes == Self.rounds)
+        #expect(crashes > 0 && processes.kills["bridge"] ?? 0 > 0, "STORM_SEED=\(seed)")
+        #expect(processes.oddities == [], "STORM_SEED=\(seed)")
+        #expect(try await node.stop().isSuccess)
+    }
+
+    /// Kills one of PostgreSQL's processes, upon which the server ends all others and recovers from its log.
+    @OnLoop private static func crash(_ node: Node) async throws {
+        let server = try node.processID("postgresql")
+        var victim: Int32?
+        try await wait("PostgreSQL is back", for: .seconds(60)) {
+            victim = Files.names(in: "/proc").lazy.compactMap { Int32($0) }.first { id in
+                Files.text("/proc/\(id)/cmdline").hasPrefix("postgres: walwriter")
+                    && Files.text("/proc/\(id)/stat").split(separator: " ").dropFirst(3).first == "\(server)"
+            }
+            return victim != nil
+        }
+        kill(try #require(victim), SIGKILL)
+    }
+}

@@ -1,0 +1,271 @@
+import Availability
+import Booking
+import Loop
+import PMS
+import Postgres
+import Stay
+import Testing
+
+/// What every adapter must do with reservations, tried on the one there is: rht-hotel's, on the demo hotels.
+@Suite("An adapter's reservations")
+struct ReservationConformanceTests {
+    init() { Loop.runInBackground() }
+
+    private static let hotel: Int32 = 2
+
+    /// Runs `body` with an adapter of its own on the shared installation's PMS.
+    @OnLoop private func withAdapter(
+        _ body: @escaping @Sendable @OnLoop (any ReservationAdapter, Database, Node) async throws -> Void
+    ) async throws {
+        let node = try await Node.shared()
+        var configuration = DatabaseConfiguration(try node.variable("DATABASE_URL"))
+        configuration.sessionSettings["my_app.user_id"] = "2"
+        try await Database.with(configuration) { database in
+            // A connection is opened before it is asked for.
+            _ = try await database.query(Self.probe())
+            let adapter = RhtHotel(
+                database, writer: .init(agent: "Conformance", user: 2), statementDeadline: .seconds(5))
+            try await body(adapter, database, node)
+        }
+    }
+
+    private static let probe = Statement<Int32>("test.probe", "SELECT 1") { row in try row.next() }
+    private static let number = Statement<Int32>("test.number", "SELECT 7") { row in try row.next() }
+    private static let insert = Statement<Void, String>(
+        "test.insert",
+        """
+        INSERT INTO drawbridge.outbox_events (event_id, type, hotel_id, entity_id, version, payload)
+        VALUES (gen_random_uuid(), 'test.conformance', 2, $1, 1, '{}')
+        """)
+    private static let fail = Statement<Void>("test.fail", "DO $$ BEGIN RAISE 'no'; END $$")
+
+    private func request(_ stay: TestStay, rooms: Int = 1, type: Int32 = 21, guests: Int32 = 1) throws -> BookingRequest
+    {
+        var body = BookingBody(stay, type: Int(type), rooms: rooms)
+        body.guestName = body.engineID
+        body.guestEmail = "\(body.engineID)@example.com"
+        let rules = BookingRules(today: TestStay.today, capacity: { _ in 4 })
+        return try BookingRequestBody(json: Array(body.json.utf8)).validate(rules)
+    }
+
+    /// Rooms with their prices, the first that are free.
+    private func reserved(_ request: BookingRequest, _ facts: ReservationFacts) throws -> [ReservedRoom] {
+        let taken = Set(facts.takenNights.compactMap(\.room))
+        let free = facts.rooms.filter { !taken.contains($0.id) }
+        let plans = facts.plans(.jpy)
+        return try zip(request.rooms, free).map { asked, room in
+            let plan = try #require(plans[asked.plan])
+            return ReservedRoom(
+                room: room.id, guests: asked.guests, plan: plan,
+                quote: try plan.pricing.quote(request.stay, guests: Int(asked.guests)).get())
+        }
+    }
+
+    @OnLoop private func ask(
+        _ adapter: any ReservationAdapter, _ question: ReservationQuestion
+    ) async throws -> (work: any ReservationWork, facts: ReservationFacts) {
+        let work = try await adapter.begin(deadline: .seconds(5))
+        return (work, try await work.read(question, first: Batch(), then: Batch(), deadline: nil).facts)
+    }
+
+    @OnLoop private func create(
+        _ adapter: any ReservationAdapter, _ request: BookingRequest, with own: [Query<Void>] = []
+    ) async throws -> BookingID {
+        var question = ReservationQuestion(hotel: Self.hotel)
+        question.wanted = (request.stay, request.rooms)
+        question.guest = request.guest
+        let (work, facts) = try await ask(adapter, question)
+        let id = BookingID.random()
+        let new = NewReservation(
+            id: id, request: request, client: facts.client, rooms: try reserved(request, facts))
+        try await work.commit([.create(new)], with: own)
+        return id
+    }
+
+    private func locked(_ facts: ReservationFacts) throws -> Reservation {
+        guard case .locked(let reservation) = facts.reservation else {
+            Issue.record("not locked: \(facts.reservation)")
+            throw LoopError(.unreachable, "lock")
+        }
+        return reservation
+    }
+
+    @Test("What is created is read as it was made, by itself and among others")
+    @OnLoop func created() async throws {
+        try await withAdapter { adapter, _, _ in
+            let request = try self.request(.next(2), rooms: 2)
+            let id = try await self.create(adapter, request)
+            let read = try #require(try await adapter.reservation(id, hotel: Self.hotel))
+            #expect(read.status == .confirmed)
+            #expect(read.guest == request.guest)
+            let nights = read.nights(.jpy)
+            #expect(nights.map(\.night).sorted() == request.stay.nights.flatMap { [$0, $0] })
+            #expect(Set(nights.compactMap(\.room)).count == 2)
+            #expect(nights.allSatisfy { !$0.isCancelled && $0.price ?? 0 > 0 && $0.guests == 1 })
+            let gone = BookingID.random()
+            let several = try await adapter.reservations([id, gone], hotels: [1, Self.hotel])
+            #expect(Set(several.keys) == [id])
+            #expect(several[id]?.nights(.jpy) == nights)
+            #expect(try await adapter.reservation(gone, hotel: Self.hotel) == nil)
+            #expect(try await adapter.reservation(id, hotel: 1) == nil)
+        }
+    }
+
+    @Test("Own statements are run where they are asked for, and commit with the reservation or not at all")
+    @OnLoop func together() async throws {
+        try await withAdapter { adapter, _, node in
+            let request = try self.request(.next(1))
+            let name = request.engineID
+            let work = try await adapter.begin(deadline: .seconds(5))
+            var (first, then) = (Batch(), Batch())
+            let (one, other) = (first.add(Self.number()), then.add(Self.number()))
+            let read = try await work.read(
+                ReservationQuestion(hotel: Self.hotel), first: first, then: then, deadline: nil)
+            #expect(try read.first.of(one) == [7])
+            #expect(try read.then.of(other) == [7])
+            work.rollback()
+
+            let id = try await self.create(adapter, request, with: [Self.insert(name)])
+            let count = "SELECT count(*) FROM drawbridge.outbox_events WHERE entity_id ="
+            #expect(try await node.value("\(count) '\(name)'") == "1")
+            // One that fails takes the reservation with it.
+            let second = try self.request(.next(1))
+            await #expect(throws: PostgresError.self) {
+                try await self.create(adapter, second, with: [Self.insert(second.engineID), Self.fail()])
+            }
+            #expect(try await node.value("\(count) '\(second.engineID)'") == "0")
+            #expect(
+                try await node.value(
+                    "SELECT count(*) FROM reservations WHERE ota_reservation_id = '\(second.engineID)'") == "0")
+            #expect(try await node.value("SELECT count(*) FROM clients WHERE name = '\(second.engineID)'") == "0")
+            #expect(try await adapter.reservation(id, hotel: Self.hotel) != nil)
+            _ = try await node.rows("DELETE FROM drawbridge.outbox_events WHERE type = 'test.conformance'")
+        }
+    }
+
+    @Test("A guest with the same particulars is the same record, and with others another")
+    @OnLoop func guests() async throws {
+        try await withAdapter { adapter, _, node in
+            let request = try self.request(.next(1))
+            _ = try await self.create(adapter, request)
+            var question = ReservationQuestion(hotel: Self.hotel)
+            question.guest = request.guest
+            var (work, facts) = try await self.ask(adapter, question)
+            work.rollback()
+            #expect(facts.client != nil)
+            question.guest = Guest(
+                name: request.guest.name, nameKana: "カナ", email: request.guest.email, phone: nil)
+            (work, facts) = try await self.ask(adapter, question)
+            work.rollback()
+            #expect(facts.client == nil)
+            question.guest = Guest(name: request.guest.name, nameKana: nil, email: nil, phone: nil)
+            (work, facts) = try await self.ask(adapter, question)
+            work.rollback()
+            #expect(facts.client == nil)
+            #expect(try await node.value("SELECT count(*) FROM clients WHERE name = '\(request.guest.name)'") == "1")
+        }
+    }
+
+    @Test("What a reservation itself takes is free for it and taken for others")
+    @OnLoop func ownNights() async throws {
+        try await withAdapter { adapter, _, _ in
+            let request = try self.request(.next(2))
+            let id = try await self.create(adapter, request)
+            var question = ReservationQuestion(hotel: Self.hotel)
+            question.wanted = (request.stay, request.rooms)
+            var (work, facts) = try await self.ask(adapter, question)
+            work.rollback()
+            #expect(facts.takenNights.count == 2)
+            question.reservation = id
+            (work, facts) = try await self.ask(adapter, question)
+            work.rollback()
+            #expect(facts.takenNights.isEmpty)
+            #expect(try self.locked(facts).roomsTaken.count == 1)
+        }
+    }
+
+    @Test("A change has the effect it says, and a cancellation gives everything back and keeps the prices")
+    @OnLoop func changedAndCancelled() async throws {
+        try await withAdapter { adapter, _, _ in
+            let stay = TestStay.next(3)
+            let request = try self.request(TestStay(arrival: stay.arrival, nights: 2))
+            let id = try await self.create(adapter, request)
+            let longer = try self.request(stay)
+            var question = ReservationQuestion(hotel: Self.hotel)
+            question.reservation = id
+            question.wanted = (longer.stay, longer.rooms)
+            var (work, facts) = try await self.ask(adapter, question)
+            var change = ReservationChange(try self.locked(facts), hotel: Self.hotel)
+            change.arrangement = (longer.stay, try self.reserved(longer, facts))
+            try await work.commit([.change(change)], with: [])
+            #expect(change.effect.released.isEmpty)
+            #expect(change.effect.taken.map(\.night) == [stay.nights[2]])
+            let read = try #require(try await adapter.reservation(id, hotel: Self.hotel))
+            #expect(read.nights(.jpy).map(\.night) == stay.nights)
+
+            question.wanted = nil
+            (work, facts) = try await self.ask(adapter, question)
+            let reservation = try self.locked(facts)
+            #expect(reservation.released.compactMap(\.night).sorted() == stay.nights)
+            try await work.commit(
+                [.cancel(ReservationCancellation(reservation, hotel: Self.hotel, chargesInFull: false))], with: [])
+            let cancelled = try #require(try await adapter.reservation(id, hotel: Self.hotel))
+            #expect(cancelled.status == .cancelled)
+            #expect(cancelled.nights(.jpy).map(\.price) == read.nights(.jpy).map(\.price))
+            #expect(cancelled.nights(.jpy).allSatisfy { $0.isCancelled })
+        }
+    }
+
+    @Test("Work on a hotel keeps other work on it out, and none on other hotels")
+    @OnLoop func turns() async throws {
+        try await withAdapter { adapter, _, _ in
+            let (work, _) = try await self.ask(adapter, ReservationQuestion(hotel: Self.hotel))
+            let elsewhere = try await self.ask(adapter, ReservationQuestion(hotel: 1))
+            elsewhere.work.rollback()
+            let late = try await adapter.begin(deadline: .seconds(5))
+            await #expect(throws: PostgresError.self) {
+                _ = try await late.read(
+                    ReservationQuestion(hotel: Self.hotel), first: Batch(), then: Batch(), deadline: .milliseconds(50))
+            }
+            work.rollback()
+            let (next, _) = try await self.ask(adapter, ReservationQuestion(hotel: Self.hotel))
+            next.rollback()
+        }
+    }
+
+    @Test("Whoever does not wait is told that the front desk works on it; one that is deleted is gone")
+    @OnLoop func frontDesk() async throws {
+        try await withAdapter { adapter, database, node in
+            let id = try await self.create(adapter, try self.request(.next(1)))
+            var question = ReservationQuestion(hotel: Self.hotel)
+            question.reservation = id
+            question.waitsForFrontDesk = false
+            for table in ["reservations WHERE id", "reservation_details WHERE reservation_id"] {
+                let frontDesk = try ChildProcess(
+                    "/usr/bin/env",
+                    [
+                        "psql", "-X", "-q", "-d", try node.variable("DATABASE_URL"), "-c",
+                        "BEGIN; SELECT FROM \(table) = '\(id)' AND hotel_id = 2 FOR UPDATE; SELECT pg_sleep(60)",
+                    ], environment: ["PATH": "/usr/bin:/bin"], descriptors: [.null, .null, .null])
+                defer { frontDesk.send(signal: 9) }
+                try await wait("the front desk works on it") {
+                    let (work, facts) = try await self.ask(adapter, question)
+                    work.rollback()
+                    if case .busy = facts.reservation { return true }
+                    return false
+                }
+                _ = try await node.rows(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%\(id)%pg_sleep%' AND pid <> pg_backend_pid()"
+                )
+                _ = try await frontDesk.waitForExit()
+            }
+            _ = try await node.rows("DELETE FROM reservations WHERE hotel_id = 2 AND id = '\(id)'")
+            let (work, facts) = try await self.ask(adapter, question)
+            work.rollback()
+            guard case .gone = facts.reservation else {
+                Issue.record("not gone: \(facts.reservation)")
+                return
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import Loop
+import Testing
+
+@Suite("What is kept, and for how long")
+struct RetentionTests {
+    init() { Loop.runInBackground() }
+
+    @Test("Old events, bookings and months of the audit log go when the bridge starts; what is younger stays")
+    @OnLoop func removed() async throws {
+        let node = try Node(workers: 1)
+        try await node.start()
+        let booking = try #require(try await node.book(BookingBody(.next(1))).string("booking_id"))
+        let old = try #require(try await node.book(BookingBody(.next(1))).string("booking_id"))
+        _ = try await node.rows(
+            """
+            UPDATE drawbridge.bookings SET arrival = arrival - 2000, departure = departure - 2000
+            WHERE booking_id = '\(old)';
+            UPDATE drawbridge.outbox_events SET created_at = now() - INTERVAL '31 days' WHERE entity_id = '\(old)';
+            -- A month without a partition, and one of long ago.
+            DROP TABLE \(try await Self.partition(node, 2));
+            INSERT INTO booking_engine_audit_log (action, entity_type, status, actor, created_at) VALUES
+                ('test', 'booking', 'success', 'test', date_trunc('month', now() AT TIME ZONE 'UTC') + INTERVAL '2 months'),
+                ('test', 'booking', 'success', 'test', now() - INTERVAL '20 months'),
+                ('test', 'booking', 'success', 'test', now() - INTERVAL '12 months');
+            CREATE TABLE booking_engine_audit_log_2020_01 PARTITION OF booking_engine_audit_log
+                FOR VALUES FROM ('2020-01-01') TO ('2020-02-01');
+            """)
+        #expect(try await Self.inDefault(node) == "3")
+        let id = try node.processID("bridge")
+        // The retention of a new bridge looks at once.
+        _ = try await Files.run(["kill", "-9", "\(id)"])
+        try await wait("the old booking is gone", for: .seconds(60)) {
+            let left = try? await node.value("SELECT count(*) FROM drawbridge.bookings WHERE booking_id = '\(old)'")
+            return left == "0"
+        }
+        #expect(try await node.value("SELECT count(*) FROM booking_sync_status WHERE booking_id = '\(old)'") == "0")
+        #expect(
+            try await node.rows("SELECT entity_id FROM drawbridge.outbox_events") == [[booking]])
+        #expect(try await node.value("SELECT count(*) FROM drawbridge.bookings WHERE booking_id = '\(booking)'") == "1")
+        // What waited has moved into its month; what is too old is gone; what is young enough and has no month stays.
+        #expect(try await node.value("SELECT to_regclass('booking_engine_audit_log_2020_01') IS NULL") == "t")
+        #expect(try await Self.inDefault(node) == "1")
+        #expect(try await node.value("SELECT count(*) FROM \(try await Self.partition(node, 2))") == "1")
+        #expect(
+            try await node.value("SELECT count(*) FROM booking_engine_audit_log WHERE action = 'create'") == "2")
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("A booking is made although the month has no partition in the audit log")
+    @OnLoop func missingMonth() async throws {
+        let node = try Node(workers: 1)
+        try await node.start()
+        _ = try await node.rows("DROP TABLE \(try await Self.partition(node, 0))")
+        #expect(try await node.book(BookingBody(.next(1))).status == 201)
+        #expect(try await Self.inDefault(node) == "1")
+        #expect(try await node.value("SELECT drawbridge.make_audit_partitions(0)") == "1")
+        #expect(try await Self.inDefault(node) == "0")
+        #expect(try await node.value("SELECT count(*) FROM \(try await Self.partition(node, 0))") == "1")
+        #expect(try await node.stop().isSuccess)
+    }
+
+    /// The partition of the month that is so many ahead.
+    @OnLoop private static func partition(_ node: Node, _ ahead: Int) async throws -> String {
+        try await node.value(
+            """
+            SELECT 'booking_engine_audit_log_'
+                || to_char(date_trunc('month', now() AT TIME ZONE 'UTC') + INTERVAL '\(ahead) months', 'YYYY_MM')
+            """)
+    }
+
+    @OnLoop private static func inDefault(_ node: Node) async throws -> String {
+        try await node.value("SELECT count(*) FROM booking_engine_audit_log_default")
+    }
+}

@@ -199,6 +199,11 @@ extension BookingService {
             work.rollback()
             throw BridgeError.unknownBooking
         }
+        if case .busy = before.facts.reservation {
+            // It was waited for, and is in somebody's hands again.
+            work.rollback()
+            throw LoopError(.timedOut, "wait for the front desk")
+        }
         if stored.isChanged(by: before.facts.reservation.found) {
             return .noted(try await note(stored, before.facts, work))
         }

@@ -65,7 +65,7 @@ struct BookingStormTests {
                 try await storm.wait(successes: 20)
                 for round in 1...Self.rounds {
                     try await Loop.sleep(for: .milliseconds(.random(in: 0...250, using: &random)))
-                    if Bool.random(using: &random) {
+                    if Int.random(in: 0..<3, using: &random) > 0 {
                         try await processes.kill("bridge")
                     } else {
                         try await Self.crash(node)

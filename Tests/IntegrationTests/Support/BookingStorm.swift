@@ -127,10 +127,9 @@ final class BookingStorm {
         default:
             let type = randomType(of: hotel)
             let list = (0..<rooms).map { _ in #"{"room_type_id":\#(type),"guests":1,"plan_key":"1h"}"# }
+            let dates = #""check_in":"\#(stay.arrival)","check_out":"\#(stay.departure)""#
             request = .post(
-                target, try node.token(),
-                json: #"{"check_in":"\#(stay.arrival)","check_out":"\#(stay.departure)","rooms":[\#(list.joined(separator: ","))]}"#
-            )
+                target, try node.token(), json: #"{\#(dates),"rooms":[\#(list.joined(separator: ","))]}"#)
         }
         if what != "cancel" { request.method = "PUT" }
         request = request.with("If-Match", "\"\(booking.version)\"").with("Idempotency-Key", "\(engineID)-\(number)")

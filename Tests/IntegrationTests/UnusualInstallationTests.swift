@@ -113,7 +113,8 @@ struct UnusualInstallationTests {
         let node = try Node()
         try await node.start()
         let well = try await node.doctor()
-        #expect(well.contains("ok     migrations: all 4 applied\n"))
+        let migrations = Files.names(in: "\(Node.package)/Bridge/Migrations").count { $0.hasSuffix(".sql") }
+        #expect(well.contains("ok     migrations: all \(migrations) applied\n"))
         #expect(!well.contains("WRONG"), "\(well)")
 
         _ = try await node.rows(

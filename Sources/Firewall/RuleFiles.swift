@@ -94,7 +94,9 @@ struct RuleFiles {
         var found: [Int] = []
         var current = 0
         for line in RuleFile.logicalLines(of: text) {
-            guard let directive = SecLangDirective(line.text), directive.name.lowercased().hasPrefix("sec") else { continue }
+            guard let directive = SecLangDirective(line.text), directive.name.lowercased().hasPrefix("sec") else {
+                continue
+            }
             if let id = directive.ruleID { current = id }
             if directive.words.contains(where: isCircumstance), !exemptRules.contains(current), found.last != current {
                 found.append(current)

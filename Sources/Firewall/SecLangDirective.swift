@@ -44,7 +44,9 @@ struct SecLangDirective {
         self.isRule = isRule || kind == "secaction"
         test = isRule ? arguments.dropFirst(2).first ?? "" : ""
         actions = Self.parts(of: arguments.dropFirst(isRule ? 3 : 1).first ?? "")
-        ruleID = actions.first { $0.prefix(3).lowercased() == "id:" }.flatMap { Int($0.dropFirst(3).filter { $0 != "'" }) }
+        ruleID = actions.first { $0.prefix(3).lowercased() == "id:" }.flatMap {
+            Int($0.dropFirst(3).filter { $0 != "'" })
+        }
         var words = actions.flatMap(Self.words(of:))
         var operatorName: Substring?
         if isRule, arguments.count > 2 {

@@ -180,3 +180,26 @@ extension HotelIndex {
         free[offset / 64 * roomCount + room] & (1 << UInt64(offset % 64)) != 0
     }
 }
+
+// MARK: - Why not
+
+extension HotelIndex {
+    /// Why fewer than `rooms` rooms of the type can be booked for the stay, as far as rooms are the reason; empty if they can,
+    /// if the type is unknown or the index does not cover the stay.
+    public func obstacles(ofType id: Int32, stay: Stay, guests: Int32 = 1, rooms: Int32 = 1) -> [Obstacle] {
+        guard covers(stay), let number = typeNumbers[id] else { return [] }
+        let type = types[number]
+        let mask = mask(of: stay)
+        let available = available(in: type, mask: mask, guests: guests)
+        if available >= rooms { return [] }
+        if type.roomCount == 0 { return [.noRooms] }
+        if type.capacity < guests { return [.capacity(most: type.capacity)] }
+        if available > 0 { return [.tooFewRooms(available: available)] }
+        let fitting = type.groups.filter { groups[$0].capacity >= guests }
+        let soldOut = stay.nights.filter { night in
+            let offset = firstNight.distance(to: night)
+            return fitting.allSatisfy { freeCounts[$0 * nightCount + offset] == 0 }
+        }
+        return [soldOut.isEmpty ? .noRoomThroughout : .soldOut(nights: soldOut)]
+    }
+}

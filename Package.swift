@@ -154,6 +154,7 @@ let package = Package(
         tests("RateLimitTests", exclude: ["Hammer"], "RateLimit", "Loop", "ratelimit-hammer"),
         // What the tests above start several times, to share one table between real processes.
         process("ratelimit-hammer", "Tests/RateLimitTests/Hammer", "RateLimit"),
+        tests("PMSTests", "PMS"),
         tests("StayTests", "Stay"),
         tests("AvailabilityTests", "Availability", "Stay"),
         tests("BookingTests", "Booking", "JSONText", "Stay"),

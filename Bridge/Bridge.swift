@@ -15,6 +15,7 @@ final class Bridge {
 
     private let database: Database
     private let hotels: HotelDirectory
+    private let changes: ChangeFeed
     private let holds: HoldExpiry
     private let keys: APIKeyDirectory
     private let tokens: TokenRevocationDirectory
@@ -33,6 +34,7 @@ final class Bridge {
         let bookings = BookingService(database, hotels, configuration.policy.writer)
         self.database = database
         self.hotels = hotels
+        changes = ChangeFeed(pms, hotels, database)
         holds = HoldExpiry(database, hotels, configuration.policy.writer)
         let keys = APIKeyDirectory(database)
         self.keys = keys
@@ -73,6 +75,7 @@ final class Bridge {
             group.addTask { await self.database.run() }
             group.addTask { await self.administration.server.run(self.administration.listener) }
             group.addTask {
+                await self.changes.begin()
                 do { try await self.hotels.load() } catch is CancellationError { return }
                 await self.serve()
             }
@@ -91,6 +94,7 @@ final class Bridge {
             group.addTask { await self.contract.server.run(self.contract.listener) }
             group.addTask { await self.hotels.keepFresh() }
             group.addTask { await self.hotels.recover() }
+            group.addTask { await self.changes.run() }
             group.addTask { await self.holds.run() }
             group.addTask { await self.keys.run() }
             group.addTask { await self.tokens.run() }

@@ -237,6 +237,12 @@ final class HotelDirectory {
         doubt.fire()
     }
 
+    /// What is in memory of every hotel is read anew soon.
+    func distrustAll() {
+        doubtful = order
+        doubt.fire()
+    }
+
     private func noteDoubt(_ hotel: Int32) {
         if !doubtful.contains(hotel) { doubtful.append(hotel) }
     }

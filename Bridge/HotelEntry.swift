@@ -73,6 +73,27 @@ final class HotelEntry {
         }
     }
 
+    /// Some nights of some rooms, and those that no room is named for, were read anew.
+    ///
+    /// - Parameter counts: of those that are taken at all.
+    func set(_ counts: [NightCount], rooms: [Int32], nights: [Day]) {
+        let counts = Dictionary(grouping: counts, by: \.night)
+        for night in nights {
+            var rest = Set(rooms)
+            var unassigned: Int32 = 0
+            for count in counts[night] ?? [] {
+                if let room = count.room {
+                    rest.remove(room)
+                    _ = index.set(room: room, night: night, takenCount: count.count)
+                } else {
+                    unassigned = count.count
+                }
+            }
+            for room in rest { _ = index.set(room: room, night: night, takenCount: 0) }
+            index.setUnassigned(on: night, count: unassigned)
+        }
+    }
+
     /// The PMS was read anew.
     func replaceIndex(_ taken: TakenNights) {
         close(taken.undatedRooms)

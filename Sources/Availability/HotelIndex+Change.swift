@@ -62,6 +62,25 @@ extension HotelIndex {
         return change
     }
 
+    /// Notes how often a room is taken on a night, whatever was known before.
+    public mutating func set(room id: Int32, night: Day, takenCount count: Int32) -> IndexChange {
+        guard let room = roomNumbers[id] else { return .unknownRoom }
+        let offset = firstNight.distance(to: night)
+        guard offset >= 0 else { return IndexChange(ignored: 1) }
+        let isInWindow = offset < nightCount
+        let key = RoomNight(room: id, night: night)
+        takenCounts[key] = count > (isInWindow ? 1 : 0) ? UInt32(count) : nil
+        guard isInWindow, isFree(room: room, offset: offset) != (count <= 0) else { return IndexChange() }
+        setFree(count <= 0, room: room, offset: offset)
+        return IndexChange(flipped: 1)
+    }
+
+    /// Notes how many taken nights of a day name no room, whatever was known before.
+    public mutating func setUnassigned(on night: Day, count: Int32) {
+        guard night >= firstNight else { return }
+        unassignedCounts[night] = count > 0 ? count : nil
+    }
+
     /// Counts a taken night that names no room. Nights before the window are not counted.
     public mutating func takeUnassigned(on night: Day) {
         guard night >= firstNight else { return }

@@ -101,6 +101,7 @@ struct DatabaseExamination {
         "reservation_clients": "hotel_id reservation_details_id client_id created_by updated_by",
         "reservation_rates": "hotel_id reservation_details_id adjustment_type adjustment_value price tax_type_id "
             + "tax_rate created_by updated_by",
+        "logs_reservation": "id table_name action changes",
         "clients": "id name name_kana legal_or_natural_person email phone created_at created_by updated_by",
     ]
 }

@@ -9,7 +9,7 @@ public import Stay
 /// It adds nothing to the PMS's tables. Whatever it reads of one hotel it reads from that hotel's partitions.
 @OnLoop
 public struct RhtHotel {
-    private let database: Database
+    let database: Database
     private let readingDeadline: Duration
 
     /// - Parameters:

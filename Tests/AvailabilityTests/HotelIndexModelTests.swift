@@ -44,6 +44,11 @@ private struct Model {
         }
     }
 
+    mutating func set(room: Int32, night: Int, count: Int) {
+        guard rooms.contains(where: { $0.id == room }), night >= first else { return }
+        taken[Key(room: room, night: night)] = max(0, count)
+    }
+
     mutating func advance(to night: Int) {
         first = max(first, night)
         taken = taken.filter { $0.key.night >= first }
@@ -84,7 +89,12 @@ struct HotelIndexModelTests {
         case 0..<11:
             _ = index.take(room: room, nights: day(nights.lowerBound)..<day(nights.upperBound))
             model.change(room: room, nights: nights, by: 1)
-        case 11..<19:
+        case 11..<14:
+            let night = nights.lowerBound
+            let count = Int32.random(in: -1...3, using: &generator)
+            _ = index.set(room: room, night: day(night), takenCount: count)
+            model.set(room: room, night: night, count: Int(count))
+        case 14..<19:
             _ = index.release(room: room, nights: day(nights.lowerBound)..<day(nights.upperBound))
             model.change(room: room, nights: nights, by: -1)
         default:

@@ -121,6 +121,8 @@ let package = Package(
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
         process("bench-proxy", "Benchmarks/Proxy", "Loop", "HTTP", "Server", "Client", "Proxy"),
         process("bench-ledger", "Benchmarks/Ledger", "Loop", "HTTP", "Server", "Ledger", "Audit", "Telemetry"),
+        process(
+            "bench-changes", "Benchmarks/Changes", "Loop", "HTTP", "Client", "Postgres", "Stay"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
         // Tests, module by module, and what several share.

@@ -98,7 +98,9 @@ import Testing
     }
 
     private static func reduced(_ text: String) -> String {
-        ParanoiaReduction(1...1).reduced(RuleFile(path: "", content: Array(text.utf8))).text
+        let file = RuleFile(path: "", content: Array(text.utf8))
+        let reduced = ParanoiaReduction(1...1).reduced(file, file.logicalLines)
+        return String(decoding: reduced.content, as: UTF8.self)
     }
 
     private static func engine(_ levels: ClosedRange<Int>) throws -> SecLangEngine {

@@ -50,12 +50,17 @@ struct IssuerKeyTests {
         #expect(publisher.requests <= asked + 1)
         #expect(try await status(node, token("2", third)) == 401)
 
-        // Its going away locks nobody out, not even when the bridge is started anew meanwhile.
+        // Its going away locks nobody out, not even when the bridge is started anew meanwhile, which has what was written
+        // down before.
+        try await wait("the set to be written down") {
+            try await node.value(
+                "SELECT count(*) FROM drawbridge.issuer_key_sets WHERE position('\"kid\":\"2\"' IN key_set) > 0") == "1"
+        }
         await publisher.goAway()
         for _ in 0..<4 { #expect(try await status(node, token("2", second)) == 200) }
         kill(try node.processID("bridge"), SIGKILL)
         kill(try node.processID("gateway-0"), SIGKILL)
-        try await wait("the bridge to be back") {
+        try await wait("the bridge to be back", for: .seconds(60)) {
             for _ in 0..<12 where try await self.status(node, self.token("2", second)) != 200 { return false }
             return true
         }

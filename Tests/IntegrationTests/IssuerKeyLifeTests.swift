@@ -119,14 +119,14 @@ struct IssuerKeyLifeTests {
         let result = try await node.policy("reload")
         #expect(result.exit.isSuccess, "\(result.output)")
         // The new workers have them from the bridge, for the overlap and no longer.
-        try await wait("the keys of the old place to be over", for: .seconds(30)) {
+        try await wait("the keys of the old place to be over") {
             try await node.everyWorker(answers: 401, old)
         }
 
         // Nor does a bridge that starts take them up, or keep what was written down of others.
         let bridge = try node.processID("bridge")
         kill(bridge, SIGKILL)
-        try await wait("the bridge to be back", for: .seconds(60)) { try node.processID("bridge") != bridge }
+        try await wait("the bridge to be back") { try node.processID("bridge") != bridge }
         try await wait("others' keys to be forgotten") {
             try await node.value("\(written)'https://gone.example'") == "0"
         }

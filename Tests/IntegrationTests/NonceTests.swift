@@ -15,9 +15,11 @@ struct NonceTests {
     private static let secret = SecureRandom.bytes(32)
     private static let bookings = "/api/booking-engine/bookings"
 
-    /// - Parameter limits: beside the class, of which each client may have two at once and one more every two seconds.
+    /// - Parameters:
+    ///   - limits: beside the class, of which each client may have two at once and one more every two seconds.
+    ///   - bookingTimeout: how long the bridge may take to answer.
     @OnLoop
-    private func node(limits: String = "") async throws -> Node {
+    private func node(limits: String = "", bookingTimeout: String = "10 s") async throws -> Node {
         let node = try Node(ownsPolicies: true)
         shop.register(at: node)
         Files.write(Base64.standard.encode(Self.secret), to: "\(node.policies)/vendor.secret")
@@ -43,7 +45,7 @@ struct NonceTests {
         let create = try #require(api.firstRange(of: "operationId: createBooking"))
         let ways = try #require(api[create.upperBound...].firstRange(of: "auth: [jwt, api_key, signature]"))
         api.replaceSubrange(ways, with: "auth: [jwt, signature, webhook]")
-        Files.write(api, to: description)
+        Files.write(api.replacing("timeout: 10 s", with: "timeout: \(bookingTimeout)"), to: description)
         Files.write(
             "classes: [{name: client, burst: 2, requests: 1, per: 2 s, by: [principal]}]\nalways: [client]\n" + limits,
             to: "\(node.policies)/rate-limits.yaml")
@@ -173,7 +175,7 @@ struct NonceTests {
 
     @Test("What went to the bridge is spent, whatever came of it; what it never saw, known to be away, is not")
     @OnLoop func bridge() async throws {
-        let node = try await node()
+        let node = try await node(bookingTimeout: "4 s")
         for way in Way.allCases {
             try await waitUntilSure(node, way)
             let (sent, unsent) = (signed(way, booking()), signed(way, booking()))

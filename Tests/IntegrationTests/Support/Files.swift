@@ -76,7 +76,7 @@ enum Files {
     /// Runs a program to its end and returns what it printed.
     @OnLoop
     static func run(
-        _ command: [String], environment: [String: String] = [:], patience: Duration = .seconds(30)
+        _ command: [String], environment: [String: String] = [:], patience: Duration = .seconds(60)
     ) async throws -> (exit: ChildProcess.Exit, output: String) {
         let path = "/tmp/dbi-output-\(UInt64.random(in: 0 ... .max))"
         let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
@@ -154,7 +154,7 @@ enum Leftovers {
 /// - Throws: `LoopError` `timedOut`, and says what was waited for.
 @OnLoop
 func wait(
-    _ what: Comment, for patience: Duration = .seconds(30), sourceLocation: SourceLocation = #_sourceLocation,
+    _ what: Comment, for patience: Duration = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation,
     until condition: @escaping @Sendable @OnLoop () async throws -> Bool
 ) async throws {
     do {

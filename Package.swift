@@ -149,16 +149,18 @@ let package = Package(
         tests(
             "AuditTrailTests", "AuditTrail", "Ledger", "Cryptography", "JSONText", "Audit", "HTTP", "Server",
             "Telemetry"),
-        tests("SchemaTests", "Schema"),
-        tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking", "Stay"),
-        tests("PostgresTests", "Postgres", "Loop", "Installation"),
-        tests("FirewallTests", "Firewall", "Loop", "HTTP"),
-        tests("RateLimitTests", exclude: ["Hammer"], "RateLimit", "Loop", "ratelimit-hammer"),
+        tests("SchemaTests", "TestSupport", "Schema"),
+        tests(
+            "PolicyTests", "TestSupport", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking",
+            "Stay"),
+        tests("PostgresTests", "TestSupport", "Postgres", "Loop", "Installation"),
+        tests("FirewallTests", "TestSupport", "Firewall", "Loop", "HTTP"),
+        tests("RateLimitTests", exclude: ["Hammer"], "TestSupport", "RateLimit", "Loop", "ratelimit-hammer"),
         // What the tests above start several times, to share one table between real processes.
         process("ratelimit-hammer", "Tests/RateLimitTests/Hammer", "RateLimit"),
         tests("PMSTests", "PMS"),
         tests("StayTests", "Stay"),
-        tests("AvailabilityTests", "Availability", "Stay"),
+        tests("AvailabilityTests", "TestSupport", "Availability", "Stay"),
         tests("BookingTests", "Booking", "JSONText", "Stay"),
         tests(
             "InstallationTests", exclude: ["StandIn"],
@@ -166,7 +168,7 @@ let package = Package(
         // The real processes, whole; depended upon so that they are built first.
         tests(
             "IntegrationTests",
-            "Loop", "HTTP", "TLS", "JSONText", "Stay", "Cryptography", "Authentication", "drawbridge",
+            "TestSupport", "Loop", "HTTP", "TLS", "JSONText", "Stay", "Cryptography", "Authentication", "drawbridge",
             "drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger", "Ledger", "Policy"),
     ]
 )

@@ -60,7 +60,7 @@ public struct RuleExamination {
     ///
     /// - Returns: the file without the directives at fault.
     private mutating func examine(_ file: RuleFile) -> RuleFile {
-        var chains = RuleChain.all(in: file)
+        var chains = RuleChain.all(in: file.logicalLines)
         chains.removeAll { chain in
             let found = chain.mistakes(in: file)
             mistakes += found

@@ -60,8 +60,8 @@ extension DamagedPMSTests {
             #expect(ill.count == 1 && ill[0].contains(loss.doctor), "\(ill)")
 
             _ = try await node.rows(loss.remedy)
-            try await wait("it is ready", for: .seconds(60)) { try node.processID("bridge") != bridge }
-            try await wait("all are back", for: .seconds(60)) {
+            try await wait("it is ready") { try node.processID("bridge") != bridge }
+            try await wait("all are back") {
                 try await node.get("/api/booking-engine/hotels").elements("hotels").count == 3
             }
             #expect(try await node.socket("bridge.admin").send(.get("/readyz")).status == 200)
@@ -96,7 +96,7 @@ extension DamagedPMSTests {
         #expect(
             lines(node.log, "hotel cannot be read and is not sold").compactMap { $0["hotel_id"]?.integer } == [3])
         _ = try await node.rows("SELECT pg_terminate_backend(pid) \(holder)")
-        try await wait("hotel 3 is back", for: .seconds(60)) {
+        try await wait("hotel 3 is back") {
             try await node.get("/api/booking-engine/hotels/3").status == 200
         }
         #expect(try await node.stop().isSuccess)

@@ -89,7 +89,7 @@ struct LedgerTests {
         defer { for process in frozen { kill(process, SIGCONT) } }
         expectProblem(try await node.get("/api/booking-engine/hotels/2"), 503, "ledger-unavailable")
         for process in frozen { kill(process, SIGCONT) }
-        try await wait("all goes on", for: .seconds(60)) {
+        try await wait("all goes on") {
             try await node.get("/api/booking-engine/hotels/2").status == 200
         }
         #expect(try await node.stop().isSuccess)

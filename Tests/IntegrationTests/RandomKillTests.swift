@@ -2,6 +2,7 @@ import Glibc
 import JSONText
 import Ledger
 import Loop
+import TestSupport
 import Testing
 
 /// Real processes, real database; who is killed and when is drawn from a seed, which a failure tells. `KILL_SEED` sets it.
@@ -16,7 +17,7 @@ struct RandomKillTests {
     @Test("Whoever is killed, 200 times, nothing is forwarded and nothing answered that the ledger does not tell of")
     @OnLoop func everybody() async throws {
         let seed = getenv("KILL_SEED").flatMap { UInt64(String(cString: $0)) } ?? .random(in: 0 ... .max)
-        var random = SeededNumbers(state: seed)
+        var random = SeededNumbers(seed: seed)
         let node = try Node(workers: 1)
         try await node.start()
         let processes = try await RestlessProcesses(beside: node, workers: 2)
@@ -77,18 +78,5 @@ struct RandomKillTests {
         #expect(answered.filter { ledger.decision($0) == nil } == [], story)
         #expect(Set(load.unrecordedIDs).intersection(changes.map(\.id)) == [], story)
         #expect(load.oddities == [], story)
-    }
-}
-
-/// The same numbers for the same seed (SplitMix64: Steele, Lea, Flood 2014).
-private struct SeededNumbers: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

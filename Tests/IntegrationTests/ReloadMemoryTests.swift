@@ -46,7 +46,7 @@ struct ReloadMemoryTests {
         let (before, processes) = (try holdings(node), node.processes.count)
         try await reload(node, 50)
         // The bridge lets what workers that are gone had asked for wait out its time.
-        try await wait("what gone workers had opened to be closed", for: .seconds(60)) {
+        try await wait("what gone workers had opened to be closed") {
             try self.holdings(node).allSatisfy { $1.descriptors <= before[$0]!.descriptors + 4 }
         }
         let after = try holdings(node)

@@ -118,7 +118,7 @@ struct AddressCountsTests {
             defer { close(file) }
             process = try ChildProcess(
                 "/usr/bin/setpriv",
-                ["--pdeathsig", "KILL", "--", hammerProgram, "hold", path, "192.0.2.1", "\(bound)", "300"],
+                ["--pdeathsig", "KILL", "--", hammerProgram, "hold", path, "192.0.2.1", "\(bound)", "600"],
                 environment: [:], descriptors: [.null, .inherit(file), .inherit(2)])
         }
 

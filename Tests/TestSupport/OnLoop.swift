@@ -6,7 +6,7 @@ import Loop
 package func onLoop(_ body: @escaping @Sendable @OnLoop () async throws -> Void) async throws {
     Loop.runInBackground()
     try await Task {
-        try await Loop.withDeadline(.seconds(60), "test") { try await body() }
+        try await Loop.withDeadline(.seconds(180), "test") { try await body() }
     }.value
 }
 

@@ -62,8 +62,15 @@ final class Node {
 
     // MARK: Running it
 
-    /// Starts it, and waits until it says that it is ready.
+    /// Starts it, and waits until it says that it is ready. Where there is no home yet, it finds the database as a first
+    /// start makes it.
     func start() async throws {
+        if access(home, F_OK) != 0 { try await FirstStart.copyDatabase(to: home) }
+        try await bringUp()
+    }
+
+    /// The same from whatever is there.
+    func bringUp() async throws {
         let offset = log.utf8.count
         let output = open("\(directory)/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         defer { close(output) }

@@ -39,7 +39,7 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 }
 
 /// The bridge applies them, `drawbridge doctor` compares what was applied with them.
-let migrations: [Resource] = ["0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens"].map {
+let migrations: [Resource] = ["0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0006_catalogue"].map {
     .embedInCode("Migrations/\($0).sql")
 }
 
@@ -91,6 +91,7 @@ let package = Package(
         module("Availability", "Stay"),
         module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
+        module("Catalogue", "PMS", "Stay", "Booking", "JSONText", "Cryptography"),
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
@@ -115,7 +116,7 @@ let package = Package(
             "drawbridge-bridge", "Bridge",
             resources: migrations,
             "Loop", "HTTP", "JSONText", "Server", "Fetch", "Policy", "Authentication", "Cryptography", "Postgres",
-            "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS"),
+            "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue"),
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
@@ -162,6 +163,10 @@ let package = Package(
         tests("StayTests", "Stay"),
         tests("AvailabilityTests", "TestSupport", "Availability", "Stay"),
         tests("BookingTests", "Booking", "JSONText", "Stay"),
+        tests("CatalogueTests", "Catalogue", "PMS", "Booking", "JSONText", "Stay"),
+        // What every adapter to a PMS must pass, against real ones.
+        tests(
+            "ConformanceTests", "PMS", "Availability", "Booking", "Stay", "Postgres", "Loop", "Installation"),
         tests(
             "InstallationTests", exclude: ["StandIn"],
             "Installation", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication", "drawbridge"),

@@ -1,4 +1,4 @@
-internal import Cryptography
+internal import Catalogue
 internal import HTTP
 internal import Loop
 internal import Server
@@ -29,8 +29,13 @@ struct Answer {
     ///   - age: seconds since it was read from the PMS.
     ///   - timeToLive: seconds it counts as fresh; nil where only a trigger changes it.
     static func cached(_ content: [UInt8], age: Int, timeToLive: Int?) -> Answer {
-        var answer = json(content)
-        answer.fields.append(.etag, "\"\(Hexadecimal.encode(SHA256.hash(content.span).bytes.prefix(12)))\"")
+        cached(Document(content), age: age, timeToLive: timeToLive)
+    }
+
+    /// A JSON answer from memory that was written before.
+    static func cached(_ document: Document, age: Int, timeToLive: Int?) -> Answer {
+        var answer = json(document.content)
+        answer.fields.append(.etag, document.tag)
         answer.isValidated = true
         answer.fields.append(.age, String(age))
         answer.fields.append(

@@ -16,6 +16,8 @@ final class Bridge {
     private let database: Database
     private let hotels: HotelDirectory
     private let changes: ChangeFeed
+    private let triggers: CacheTriggers
+    private let refresher: CatalogueRefresher
     private let holds: HoldExpiry
     private let keys: APIKeyDirectory
     private let tokens: TokenRevocationDirectory
@@ -30,11 +32,15 @@ final class Bridge {
         Metrics.start(process: "bridge", restarts: Lifecycle.restarts)
         let database = try Database(configuration.database)
         let pms = RhtHotel(database, statementDeadline: configuration.policy.database.statementDeadline)
-        let hotels = HotelDirectory(configuration.policy, pms)
+        let hotels = HotelDirectory(configuration.policy, pms, CatalogueStore(database))
+        let triggers = CacheTriggers(database)
+        let refresher = CatalogueRefresher(hotels, triggers)
         let bookings = BookingService(database, hotels, configuration.policy.writer)
         self.database = database
         self.hotels = hotels
         changes = ChangeFeed(pms, hotels, database)
+        self.triggers = triggers
+        self.refresher = refresher
         holds = HoldExpiry(database, hotels, configuration.policy.writer)
         let keys = APIKeyDirectory(database)
         self.keys = keys
@@ -43,15 +49,17 @@ final class Bridge {
         let issuers = try IssuerKeyDirectory(configuration.changeable.keySets, database)
         self.issuers = issuers
 
+        let answers = IdempotentAnswers(database)
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
             configuration.changeable.routes, hop: hop,
             gatewayCalls: GatewayCalls(hop: hop, keys: keys, tokens: tokens, issuers: issuers),
-            resources: Routes.resources(hotels, bookings, configuration.policy))
+            resources: Routes.resources(
+                hotels, bookings, CacheResource(hotels, refresher, triggers, answers), answers, configuration.policy))
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
         let admin = AdminHandler(unreadiness: {
-            hotels.unreadiness ?? (database.isAvailable ? nil : "the database is not reachable")
+            hotels.unreadiness ?? (pms.isConnected ? nil : "the database is not reachable")
         })
         let socket = try context.socket("bridge") {
             try ListeningSocket(unixPath: "\(context.home)/run/bridge.sock")
@@ -76,7 +84,9 @@ final class Bridge {
             group.addTask { await self.administration.server.run(self.administration.listener) }
             group.addTask {
                 await self.changes.begin()
-                do { try await self.hotels.load() } catch is CancellationError { return }
+                do {
+                    if try await self.hotels.load() { await self.triggers.recordFill(hotels: self.hotels.count) }
+                } catch is CancellationError { return }
                 await self.serve()
             }
             while try await signals.next() == .hangUp { await self.reload() }
@@ -95,6 +105,10 @@ final class Bridge {
             group.addTask { await self.hotels.keepFresh() }
             group.addTask { await self.hotels.recover() }
             group.addTask { await self.changes.run() }
+            group.addTask { await self.hotels.follow() }
+            group.addTask { await self.hotels.noteFreshness() }
+            group.addTask { await self.refresher.run() }
+            group.addTask { await self.triggers.run() }
             group.addTask { await self.holds.run() }
             group.addTask { await self.keys.run() }
             group.addTask { await self.tokens.run() }

@@ -90,19 +90,18 @@ final class ChangeFeed {
                 position = try await pms.startOfChanges()
                 hotels.distrustAll()
             }
-            guard var next = position else { return }
-            let page = try await pms.changes(after: next)
-            next.advance(page.numbers, isComplete: page.isComplete, page.snapshot)
+            guard let current = position else { return }
+            let page = try await pms.changes(after: current)
             try await take(page)
-            position = next
-            followed.increment(by: UInt64(page.numbers.count))
+            position = page.next
+            followed.increment(by: UInt64(page.entryCount))
             if !page.nights.isEmpty { hasChanged = true }
             if page.isComplete { break }
         }
         if hasChanged { lag.record(nanoseconds: Loop.monotonicNanoseconds - started) }
     }
 
-    private func take(_ page: ChangeLogPage) async throws {
+    private func take(_ page: ChangePage<ChangeLogPosition>) async throws {
         for hotel in page.doubtful {
             if let hotel { hotels.distrust(hotel) } else { hotels.distrustAll() }
         }

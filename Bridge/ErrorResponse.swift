@@ -17,6 +17,9 @@ enum BridgeError: Error {
     /// What the PMS has of the hotel cannot be read; in so many seconds it is tried again.
     case unreadableHotel(retryAfter: Int)
     case unknownBooking
+    case unknownTrigger
+    /// What a trigger asked for could not be read anew.
+    case refreshFailed(trigger: Int64, reason: String)
     /// Parameters that cannot be read.
     case malformed([(pointer: String, detail: String)])
     /// Values that can be read and are not possible.
@@ -65,6 +68,17 @@ enum ErrorResponse {
                 detail: "The hotel cannot be read from the property management system"
             )
             .with(.retryAfter, String(seconds))
+        case .unknownTrigger: return Problem(.notFound, "trigger-not-found", "Trigger not found")
+        case .refreshFailed(let trigger, let reason):
+            var problem = Problem(
+                .serviceUnavailable, "refresh-failed", "The cache was not refreshed",
+                detail: "The cache was not refreshed: \(reason)"
+            ).with(.retryAfter, "5")
+            problem.extend = { json in
+                json.member("trigger_id", Int(trigger))
+                json.member("trigger_status", "failed")
+            }
+            return problem
         case .unknownBooking: return Problem(.notFound, "booking-not-found", "Booking not found")
         case .malformed(let mistakes):
             return withErrors(Problem(.badRequest, "malformed-request", "The request cannot be read"), mistakes)

@@ -96,6 +96,40 @@ extension HotelIndex {
         return true
     }
 
+    /// Replaces what is known of part of the calendar, for some rooms, or for all and for what names no room.
+    ///
+    /// - Parameters:
+    ///   - rooms: nil for all rooms and the nights that name none.
+    ///   - nights: of which those before the window mean nothing.
+    ///   - taken: every night taken there; others are left out.
+    /// - Returns: how many room-nights became taken or free by it.
+    public mutating func replace(
+        rooms: [Int32]?, nights: Range<Day>, with taken: some Sequence<TakenNight>
+    ) -> Int {
+        let nights = nights.clamped(to: max(firstNight, nights.lowerBound)..<max(firstNight, nights.upperBound))
+        var wanted: [RoomNight: Int32] = [:]
+        var unassigned: [Day: Int32] = [:]
+        for night in taken where nights.contains(night.night) {
+            if let room = night.room {
+                wanted[RoomNight(room: room, night: night.night), default: 0] += 1
+            } else {
+                unassigned[night.night, default: 0] += 1
+            }
+        }
+        var flipped = 0
+        for room in rooms ?? Array(roomNumbers.keys) {
+            for night in nights {
+                let count = wanted[RoomNight(room: room, night: night), default: 0]
+                flipped += set(room: room, night: night, takenCount: count).flipped
+            }
+        }
+        if rooms == nil {
+            unassignedCounts = unassignedCounts.filter { !nights.contains($0.key) }
+            unassignedCounts.merge(unassigned) { $1 }
+        }
+        return flipped
+    }
+
     /// Moves the window forward so that it begins at the day: past nights are forgotten, and nights that were taken
     /// before they came into the window are taken in it. Does nothing if the window already begins there or later.
     public mutating func advance(to day: Day) {

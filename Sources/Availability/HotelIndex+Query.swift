@@ -203,3 +203,19 @@ extension HotelIndex {
         return [soldOut.isEmpty ? .noRoomThroughout : .soldOut(nights: soldOut)]
     }
 }
+
+// MARK: - Comparing
+
+extension HotelIndex {
+    /// How many room-nights the window has.
+    public var roomNightCount: Int { roomCount * nightCount }
+
+    /// How many room-nights of the window are free in one and taken in the other; all of them where the indexes have
+    /// other rooms or another window.
+    public func difference(from other: HotelIndex) -> Int {
+        guard roomNumbers == other.roomNumbers, firstNight == other.firstNight, nightCount == other.nightCount else {
+            return roomNightCount
+        }
+        return zip(free, other.free).reduce(0) { $0 + ($1.0 ^ $1.1).nonzeroBitCount }
+    }
+}

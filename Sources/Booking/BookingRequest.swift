@@ -110,4 +110,10 @@ public struct InvalidRequest: Error, Hashable, Sendable {
     public let isMalformed: Bool
     /// The errors, at least one.
     public let errors: [FieldError]
+
+    /// - Parameter errors: at least one.
+    package init(isMalformed: Bool, errors: [FieldError]) {
+        self.isMalformed = isMalformed
+        self.errors = errors
+    }
 }

@@ -2,9 +2,9 @@ internal import JSONText
 public import Stay
 
 /// A rate of a plan, as a row of the PMS's `plans_rates` says it.
-public struct Rate: Hashable, Sendable {
+public struct Rate: Hashable, Sendable, Codable {
     /// What the value adds to the price of a night.
-    public enum Adjustment: String, Sendable {
+    public enum Adjustment: String, Sendable, Codable {
         /// An amount, of which percentages are taken.
         case baseRate = "base_rate"
         /// That many per cent of the base, negative for a discount.
@@ -16,7 +16,7 @@ public struct Rate: Hashable, Sendable {
     }
 
     /// On which nights of its dates the rate applies.
-    public enum Condition: Hashable, Sendable {
+    public enum Condition: Hashable, Sendable, Codable {
         /// On every night.
         case always
         /// On nights that begin on these days of the week.

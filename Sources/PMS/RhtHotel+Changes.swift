@@ -2,54 +2,7 @@ internal import Booking
 public import Postgres
 public import Stay
 
-/// A change of a night in the PMS, as its log tells of it: where the night was and where it is now.
-///
-/// It says where to look, not what is there: by the time it is read, more may have changed.
-public struct NightChange: Sendable, Equatable {
-    /// Where a night was or is.
-    public struct Place: Sendable, Hashable {
-        /// Nil where the front desk has assigned none.
-        public let room: Int32?
-        /// Nil for a date beyond the calendar.
-        public let night: Day?
-
-        public init(room: Int32?, night: Day?) {
-            self.room = room
-            self.night = night
-        }
-    }
-
-    public let hotel: Int32
-    /// One, or two where the night was moved.
-    public let places: Set<Place>
-
-    public init(hotel: Int32, places: Set<Place>) {
-        self.hotel = hotel
-        self.places = places
-    }
-}
-
-/// Rows of the PMS's change log, read at one moment.
-public struct ChangeLogPage: Sendable {
-    /// The numbers of all rows read, in order.
-    public let numbers: [Int64]
-    public let snapshot: ChangeLogPosition.Snapshot
-    /// What they say of nights.
-    public let nights: [NightChange]
-    /// Hotels of which a row could not be understood: anything may have changed there. Nil: in any hotel.
-    public let doubtful: Set<Int32?>
-    /// Whether these are all that there were.
-    public let isComplete: Bool
-}
-
-/// How often a room, or no room in particular, is taken on a night.
-public struct NightCount: Sendable {
-    public let room: Int32?
-    public let night: Day
-    public let count: Int32
-}
-
-extension RhtHotel {
+extension RhtHotel: PMSChangeFeed {
     /// Where the PMS says that its log has grown; the payload is of no interest, because what it names may not be all.
     public static var changes: Channel { Channel("reservation_log_inserted") }
 
@@ -59,34 +12,32 @@ extension RhtHotel {
     /// How many of the newest numbers are looked through for missing ones at the start.
     private static let startSpan: Int64 = 10_000
 
-    /// Where to begin for somebody who then reads the state that is changed: at the newest row, with what of the numbers
-    /// before it is missing and may still come.
+    /// At the newest row, with what of the numbers before it is missing and may still come.
     public func startOfChanges() async throws -> ChangeLogPosition {
         let newest = try await database.first(ChangeStatements.newest()) ?? nil
         var position = ChangeLogPosition(after: max(0, (newest ?? 0) - Self.startSpan))
         while true {
             let page = try await changes(after: position)
-            position.advance(page.numbers, isComplete: page.isComplete, page.snapshot)
+            position = page.next
             if page.isComplete { return position }
         }
     }
 
-    /// The rows that have come to the log since a position.
-    public func changes(after position: ChangeLogPosition) async throws -> ChangeLogPage {
+    public func changes(after position: ChangeLogPosition) async throws -> ChangePage<ChangeLogPosition> {
         let missing = position.missing
         let rows = try await database.query(
             ChangeStatements.page(
                 position.highest, missing.map(\.lowerBound), missing.map(\.upperBound), Self.pageSize))
         guard let snapshot = rows.first?.snapshot else { throw PostgresError(.decoding, "no snapshot was told") }
         let found = rows.compactMap(\.row)
-        return ChangeLogPage(
-            numbers: found.map(\.number), snapshot: snapshot, nights: found.compactMap(\.change),
-            doubtful: Set(found.filter(\.isDoubtful).map(\.hotel)), isComplete: found.count < Int(Self.pageSize))
+        let isComplete = found.count < Int(Self.pageSize)
+        var next = position
+        next.advance(found.map(\.number), isComplete: isComplete, snapshot)
+        return ChangePage(
+            next: next, entryCount: found.count, nights: found.compactMap(\.change),
+            doubtful: Set(found.filter(\.isDoubtful).map(\.hotel)), isComplete: isComplete)
     }
 
-    /// How often rooms of a hotel are taken on some nights now, and how many nights there have no room.
-    ///
-    /// - Returns: nothing for what is not taken.
     public func takenCounts(of hotel: Int32, rooms: [Int32], nights: [Day]) async throws -> [NightCount] {
         try await database.query(ChangeStatements.counts(hotel, rooms, nights))
     }

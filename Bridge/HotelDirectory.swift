@@ -8,8 +8,8 @@ internal import Telemetry
 
 /// Every hotel in memory: what it sells, and which rooms are free.
 ///
-/// A hotel of which something cannot be read is kept out, with the reason, and tried again until it can be: its rooms are
-/// not sold, and the other hotels do not notice.
+/// A hotel of which something cannot be read is kept out, with the reason, and tried again until it can be: its rooms
+/// are not sold, and the other hotels do not notice.
 @OnLoop
 final class HotelDirectory {
     /// How long an index counts as fresh.
@@ -165,8 +165,8 @@ final class HotelDirectory {
         }
     }
 
-    /// Says that nothing can be sold: something is wrong with the database or our rights in it, most likely, not with each
-    /// of the hotels.
+    /// Says that nothing can be sold: something is wrong with the database or our rights in it, most likely, not with
+    /// each of the hotels.
     private func reportAll(_ faults: [Int32: Fault]) {
         guard let fault = order.lazy.compactMap({ faults[$0] }).first else { return }
         reasons.insert(fault.ofAll)
@@ -301,8 +301,8 @@ extension [Int32] {
     /// The element at an index that starts over at the end; nil in an empty array.
     fileprivate subscript(cyclic index: Int) -> Int32? { isEmpty ? nil : self[index % count] }
 
-    /// Parts of about the same size, so that none is left alone: a hotel that takes too long is told by the others of its
-    /// part that do not.
+    /// Parts of about the same size, so that none is left alone: a hotel that takes too long is told by the others of
+    /// its part that do not.
     fileprivate func parts(ofAtMost bound: Int) -> [[Int32]] {
         let number = (count + bound - 1) / bound
         return (0..<number).map { Array(self[count * $0 / number..<count * ($0 + 1) / number]) }

@@ -76,8 +76,8 @@ final class HotelEntry {
     /// The PMS was read anew.
     func replaceIndex(_ taken: TakenNights) {
         close(taken.undatedRooms)
-        // What is wrong with a closed room is a row about one of its nights. The room is there: a type's capacity and number
-        // of rooms are those of the catalogue, whatever can be sold of them.
+        // What is wrong with a closed room is a row about one of its nights. The room is there: a type's capacity and
+        // number of rooms are those of the catalogue, whatever can be sold of them.
         let rooms = catalogue.rooms.map {
             SellableRoom(id: $0.id, type: $0.type, capacity: $0.capacity, isClosed: closedRooms.contains($0.id))
         }

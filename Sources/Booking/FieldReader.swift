@@ -1,7 +1,7 @@
 internal import JSONText
 
-/// Reads the members of a JSON object one by one and collects what is wrong with each, so that a client learns of all its
-/// mistakes at once. Members that nobody asked for are errors too.
+/// Reads the members of a JSON object one by one and collects what is wrong with each, so that a client learns of all
+/// its mistakes at once. Members that nobody asked for are errors too.
 struct FieldReader {
     /// Errors that are told; further ones help nobody and would make a small request a large answer.
     static let maximumErrors = 20

@@ -59,8 +59,8 @@ public struct Plan: Sendable {
     }
 }
 
-/// What one hotel is and has, as it was read when the hotel was loaded; nothing reads it again while the bridge runs. Plans
-/// and prices are read anew for each booking.
+/// What one hotel is and has, as it was read when the hotel was loaded; nothing reads it again while the bridge runs.
+/// Plans and prices are read anew for each booking.
 public struct HotelCatalogue: Sendable {
     public let hotel: Hotel
     public let roomTypes: [RoomType]

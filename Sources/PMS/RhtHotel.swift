@@ -17,8 +17,8 @@ public struct RhtHotel {
     ///   - statementDeadline: after which the server ends a statement.
     public init(_ database: Database, statementDeadline: Duration) {
         self.database = database
-        // Reading hotels takes six statements. The server must be heard first: it says which of them takes too long, where
-        // we know no more than that something does.
+        // Reading hotels takes six statements. The server must be heard first: it says which of them takes too long,
+        // where we know no more than that something does.
         readingDeadline = statementDeadline * 7
     }
 
@@ -33,8 +33,8 @@ public struct RhtHotel {
     /// - Parameters:
     ///   - hotels: a batch, small enough that its rows fit in memory.
     ///   - day: from which on taken nights count.
-    /// - Throws: `PostgresError` when it is not some hotel that is to blame. For what takes too long a hotel is to blame if
-    ///   another one of them could be read.
+    /// - Throws: `PostgresError` when it is not some hotel that is to blame. For what takes too long a hotel is to
+    ///   blame if another one of them could be read.
     public func read(_ hotels: [Int32], from day: Day) async throws -> Reading {
         do {
             return try await readAll(hotels, day)
@@ -119,8 +119,8 @@ public struct Reading {
 public struct TakenNights: Sendable {
     /// Nights by room; without a room where the front desk has assigned none.
     public let nights: [TakenNight]
-    /// Rooms taken on a night that is none of the calendar, such as `infinity`. Which one is meant nobody knows, so these
-    /// rooms are not to be sold.
+    /// Rooms taken on a night that is none of the calendar, such as `infinity`. Which one is meant nobody knows, so
+    /// these rooms are not to be sold.
     public let undatedRooms: Set<Int32>
 
     init(_ rows: [ReservedNight]) {

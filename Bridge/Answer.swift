@@ -19,8 +19,8 @@ struct Answer {
         return Answer(status: status, fields: fields, content: content)
     }
 
-    /// Tells the gateway, which takes it out again, the hotel that a request was found to be about and did not name: it belongs
-    /// into the ledger.
+    /// Tells the gateway, which takes it out again, the hotel that a request was found to be about and did not name: it
+    /// belongs into the ledger.
     mutating func concerns(hotel: Int32) { fields.append(.drawbridgeHotel, String(hotel)) }
 
     /// A JSON answer from memory.

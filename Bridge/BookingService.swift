@@ -174,8 +174,8 @@ final class BookingService {
         func number(_ room: Int32) -> String? { rooms.first { $0.id == room }?.number }
     }
 
-    /// Reads it in one round trip: each statement sees what was committed before it began, so after those before it have
-    /// got their locks.
+    /// Reads it in one round trip: each statement sees what was committed before it began, so after those before it
+    /// have got their locks.
     private func read(
         _ transaction: borrowing Transaction, _ order: BookingOrder, _ deadline: Duration
     ) async throws -> Before {
@@ -207,8 +207,8 @@ final class BookingService {
 
     /// The answer to a booking that was made before under the same `booking_engine_id`.
     ///
-    /// It goes only to the client that made it: another one would learn a guest's particulars from a guessed id. One that
-    /// has ended is no booking, and a status of success would say that it is.
+    /// It goes only to the client that made it: another one would learn a guest's particulars from a guessed id. One
+    /// that has ended is no booking, and a status of success would say that it is.
     private func repeated(_ earlier: EarlierBooking, _ client: String) async throws -> BookingOutcome {
         guard earlier.client == client else { throw BridgeError.engineIDTaken }
         guard earlier.status == "hold" || earlier.status == "confirmed" else {
@@ -261,8 +261,8 @@ final class BookingService {
             ])
     }
 
-    /// What to throw when a booking could not read what it needs: what the PMS has of the hotel could be read when it was
-    /// loaded, and maybe cannot any more.
+    /// What to throw when a booking could not read what it needs: what the PMS has of the hotel could be read when it
+    /// was loaded, and maybe cannot any more.
     private func blame(_ hotel: HotelEntry, for error: any Error) -> any Error {
         guard let error = error as? PostgresError, Fault(inBooking: error, hotel: hotel.id) != nil else { return error }
         if let omitted = unreadable.admit(at: Loop.monotonicNanoseconds) {

@@ -122,8 +122,8 @@ enum ErrorResponse {
         return withErrors(problem, error.errors.map { ($0.pointer, $0.detail) })
     }
 
-    /// Only gateways talk to the bridge; anybody else learns nothing. The status tells a gateway, which shows it to nobody,
-    /// that it is not the client who lacks proof.
+    /// Only gateways talk to the bridge; anybody else learns nothing. The status tells a gateway, which shows it to
+    /// nobody, that it is not the client who lacks proof.
     private static func problem(for error: AuthenticationError, _ request: Request) -> Problem {
         if let omitted = strangers.admit(at: Loop.monotonicNanoseconds) {
             Log.warning(

@@ -3,11 +3,12 @@ internal import Loop
 internal import Postgres
 internal import Telemetry
 
-/// Rows of the database that every gateway holds in memory and must know the changes of at once: API keys, revoked tokens.
+/// Rows of the database that every gateway holds in memory and must know the changes of at once: API keys, revoked
+/// tokens.
 ///
-/// It looks four times a second whether they have changed, and wakes the gateways that wait for that; so what was revoked
-/// opens nothing a good quarter of a second later, on every machine. While the database is away it goes on saying what it
-/// knows, and how old that is: how long to believe it is the gateways' policy.
+/// It looks four times a second whether they have changed, and wakes the gateways that wait for that; so what was
+/// revoked opens nothing a good quarter of a second later, on every machine. While the database is away it goes on
+/// saying what it knows, and how old that is: how long to believe it is the gateways' policy.
 @OnLoop
 final class FollowedRows<Row: Sendable> {
     /// What is followed.

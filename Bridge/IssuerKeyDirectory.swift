@@ -28,11 +28,12 @@ final class IssuerKeyDirectory {
         try replace(sources)
     }
 
-    /// Goes by other sources: looks for the keys of those that are new, and tells none of issuers that are not among them.
+    /// Goes by other sources: looks for the keys of those that are new, and tells none of issuers that are not among
+    /// them.
     ///
-    /// What is known of these, and of places where issuers published before, is kept until the next change, and taken up
-    /// where that brings them back: when policies could not be put in force, their issuers may be away just then. So to
-    /// confirm a change is to make it again.
+    /// What is known of these, and of places where issuers published before, is kept until the next change, and taken
+    /// up where that brings them back: when policies could not be put in force, their issuers may be away just then. So
+    /// to confirm a change is to make it again.
     ///
     /// - Throws: `BridgeConfiguration.Mistake` for an address that may not be fetched; nothing has changed then.
     func replace(_ sources: [String: KeySetSource]) throws {
@@ -82,8 +83,8 @@ final class IssuerKeyDirectory {
     /// Lets nobody wait any more; the bridge drains.
     func close() { change.close() }
 
-    /// All issuers' key sets as JSON: at once when the state is not the one named, otherwise when it changes or patience
-    /// ends.
+    /// All issuers' key sets as JSON: at once when the state is not the one named, otherwise when it changes or
+    /// patience ends.
     func state(unlike known: Int64?) async throws -> [UInt8] {
         if version == known { try await change.wait() }
         return json()

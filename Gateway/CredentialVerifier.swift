@@ -23,8 +23,8 @@ struct CredentialVerifier {
     let signedRequests: SignedRequests
     let webhooks: SignedWebhooks
 
-    /// Checks what can be checked at once, which is nearly everything: an asynchronous call would cost as much as finding a
-    /// known token again.
+    /// Checks what can be checked at once, which is nearly everything: an asynchronous call would cost as much as
+    /// finding a known token again.
     ///
     /// - Returns: nil where something has to be waited for: then ask `verifyPatiently`.
     func verify(_ request: Request, accepted: [Identity.Method]) throws(AuthenticationError) -> Proof? {
@@ -51,8 +51,8 @@ struct CredentialVerifier {
         }
     }
 
-    /// Checks what `verify` could not: signatures, which others may have to be asked about, webhooks, whose content has to be
-    /// read, and tokens by a key that the issuer may have published since we looked.
+    /// Checks what `verify` could not: signatures, which others may have to be asked about, webhooks, whose content has
+    /// to be read, and tokens by a key that the issuer may have published since we looked.
     ///
     /// - Returns: the proof, and the nonce that is spent by it where it is good for one request.
     /// - Throws: `AuthenticationError`; `Problem` where content cannot be read.

@@ -97,8 +97,8 @@ final class Gateway {
         self.servers = servers
         self.name = name
         // Whoever takes a worker over cannot rewrite what the ledger says, nor put another socket in the place of the
-        // ledger's, whichever user it runs as. What is open stays open: the tables of limits, addresses and nonces. No other thread
-        // exists yet that could keep the right.
+        // ledger's, whichever user it runs as. What is open stays open: the tables of limits, addresses and nonces. No
+        // other thread exists yet that could keep the right.
         FileRestriction.allowWriting(beneath: [])
     }
 
@@ -127,8 +127,8 @@ final class Gateway {
         signals.close()
     }
 
-    /// Learns the keys and revocations that the bridge knows before it serves, if the bridge answers soon. Without them it
-    /// serves all the same: not every way in needs them, and they come when the bridge does.
+    /// Learns the keys and revocations that the bridge knows before it serves, if the bridge answers soon. Without them
+    /// it serves all the same: not every way in needs them, and they come when the bridge does.
     private func learnKeys() async {
         try? await Loop.withDeadline(.seconds(2), "learn keys") {
             await self.apiKeys.begin()

@@ -213,8 +213,8 @@ private struct Routing {
     }
 }
 
-/// Nobody passes without proving who he is, in one of the ways that the route accepts. Nothing of the content is read for it
-/// but where a vendor has signed the content alone.
+/// Nobody passes without proving who he is, in one of the ways that the route accepts. Nothing of the content is read
+/// for it but where a vendor has signed the content alone.
 @OnLoop
 private struct Authenticating {
     let credentials: CredentialVerifier
@@ -229,7 +229,8 @@ private struct Authenticating {
         }
     }
 
-    /// Waits for it: for a key that an issuer may have published, for what Redis says about a nonce, for a webhook's content.
+    /// Waits for it: for a key that an issuer may have published, for what Redis says about a nonce, for a webhook's
+    /// content.
     ///
     /// - Parameter nonce: set to what is spent by it.
     func wait(_ routed: RoutedRequest, _ nonce: inout ClaimedNonce?) async throws -> AuthenticatedRequest {

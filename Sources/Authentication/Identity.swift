@@ -29,8 +29,8 @@ public final class Identity: Sendable {
     public let subject: String
     /// The application that acts for the subject, as its issuer calls it. Records belong to ``clientKey``, not to it.
     public let client: String
-    /// The application across all issuers, in at most 255 printable bytes: two issuers may call different applications by
-    /// one name. Idempotency keys and bookings belong to it.
+    /// The application across all issuers, in at most 255 printable bytes: two issuers may call different applications
+    /// by one name. Idempotency keys and bookings belong to it.
     public let clientKey: String
     /// What the client may do.
     public let scopes: Scopes
@@ -76,8 +76,8 @@ public final class Identity: Sendable {
 
     private static let longestKey = 255
 
-    /// Issuer and client with a blank between them, or a digest of both where that would be long or could be read in two
-    /// ways. A digest has no blank, so the two forms never meet.
+    /// Issuer and client with a blank between them, or a digest of both where that would be long or could be read in
+    /// two ways. A digest has no blank, so the two forms never meet.
     private static func clientKey(issuer: String, client: String) -> String {
         let key = "\(issuer) \(client)"
         if key.utf8.count <= longestKey, issuer.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) { return key }

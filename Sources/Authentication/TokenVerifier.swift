@@ -36,9 +36,9 @@ public final class TokenVerifier {
         decoys = Self.decoys(issuers.flatMap(\.keys.values))
     }
 
-    /// Takes over the keys that an issuer publishes now, in the place of those it published before. Tokens signed with a
-    /// key that has gone, or is another one now, are forgotten. Of two keys with one id the first counts, and the policy's
-    /// before any other.
+    /// Takes over the keys that an issuer publishes now, in the place of those it published before. Tokens signed with
+    /// a key that has gone, or is another one now, are forgotten. Of two keys with one id the first counts, and the
+    /// policy's before any other.
     public func replaceKeys(of issuer: String, with keys: [VerificationKey]) {
         let before = published[issuer] ?? [:]
         let after = Dictionary(keys.map { ($0.keyID, $0) }, uniquingKeysWith: { first, _ in first })
@@ -49,8 +49,8 @@ public final class TokenVerifier {
         }
     }
 
-    /// Takes over which tokens are revoked now, in the place of what was known before; those of them that are remembered are
-    /// forgotten.
+    /// Takes over which tokens are revoked now, in the place of what was known before; those of them that are
+    /// remembered are forgotten.
     ///
     /// - Parameters:
     ///   - version: which state of the database that is.
@@ -117,10 +117,10 @@ public final class TokenVerifier {
 
     /// The issuer, once its key has proven that it made the token.
     ///
-    /// One signature is checked whatever is wrong with a token: how long that takes depends on nothing but the token itself,
-    /// so that nobody learns by it which issuers and key ids there are. A token of another form was not looked up anywhere,
-    /// and its quicker refusal says no more than its sender knows. What still shows is an issuer with a key set: whoever asks
-    /// `unknownKey` waits for a look at it.
+    /// One signature is checked whatever is wrong with a token: how long that takes depends on nothing but the token
+    /// itself, so that nobody learns by it which issuers and key ids there are. A token of another form was not looked
+    /// up anywhere, and its quicker refusal says no more than its sender knows. What still shows is an issuer with a
+    /// key set: whoever asks `unknownKey` waits for a look at it.
     private func issuer(
         of token: UnverifiedToken, signedAs bytes: Span<UInt8>
     ) throws(AuthenticationError) -> TrustedIssuer {

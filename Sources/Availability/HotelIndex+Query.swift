@@ -1,6 +1,7 @@
 public import Stay
 
-/// What a query finds, in storage its owner keeps from one query to the next: after the first few, nothing is allocated.
+/// What a query finds, in storage its owner keeps from one query to the next: after the first few, nothing is
+/// allocated.
 public struct AvailabilityAnswer: Sendable {
     /// The room types asked about, in the index's order.
     public private(set) var types: [TypeAvailability] = []
@@ -74,8 +75,8 @@ extension HotelIndex {
     /// Whether the hotel has a room type of that id.
     public func hasType(_ id: Int32) -> Bool { typeNumbers[id] != nil }
 
-    /// Rooms of a type for at least `guests` guests that are free on every night of the stay; nil if the type is unknown
-    /// or the index does not cover the stay.
+    /// Rooms of a type for at least `guests` guests that are free on every night of the stay; nil if the type is
+    /// unknown or the index does not cover the stay.
     public func availability(ofType id: Int32, stay: Stay, guests: Int32 = 1) -> Int32? {
         guard covers(stay), let number = typeNumbers[id] else { return nil }
         return available(in: types[number], mask: mask(of: stay), guests: guests)
@@ -108,8 +109,8 @@ extension HotelIndex {
         return true
     }
 
-    /// Taken nights on that day that name no room: the front desk still has to find them one, so the counts of free rooms
-    /// are that much too high.
+    /// Taken nights on that day that name no room: the front desk still has to find them one, so the counts of free
+    /// rooms are that much too high.
     public func unassigned(on night: Day) -> Int32 {
         unassignedCounts.isEmpty ? 0 : unassignedCounts[night] ?? 0
     }

@@ -1,7 +1,7 @@
 public import Stay
 
-/// A booking that a client asks for, checked in itself: what is in it is well formed, within bounds and possible. Whether
-/// the rooms are free and what they cost is still to be found out.
+/// A booking that a client asks for, checked in itself: what is in it is well formed, within bounds and possible.
+/// Whether the rooms are free and what they cost is still to be found out.
 public struct BookingRequest: Hashable, Sendable {
     /// One room of the booking.
     public struct Room: Hashable, Sendable {

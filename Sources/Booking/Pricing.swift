@@ -86,8 +86,8 @@ public enum NightPrice: Hashable, Sendable {
 /// Where the rule leaves room, this is how it is read:
 /// - Several base rates that apply to one night add up, as the PMS sums rows of a kind; percentages are of that sum and
 ///   do not compound.
-/// - A hotel's plan has "its own rates" as soon as it has any row, even one for other dates: then the global plan's rates
-///   never count for it.
+/// - A hotel's plan has "its own rates" as soon as it has any row, even one for other dates: then the global plan's
+///   rates never count for it.
 /// - The floor is the mathematical one, to hundreds of the whole currency unit, once, after adding everything. With a
 ///   `perPerson` plan it is applied to one person's price, which is then multiplied by the number of guests.
 /// - A base rate of zero is a price; no base rate is none. A price below zero is refused.

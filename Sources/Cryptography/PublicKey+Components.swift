@@ -3,8 +3,8 @@ internal import COpenSSL
 extension PublicKey {
     /// An RSA key from its modulus and public exponent, big-endian without leading zeros (RFC 7518 §6.3.1).
     ///
-    /// Refuses an exponent that makes a signature anybody's: less than 3, even, or longer than 8 bytes, where checking one
-    /// would take long.
+    /// Refuses an exponent that makes a signature anybody's: less than 3, even, or longer than 8 bytes, where checking
+    /// one would take long.
     public init(rsaModulus modulus: [UInt8], exponent: [UInt8]) throws(CryptographyError) {
         guard let first = modulus.first, first != 0, (1...8).contains(exponent.count), exponent[0] != 0,
             exponent.last! & 1 == 1, exponent != [1]
@@ -17,8 +17,8 @@ extension PublicKey {
         try self.init(subjectPublicKeyInfo: DER.sequence(algorithm + DER.bitString(key)), "not an RSA public key")
     }
 
-    /// A key on the curve P-256 from the coordinates of its point, 32 bytes each (RFC 7518 §6.2.1). A point that is not on
-    /// the curve is refused.
+    /// A key on the curve P-256 from the coordinates of its point, 32 bytes each (RFC 7518 §6.2.1). A point that is not
+    /// on the curve is refused.
     public init(p256X x: [UInt8], y: [UInt8]) throws(CryptographyError) {
         guard x.count == 32, y.count == 32 else { throw CryptographyError("not a point of P-256") }
         // id-ecPublicKey with the curve prime256v1 (RFC 5480 §2.1.1).

@@ -35,8 +35,8 @@ struct ParanoiaReduction {
 
     /// Whether a file may give requests another paranoia level than the one their route has.
     ///
-    /// - Parameter isOwn: Files of ours are not to name a level at all. The core rule set itself sets one where there is
-    ///   none, by the rules 901120 and 901125.
+    /// - Parameter isOwn: Files of ours are not to name a level at all. The core rule set itself sets one where there
+    ///   is none, by the rules 901120 and 901125.
     static func mayChangeLevel(_ lines: [RuleFile.LogicalLine], isOwn: Bool) -> Bool {
         lines.contains { line in
             guard line.text.lowercased().contains("paranoia_level") else { return false }

@@ -32,8 +32,8 @@ struct RuleFiles {
     /// Numbers of the rules whose verdict depends on more than the request.
     let circumstantialRules: [Int]
 
-    /// The paranoia levels whose rules are all there. Nil where rules of ours, or a rule set we do not know, might change
-    /// the level of a request, so that all rules had to stay.
+    /// The paranoia levels whose rules are all there. Nil where rules of ours, or a rule set we do not know, might
+    /// change the level of a request, so that all rules had to stay.
     let paranoiaLevels: ClosedRange<Int>?
 
     /// - Throws: `FirewallError` `rules` where a file or the core rule set is missing.
@@ -72,8 +72,8 @@ struct RuleFiles {
             coreRules = policy.coreRules
         }
 
-        /// Settings first. Our own rules before the others, so that what we refuse anyhow costs no inspection. Exclusions
-        /// name rules, so they come after them.
+        /// Settings first. Our own rules before the others, so that what we refuse anyhow costs no inspection.
+        /// Exclusions name rules, so they come after them.
         var all: [String] { own.prefix(2) + core + own.suffix(1) }
 
         mutating func findCoreRules() throws(FirewallError) {

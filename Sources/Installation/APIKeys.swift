@@ -2,7 +2,8 @@ public import Authentication
 internal import Cryptography
 public import Loop
 
-/// The API keys in the installation's database: what `drawbridge key` does. The gateways know of a change within a second.
+/// The API keys in the installation's database: what `drawbridge key` does. The gateways know of a change within a
+/// second.
 @OnLoop
 public struct APIKeys {
     /// How long a key lives where nothing else is said, as the contract has it.

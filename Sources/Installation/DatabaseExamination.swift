@@ -85,7 +85,8 @@ struct DatabaseExamination {
     /// Tables that the bridge only writes.
     private static let unread: Set<String> = ["reservation_clients", "reservation_rates"]
 
-    /// The columns of the PMS that the bridge names in its statements (`Sources/PMS`, `Bridge/BookingStatements.swift`).
+    /// The columns of the PMS that the bridge names in its statements (`Sources/PMS`,
+    /// `Bridge/BookingStatements.swift`).
     private static let columns: KeyValuePairs<String, String> = [
         "hotels":
             "id name formal_name facility_type open_date total_rooms postal_code address email phone_number created_at "

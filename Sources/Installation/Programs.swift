@@ -31,8 +31,8 @@ public struct Programs {
     /// The executables beside this one.
     static let names = ["drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger"]
 
-    /// The `drawbridge` command, for running another of its commands: at first this executable, later perhaps the one that was
-    /// put in its place.
+    /// The `drawbridge` command, for running another of its commands: at first this executable, later perhaps the one
+    /// that was put in its place.
     public static func command() throws -> String {
         guard let directory else { throw File.failure("/proc/self/exe") }
         return "\(directory)/drawbridge"

@@ -1,8 +1,8 @@
-/// Bytes that have arrived and are not consumed yet, and room behind them for the next: they are received where they will
-/// be parsed.
+/// Bytes that have arrived and are not consumed yet, and room behind them for the next: they are received where they
+/// will be parsed.
 ///
-/// An empty buffer has no memory. What one gives back another takes, so that idle connections hold none, and those that are
-/// busy share a few pieces which the processor has at hand.
+/// An empty buffer has no memory. What one gives back another takes, so that idle connections hold none, and those that
+/// are busy share a few pieces which the processor has at hand.
 @OnLoop
 struct InputBuffer: ~Copyable {
     /// What a buffer begins with: most messages fit, and ten thousand clients that send half of one hold 40 MiB.

@@ -54,8 +54,8 @@ struct PlanFault: Error {
     let reason: String
 }
 
-/// A row of `plans_rates`. A value in it that cannot be read makes the rate unreadable, and so leaves its nights without
-/// a price.
+/// A row of `plans_rates`. A value in it that cannot be read makes the rate unreadable, and so leaves its nights
+/// without a price.
 public struct PlanRate: Sendable {
     let hotel: Int32?
     let globalPlan: Int32?

@@ -119,26 +119,26 @@ public struct ReservedRoom: Sendable {
 extension RhtHotel {
     /// Lets no other booking of ours change the hotel's rooms until the transaction ends.
     ///
-    /// The PMS's own writers do not take it: they are kept out of the rooms alone, by `lockRooms`, and what they have seen
-    /// free before, they may still book afterwards.
+    /// The PMS's own writers do not take it: they are kept out of the rooms alone, by `lockRooms`, and what they have
+    /// seen free before, they may still book afterwards.
     public static func lock(hotel: Int32) -> Query<Void> { ReservationStatements.lock(hotel) }
 
-    /// The sellable rooms of some types, locked in the order of their ids, so that the front desk puts nobody into one of
-    /// them until the transaction ends.
+    /// The sellable rooms of some types, locked in the order of their ids, so that the front desk puts nobody into one
+    /// of them until the transaction ends.
     public static func lockRooms(hotel: Int32, types: [Int32]) -> Query<LockedRoom> {
         ReservationStatements.lockRooms(hotel, types)
     }
 
-    /// The nights of a stay that reservations take. To be read by a statement after the one that locks the rooms: that one
-    /// has waited for the front desk, and would still see what was before.
+    /// The nights of a stay that reservations take. To be read by a statement after the one that locks the rooms: that
+    /// one has waited for the front desk, and would still see what was before.
     public static func takenNights(hotel: Int32, stay: Stay) -> Query<TakenNight> {
         ReservationStatements.takenNights(hotel, stay.arrival, stay.departure)
     }
 
     /// The client with exactly these particulars, if there is one.
     ///
-    /// Only a guest with an e-mail address can be one: two who share no more than a name are two people, and the PMS has
-    /// an index on nothing else.
+    /// Only a guest with an e-mail address can be one: two who share no more than a name are two people, and the PMS
+    /// has an index on nothing else.
     public static func client(_ guest: Guest) -> Query<BookingID> {
         ReservationStatements.client(guest.email, guest.name, guest.nameKana, guest.phone)
     }
@@ -172,13 +172,14 @@ extension RhtHotel {
         return statements
     }
 
-    /// A reservation as the PMS has it now, a row for each of its nights, in order: one row without a night where it has
-    /// none, no row when it is gone. Of cancelled nights those within its dates.
+    /// A reservation as the PMS has it now, a row for each of its nights, in order: one row without a night where it
+    /// has none, no row when it is gone. Of cancelled nights those within its dates.
     public static func reservation(_ id: BookingID, hotel: Int32) -> Query<ReservationRow> {
         ReservationStatements.reservation(hotel, id)
     }
 
-    /// Locks a reservation and reads its status; no row when it is gone, or when somebody at the front desk works on it.
+    /// Locks a reservation and reads its status; no row when it is gone, or when somebody at the front desk works on
+    /// it.
     public static func lockReservation(_ id: BookingID, hotel: Int32) -> Query<String> {
         ReservationStatements.lockReservation(hotel, id)
     }
@@ -266,8 +267,8 @@ private enum ReservationStatements {
         """
     ) { row in try row.next() }
 
-    /// Active nights are found by the PMS's index on them, cancelled ones by their dates. What a room costs is the stored
-    /// price, for each guest where the plan is per person; one too large or too fine to be read counts as none.
+    /// Active nights are found by the PMS's index on them, cancelled ones by their dates. What a room costs is the
+    /// stored price, for each guest where the plan is per person; one too large or too fine to be read counts as none.
     static let reservation = Statement<ReservationRow, Int32, BookingID>(
         "rht.reservation",
         """

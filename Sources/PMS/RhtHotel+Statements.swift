@@ -99,9 +99,9 @@ extension RhtHotel {
             return plan
         }
 
-        /// With the rates of global plans, which have no hotel. What may hold an unreadable value is read as text, so that
-        /// it costs a plan and not its hotel; dates beyond the calendar mean its ends, because a rate applies to what is
-        /// between. Of the hotels' plans and the global plans named, or of all where none are.
+        /// With the rates of global plans, which have no hotel. What may hold an unreadable value is read as text, so
+        /// that it costs a plan and not its hotel; dates beyond the calendar mean its ends, because a rate applies to
+        /// what is between. Of the hotels' plans and the global plans named, or of all where none are.
         static let rates = Statement<PlanRate, [Int32], [Int32]?, [Int32]?>(
             "rht.plans_rates",
             """

@@ -1,5 +1,5 @@
-/// The operations that the bridge implements, by the names that `openapi.yaml` gives them. The bridge has an answer for each,
-/// which its compiler sees to; the description forwards no other.
+/// The operations that the bridge implements, by the names that `openapi.yaml` gives them. The bridge has an answer for
+/// each, which its compiler sees to; the description forwards no other.
 public enum Operation: String, Sendable, CaseIterable {
     case listHotels, getHotel, listRoomTypes, listPlans, listAmenities, listImages, setImages, getPricing
     case getAvailability, createBooking, getBooking

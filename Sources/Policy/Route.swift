@@ -70,7 +70,8 @@ public final class Route: Sendable {
         public var takesJSON: Bool
         /// How long the bridge may take; `nil` leaves it to `gateway.yaml`.
         public var timeout: Duration?
-        /// Whether requests go to the bridge; otherwise they are answered 501, and the bridge need not know the operation.
+        /// Whether requests go to the bridge; otherwise they are answered 501, and the bridge need not know the
+        /// operation.
         public var isForwarded: Bool
         /// How sure the request's record must be before it is answered; `nil` leaves it to what the request does.
         public var audit: AuditDurability?

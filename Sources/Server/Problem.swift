@@ -22,7 +22,8 @@ public struct Problem: Error, Sendable {
     /// The answer's status.
     public var status: Status
 
-    /// The kind of problem: the last segment of its `type` URI, such as `no-availability`, or the whole of somebody else's.
+    /// The kind of problem: the last segment of its `type` URI, such as `no-availability`, or the whole of somebody
+    /// else's.
     public var type: String
 
     /// The kind in words, the same for every occurrence.

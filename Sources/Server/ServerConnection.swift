@@ -190,7 +190,8 @@ final class ServerConnection {
         }
     }
 
-    /// Waits for more of a head. What is here of it counts for its address meanwhile; a head that comes whole never does.
+    /// Waits for more of a head. What is here of it counts for its address meanwhile; a head that comes whole never
+    /// does.
     private func fillHead() async throws -> Bool {
         let byteCount = stream.readableCount
         if let address, server.addresses?.holdHead(byteCount, address) == false {

@@ -3,8 +3,8 @@ import Loop
 import TestSupport
 import Testing
 
-/// What one address may hold on to, of whichever worker: two workers, and a listener without TLS, so that the kernel alone
-/// stands between test and gateway.
+/// What one address may hold on to, of whichever worker: two workers, and a listener without TLS, so that the kernel
+/// alone stands between test and gateway.
 @Suite("What one address may hold on to", .serialized)
 struct AddressBoundTests {
     init() { Loop.runInBackground() }

@@ -113,7 +113,8 @@ struct DamagedPMSTests {
         "condition_type = 'day_of_week', condition_value = 'friday'", "tax_rate = -1", "tax_rate = 'NaN'",
     ]
 
-    /// Each half in an installation of its own: the supervisor waits longer each time before it starts the bridge again.
+    /// Each half in an installation of its own: the supervisor waits longer each time before it starts the bridge
+    /// again.
     @Test(
         "A rate that cannot be read makes its plan unsellable; other plans are sold", .timeLimit(.minutes(5)),
         arguments: [Array(rateValues.prefix(4)), Array(rateValues.dropFirst(4))])

@@ -50,8 +50,8 @@ struct IssuerKeyTests {
         #expect(publisher.requests <= asked + 1)
         #expect(try await status(node, token("2", third)) == 401)
 
-        // Its going away locks nobody out, not even when the bridge is started anew meanwhile, which has what was written
-        // down before.
+        // Its going away locks nobody out, not even when the bridge is started anew meanwhile, which has what was
+        // written down before.
         try await wait("the set to be written down") {
             try await node.value(
                 "SELECT count(*) FROM drawbridge.issuer_key_sets WHERE position('\"kid\":\"2\"' IN key_set) > 0") == "1"

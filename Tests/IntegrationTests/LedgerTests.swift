@@ -31,7 +31,8 @@ struct LedgerTests {
         #expect(answers.map(\.status) == [201, 400, 401, 404, 403, 501, 403])
         // Whoever attacks learns nothing but the request's id.
         #expect(answers[6].string("detail") == "The request is refused")
-        // Restricted, as FileRestrictionTests shows what that means; an old kernel has no Landlock, and the log says so.
+        // Restricted, as FileRestrictionTests shows what that means; an old kernel has no Landlock, and the log says
+        // so.
         let gateway = Files.text("/proc/\(try node.processID("gateway-0"))/status")
         #expect(gateway.contains("NoNewPrivs:\t1") || node.log.contains("keeps the right to change files"))
         #expect(try await node.stop().isSuccess)

@@ -5,8 +5,8 @@ import Loop
 import Stay
 import Testing
 
-/// Each has an installation of its own whose client `shop` signs (RFC 9421), whose vendor sends webhooks, and whose limits are
-/// small.
+/// Each has an installation of its own whose client `shop` signs (RFC 9421), whose vendor sends webhooks, and whose
+/// limits are small.
 @Suite("What is accepted once, and was not accepted", .serialized)
 struct NonceTests {
     init() { Loop.runInBackground() }
@@ -67,8 +67,8 @@ struct NonceTests {
 
     @OnLoop private static var bookingCount = 0
 
-    /// Each of other nights, again and again the same in the end: nobody knows how often it is asked for, and nobody else
-    /// books in these installations.
+    /// Each of other nights, again and again the same in the end: nobody knows how often it is asked for, and nobody
+    /// else books in these installations.
     @OnLoop
     private func booking() -> String {
         Self.bookingCount += 1

@@ -5,7 +5,8 @@ import Loop
 import TestSupport
 import Testing
 
-/// Real processes, real database; who is killed and when is drawn from a seed, which a failure tells. `KILL_SEED` sets it.
+/// Real processes, real database; who is killed and when is drawn from a seed, which a failure tells. `KILL_SEED` sets
+/// it.
 @Suite("Kills at random", .serialized)
 struct RandomKillTests {
     init() { Loop.runInBackground() }

@@ -36,8 +36,8 @@ struct ReloadMemoryTests {
         }
     }
 
-    /// The firewall's library gives nothing back of the rules it has loaded (some 20 MiB): were they loaded twice in one
-    /// process, fifty times would be a gigabyte.
+    /// The firewall's library gives nothing back of the rules it has loaded (some 20 MiB): were they loaded twice in
+    /// one process, fifty times would be a gigabyte.
     @Test("Fifty reloads leave it where it was, and open files and processes as well", .timeLimit(.minutes(10)))
     @OnLoop func fifty() async throws {
         let node = try Node(ownsPolicies: true, workers: 1)

@@ -10,8 +10,8 @@ struct SignedWebhookTests {
     private static let secret = Array("the secret of a vendor".utf8)
     private static let bookings = "/api/booking-engine/bookings"
 
-    /// A node that takes bookings from two vendors who sign in the same field: one of hotel 2, one of hotel 1 that does not
-    /// say when it sends.
+    /// A node that takes bookings from two vendors who sign in the same field: one of hotel 2, one of hotel 1 that does
+    /// not say when it sends.
     @OnLoop
     private func node(contentTimeout: String = "5 s") async throws -> Node {
         let node = try Node(ownsPolicies: true)

@@ -148,7 +148,8 @@ import Testing
     }
 }
 
-/// The same rule written as one would explain it: a bucket that leaks one interval's worth of nanoseconds per nanosecond.
+/// The same rule written as one would explain it: a bucket that leaks one interval's worth of nanoseconds per
+/// nanosecond.
 private struct LeakyBucket {
     let quota: Quota
     var level: UInt64 = 0

@@ -135,7 +135,7 @@ enum Leftovers {
         let (installations, directories) = state.withLock { ($0.installations, $0.directories) }
         for (processID, _) in installations { kill(processID, SIGTERM) }
         for (processID, directory) in installations {
-            for _ in 0..<1500 where isRunning(processID) { usleep(10_000) }
+            for _ in 0..<6000 where isRunning(processID) { usleep(10_000) }
             if isRunning(processID) { kill(processID, SIGKILL) }
             Files.removeTree(directory)
         }

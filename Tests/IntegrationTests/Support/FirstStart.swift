@@ -2,11 +2,11 @@ import Glibc
 import Loop
 import Testing
 
-/// What a first start makes of an empty directory: cluster, PMS, migrations and demo hotels. That takes several times as
-/// long as everything else of a start, so it is done once, and every other installation begins with a copy.
+/// What a first start makes of an empty directory: cluster, PMS, migrations and demo hotels. That takes several times
+/// as long as everything else of a start, so it is done once, and every other installation begins with a copy.
 ///
-/// Nothing but the database and its password is copied. What else is an installation's own, its keys, its certificate and
-/// its ledger, each makes for itself.
+/// Nothing but the database and its password is copied. What else is an installation's own, its keys, its certificate
+/// and its ledger, each makes for itself.
 @OnLoop
 enum FirstStart {
     private static var making: Task<Node, any Error>?

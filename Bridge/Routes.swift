@@ -12,7 +12,8 @@ final class Routes: Handler {
     typealias Resource = @OnLoop (Call) async throws -> Answer
 
     static func resources(
-        _ hotels: HotelDirectory, _ bookings: BookingService, _ policy: BridgePolicy
+        _ hotels: HotelDirectory, _ bookings: BookingService, _ token: TokenResource, _ apiKey: APIKeyResource,
+        _ policy: BridgePolicy
     ) -> [String: Resource] {
         let hotelResource = HotelResource(hotels)
         let availability = AvailabilityResource(hotels, policy.availability)
@@ -25,6 +26,15 @@ final class Routes: Handler {
             case .getAvailability: availability.get
             case .createBooking: booking.create
             case .getBooking: booking.get
+            case .issueToken: token.issue
+            case .refreshToken: token.refresh
+            case .validateToken: token.validate
+            case .getTokenUser: token.user
+            case .getSigningKeys: token.keySet
+            case .createAPIKey: apiKey.create
+            case .listAPIKeys: apiKey.list
+            case .rotateAPIKey: apiKey.rotate
+            case .revokeAPIKey: apiKey.revoke
             }
         }
         return Dictionary(uniqueKeysWithValues: Operation.allCases.map { ($0.rawValue, resource($0)) })

@@ -2,6 +2,8 @@
 /// which its compiler sees to; the description forwards no other.
 public enum Operation: String, Sendable, CaseIterable {
     case listHotels, getHotel, listRoomTypes, getAvailability, createBooking, getBooking
+    case issueToken, refreshToken, validateToken, getTokenUser, getSigningKeys
+    case createAPIKey, listAPIKeys, rotateAPIKey, revokeAPIKey
 
     /// Their names.
     public static var names: [String] { allCases.map(\.rawValue) }

@@ -135,7 +135,8 @@ final class SigningKeyDirectory {
     /// Opens the key that signs, if it is another than the one that is open.
     private func unseal() async {
         guard let current = rows.rows.first(where: { $0.key.state == .current }) else {
-            signing = nil
+            // One is to be made; whether that can be done is tried again.
+            (signing, fault) = (nil, nil)
             return
         }
         guard signing?.id != current.key.id else { return }
@@ -209,9 +210,9 @@ final class SigningKeyDirectory {
             return [SigningKeyStatements.retire(), SigningKeyStatements.promote()]
         case .make(let state):
             let master = try await masterKey.read()
-            if let other = stored.first(where: { $0.masterKeyID != master.id }), other.key.state != .previous {
-                _ = try await open(other)
-            }
+            // Keys under two master keys would be half of them lost with either.
+            let others = stored.filter { $0.key.state != .previous && $0.masterKeyID != master.id }
+            if let other = others.first { _ = try await open(other) }
             let key = SigningKey()
             return [
                 SigningKeyStatements.insert(

@@ -120,10 +120,13 @@ struct SigningKeyTests {
         #expect(try await node.refresh(tokens.refresh, key).status == 200)
 
         // Whoever has lost it gives the keys up: what they signed is good no more, and others are made under the new one.
-        Files.write(Base64.standard.encode(SecureRandom.bytes(32)) + "\n", to: file)
+        unlink(file)
         let withdrawn = try await node.tokenCommand("rotate-keys", "--withdraw")
         #expect(withdrawn.exit.isSuccess, "\(withdrawn.output)")
         try await wait("their tokens to be refused") { try await node.statuses(tokens.access) == [401] }
+        expectProblem(try await node.exchange(key), 503, "unavailable")
+        #expect(try await node.rows(Self.states) == [])
+        Files.write(Base64.standard.encode(SecureRandom.bytes(32)) + "\n", to: file)
         try await wait("others to be made") { try await node.exchange(key).status == 200 }
         #expect(try await node.statuses(try await node.tokens(key).access) == [200])
         #expect(try await Set(node.publishedKeys()).isDisjoint(with: stored.map { $0[0] }))

@@ -32,7 +32,7 @@ struct CredentialVerifier {
         let count = fields.count(of: .authorization)
         if count == 0, signedWay(fields, accepted) != nil { return nil }
         // Whoever brings credentials is judged by them, unless they could not matter.
-        if accepted.contains(.anonymous), count == 0 || accepted.count == 1 { return Proof(identity: .anonymous) }
+        if count == 0 || accepted.count == 1, accepted.contains(.anonymous) { return Proof(identity: .anonymous) }
         guard count == 1, let field = fields.bytes(of: .authorization) else {
             throw AuthenticationError(.missing, "not exactly one Authorization field")
         }

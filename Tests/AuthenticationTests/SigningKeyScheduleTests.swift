@@ -78,6 +78,10 @@ struct SigningKeyScheduleTests {
                 {
                     schedule.take(.rotate, id: "", at: now)
                 }
+                // Somebody removes the next key: another one is made, which must wait its time.
+                if Int.random(in: 0..<20, using: &random) == 0, let next = schedule.next {
+                    schedule.take(.drop(next.id), id: "", at: now)
+                }
                 settle(&schedule, at: now, &number)
                 for key in schedule.keys where publishedAt[key.id] == nil { publishedAt[key.id] = now }
                 let signing = schedule.keys.filter { $0.state == .current }

@@ -40,6 +40,9 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 
 /// The bridge applies them, `drawbridge doctor` compares what was applied with them.
 let migrations: [Resource] = ["0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0006_catalogue"].map {
+let migrations: [Resource] = [
+    "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens",
+].map {
     .embedInCode("Migrations/\($0).sql")
 }
 

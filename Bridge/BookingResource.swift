@@ -1,6 +1,5 @@
 internal import Authentication
 internal import Booking
-internal import Cryptography
 internal import HTTP
 internal import Loop
 internal import PMS
@@ -24,7 +23,7 @@ struct BookingResource {
         guard call.identity.hotelIDs.includes(id) else { throw BridgeError.foreignHotel }
         guard let hotel = try hotels.hotel(id) else { throw body.invalidHotel() }
         let client = call.identity.clientKey
-        let key = try key(of: call)
+        let key = try call.idempotencyKey()
         do {
             let request = try body.validate(hotel.bookingRules)
             let order = BookingOrder(request: request, client: client, key: key, requestID: call.request.id)
@@ -59,17 +58,6 @@ struct BookingResource {
         }
         answer.fields.append(.cacheControl, "no-store")
         return answer
-    }
-
-    /// The `Idempotency-Key` with a digest of everything that makes this the same request.
-    private func key(of call: Call) throws -> IdempotencyKey? {
-        let head = call.request.head
-        guard let key = head.fields[.idempotencyKey] else { return nil }
-        guard head.fields.count(of: .idempotencyKey) == 1, (1...255).contains(key.utf8.count),
-            key.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
-        else { throw BridgeError.invalidIdempotencyKey }
-        let text = Array("\(head.method.rawValue) ".utf8) + head.target.origin + [0x0A] + call.content
-        return IdempotencyKey(key: key, requestHash: SHA256.hash(text.span).bytes)
     }
 }
 

@@ -22,6 +22,9 @@ final class Bridge {
     private let keys: APIKeyDirectory
     private let tokens: TokenRevocationDirectory
     private let issuers: IssuerKeyDirectory
+    private let signingKeys: SigningKeyDirectory
+    private let ownTokens: TokenService
+    private let examiner: TokenExaminer
     private let routes: Routes
     private let policies: PolicyDirectory
     private var isReady = false
@@ -46,8 +49,15 @@ final class Bridge {
         self.keys = keys
         let tokens = TokenRevocationDirectory(database)
         self.tokens = tokens
-        let issuers = try IssuerKeyDirectory(configuration.changeable.keySets, database)
+        let issuerPolicy = configuration.changeable.issuers
+        let issuers = try IssuerKeyDirectory(issuerPolicy.keySets, database)
         self.issuers = issuers
+        let signingKeys = SigningKeyDirectory(issuerPolicy.own, database, issuers)
+        self.signingKeys = signingKeys
+        let ownTokens = TokenService(issuerPolicy.own, database, signingKeys)
+        self.ownTokens = ownTokens
+        let examiner = TokenExaminer(issuerPolicy, issuers, tokens)
+        self.examiner = examiner
 
         let answers = IdempotentAnswers(database)
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
@@ -55,7 +65,9 @@ final class Bridge {
             configuration.changeable.routes, hop: hop,
             gatewayCalls: GatewayCalls(hop: hop, keys: keys, tokens: tokens, issuers: issuers),
             resources: Routes.resources(
-                hotels, bookings, CacheResource(hotels, refresher, triggers, answers), answers, configuration.policy))
+                hotels, bookings, CacheResource(hotels, refresher, triggers, answers), answers,
+                TokenResource(ownTokens, examiner, signingKeys, database, configuration.policy.writer),
+                APIKeyResource(database, CredentialCheck(database, examiner)), configuration.policy))
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
         let admin = AdminHandler(unreadiness: {
@@ -94,6 +106,7 @@ final class Bridge {
             self.keys.close()
             self.tokens.close()
             self.issuers.close()
+            self.signingKeys.close()
             await self.drain()
             group.cancelAll()
         }
@@ -113,6 +126,8 @@ final class Bridge {
             group.addTask { await self.keys.run() }
             group.addTask { await self.tokens.run() }
             group.addTask { await self.issuers.run() }
+            group.addTask { await self.signingKeys.run() }
+            group.addTask { await self.ownTokens.run() }
             // Meanwhile clients are told that the hotel they ask for is not available.
             do { try await hotels.waitUntilReadable() } catch { return }
             isReady = true
@@ -126,7 +141,10 @@ final class Bridge {
         do {
             // Some milliseconds, in which others need not wait.
             let next = try await Loop.offload { [policies] in try BridgeConfiguration.Changeable(policies) }
-            try issuers.replace(next.keySets)
+            try issuers.replace(next.issuers.keySets)
+            signingKeys.replace(next.issuers.own)
+            ownTokens.replace(next.issuers.own)
+            examiner.replace(next.issuers)
             routes.replace(next.routes)
             Log.info("bridge goes by the policies as they are now")
             if isReady { Readiness.report(process: "bridge") }

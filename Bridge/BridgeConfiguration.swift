@@ -16,12 +16,12 @@ struct BridgeConfiguration: Sendable {
     /// What a running bridge can go over to.
     struct Changeable: Sendable {
         let routes: RouteTable
-        let keySets: [String: KeySetSource]
+        let issuers: IssuerPolicy
 
         /// - Throws: `PolicyError` with every mistake of a policy file.
         init(_ directory: PolicyDirectory) throws {
             routes = try directory.routes()
-            keySets = try directory.issuers().keySets
+            issuers = try directory.issuers()
         }
     }
 

@@ -26,9 +26,11 @@ final class FollowedRows<Row: Sendable> {
 
     private let database: Database
     private let source: Source
-    private var version: Int64?
+    /// Which state of the rows is known; nil before the first.
+    private(set) var version: Int64?
     private(set) var rows: [Row] = []
-    private var confirmedAt: UInt64 = 0
+    /// When the database had them last, on the monotonic clock, in nanoseconds.
+    private(set) var confirmedAt: UInt64 = 0
     private let change = Announcement()
     private var failures = LogThrottle()
 
@@ -75,7 +77,8 @@ final class FollowedRows<Row: Sendable> {
         return json.bytes
     }
 
-    private func look() async throws {
+    /// Looks once, out of turn.
+    func look() async throws {
         let began = Loop.monotonicNanoseconds
         let current = try await database.first(source.version)
         if current != version {

@@ -13,6 +13,7 @@ final class Routes: Handler {
 
     static func resources(
         _ hotels: HotelDirectory, _ bookings: BookingService, _ cache: CacheResource, _ answers: IdempotentAnswers,
+        _ token: TokenResource, _ apiKey: APIKeyResource,
         _ policy: BridgePolicy
     ) -> [String: Resource] {
         let hotelResource = HotelResource(hotels, answers)
@@ -37,6 +38,15 @@ final class Routes: Handler {
             case .refreshAvailability: cache.refreshAvailability
             case .getCacheStatus: cache.status
             case .getCacheTrigger: cache.trigger
+            case .issueToken: token.issue
+            case .refreshToken: token.refresh
+            case .validateToken: token.validate
+            case .getTokenUser: token.user
+            case .getSigningKeys: token.keySet
+            case .createAPIKey: apiKey.create
+            case .listAPIKeys: apiKey.list
+            case .rotateAPIKey: apiKey.rotate
+            case .revokeAPIKey: apiKey.revoke
             }
         }
         return Dictionary(uniqueKeysWithValues: Operation.allCases.map { ($0.rawValue, resource($0)) })

@@ -35,6 +35,20 @@ final class TokenRevocationDirectory {
         await tokens.run { try await self.removeExpired() }
     }
 
+    /// Brings a verifier of the bridge's own up to what is known.
+    func bring(_ verifier: TokenVerifier) {
+        guard let version = tokens.version else { return }
+        guard verifier.revocations.version != version else {
+            return verifier.revocations.confirm(at: tokens.confirmedAt)
+        }
+        let byIssuer = Dictionary(grouping: tokens.rows, by: \.issuer)
+        let entries = byIssuer.map { issuer, tokens in
+            TokenRevocations.Entry(
+                issuer: issuer == TokenRevocations.everyIssuer ? nil : issuer, tokenIDs: tokens.map(\.tokenID))
+        }
+        verifier.replaceRevocations(with: entries, version: version, confirmedAt: tokens.confirmedAt)
+    }
+
     /// Lets nobody wait any more; the bridge drains.
     func close() { tokens.close() }
 

@@ -31,6 +31,8 @@ struct CredentialVerifier {
         let fields = request.head.fields
         let count = fields.count(of: .authorization)
         if count == 0, signedWay(fields, accepted) != nil { return nil }
+        // Whoever brings credentials is judged by them, unless they could not matter.
+        if count == 0 || accepted.count == 1, accepted.contains(.anonymous) { return Proof(identity: .anonymous) }
         guard count == 1, let field = fields.bytes(of: .authorization) else {
             throw AuthenticationError(.missing, "not exactly one Authorization field")
         }

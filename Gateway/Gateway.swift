@@ -41,10 +41,10 @@ final class Gateway {
         let ring = APIKeyRing(maximumStaleness: configuration.keys.apiKeys.maximumStaleness)
         apiKeys = APIKeySync(ring, calls)
         let tokens = TokenVerifier(
-            issuers: configuration.issuers.issuers,
+            issuers: configuration.issuers.believed,
             revocations: TokenRevocations(maximumStaleness: configuration.issuers.revocations.maximumStaleness))
         revocations = TokenRevocationSync(tokens, calls)
-        let issuerKeys = IssuerKeySync(tokens, configuration.issuers.issuers, calls)
+        let issuerKeys = IssuerKeySync(tokens, configuration.issuers.believed, calls)
         self.issuerKeys = issuerKeys
         let audit = try AuditLog(configuration.audit)
         self.audit = audit

@@ -157,10 +157,18 @@ struct LimitedRequest {
     fileprivate init(_ authorized: AuthorizedRequest, _ limits: Limits, _ trail: Trail) async throws {
         let routed = authorized.routed
         let subject = Subject(
-            principal: authorized.identity.clientKey, address: routed.admitted.address,
+            principal: authorized.identity.principal(at: routed.admitted.address), address: routed.admitted.address,
             hotel: authorized.hotelID.map { String($0) }, route: routed.route.operationID)
         try await limits.check(subject, routed.route, routed.request, after: routed.admitted.verdict, trail)
         self.authorized = authorized
+    }
+}
+
+extension Identity {
+    /// Who is counted: the client, and of those who have not said who they are each address for itself.
+    fileprivate func principal(at address: AddressBlock?) -> String {
+        guard method == .anonymous, let address else { return clientKey }
+        return "\(clientKey) \(address.isIPv6 ? "6" : "4") \(address.network)"
     }
 }
 
@@ -289,6 +297,8 @@ private struct Authorizing {
 struct Forwarder {
     /// What proves the client to us proves nothing to the bridge, which has our word for it.
     private static let credentials: FieldNameSet = [.authorization, .cookie, .xAPIKey]
+    /// But where credentials are made of credentials: there our word is not enough.
+    private static let otherCredentials: FieldNameSet = [.cookie, .xAPIKey]
 
     private let proxy: ReverseProxy
     private let hop: HopIdentity
@@ -311,9 +321,10 @@ struct Forwarder {
                 validated.identity, requestID: id, method: request.head.method.rawValue,
                 target: String(decoding: request.head.target.origin, as: UTF8.self), now: Loop.unixSeconds))
         trail.forwardedAt = Loop.monotonicNanoseconds
+        let credentials = validated.route.terms.passesCredentials ? Self.otherCredentials : Self.credentials
         let exchange = try await proxy.send(
             request, content: validated.content, extra: fields,
-            dropping: trail.continuesTrace ? Self.credentials : Self.credentials.union([.tracestate]),
+            dropping: trail.continuesTrace ? credentials : credentials.union([.tracestate]),
             timeout: validated.route.terms.timeout)
         defer { exchange.end() }
         trail.answered(exchange.head.status)
@@ -321,6 +332,7 @@ struct Forwarder {
         if validated.hotelID == nil, let hotel = exchange.head.fields[.drawbridgeHotel] {
             trail.concerns(hotel: Int32(hotel))
         }
+        if let credential = exchange.head.fields[.drawbridgeCredential] { trail.concerns(credential: credential) }
         try await recorded.beginAnswer()
         trail.contentLength = try await proxy.relay(exchange, writer)
     }

@@ -66,7 +66,8 @@ public final class APIKeyRing {
         var keys: [Digest256: Held] = [:]
         for entry in entries.prefix(Self.maximumCount) {
             let identity = Identity(
-                issuer: Identity.ownClients, subject: "api-key-\(entry.id)", client: entry.client, scopes: entry.scopes,
+                issuer: Identity.ownClients, subject: Identity.apiKeySubject(entry.id), client: entry.client,
+                scopes: entry.scopes,
                 hotelIDs: entry.hotelIDs, method: .apiKey)
             keys[entry.hash] = Held(identity: identity, expiresAt: entry.expiresAt, id: entry.id)
         }

@@ -11,7 +11,18 @@ public final class TokenVerifier {
         /// The instants between which the token is good, skew included.
         let validity: Range<Int64>
         let keyID: String
-        let tokenID: String?
+        let issuer: String
+        let revocationIDs: [String]
+    }
+
+    /// What there is to say about a token that one of the issuers has made for us.
+    public struct Examination: Sendable {
+        /// Who it stands for.
+        public let identity: Identity
+        /// From when on it is not good any more, in Unix seconds, skew not included.
+        public let expiresAt: Int64
+        /// Why it is not good now; `nil` where it is.
+        public let fault: AuthenticationError?
     }
 
     /// What is known of revoked tokens. Whether it may still be believed is the caller's question.
@@ -45,7 +56,7 @@ public final class TokenVerifier {
         published[issuer] = after
         decoys = Self.decoys(issuers.values.flatMap(\.keys.values) + published.values.flatMap(\.values))
         remembered.removeAll { token in
-            token.identity.issuer == issuer && before[token.keyID] != nil && before[token.keyID] != after[token.keyID]
+            token.issuer == issuer && before[token.keyID] != nil && before[token.keyID] != after[token.keyID]
         }
     }
 
@@ -57,7 +68,7 @@ public final class TokenVerifier {
     ///   - confirmedAt: when the database had it, on the monotonic clock, in nanoseconds.
     public func replaceRevocations(with entries: [TokenRevocations.Entry], version: Int64, confirmedAt: UInt64) {
         revocations.replace(with: entries, version: version, confirmedAt: confirmedAt)
-        remembered.removeAll { revocations.includes($0.tokenID, of: $0.identity.issuer) }
+        remembered.removeAll { revocations.includes($0.revocationIDs, of: $0.issuer) }
     }
 
     /// The issuer and key id by which a token asks for a key that the issuer may have published since we last looked;
@@ -104,15 +115,34 @@ public final class TokenVerifier {
         let unverified = try UnverifiedToken(token)
         let issuer = try issuer(of: unverified, signedAs: token)
         let claims = try Claims(unverified.claims, issuer: issuer)
-        try claims.checkTimes(now: now)
-        guard !revocations.includes(claims.tokenID, of: issuer.issuer) else {
-            throw AuthenticationError(.revoked, "the token has been revoked")
-        }
+        try check(claims, of: issuer, now: now)
         remembered.insert(
             Remembered(
-                identity: claims.identity, validity: claims.validity, keyID: unverified.keyID, tokenID: claims.tokenID),
+                identity: claims.identity, validity: claims.validity, keyID: unverified.keyID, issuer: issuer.issuer,
+                revocationIDs: claims.revocationIDs),
             for: digest)
         return claims.identity
+    }
+
+    /// What there is to say about a token at `now` (Unix seconds), also when it is not good any more.
+    ///
+    /// - Throws: where it is not proven that an issuer has made it for us.
+    public func examine(_ token: Span<UInt8>, now: Int64) throws(AuthenticationError) -> Examination {
+        let unverified = try UnverifiedToken(token)
+        let issuer = try issuer(of: unverified, signedAs: token)
+        let claims = try Claims(unverified.claims, issuer: issuer)
+        var fault: AuthenticationError?
+        do throws(AuthenticationError) { try check(claims, of: issuer, now: now) } catch { fault = error }
+        return Examination(
+            identity: claims.identity, expiresAt: claims.validity.upperBound - issuer.clockSkewInSeconds, fault: fault)
+    }
+
+    /// Refuses a token that is genuine and not good now.
+    private func check(_ claims: Claims, of issuer: TrustedIssuer, now: Int64) throws(AuthenticationError) {
+        try claims.checkTimes(now: now)
+        guard !revocations.includes(claims.revocationIDs, of: issuer.issuer) else {
+            throw AuthenticationError(.revoked, "the token has been revoked")
+        }
     }
 
     /// The issuer, once its key has proven that it made the token.

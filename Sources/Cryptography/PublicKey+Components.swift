@@ -30,6 +30,24 @@ extension PublicKey {
             subjectPublicKeyInfo: DER.sequence(algorithm + DER.bitString([0x04] + x + y)), "not a point of P-256")
     }
 
+    /// The coordinates of the point of a key on P-256, 32 bytes each (RFC 7518 §6.2.1); `nil` for every other key.
+    public var p256Coordinates: (x: [UInt8], y: [UInt8])? {
+        guard kind == .p256, let x = coordinate("qx"), let y = coordinate("qy") else { return nil }
+        return (x, y)
+    }
+
+    private func coordinate(_ name: String) -> [UInt8]? {
+        var number: OpaquePointer?
+        guard EVP_PKEY_get_bn_param(pointer, name, &number) == 1, let number else {
+            discardOpenSSLErrors()
+            return nil
+        }
+        defer { BN_free(number) }
+        return [UInt8](unsafeUninitializedCapacity: 32) { bytes, count in
+            count = max(0, Int(BN_bn2binpad(number, bytes.baseAddress, 32)))
+        }
+    }
+
     private init(subjectPublicKeyInfo der: [UInt8], _ complaint: String) throws(CryptographyError) {
         defer { discardOpenSSLErrors() }
         let pointer = der.withUnsafeBufferPointer { buffer -> OpaquePointer? in

@@ -1,3 +1,4 @@
+internal import Authentication
 internal import Glibc
 public import Lifecycle
 public import Loop
@@ -76,6 +77,7 @@ public struct Programs {
     public func bridge() throws -> SupervisedProcess {
         var plan = plan("drawbridge-bridge", [])
         plan.environment["DATABASE_URL"] = databaseURL
+        plan.environment[MasterKey.variable] = Settings.masterKey
         plan.sockets = [
             HandedSocket("bridge", try ListeningSocket(unixPath: run.bridgeSocket)),
             try GatewaySockets.processAdmin("bridge", run),

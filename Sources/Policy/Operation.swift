@@ -4,6 +4,8 @@ public enum Operation: String, Sendable, CaseIterable {
     case listHotels, getHotel, listRoomTypes, listPlans, listAmenities, listImages, setImages, getPricing
     case getAvailability, createBooking, getBooking
     case updateHotels, updateRoomTypes, refreshAvailability, getCacheStatus, getCacheTrigger
+    case issueToken, refreshToken, validateToken, getTokenUser, getSigningKeys
+    case createAPIKey, listAPIKeys, rotateAPIKey, revokeAPIKey
 
     /// Their names.
     public static var names: [String] { allCases.map(\.rawValue) }

@@ -79,6 +79,8 @@ public final class Route: Sendable {
         public var inspection: InspectionPolicy.Exception?
         /// The classes of `rate-limits.yaml` that count it, besides those that count everything.
         public var rateClasses: [String] = []
+        /// Whether the bridge gets the client's `Authorization`, to check it once more by itself.
+        public var passesCredentials = false
     }
 
     /// How sure a record in the ledger is.

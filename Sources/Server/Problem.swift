@@ -32,6 +32,9 @@ public struct Problem: Error, Sendable {
     /// This occurrence, for a developer.
     public var detail: String
 
+    /// What stands under `error`, where clients expect a code there, as those of OAuth do; otherwise it is `detail`.
+    public var errorCode: String?
+
     /// The mistakes in the request's content, if it is about those.
     public var errors: [FieldError] = []
 
@@ -73,7 +76,8 @@ public struct Problem: Error, Sendable {
             json.member("detail", detail)
             json.member("instance", instance.description)
             // The plain message that the existing clients read.
-            json.member("error", detail)
+            json.member("error", errorCode ?? detail)
+            if errorCode != nil { json.member("error_description", detail) }
             if !errors.isEmpty {
                 json.array("errors", errors) { json, error in
                     json.object { json in

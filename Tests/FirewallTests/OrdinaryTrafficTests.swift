@@ -61,6 +61,19 @@ import Testing
             TestRequest(method: .options, target: "/api/booking-engine/bookings"),
             .json(#"{"url":"https://hooks.engine.example/drawbridge?tenant=7","events":["booking.created"]}"#)
                 .called("registering a webhook"),
+            .get("/.well-known/jwks.json"), .get("/api/booking-engine/auth/user/2"),
+            .get("/api/booking-engine/auth/keys?client=web-shop.1&limit=50&before=12"),
+            TestRequest(method: .delete, target: "/api/booking-engine/auth/keys/12"),
+            .json(#"{"grant_type":"client_credentials","scope":"availability:read booking:write"}"#)
+                .called("asking for a token"),
+            .json(#"{"refresh_token":"dbr_xUjw6HJlymtLZJOr_z3ecQkE4lKmubP1rnvwtd80hcgUz-ZsPwsN09n6eRxg71hmF5-RFA"}"#)
+                .called("refreshing a token"),
+            .json(
+                #"{"token":"eyJhbGciOiJFUzI1NiIsImtpZCI6IjB6ayIsInR5cCI6ImF0K2p3dCJ9.eyJhdWQiOiJkcmF3YnJpZGdlIn0.M4SPrvLe-_w"}"#
+            ).called("asking about a token"),
+            .json(
+                #"{"client":"web-shop.1","scopes":["availability:read","booking:write"],"hotel_id":3,"description":"the shop's own"}"#
+            ).called("making an API key"),
             .json("[]"), .json("{}"), .json(#"{"a":null,"b":true,"c":-1.5e3,"d":""}"#),
             .form("name=Mary+O%27Brien&comment=Late+arrival%2C+after+22%3A00"),
             TestRequest(

@@ -22,7 +22,17 @@ struct RouteTableTests {
         #expect(
             Set(terms.keys) == [
                 "listHotels", "getHotel", "listRoomTypes", "getAvailability", "createBooking", "getBooking",
+                "issueToken",
+                "refreshToken", "validateToken", "getTokenUser", "getSigningKeys", "createAPIKey", "listAPIKeys",
+                "rotateAPIKey", "revokeAPIKey",
             ])
+        // Whoever has proven nothing gets at two things: what everybody may know, and what brings its proof with it.
+        let open = terms.filter { $0.value.authentication.contains(.anonymous) }
+        #expect(Set(open.keys) == ["getSigningKeys", "refreshToken"])
+        #expect(open.values.allSatisfy { $0.scopes.isEmpty && $0.bodyLimit <= .kibibytes(4) })
+        for name in ["createAPIKey", "listAPIKeys", "rotateAPIKey", "revokeAPIKey"] {
+            #expect(terms[name]?.scopes == [.admin])
+        }
         let create = try #require(terms["createBooking"])
         #expect(create.scopes == [.bookingWrite])
         #expect(create.hotel == .body(pointer: "/hotel_id"))
@@ -252,6 +262,8 @@ struct RouteCompilationTests {
             "get: {operationId: a, x-drawbridge: {scopes: [admin], hotel: none}}",
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [root], hotel: none}}",
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [], hotel: none}}",
+            "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: nobody, hotel: none}}",
+            "get: {operationId: a, x-drawbridge: {auth: [jwt], hotel: none}}",
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [admin]}}",
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [admin], hotel: nowhere}}",
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [admin], hotel: {in: path, name: hotel_id}}}",

@@ -39,9 +39,8 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 }
 
 /// The bridge applies them, `drawbridge doctor` compares what was applied with them.
-let migrations: [Resource] = ["0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0006_catalogue"].map {
 let migrations: [Resource] = [
-    "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens",
+    "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
 ].map {
     .embedInCode("Migrations/\($0).sql")
 }
@@ -162,7 +161,7 @@ let package = Package(
         tests("RateLimitTests", exclude: ["Hammer"], "TestSupport", "RateLimit", "Loop", "ratelimit-hammer"),
         // What the tests above start several times, to share one table between real processes.
         process("ratelimit-hammer", "Tests/RateLimitTests/Hammer", "RateLimit"),
-        tests("PMSTests", "PMS"),
+        tests("PMSTests", "TestSupport", "PMS"),
         tests("StayTests", "Stay"),
         tests("AvailabilityTests", "TestSupport", "Availability", "Stay"),
         tests("BookingTests", "Booking", "JSONText", "Stay"),

@@ -1,19 +1,7 @@
 import Availability
 import Stay
+import TestSupport
 import Testing
-
-/// SplitMix64 (Steele et al. 2014); the seed is in the test's name.
-private struct SeededNumbers: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
-}
 
 @Suite("Allotments")
 struct AllotmentIndexTests {
@@ -73,7 +61,7 @@ struct AllotmentIndexTests {
 
     @Test("Random histories give the same answers as a plain dictionary", arguments: 1...40 as ClosedRange<UInt64>)
     func histories(seed: UInt64) {
-        var generator = SeededNumbers(state: seed)
+        var generator = SeededNumbers(seed: seed)
         let types = (1...Int32.random(in: 1...4, using: &generator)).map {
             AllotmentIndex.RoomType(id: $0, capacity: .random(in: 1...4, using: &generator), roomCount: 10)
         }

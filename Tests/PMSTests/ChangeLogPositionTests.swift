@@ -1,18 +1,6 @@
 import PMS
+import TestSupport
 import Testing
-
-/// SplitMix64 (Steele et al. 2014); the seed is in the test's name.
-private struct SeededNumbers: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
-}
 
 /// A log in a database, as far as snapshots go: who runs, what has been committed.
 private struct Log {
@@ -92,7 +80,7 @@ struct ChangeLogPositionTests {
 
     @Test("Each committed row is found once, and none is passed over", arguments: 1...100 as ClosedRange<UInt64>)
     func histories(seed: UInt64) {
-        var generator = SeededNumbers(state: seed)
+        var generator = SeededNumbers(seed: seed)
         var log = Log()
         var position = ChangeLogPosition(after: 0)
         var found: [Int64] = []

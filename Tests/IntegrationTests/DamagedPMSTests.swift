@@ -9,8 +9,9 @@ import Testing
 struct DamagedPMSTests {
     init() { Loop.runInBackground() }
 
-    /// Ends the bridge, so that the one that follows reads all hotels anew.
-    @OnLoop func restartBridge(_ node: Node) async throws {
+    /// Ends the bridge, so that the one that follows reads all hotels anew: nothing is left of what was written down.
+    @OnLoop func restartBridge(_ node: Node, forgets: Bool = true) async throws {
+        if forgets { try await node.forgetCatalogue() }
         let bridge = try node.processID("bridge")
         kill(bridge, SIGKILL)
         try await wait("another bridge") { try node.processID("bridge") != bridge }

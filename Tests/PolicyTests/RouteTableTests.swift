@@ -19,10 +19,11 @@ struct RouteTableTests {
     @Test("They are the calls of the contract, each with its terms")
     func terms() throws {
         let terms = Dictionary(uniqueKeysWithValues: table.routes.map { ($0.operationID, $0.terms) })
-        #expect(
-            Set(terms.keys) == [
-                "listHotels", "getHotel", "listRoomTypes", "getAvailability", "createBooking", "getBooking",
-            ])
+        #expect(Set(terms.keys) == Set(Operation.names))
+        for trigger in ["updateHotels", "updateRoomTypes", "refreshAvailability", "setImages"] {
+            #expect(terms[trigger]?.scopes == [.cacheWrite], "\(trigger)")
+            #expect(terms[trigger]?.rateClasses == ["cache"], "\(trigger)")
+        }
         let create = try #require(terms["createBooking"])
         #expect(create.scopes == [.bookingWrite])
         #expect(create.hotel == .body(pointer: "/hotel_id"))

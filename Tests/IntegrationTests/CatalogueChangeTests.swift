@@ -109,7 +109,11 @@ struct CatalogueChangeTests {
         #expect(try await node.put("hotels/51/images", #"{"images":[{"url":"https://a/"}]}"#).status == 200)
 
         _ = try await node.rows(
-            "DELETE FROM reservations WHERE hotel_id IN (50, 51); DELETE FROM hotels WHERE id IN (50, 51)")
+            """
+            DELETE FROM reservation_details WHERE hotel_id IN (50, 51);
+            DELETE FROM reservations WHERE hotel_id IN (50, 51);
+            DELETE FROM hotels WHERE id IN (50, 51)
+            """)
         let went = try await node.trigger("update-hotels")
         #expect(went.integer("removed") == 1 && went.integer("updated") == 1, "\(went.text)")
         expectProblem(try await node.ask("hotels/51"), 404, "hotel-not-found")

@@ -41,9 +41,7 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 /// The bridge applies them, `drawbridge doctor` compares what was applied with them.
 let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
-].map {
-    .embedInCode("Migrations/\($0).sql")
-}
+].map { .embedInCode("Migrations/\($0).sql") }
 
 let package = Package(
     name: "Drawbridge",

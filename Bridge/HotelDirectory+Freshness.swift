@@ -43,8 +43,9 @@ extension HotelDirectory {
         var noted: [Int32: Int64] = [:]
         while !Task.isCancelled {
             do { try await Loop.sleep(for: Self.notingInterval) } catch { return }
-            let read = entries.values.filter {
-                $0.isCounted && $0.hotel.isActive && Int64($0.loadedAt * 1_000_000) > noted[$0.id] ?? 0
+            let read = entries.values.filter { entry in
+                entry.isCounted && entry.hotel.isActive
+                    && Int64(entry.loadedAt * 1_000_000) > noted[entry.id] ?? 0
             }
             let reading = read.map { (id: $0.id, at: Instant(microseconds: Int64($0.loadedAt * 1_000_000))) }
             do {

@@ -2,6 +2,7 @@ internal import Booking
 internal import Catalogue
 internal import Loop
 internal import PMS
+internal import Policy
 internal import Postgres
 internal import Stay
 internal import Telemetry
@@ -14,8 +15,9 @@ extension HotelDirectory {
     /// How often it looks for what other bridges have changed.
     private static let followInterval = Duration.milliseconds(500)
 
-    /// How long a start waits to learn what is free. What is not known then is told to nobody before it is known.
-    private static let countingPatience = Duration.seconds(10)
+    /// How long a start waits to learn what is free, in deadlines of a statement: one for the hotels of a batch together, and
+    /// for some of them that turn out to be locked. What is not known then is told to nobody before it is known.
+    private static let countingDeadlines = 5
 
     /// Makes the hotels known, and what is free; tries again until it succeeds or the task is cancelled.
     ///
@@ -36,7 +38,8 @@ extension HotelDirectory {
         }
         isLoaded = true
         do {
-            try await Loop.withDeadline(Self.countingPatience, "count free rooms") { try await self.count(self.order) }
+            let patience = policy.database.statementDeadline * Self.countingDeadlines
+            try await Loop.withDeadline(patience, "count free rooms") { try await self.count(self.order) }
         } catch is CancellationError {
             throw CancellationError()
         } catch {

@@ -119,7 +119,8 @@ struct DatabaseExamination {
             "id name formal_name facility_type open_date total_rooms postal_code address email phone_number created_at "
             + "sort_order",
         "room_types": "id hotel_id name description created_at",
-        "rooms": "id hotel_id room_type_id capacity for_sale is_staff_room assignment_priority room_number",
+        "rooms": "id hotel_id room_type_id capacity smoking has_wet_area for_sale is_staff_room assignment_priority "
+            + "room_number",
         "plans_rates": "id hotel_id plans_global_id plans_hotel_id adjustment_type adjustment_value condition_type "
             + "condition_value date_start date_end tax_type_id tax_rate",
         "reservations": "id hotel_id reservation_client_id check_in check_out number_of_people status type agent "

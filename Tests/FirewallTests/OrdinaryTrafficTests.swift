@@ -55,6 +55,15 @@ import Testing
                     "Signature",
                     "sig1=:LjbtqUbfmvjj5C5kr1Ugj4PmLYvx9wVjZvSsB9T493F7T3FbOrhMeT9bjrdfCDRG9uGjjAAvHgPHLhBhY4S/zw==:"
                 )),
+            .get(
+                "/api/booking-engine/hotels/1/pricing?start_date=2026-12-01&end_date=2026-12-03&plan_key=1h5&guests=2"),
+            .json(#"{"hotel_ids":["1",2]}"#, .post, "/api/booking-engine/cache/update-hotels"),
+            .json(
+                #"{"hotel_id":"1","room_type_id":11,"start_date":"2026-12-01","end_date":"2026-12-20"}"#, .post,
+                "/api/booking-engine/cache/refresh-availability"),
+            .json(
+                #"{"images":[{"url":"https://img.example/hotel/1/sea.jpg","caption":"海の見える部屋","width":1600}]}"#, .put,
+                "/api/booking-engine/hotels/1/images"),
             .json(#"{"hotel_id":1,"reason":"price_change"}"#, .put, "/api/booking-engine/cache"),
             .json(#"{"status":"cancelled","reason":"flight cancelled"}"#, .patch, "/api/booking-engine/bookings/1"),
             TestRequest(method: .delete, target: "/api/booking-engine/bookings/1"),

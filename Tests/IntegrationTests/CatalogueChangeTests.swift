@@ -108,7 +108,12 @@ struct CatalogueChangeTests {
         #expect(try await node.book(BookingBody(stay, hotel: 50, type: 501)).status == 201)
         #expect(try await node.put("hotels/51/images", #"{"images":[{"url":"https://a/"}]}"#).status == 200)
 
-        _ = try await node.rows("DELETE FROM hotels WHERE id IN (50, 51)")
+        _ = try await node.rows(
+            """
+            DELETE FROM reservation_details WHERE hotel_id IN (50, 51);
+            DELETE FROM reservations WHERE hotel_id IN (50, 51);
+            DELETE FROM hotels WHERE id IN (50, 51)
+            """)
         let went = try await node.trigger("update-hotels")
         #expect(went.integer("removed") == 1 && went.integer("updated") == 1, "\(went.text)")
         expectProblem(try await node.ask("hotels/51"), 404, "hotel-not-found")
@@ -215,7 +220,8 @@ struct CatalogueChangeTests {
             FROM state WHERE hotel_id = 2
             """)
         try await wait("no room is sold") {
-            try await node.get(stay.availability(2)).integer("room_types.0.total") == 0
+            let answer = try await node.get(stay.availability(2))
+            return answer.status == 200 && answer.elements("room_types").isEmpty
         }
         _ = try await node.rows(
             """

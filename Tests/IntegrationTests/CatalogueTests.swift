@@ -63,6 +63,29 @@ struct CatalogueTests {
         #expect(!addOns.contains("会議室 Meeting room"))
     }
 
+    @Test("No table of the PMS has a trigger or a column of ours")
+    @OnLoop func untouched() async throws {
+        let node = try await Node.shared()
+        let tables = Files.text("\(Node.package)/Sources/Installation/Demo/demo-pms.sql")
+        _ = try await node.rows(
+            "SET client_min_messages = error; CREATE SCHEMA fresh; SET search_path = fresh; \(tables)")
+        let columns = """
+            SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns
+            WHERE table_name IN (SELECT tablename FROM pg_tables WHERE schemaname = 'fresh') AND table_schema =
+            """
+        let triggers = """
+            SELECT relname, tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+            WHERE NOT tgisinternal AND tgparentid = 0
+              AND relname IN (SELECT tablename FROM pg_tables WHERE schemaname = 'fresh') AND relnamespace::REGNAMESPACE::TEXT =
+            """
+        for query in [columns, triggers] {
+            let fresh = Set(try await node.rows("\(query) 'fresh'"))
+            #expect(fresh.count > 5)
+            #expect(Set(try await node.rows("\(query) 'public'")) == fresh)
+        }
+        _ = try await node.rows("SET client_min_messages = error; DROP SCHEMA fresh CASCADE")
+    }
+
     // MARK: Prices
 
     private func pricing(_ more: String = "", _ stay: TestStay) -> String {

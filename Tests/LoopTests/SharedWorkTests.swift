@@ -2,7 +2,6 @@ import Loop
 import Testing
 
 @Suite("Work that several ask for at once")
-@OnLoop
 struct SharedWorkTests {
     init() { Loop.runInBackground() }
 
@@ -28,7 +27,7 @@ struct SharedWorkTests {
         }
     }
 
-    private func with(
+    @OnLoop private func with(
         _ trial: Trial, atOnce: Int = 1, bound: Int = 10, gathering: Duration = .milliseconds(20),
         _ body: @escaping @Sendable @OnLoop (SharedWork<String, Int, Int>) async throws -> Void
     ) async throws {
@@ -42,12 +41,12 @@ struct SharedWorkTests {
         }
     }
 
-    private func until(_ condition: @OnLoop () -> Bool) async throws {
+    @OnLoop private func until(_ condition: @OnLoop () -> Bool) async throws {
         while !condition() { try await Loop.sleep(for: .milliseconds(1)) }
     }
 
     @Test("Those who ask before it begins share it; those who ask meanwhile share the next")
-    func sharing() async throws {
+    @OnLoop func sharing() async throws {
         let trial = Trial()
         try await with(trial) { work in
             async let first = work("a", 1)
@@ -65,7 +64,7 @@ struct SharedWorkTests {
     }
 
     @Test("Different work goes on at the same time, as much as may, and never twice the same")
-    func atOnce() async throws {
+    @OnLoop func atOnce() async throws {
         let trial = Trial()
         try await with(trial, atOnce: 2, gathering: .zero) { work in
             async let a = work("a", 1)
@@ -83,7 +82,7 @@ struct SharedWorkTests {
     }
 
     @Test("What it throws is thrown to all who share it, and the next is tried anew")
-    func failure() async throws {
+    @OnLoop func failure() async throws {
         let trial = Trial()
         trial.mayEnd = true
         try await with(trial) { work in
@@ -103,7 +102,7 @@ struct SharedWorkTests {
     }
 
     @Test("No more waits than the bound")
-    func bound() async throws {
+    @OnLoop func bound() async throws {
         let trial = Trial()
         try await with(trial, bound: 2, gathering: .zero) { work in
             async let a = work("a", 1)

@@ -5,8 +5,8 @@ import Testing
 /// What a first start makes of an empty directory: cluster, PMS, migrations and demo hotels. That takes several times
 /// as long as everything else of a start, so it is done once, and every other installation begins with a copy.
 ///
-/// Nothing but the database and its password is copied. What else is an installation's own, its keys, its certificate
-/// and its ledger, each makes for itself.
+/// Nothing but the database is copied, with its password and the master key that opens what it keeps locked. What else is
+/// an installation's own, its keys, its certificate and its ledger, each makes for itself.
 @OnLoop
 enum FirstStart {
     private static var making: Task<Node, any Error>?
@@ -16,7 +16,10 @@ enum FirstStart {
         let made = try await made().home
         for (path, mode) in [(home, 0o711), ("\(home)/keys", 0o700)] as [(String, mode_t)] { mkdir(path, mode) }
         let copy = try await Files.run(
-            ["sh", "-c", "cp -a $0/cluster $1 && cp -a $0/keys/database.password $1/keys", made, home])
+            [
+                "sh", "-c", "cp -a $0/cluster $1 && cp -a $0/keys/database.password $0/keys/master.key $1/keys", made,
+                home,
+            ])
         try #require(copy.exit.isSuccess, "\(copy.output)")
     }
 

@@ -65,7 +65,7 @@ final class Node {
     /// Starts it, and waits until it says that it is ready. Where there is no home yet, it finds the database as a
     /// first start makes it.
     func start() async throws {
-        if access(home, F_OK) != 0 { try await FirstStart.copyDatabase(to: home) }
+        if Glibc.access(home, F_OK) != 0 { try await FirstStart.copyDatabase(to: home) }
         try await bringUp()
     }
 

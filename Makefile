@@ -18,10 +18,10 @@ run: build
 build: packages
 	$(SWIFT) build $(RELEASE)
 
-# FILTER=LoopTests runs some of them. One after the other: many keep times of milliseconds on a loop they all share.
+# FILTER=LoopTests runs some of them.
 test: packages
 	Scripts/python-tools
-	$(SWIFT) test --no-parallel $(if $(FILTER),--filter '$(FILTER)')
+	SWIFT='$(SWIFT)' Scripts/test $(if $(FILTER),'$(FILTER)')
 
 # Each sanitizer has a build of its own, so that the plain one stays as it is.
 test-thread: packages

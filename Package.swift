@@ -40,7 +40,8 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 
 /// The bridge applies them, `drawbridge doctor` compares what was applied with them.
 let migrations: [Resource] = [
-    "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0007_booking_events",
+    "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
+    "0007_booking_events",
 ].map { .embedInCode("Migrations/\($0).sql") }
 
 let package = Package(
@@ -91,6 +92,7 @@ let package = Package(
         module("Availability", "Stay"),
         module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
+        module("Catalogue", "PMS", "Stay", "Booking", "JSONText", "Cryptography"),
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
@@ -115,12 +117,14 @@ let package = Package(
             "drawbridge-bridge", "Bridge",
             resources: migrations,
             "Loop", "HTTP", "JSONText", "Server", "Fetch", "Policy", "Authentication", "Cryptography", "Postgres",
-            "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS"),
+            "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue"),
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
         process("bench-proxy", "Benchmarks/Proxy", "Loop", "HTTP", "Server", "Client", "Proxy"),
         process("bench-ledger", "Benchmarks/Ledger", "Loop", "HTTP", "Server", "Ledger", "Audit", "Telemetry"),
+        process(
+            "bench-changes", "Benchmarks/Changes", "Loop", "HTTP", "Client", "Postgres", "Stay"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
         // Tests, module by module, and what several share.
@@ -147,16 +151,23 @@ let package = Package(
         tests(
             "AuditTrailTests", "AuditTrail", "Ledger", "Cryptography", "JSONText", "Audit", "HTTP", "Server",
             "Telemetry"),
-        tests("SchemaTests", "Schema"),
-        tests("PolicyTests", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking", "Stay"),
-        tests("PostgresTests", "Postgres", "Loop", "Installation"),
-        tests("FirewallTests", "Firewall", "Loop", "HTTP"),
-        tests("RateLimitTests", exclude: ["Hammer"], "RateLimit", "Loop", "ratelimit-hammer"),
+        tests("SchemaTests", "TestSupport", "Schema"),
+        tests(
+            "PolicyTests", "TestSupport", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking",
+            "Stay"),
+        tests("PostgresTests", "TestSupport", "Postgres", "Loop", "Installation"),
+        tests("FirewallTests", "TestSupport", "Firewall", "Loop", "HTTP"),
+        tests("RateLimitTests", exclude: ["Hammer"], "TestSupport", "RateLimit", "Loop", "ratelimit-hammer"),
         // What the tests above start several times, to share one table between real processes.
         process("ratelimit-hammer", "Tests/RateLimitTests/Hammer", "RateLimit"),
+        tests("PMSTests", "TestSupport", "PMS"),
         tests("StayTests", "Stay"),
-        tests("AvailabilityTests", "Availability", "Stay"),
+        tests("AvailabilityTests", "TestSupport", "Availability", "Stay"),
         tests("BookingTests", "Booking", "JSONText", "Stay"),
+        tests("CatalogueTests", "Catalogue", "PMS", "Booking", "JSONText", "Stay"),
+        // What every adapter to a PMS must pass, against real ones.
+        tests(
+            "ConformanceTests", "PMS", "Availability", "Booking", "Stay", "Postgres", "Loop", "Installation"),
         tests(
             "InstallationTests", exclude: ["StandIn"],
             "Installation", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication", "drawbridge"),
@@ -165,6 +176,7 @@ let package = Package(
             "IntegrationTests",
             "Loop", "HTTP", "TLS", "JSONText", "Stay", "Availability", "Booking", "PMS", "Postgres", "Cryptography",
             "Authentication", "drawbridge",
+            "TestSupport", "Loop", "HTTP", "TLS", "JSONText", "Stay", "Cryptography", "Authentication", "drawbridge",
             "drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger", "Ledger", "Policy"),
     ]
 )

@@ -72,7 +72,8 @@ private enum APIKeyStatements {
         "bridge.api_key_version", "SELECT version FROM drawbridge.api_key_state"
     ) { row in try row.next() }
 
-    /// The newest keys that are good, and in the same look the version they are of; one row without a key where none is.
+    /// The newest keys that are good, and in the same look the version they are of; one row without a key where none
+    /// is.
     static let keys = Statement<(version: Int64, row: APIKeyRow?), Int32>(
         "bridge.api_keys",
         """

@@ -1,4 +1,4 @@
-internal import Cryptography
+internal import Catalogue
 internal import HTTP
 internal import Loop
 internal import Server
@@ -19,8 +19,8 @@ struct Answer {
         return Answer(status: status, fields: fields, content: content)
     }
 
-    /// Tells the gateway, which takes it out again, the hotel that a request was found to be about and did not name: it belongs
-    /// into the ledger.
+    /// Tells the gateway, which takes it out again, the hotel that a request was found to be about and did not name: it
+    /// belongs into the ledger.
     mutating func concerns(hotel: Int32) { fields.append(.drawbridgeHotel, String(hotel)) }
 
     /// A JSON answer from memory.
@@ -29,8 +29,13 @@ struct Answer {
     ///   - age: seconds since it was read from the PMS.
     ///   - timeToLive: seconds it counts as fresh; nil where only a trigger changes it.
     static func cached(_ content: [UInt8], age: Int, timeToLive: Int?) -> Answer {
-        var answer = json(content)
-        answer.fields.append(.etag, "\"\(Hexadecimal.encode(SHA256.hash(content.span).bytes.prefix(12)))\"")
+        cached(Document(content), age: age, timeToLive: timeToLive)
+    }
+
+    /// A JSON answer from memory that was written before.
+    static func cached(_ document: Document, age: Int, timeToLive: Int?) -> Answer {
+        var answer = json(document.content)
+        answer.fields.append(.etag, document.tag)
         answer.isValidated = true
         answer.fields.append(.age, String(age))
         answer.fields.append(

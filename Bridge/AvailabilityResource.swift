@@ -6,6 +6,7 @@ internal import Loop
 internal import Policy
 internal import Server
 internal import Stay
+internal import Telemetry
 
 /// Rooms free for a stay, from the index.
 @OnLoop
@@ -22,9 +23,10 @@ final class AvailabilityResource {
 
     func get(_ call: Call) throws -> Answer {
         let entry = try call.hotel(in: hotels)
+        hotels.use.availability.hits.increment()
         let query = try AvailabilityQuery(call.request.head.target.query ?? "")
         entry.rollWindow()
-        try query.check(today: entry.index.firstNight, policy)
+        try query.stay.check(today: entry.index.firstNight, policy)
         if let type = query.roomType, !entry.index.hasType(type) {
             throw BridgeError.invalid([(QueryParameters.pointer("room_type_id"), "The hotel has no such room type")])
         }
@@ -90,30 +92,27 @@ struct AvailabilityQuery {
     /// - Throws: `BridgeError.malformed` with every parameter that is none.
     init(_ query: String) throws {
         var parameters = QueryParameters(query)
-        let arrival = parameters.day("start_date")
-        let departure = parameters.day("end_date")
+        let stay = parameters.stay()
         roomType = parameters.integer("room_type_id", in: 1...Int(Int32.max)).map { Int32($0) }
         guests = Int32(parameters.integer("guests", in: 1...99) ?? 1)
         rooms = parameters.integer("rooms", in: 1...99)
         parameters.refuseOthers()
-        if let arrival, let departure, Stay(arrival: arrival, departure: departure) == nil {
-            parameters.fail("end_date", "The departure must be after the arrival")
-        }
-        guard parameters.mistakes.isEmpty, let arrival, let departure,
-            let stay = Stay(arrival: arrival, departure: departure)
-        else { throw BridgeError.malformed(parameters.mistakes) }
+        guard parameters.mistakes.isEmpty, let stay else { throw BridgeError.malformed(parameters.mistakes) }
         self.stay = stay
     }
+}
+
+extension Stay {
 
     /// - Throws: `BridgeError.invalid` when the stay is not one that can be asked about.
     func check(today: Day, _ policy: BridgePolicy.Availability) throws {
         var mistakes: [(pointer: String, detail: String)] = []
         func fail(_ name: String, _ detail: String) { mistakes.append((QueryParameters.pointer(name), detail)) }
-        if stay.arrival < today { fail("start_date", "The arrival is in the past at the hotel") }
-        if today.distance(to: stay.arrival) > policy.windowInDays {
+        if arrival < today { fail("start_date", "The arrival is in the past at the hotel") }
+        if today.distance(to: arrival) > policy.windowInDays {
             fail("start_date", "The arrival is more than \(policy.windowInDays) days ahead")
         }
-        if stay.nightCount > policy.maximumNights {
+        if nightCount > policy.maximumNights {
             fail("end_date", "A stay has at most \(policy.maximumNights) nights")
         }
         if !mistakes.isEmpty { throw BridgeError.invalid(mistakes) }
@@ -193,6 +192,25 @@ struct QueryParameters {
             rest = rest.dropFirst(2)
         }
         return String(validating: bytes, as: UTF8.self)
+    }
+
+    /// The stay that `start_date` and `end_date` say.
+    mutating func stay() -> Stay? {
+        guard let arrival = day("start_date") else {
+            _ = day("end_date")
+            return nil
+        }
+        guard let departure = day("end_date") else { return nil }
+        let stay = Stay(arrival: arrival, departure: departure)
+        if stay == nil { fail("end_date", "The departure must be after the arrival") }
+        return stay
+    }
+
+    mutating func planKey(_ name: String) -> PlanKey? {
+        guard let text = values.removeValue(forKey: name) else { return nil }
+        let key = PlanKey(text)
+        if key == nil { fail(name, "This is no plan key such as 1h5, 3h or h169") }
+        return key
     }
 
     mutating func integer(_ name: String, in range: ClosedRange<Int>) -> Int? {

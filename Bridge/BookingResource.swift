@@ -1,6 +1,5 @@
 internal import Authentication
 internal import Booking
-internal import Cryptography
 internal import HTTP
 internal import JSONText
 internal import Loop
@@ -109,7 +108,7 @@ struct BookingResource {
     }
 
     private func caller(of call: Call) throws -> Caller {
-        Caller(client: call.identity.clientKey, key: try key(of: call), requestID: call.request.id)
+        Caller(client: call.identity.clientKey, key: try call.idempotencyKey(), requestID: call.request.id)
     }
 
     private func condition(of call: Call) -> EntityCondition? {
@@ -141,17 +140,6 @@ struct BookingResource {
     /// How many bookings a page may have.
     private static let pageSizes = 1...100
     private static let defaultPageSize = 50
-
-    /// The `Idempotency-Key` with a digest of everything that makes this the same request.
-    private func key(of call: Call) throws -> IdempotencyKey? {
-        let head = call.request.head
-        guard let key = head.fields[.idempotencyKey] else { return nil }
-        guard head.fields.count(of: .idempotencyKey) == 1, (1...255).contains(key.utf8.count),
-            key.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
-        else { throw BridgeError.invalidIdempotencyKey }
-        let text = Array("\(head.method.rawValue) ".utf8) + head.target.origin + [0x0A] + call.content
-        return IdempotencyKey(key: key, requestHash: SHA256.hash(text.span).bytes)
-    }
 }
 
 /// A client's name for one request, and a digest of the request.

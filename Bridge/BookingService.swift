@@ -115,8 +115,8 @@ final class BookingService {
 
     /// The answer to a booking that was made before under the same `booking_engine_id`.
     ///
-    /// It goes only to the client that made it: another one would learn a guest's particulars from a guessed id. One that
-    /// has ended is no booking, and a status of success would say that it is.
+    /// It goes only to the client that made it: another one would learn a guest's particulars from a guessed id. One
+    /// that has ended is no booking, and a status of success would say that it is.
     private func repeated(_ earlier: EarlierBooking, _ client: String) async throws -> BookingOutcome {
         guard earlier.client == client else { throw BridgeError.engineIDTaken }
         guard earlier.status == "hold" || earlier.status == "confirmed" else {

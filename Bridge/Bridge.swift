@@ -15,11 +15,17 @@ final class Bridge {
 
     private let database: Database
     private let hotels: HotelDirectory
+    private let changes: ChangeFeed
+    private let triggers: CacheTriggers
+    private let refresher: CatalogueRefresher
     private let holds: HoldExpiry
     private let retention: Retention
     private let keys: APIKeyDirectory
     private let tokens: TokenRevocationDirectory
     private let issuers: IssuerKeyDirectory
+    private let signingKeys: SigningKeyDirectory
+    private let ownTokens: TokenService
+    private let examiner: TokenExaminer
     private let routes: Routes
     private let policies: PolicyDirectory
     private var isReady = false
@@ -33,28 +39,44 @@ final class Bridge {
         let pms = RhtHotel(
             database, writer: RhtHotel.Writer(agent: writer.agentName, user: writer.userID),
             statementDeadline: configuration.policy.database.statementDeadline)
-        let hotels = HotelDirectory(configuration.policy, pms)
+        let hotels = HotelDirectory(configuration.policy, pms, CatalogueStore(database))
+        let triggers = CacheTriggers(database)
+        let refresher = CatalogueRefresher(hotels, triggers)
         let bookings = BookingService(database, pms, hotels, configuration.policy)
         self.database = database
         self.hotels = hotels
+        changes = ChangeFeed(pms, hotels, database)
+        self.triggers = triggers
+        self.refresher = refresher
         holds = HoldExpiry(database, hotels, bookings)
         retention = Retention(database, configuration.policy.retention)
         let keys = APIKeyDirectory(database)
         self.keys = keys
         let tokens = TokenRevocationDirectory(database)
         self.tokens = tokens
-        let issuers = try IssuerKeyDirectory(configuration.changeable.keySets, database)
+        let issuerPolicy = configuration.changeable.issuers
+        let issuers = try IssuerKeyDirectory(issuerPolicy.keySets, database)
         self.issuers = issuers
+        let signingKeys = SigningKeyDirectory(issuerPolicy.own, database, issuers)
+        self.signingKeys = signingKeys
+        let ownTokens = TokenService(issuerPolicy.own, database, signingKeys)
+        self.ownTokens = ownTokens
+        let examiner = TokenExaminer(issuerPolicy, issuers, tokens)
+        self.examiner = examiner
 
+        let answers = IdempotentAnswers(database)
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
             configuration.changeable.routes, hop: hop,
             gatewayCalls: GatewayCalls(hop: hop, keys: keys, tokens: tokens, issuers: issuers),
-            resources: Routes.resources(hotels, bookings, configuration.policy))
+            resources: Routes.resources(
+                hotels, bookings, CacheResource(hotels, refresher, triggers, answers), answers,
+                TokenResource(ownTokens, examiner, signingKeys, database, configuration.policy.writer),
+                APIKeyResource(database, CredentialCheck(database, examiner)), configuration.policy))
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
         let admin = AdminHandler(unreadiness: {
-            hotels.unreadiness ?? (database.isAvailable ? nil : "the database is not reachable")
+            hotels.unreadiness ?? (pms.isConnected ? nil : "the database is not reachable")
         })
         let socket = try context.socket("bridge") {
             try ListeningSocket(unixPath: "\(context.home)/run/bridge.sock")
@@ -78,7 +100,10 @@ final class Bridge {
             group.addTask { await self.database.run() }
             group.addTask { await self.administration.server.run(self.administration.listener) }
             group.addTask {
-                do { try await self.hotels.load() } catch is CancellationError { return }
+                await self.changes.begin()
+                do {
+                    if try await self.hotels.load() { await self.triggers.recordFill(hotels: self.hotels.count) }
+                } catch is CancellationError { return }
                 await self.serve()
             }
             while try await signals.next() == .hangUp { await self.reload() }
@@ -86,6 +111,7 @@ final class Bridge {
             self.keys.close()
             self.tokens.close()
             self.issuers.close()
+            self.signingKeys.close()
             await self.drain()
             group.cancelAll()
         }
@@ -96,11 +122,18 @@ final class Bridge {
             group.addTask { await self.contract.server.run(self.contract.listener) }
             group.addTask { await self.hotels.keepFresh() }
             group.addTask { await self.hotels.recover() }
+            group.addTask { await self.changes.run() }
+            group.addTask { await self.hotels.follow() }
+            group.addTask { await self.hotels.noteFreshness() }
+            group.addTask { await self.refresher.run() }
+            group.addTask { await self.triggers.run() }
             group.addTask { await self.holds.run() }
             group.addTask { await self.retention.run() }
             group.addTask { await self.keys.run() }
             group.addTask { await self.tokens.run() }
             group.addTask { await self.issuers.run() }
+            group.addTask { await self.signingKeys.run() }
+            group.addTask { await self.ownTokens.run() }
             // Meanwhile clients are told that the hotel they ask for is not available.
             do { try await hotels.waitUntilReadable() } catch { return }
             isReady = true
@@ -114,7 +147,10 @@ final class Bridge {
         do {
             // Some milliseconds, in which others need not wait.
             let next = try await Loop.offload { [policies] in try BridgeConfiguration.Changeable(policies) }
-            try issuers.replace(next.keySets)
+            try issuers.replace(next.issuers.keySets)
+            signingKeys.replace(next.issuers.own)
+            ownTokens.replace(next.issuers.own)
+            examiner.replace(next.issuers)
             routes.replace(next.routes)
             Log.info("bridge goes by the policies as they are now")
             if isReady { Readiness.report(process: "bridge") }

@@ -16,12 +16,12 @@ struct BridgeConfiguration: Sendable {
     /// What a running bridge can go over to.
     struct Changeable: Sendable {
         let routes: RouteTable
-        let keySets: [String: KeySetSource]
+        let issuers: IssuerPolicy
 
         /// - Throws: `PolicyError` with every mistake of a policy file.
         init(_ directory: PolicyDirectory) throws {
             routes = try directory.routes()
-            keySets = try directory.issuers().keySets
+            issuers = try directory.issuers()
         }
     }
 
@@ -47,9 +47,9 @@ struct BridgeConfiguration: Sendable {
         database.statementTimeout = policy.database.statementDeadline
         // The PMS's audit triggers read who acts from the session; see Documentation/PMS.md.
         database.sessionSettings["my_app.user_id"] = String(policy.writer.userID)
-        // The PMS has several tables with a partition per hotel. Planned for this hotel, a statement touches one of them and
-        // takes half a millisecond; a plan for any hotel names all of them, which took 0.3 s and megabytes to make, once
-        // per statement and connection, with a thousand hotels, and locks them all wherever it is used.
+        // The PMS has several tables with a partition per hotel. Planned for this hotel, a statement touches one of
+        // them and takes half a millisecond; a plan for any hotel names all of them, which took 0.3 s and megabytes to
+        // make, once per statement and connection, with a thousand hotels, and locks them all wherever it is used.
         database.sessionSettings["plan_cache_mode"] = "force_custom_plan"
         try database.validate()
         self.database = database

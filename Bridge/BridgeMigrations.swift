@@ -7,5 +7,7 @@ let bridgeMigrations = [
     Migration(number: 2, name: "booking_engine", sql: PackageResources._002_booking_engine_sql),
     Migration(number: 3, name: "api_keys", sql: PackageResources._003_api_keys_sql),
     Migration(number: 4, name: "revoked_tokens", sql: PackageResources._004_revoked_tokens_sql),
+    Migration(number: 5, name: "tokens", sql: PackageResources._005_tokens_sql),
+    Migration(number: 6, name: "catalogue", sql: PackageResources._006_catalogue_sql),
     Migration(number: 7, name: "booking_events", sql: PackageResources._007_booking_events_sql),
 ]

@@ -17,6 +17,9 @@ enum BridgeError: Error {
     /// What the PMS has of the hotel cannot be read; in so many seconds it is tried again.
     case unreadableHotel(retryAfter: Int)
     case unknownBooking
+    case unknownTrigger
+    /// What a trigger asked for could not be read anew.
+    case refreshFailed(trigger: Int64, reason: String)
     /// Parameters that cannot be read.
     case malformed([(pointer: String, detail: String)])
     /// Values that can be read and are not possible.
@@ -36,6 +39,34 @@ enum BridgeError: Error {
     case preconditionRequired
     /// The booking is not the version that `If-Match` names.
     case preconditionFailed
+    /// What was brought for a token is not worth one.
+    case grantRefused(OAuthError, String, IssuedCredential? = nil)
+    /// Tokens cannot be signed at the moment.
+    case signingUnavailable
+    /// Which tokens are revoked is not known at the moment.
+    case revocationsUnknown
+    /// The request was carried out before, and its answer held a secret; the number of the API key that it made.
+    case answerNotKept(keyID: Int32?)
+    /// What the client has sent does not prove, or not any more, what the gateway says of it.
+    case credentialsUnproven
+    case unknownUser
+    case unknownAPIKey
+    /// Scopes are to be given that the giver has not.
+    case exceedsRights
+    /// The client belongs to other hotels, too.
+    case foreignClient
+    /// There are as many API keys as gateways hold.
+    case tooManyKeys(Int)
+}
+
+/// The words of RFC 6749 §5.2.
+enum OAuthError: String {
+    case invalidGrant = "invalid_grant"
+    case invalidScope = "invalid_scope"
+    case unsupportedGrantType = "unsupported_grant_type"
+
+    /// The kind of problem.
+    var type: String { rawValue.replacing("_", with: "-") }
 }
 
 /// The one place where the bridge's errors become answers.
@@ -73,6 +104,17 @@ enum ErrorResponse {
                 detail: "The hotel cannot be read from the property management system"
             )
             .with(.retryAfter, String(seconds))
+        case .unknownTrigger: return Problem(.notFound, "trigger-not-found", "Trigger not found")
+        case .refreshFailed(let trigger, let reason):
+            var problem = Problem(
+                .serviceUnavailable, "refresh-failed", "The cache was not refreshed",
+                detail: "The cache was not refreshed: \(reason)"
+            ).with(.retryAfter, "5")
+            problem.extend = { json in
+                json.member("trigger_id", Int(trigger))
+                json.member("trigger_status", "failed")
+            }
+            return problem
         case .unknownBooking: return Problem(.notFound, "booking-not-found", "Booking not found")
         case .malformed(let mistakes):
             return withErrors(Problem(.badRequest, "malformed-request", "The request cannot be read"), mistakes)
@@ -110,6 +152,47 @@ enum ErrorResponse {
             return Problem(
                 .preconditionFailed, "precondition-failed", "The booking has changed",
                 detail: "The booking is not the version that If-Match names; read it again")
+        case .grantRefused(let code, let detail, let credential):
+            var problem = Problem(.badRequest, code.type, "No token is given for this", detail: detail)
+            problem.errorCode = code.rawValue
+            return credential.map { problem.with(.drawbridgeCredential, $0.text) } ?? problem
+        case .signingUnavailable:
+            return Problem(
+                .serviceUnavailable, "unavailable", "The service is not available at the moment",
+                detail: "Tokens cannot be signed at the moment"
+            )
+            .with(.retryAfter, "5")
+        case .revocationsUnknown:
+            return Problem(
+                .serviceUnavailable, "unavailable", "The service is not available at the moment",
+                detail: "Which tokens are revoked is not known at the moment"
+            )
+            .with(.retryAfter, "1")
+        case .answerNotKept(let keyID):
+            var problem = Problem(
+                .conflict, "answer-not-kept", "The request was carried out, and its answer is not kept",
+                detail: "A request with this Idempotency-Key was carried out; its answer held a secret and is not kept")
+            problem.extend = { json in if let keyID { json.member("key_id", Int(keyID)) } }
+            return problem
+        case .credentialsUnproven:
+            return Problem(.unauthorized, "unauthorized", "Valid credentials are needed")
+                .with(.wwwAuthenticate, "Bearer realm=\"drawbridge\"")
+        case .unknownUser: return Problem(.notFound, "user-not-found", "User not found")
+        case .unknownAPIKey:
+            return Problem(
+                .notFound, "key-not-found", "API key not found", detail: "There is no such API key that is good")
+        case .exceedsRights:
+            return Problem(
+                .forbidden, "exceeds-rights", "The credentials do not cover this",
+                detail: "A key cannot have scopes that whoever makes it has not")
+        case .foreignClient:
+            return Problem(
+                .forbidden, "foreign-client", "The credentials do not cover this client",
+                detail: "The client has keys for other hotels; choose another name")
+        case .tooManyKeys(let bound):
+            return Problem(
+                .conflict, "too-many-keys", "There are too many API keys",
+                detail: "There are \(bound) API keys already; revoke those that nobody uses")
         case .requestUnderWay:
             return Problem(.conflict, "request-in-progress", "A request with this Idempotency-Key is still under way")
                 .with(.retryAfter, "1")
@@ -131,8 +214,8 @@ enum ErrorResponse {
         return withErrors(problem, error.errors.map { ($0.pointer, $0.detail) })
     }
 
-    /// Only gateways talk to the bridge; anybody else learns nothing. The status tells a gateway, which shows it to nobody,
-    /// that it is not the client who lacks proof.
+    /// Only gateways talk to the bridge; anybody else learns nothing. The status tells a gateway, which shows it to
+    /// nobody, that it is not the client who lacks proof.
     private static func problem(for error: AuthenticationError, _ request: Request) -> Problem {
         if let omitted = strangers.admit(at: Loop.monotonicNanoseconds) {
             Log.warning(

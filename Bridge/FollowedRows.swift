@@ -3,11 +3,12 @@ internal import Loop
 internal import Postgres
 internal import Telemetry
 
-/// Rows of the database that every gateway holds in memory and must know the changes of at once: API keys, revoked tokens.
+/// Rows of the database that every gateway holds in memory and must know the changes of at once: API keys, revoked
+/// tokens.
 ///
-/// It looks four times a second whether they have changed, and wakes the gateways that wait for that; so what was revoked
-/// opens nothing a good quarter of a second later, on every machine. While the database is away it goes on saying what it
-/// knows, and how old that is: how long to believe it is the gateways' policy.
+/// It looks four times a second whether they have changed, and wakes the gateways that wait for that; so what was
+/// revoked opens nothing a good quarter of a second later, on every machine. While the database is away it goes on
+/// saying what it knows, and how old that is: how long to believe it is the gateways' policy.
 @OnLoop
 final class FollowedRows<Row: Sendable> {
     /// What is followed.
@@ -25,9 +26,11 @@ final class FollowedRows<Row: Sendable> {
 
     private let database: Database
     private let source: Source
-    private var version: Int64?
+    /// Which state of the rows is known; nil before the first.
+    private(set) var version: Int64?
     private(set) var rows: [Row] = []
-    private var confirmedAt: UInt64 = 0
+    /// When the database had them last, on the monotonic clock, in nanoseconds.
+    private(set) var confirmedAt: UInt64 = 0
     private let change = Announcement()
     private var failures = LogThrottle()
 
@@ -74,7 +77,8 @@ final class FollowedRows<Row: Sendable> {
         return json.bytes
     }
 
-    private func look() async throws {
+    /// Looks once, out of turn.
+    func look() async throws {
         let began = Loop.monotonicNanoseconds
         let current = try await database.first(source.version)
         if current != version {

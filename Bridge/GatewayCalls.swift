@@ -4,8 +4,8 @@ internal import JSONText
 internal import Loop
 internal import Server
 
-/// What gateways ask of the bridge of their own accord. No client gets here: the paths are in no route table, and the proof
-/// that a request is a gateway's own is another than the one that comes with a client's.
+/// What gateways ask of the bridge of their own accord. No client gets here: the paths are in no route table, and the
+/// proof that a request is a gateway's own is another than the one that comes with a client's.
 @OnLoop
 struct GatewayCalls {
     private static let prefix = "/drawbridge/"

@@ -1,4 +1,6 @@
 internal import Availability
+internal import Booking
+internal import Catalogue
 internal import Lifecycle
 internal import Loop
 internal import PMS
@@ -6,43 +8,52 @@ internal import Policy
 internal import Stay
 internal import Telemetry
 
-/// Every hotel in memory: what it sells, and which rooms are free.
+/// Every hotel in memory: what it is and sells, and which rooms are free.
 ///
-/// A hotel of which something cannot be read is kept out, with the reason, and tried again until it can be: its rooms are
-/// not sold, and the other hotels do not notice.
+/// A hotel of which something cannot be read is kept out of what needs it, with the reason, and tried again until it can be:
+/// its rooms are not sold, and the other hotels do not notice.
 @OnLoop
 final class HotelDirectory {
     /// How long an index counts as fresh.
-    static let timeToLive = Duration.seconds(15 * 60)
+    nonisolated static let timeToLive = Duration.seconds(15 * 60)
 
     /// The most hotels that are read in one round trip.
-    private static let batch = 50
+    static let batch = 50
 
-    /// How often it looks for hotels to be tried again.
-    private static let recoveryInterval = Duration.seconds(1)
+    let policy: BridgePolicy
+    let pms: any PMSAdapter
+    let store: CatalogueStore
 
-    private let policy: BridgePolicy
-    private let pms: RhtHotel
-    private var entries: [Int32: HotelEntry] = [:]
-    private var unreadable: [Int32: UnreadableHotel] = [:]
-    private var order: [Int32] = []
-    private var isLoaded = false
+    /// The hotels whose catalogue is known.
+    var entries: [Int32: HotelEntry] = [:]
+    /// Those of which something is not known: the catalogue, where they have no entry, or else what is free.
+    var gaps: [Int32: Gap] = [:]
+    /// The PMS's hotels in its order.
+    var order: [Int32] = []
+    var isLoaded = false
     /// What was said to be wrong with hotels since none of them could be read.
-    private var reasons: Set<Fault> = []
-    private let readable = Signal()
+    var reasons: Set<Fault> = []
+    let readable = Signal()
 
     /// Hotels to be read anew out of turn, the one longest in doubt first.
-    private var doubtful: [Int32] = []
-    private let doubt = Signal()
-    private var unread = LogThrottle()
+    var doubtful: [Int32] = []
+    let doubt = Signal()
+    var unread = LogThrottle()
 
-    init(_ policy: BridgePolicy, _ pms: RhtHotel) {
+    /// How often memory had what was asked for.
+    let use = CacheUse()
+
+    /// The list of all hotels, until one of them changes.
+    private var list: Document?
+
+    init(_ policy: BridgePolicy, _ pms: any PMSAdapter, _ store: CatalogueStore) {
         self.policy = policy
         self.pms = pms
+        self.store = store
         Metrics.gauge("drawbridge_bridge_hotels", "Hotels in memory.") { [unowned self] in Double(entries.count) }
         Metrics.gauge(
             "drawbridge_bridge_unreadable_hotels", "Hotels left out because the PMS's rows of them cannot be read."
-        ) { [unowned self] in Double(unreadable.count) }
+        ) { [unowned self] in Double(gaps.count) }
         Metrics.gauge(
             "drawbridge_bridge_unassigned_nights", "Nights taken today without a room, in all hotels."
         ) { [unowned self] in Double(entries.values.reduce(0) { $0 + Int($1.index.unassigned(on: $1.today)) }) }
@@ -50,10 +61,10 @@ final class HotelDirectory {
 
     var count: Int { entries.count }
 
-    /// Why nothing can be sold; nil when something can, or when the PMS has no hotel.
+    /// Why nothing can be answered; nil when something can, or when the PMS has no hotel.
     var unreadiness: String? {
         if !isLoaded { return "the hotels are not loaded yet" }
-        return entries.isEmpty && !unreadable.isEmpty ? "none of the hotels can be read" : nil
+        return entries.isEmpty && !gaps.isEmpty ? "none of the hotels can be read" : nil
     }
 
     /// Waits, once the hotels are loaded, until one of them can be read, if there is any.
@@ -61,166 +72,110 @@ final class HotelDirectory {
         while unreadiness != nil { try await readable.wait() }
     }
 
+    // MARK: Finding hotels
+
     /// All hotels in the PMS's order, but for those that cannot be read.
     var all: [HotelEntry] { order.compactMap { entries[$0] } }
 
-    /// A hotel; nil when the PMS has none of this id.
+    /// All of them as they are listed.
+    var listed: Document {
+        if let list { return list }
+        let made = HotelDocuments.list(all.map(\.documents.hotel))
+        list = made
+        return made
+    }
+
+    /// A hotel that is described has changed, came or went.
+    func listChanged() { list = nil }
+
+    /// A hotel that can be sold; nil when there is none of this id.
     ///
     /// - Throws: `BridgeError.unreadableHotel`.
     func hotel(_ id: Int32) throws -> HotelEntry? {
-        if let hotel = unreadable[id] { throw BridgeError.unreadableHotel(retryAfter: hotel.secondsToNextAttempt) }
+        if let gap = gaps[id] { throw BridgeError.unreadableHotel(retryAfter: gap.secondsToNextAttempt) }
         return entries[id]
     }
+
+    /// A hotel whose catalogue is known, whether or not it is known what is free; nil when there is none of this id.
+    ///
+    /// - Throws: `BridgeError.unreadableHotel`.
+    func described(_ id: Int32) throws -> HotelEntry? {
+        if let entry = entries[id] { return entry }
+        if let gap = gaps[id] { throw BridgeError.unreadableHotel(retryAfter: gap.secondsToNextAttempt) }
+        return nil
+    }
+
+    /// Whether there is such a hotel, readable or not.
+    func isKnown(_ id: Int32) -> Bool { entries[id] != nil || gaps[id] != nil }
 
     /// The day it is at a hotel, whether it can be read or not.
     func today(_ hotel: Int32) -> Day { clock(hotel).today(at: Loop.unixSeconds) ?? .first }
 
-    // MARK: Loading
-
-    /// Reads everything from the PMS; tries again until it succeeds or the task is cancelled.
-    func load() async throws {
-        let started = Loop.monotonicNanoseconds
-        while true {
-            do {
-                try await loadOnce()
-                break
-            } catch is CancellationError {
-                throw CancellationError()
-            } catch {
-                Log.warning("hotels not loaded yet", ["error": .init(error: error)])
-                try await Loop.sleep(for: .seconds(1))
-            }
-        }
-        isLoaded = true
-        Log.info(
-            "hotels loaded",
-            [
-                "hotels": .init(entries.count), "unreadable": .init(unreadable.count),
-                "milliseconds": .init((Loop.monotonicNanoseconds - started) / 1_000_000),
-            ])
-    }
-
-    private func loadOnce() async throws {
-        let ids = try await pms.hotelIDs()
-        var entries: [Int32: HotelEntry] = [:]
-        var unreadable: [Int32: Fault] = [:]
-        var faults: Set<Fault> = []
-        for batch in ids.parts(ofAtMost: Self.batch) {
-            let reading = try await read(batch)
-            for hotel in reading.hotels { entries[hotel.catalogue.hotel.id] = entry(hotel.catalogue, hotel.taken) }
-            unreadable.merge(reading.unreadable) { $1 }
-            faults.formUnion(reading.faults)
-        }
-        self.entries = entries
-        self.unreadable = unreadable.mapValues { UnreadableHotel($0) }
-        order = ids
-        reasons = []
-        if unreadable.count > 0, entries.isEmpty { reportAll(unreadable) }
-        for id in ids { report(id) }
-        for fault in faults { Log.warning("not all of the PMS can be sold", fault.fields) }
-    }
-
-    private func read(_ ids: [Int32]) async throws -> Reading {
-        let today = ids.map(today).min() ?? .first
-        return try await pms.read(ids, from: today)
-    }
-
-    private func entry(_ catalogue: HotelCatalogue, _ taken: TakenNights) -> HotelEntry {
-        HotelEntry(catalogue, policy, clock: clock(catalogue.hotel.id), taken: taken)
-    }
-
     /// The configuration was checked: there is such a time zone.
-    private func clock(_ hotel: Int32) -> HotelClock { HotelClock(timeZone: policy.hotel(hotel).timeZone)! }
+    func clock(_ hotel: Int32) -> HotelClock { HotelClock(timeZone: policy.hotel(hotel).timeZone)! }
 
-    /// Tries unreadable hotels again, each at its time, until the task is cancelled.
-    func recover() async {
-        while !Task.isCancelled {
-            do { try await Loop.sleep(for: Self.recoveryInterval) } catch { return }
-            for (id, hotel) in unreadable where hotel.isDue {
-                do { try await tryAgain(id) } catch {
-                    // The database is away, which its own log says, or does not come to an end with this hotel: asking
-                    // again each second would only add to its load.
-                    unreadable[id]?.postpone()
-                    Log.debug("hotel not tried again", ["hotel_id": .init(id), "error": .init(error: error)])
-                }
-            }
-        }
-    }
+    // MARK: Hotels that come, change and go
 
-    private func tryAgain(_ id: Int32) async throws {
-        let reading = try await read([id])
-        if let fault = reading.unreadable[id] {
-            unreadable[id]?.failed(fault)
-            report(id)
+    /// A hotel's catalogue as it is known now; what is free is still to be read if it is new or sells other rooms.
+    func take(
+        _ id: Int32, _ hotel: CachedHotel, _ offer: CachedOffer, images: [HotelImage]?,
+        readAt: (hotel: Double, offer: Double)
+    ) {
+        listChanged()
+        if let entry = entries[id] {
+            let mustCount = offer.sellsOtherRooms(than: entry.offer)
+            entry.take(hotel)
+            entry.take(offer)
+            if let images { entry.take(images) }
+            (entry.hotelReadAt, entry.offerReadAt) = readAt
+            if mustCount { mustRecount(entry) }
         } else {
-            unreadable[id] = nil
-            for hotel in reading.hotels { entries[id] = entry(hotel.catalogue, hotel.taken) }
+            let entry = HotelEntry(
+                hotel, offer, images: images ?? [], policy, clock: clock(id), readAt: readAt)
+            entries[id] = entry
+            mustRecount(entry)
             readable.fire()
-            Log.info(
-                reading.hotels.isEmpty ? "unreadable hotel is gone" : "hotel can be read again",
-                ["hotel_id": .init(id)])
-            for fault in reading.faults where fault.hotel == id {
-                Log.warning("not all of the PMS can be sold", fault.fields)
-            }
         }
     }
 
-    /// Says that nothing can be sold: something is wrong with the database or our rights in it, most likely, not with each
-    /// of the hotels.
-    private func reportAll(_ faults: [Int32: Fault]) {
-        guard let fault = order.lazy.compactMap({ faults[$0] }).first else { return }
-        reasons.insert(fault.ofAll)
-        Log.error(
-            "no hotel can be read",
-            ["hotels": .init(faults.count), "table": .init(fault.table), "reason": .init(fault.reason)])
+    /// What is free at the hotel is to be read at once; until then it is not sold.
+    private func mustRecount(_ entry: HotelEntry) {
+        guard entry.hotel.isActive else {
+            // Nothing of it is for sale: that is known.
+            entry.replaceIndex(TakenNights(nights: [], undatedRooms: []))
+            gaps[entry.id] = nil
+            return
+        }
+        entry.forgetIndex()
+        gaps[entry.id] = Gap(Fault(hotel: entry.id, table: "reservation_details", reason: "not read yet"), isDue: true)
     }
 
-    /// Says why a hotel is not sold, unless that was said: of the hotel or, while none can be read, of another one.
-    private func report(_ id: Int32) {
-        guard let hotel = unreadable[id], !hotel.isReported else { return }
-        if entries.isEmpty, !reasons.insert(hotel.fault.ofAll).inserted { return }
-        unreadable[id]?.isReported = true
-        Log.warning("hotel cannot be read and is not sold", hotel.fault.fields)
-    }
-
-    // MARK: Keeping fresh
-
-    /// Reads one hotel after the other anew, so that each is fresh and the PMS sees an even trickle of queries; first
-    /// those that somebody is in doubt about. One of these that cannot be read goes to the end of their line, and the
-    /// others, in doubt or not, have their turns before it is tried again.
-    func keepFresh() async {
-        var next = 0
-        var mayDoubt = true
-        while !Task.isCancelled {
-            if doubtful.isEmpty || !mayDoubt {
-                do { try await pauseBeforeNext() } catch { return }
-            }
-            let inDoubt = mayDoubt && !doubtful.isEmpty ? doubtful.removeFirst() : nil
-            mayDoubt = true
-            guard let id = inDoubt ?? order[cyclic: next] else { continue }
-            if inDoubt == nil { next += 1 }
-            guard let entry = entries[id] else { continue }
-            do { try await refresh(entry, isInDoubt: inDoubt != nil) } catch {
-                if Task.isCancelled { return }
-                if inDoubt != nil {
-                    noteDoubt(id)
-                    mayDoubt = false
-                }
-                guard let omitted = unread.admit(at: Loop.monotonicNanoseconds) else { continue }
-                Log.warning(
-                    "hotel not refreshed",
-                    ["hotel_id": .init(id), "error": .init(error: error), "lines_omitted": .init(omitted)])
-            }
+    /// It is known what is free at a hotel.
+    func take(_ occupancy: Occupancy, of entry: HotelEntry) {
+        switch occupancy {
+        case .rooms(let taken):
+            entry.replaceIndex(taken)
+            gaps[entry.id] = nil
+        case .allotments:
+            // No index counts them yet: better no room than one that is not there.
+            entry.forgetIndex()
+            gaps[entry.id] = Gap(
+                Fault(hotel: entry.id, table: "allotments", reason: "availability by allotment is not sold yet"))
         }
     }
 
-    /// Waits until the next hotel is to be read, or one comes in doubt.
-    private func pauseBeforeNext() async throws {
-        let pause = Self.timeToLive / (2 * max(1, order.count))
-        let deadline = Deadline { self.doubt.fire() }
-        deadline.set(doubtful.isEmpty ? pause : min(pause, .seconds(1)))
-        defer { deadline.cancel() }
-        try await doubt.wait()
+    /// Neither the PMS nor the cache has it any more.
+    func remove(_ id: Int32) {
+        entries[id] = nil
+        gaps[id] = nil
+        order.removeAll { $0 == id }
+        listChanged()
+    }
+
+    /// The PMS's hotels in its order.
+    func setOrder(_ ids: [Int32]) {
+        order = ids
+        listChanged()
     }
 
     /// Runs `body` when it is its turn to change the hotel's rooms; at once for a hotel that is not in memory.
@@ -230,39 +185,59 @@ final class HotelDirectory {
         guard let entry = entries[hotel] else { return try await body(nil) }
         return try await entry.turnstile.pass { try await body(entry) }
     }
+}
 
-    /// It is not known whether a change of ours took effect: what is in memory of the hotel is read anew soon.
-    func distrust(_ hotel: Int32) {
-        noteDoubt(hotel)
-        doubt.fire()
+/// How often memory had what was asked for, and how often it had not.
+@OnLoop
+struct CacheUse {
+    /// Of one cache.
+    @OnLoop
+    struct Tally {
+        let hits: Counter
+        let misses: Counter
+
+        fileprivate init(_ kind: CacheKind) {
+            hits = Metrics.counter(
+                "drawbridge_bridge_cache_hits_total", "Requests that memory had the answer to.",
+                [("cache", kind.rawValue)])
+            misses = Metrics.counter(
+                "drawbridge_bridge_cache_misses_total", "Requests that memory lacked the answer to.",
+                [("cache", kind.rawValue)])
+        }
+
+        /// Hits of all, in thousandths; nil while nothing was asked for.
+        var hitsPerThousand: Int? {
+            let all = hits.value + misses.value
+            return all == 0 ? nil : Int(hits.value * 1000 / all)
+        }
     }
 
-    private func noteDoubt(_ hotel: Int32) {
-        if !doubtful.contains(hotel) { doubtful.append(hotel) }
-    }
+    let hotels = Tally(.hotels)
+    let roomTypes = Tally(.roomTypes)
+    let availability = Tally(.availability)
 
-    /// Replaces a hotel's index by what the PMS says now. No booking of ours is under way meanwhile, so what was read
-    /// holds each of them or none.
-    private func refresh(_ entry: HotelEntry, isInDoubt: Bool) async throws {
-        try await entry.turnstile.pass {
-            entry.replaceIndex(
-                try await pms.takenNights(of: entry.id, from: entry.today, isInDoubt: isInDoubt))
+    func of(_ kind: CacheKind) -> Tally {
+        switch kind {
+        case .hotels: hotels
+        case .roomTypes: roomTypes
+        case .availability: availability
         }
     }
 }
 
-/// A hotel of which something cannot be read, and when it is tried again.
+/// A hotel of which something is not known, and when it is tried again.
 @OnLoop
-private struct UnreadableHotel {
+struct Gap {
     private(set) var fault: Fault
     /// Whether the log says why.
     var isReported = false
     private var backoff = Backoff(initial: .seconds(1), maximum: .seconds(60))
     private var nextAttempt: UInt64 = 0
 
-    init(_ fault: Fault) {
+    /// - Parameter isDue: whether it is to be tried at once.
+    init(_ fault: Fault, isDue: Bool = false) {
         self.fault = fault
-        postpone()
+        if !isDue { postpone() }
     }
 
     var isDue: Bool { Loop.monotonicNanoseconds >= nextAttempt }
@@ -286,24 +261,10 @@ private struct UnreadableHotel {
     }
 }
 
-extension Fault {
-    /// The same, of no hotel in particular.
-    fileprivate var ofAll: Fault { Fault(hotel: nil, table: table, reason: reason) }
-
-    /// What the log says of it: nothing that a guest may have typed.
-    fileprivate var fields: KeyValuePairs<StaticString, Log.Value> {
-        guard let hotel else { return ["table": .init(table), "reason": .init(reason)] }
-        return ["hotel_id": .init(hotel), "table": .init(table), "reason": .init(reason)]
-    }
-}
-
 extension [Int32] {
-    /// The element at an index that starts over at the end; nil in an empty array.
-    fileprivate subscript(cyclic index: Int) -> Int32? { isEmpty ? nil : self[index % count] }
-
     /// Parts of about the same size, so that none is left alone: a hotel that takes too long is told by the others of its
     /// part that do not.
-    fileprivate func parts(ofAtMost bound: Int) -> [[Int32]] {
+    func parts(ofAtMost bound: Int) -> [[Int32]] {
         let number = (count + bound - 1) / bound
         return (0..<number).map { Array(self[count * $0 / number..<count * ($0 + 1) / number]) }
     }

@@ -20,7 +20,9 @@ final class IssuerKeyDirectory {
     /// Fired when there are other publishers.
     private let replacement = Signal()
     /// Told apart from the one of any other bridge, and of this one's next life, by the time it begins at.
-    private var version = Int64(Loop.unixTime * 1_000_000)
+    private(set) var version = Int64(Loop.unixTime * 1_000_000)
+    /// The installation's own keys, as soon as they are known.
+    private var own: (issuer: String, keySet: String?)?
 
     /// - Throws: `BridgeConfiguration.Mistake` for an address that may not be fetched.
     init(_ sources: [String: KeySetSource], _ database: Database) throws {
@@ -28,11 +30,12 @@ final class IssuerKeyDirectory {
         try replace(sources)
     }
 
-    /// Goes by other sources: looks for the keys of those that are new, and tells none of issuers that are not among them.
+    /// Goes by other sources: looks for the keys of those that are new, and tells none of issuers that are not among
+    /// them.
     ///
-    /// What is known of these, and of places where issuers published before, is kept until the next change, and taken up
-    /// where that brings them back: when policies could not be put in force, their issuers may be away just then. So to
-    /// confirm a change is to make it again.
+    /// What is known of these, and of places where issuers published before, is kept until the next change, and taken
+    /// up where that brings them back: when policies could not be put in force, their issuers may be away just then. So
+    /// to confirm a change is to make it again.
     ///
     /// - Throws: `BridgeConfiguration.Mistake` for an address that may not be fetched; nothing has changed then.
     func replace(_ sources: [String: KeySetSource]) throws {
@@ -56,6 +59,20 @@ final class IssuerKeyDirectory {
         records.reread()
         replacement.fire()
         announce()
+    }
+
+    /// Tells the gateways the keys by which the installation's own tokens are believed.
+    ///
+    /// - Parameter keySet: a JWK Set; nil where none counts.
+    func announceOwn(_ issuer: String, _ keySet: String?) {
+        own = (issuer, keySet)
+        announce()
+    }
+
+    /// The key sets of all issuers, the current one of each first.
+    var keySets: [(issuer: String, keySets: [String])] {
+        publishers.values.map { ($0.issuer, $0.keySets) }
+            + (own.map { [($0.issuer, $0.keySet.map { [$0] } ?? [])] } ?? [])
     }
 
     private func make(_ issuer: String, _ source: KeySetSource) -> KeyPublisher {
@@ -82,8 +99,8 @@ final class IssuerKeyDirectory {
     /// Lets nobody wait any more; the bridge drains.
     func close() { change.close() }
 
-    /// All issuers' key sets as JSON: at once when the state is not the one named, otherwise when it changes or patience
-    /// ends.
+    /// All issuers' key sets as JSON: at once when the state is not the one named, otherwise when it changes or
+    /// patience ends.
     func state(unlike known: Int64?) async throws -> [UInt8] {
         if version == known { try await change.wait() }
         return json()
@@ -116,18 +133,22 @@ final class IssuerKeyDirectory {
         change.make()
     }
 
+    /// Whether no set of an issuer counts any more.
+    private func hasEnded(_ issuer: String) -> Bool {
+        if let own, own.issuer == issuer { return own.keySet == nil }
+        // Not while the change may be taken back.
+        return publishers[issuer]?.hasEnded == true && !aside.contains { $0.issuer == issuer }
+    }
+
     private func json() -> [UInt8] {
         var json = JSONWriter()
         json.object { json in
             json.member("version", Int(version))
-            json.array("issuers", publishers.values) { json, publisher in
+            json.array("issuers", keySets) { json, entry in
                 json.object { json in
-                    json.member("issuer", publisher.issuer)
-                    json.array("key_sets", publisher.keySets) { $0.element($1) }
-                    // Not while the change may be taken back.
-                    if publisher.hasEnded, !aside.contains(where: { $0.issuer == publisher.issuer }) {
-                        json.member("ended", true)
-                    }
+                    json.member("issuer", entry.issuer)
+                    json.array("key_sets", entry.keySets) { $0.element($1) }
+                    if hasEnded(entry.issuer) { json.member("ended", true) }
                 }
             }
         }

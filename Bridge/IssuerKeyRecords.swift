@@ -23,12 +23,13 @@ final class IssuerKeyRecords {
     /// From the next time on they are read again; other bridges may have written meanwhile.
     func reread() { records = nil }
 
-    /// Reads what is written down, if that is to be done, and writes what is to be. What fails is tried again the next time.
+    /// Reads what is written down, if that is to be done, and writes what is to be. What fails is tried again the next
+    /// time.
     ///
     /// - Parameters:
     ///   - recall: given what has been read.
-    ///   - wanted: by issuer, what is to be written down, nil for what is. Of other issuers nothing is kept: one that is
-    ///     believed again one day would be believed by the keys of today.
+    ///   - wanted: by issuer, what is to be written down, nil for what is. Of other issuers nothing is kept: one that
+    ///     is believed again one day would be believed by the keys of today.
     func keep(recall: ([String: Record]) -> Void, wanted: () -> [String: Record?]) async {
         do {
             if records == nil {

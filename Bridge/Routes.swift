@@ -12,9 +12,12 @@ final class Routes: Handler {
     typealias Resource = @OnLoop (Call) async throws -> Answer
 
     static func resources(
-        _ hotels: HotelDirectory, _ bookings: BookingService, _ policy: BridgePolicy
+        _ hotels: HotelDirectory, _ bookings: BookingService, _ cache: CacheResource, _ answers: IdempotentAnswers,
+        _ token: TokenResource, _ apiKey: APIKeyResource,
+        _ policy: BridgePolicy
     ) -> [String: Resource] {
-        let hotelResource = HotelResource(hotels)
+        let hotelResource = HotelResource(hotels, answers)
+        let pricing = PricingResource(hotels, policy.availability)
         let availability = AvailabilityResource(hotels, policy.availability)
         let booking = BookingResource(bookings, hotels)
         let resource: (Operation) -> Resource = { operation in
@@ -22,12 +25,31 @@ final class Routes: Handler {
             case .listHotels: hotelResource.list
             case .getHotel: hotelResource.get
             case .listRoomTypes: hotelResource.roomTypes
+            case .listPlans: hotelResource.plans
+            case .listAmenities: hotelResource.amenities
+            case .listImages: hotelResource.images
+            case .setImages: hotelResource.setImages
+            case .getPricing: pricing.get
             case .getAvailability: availability.get
             case .createBooking: booking.create
             case .listBookings: booking.list
             case .getBooking: booking.get
             case .changeBooking: booking.change
             case .cancelBooking: booking.cancel
+            case .updateHotels: cache.updateHotels
+            case .updateRoomTypes: cache.updateRoomTypes
+            case .refreshAvailability: cache.refreshAvailability
+            case .getCacheStatus: cache.status
+            case .getCacheTrigger: cache.trigger
+            case .issueToken: token.issue
+            case .refreshToken: token.refresh
+            case .validateToken: token.validate
+            case .getTokenUser: token.user
+            case .getSigningKeys: token.keySet
+            case .createAPIKey: apiKey.create
+            case .listAPIKeys: apiKey.list
+            case .rotateAPIKey: apiKey.rotate
+            case .revokeAPIKey: apiKey.revoke
             }
         }
         return Dictionary(uniqueKeysWithValues: Operation.allCases.map { ($0.rawValue, resource($0)) })
@@ -112,11 +134,29 @@ struct Call {
     /// A path parameter's value.
     func parameter(_ name: String) -> String? { match.value(of: name, in: request.head.target.pathBytes.span) }
 
-    /// The hotel in the path, which the identity must cover: the gateway has checked it, and so do we.
+    /// The hotel in the path, which must be one that can be sold and that the identity covers: the gateway has checked it,
+    /// and so do we.
     func hotel(in hotels: HotelDirectory) throws -> HotelEntry {
+        try found(hotels.use.availability) { try hotels.hotel($0) }
+    }
+
+    /// The hotel in the path, whose catalogue must be known; whether it can be sold now does not matter.
+    func described(in hotels: HotelDirectory, _ kind: CacheKind) throws -> HotelEntry {
+        let tally = hotels.use.of(kind)
+        let entry = try found(tally) { try hotels.described($0) }
+        tally.hits.increment()
+        return entry
+    }
+
+    private func found(_ tally: CacheUse.Tally, _ find: (Int32) throws -> HotelEntry?) throws -> HotelEntry {
         guard let id = parameter("hotel_id").flatMap({ Int32($0) }) else { throw BridgeError.unknownHotel }
         guard identity.hotelIDs.includes(id) else { throw BridgeError.foreignHotel }
-        guard let hotel = try hotels.hotel(id) else { throw BridgeError.unknownHotel }
-        return hotel
+        do {
+            guard let hotel = try find(id) else { throw BridgeError.unknownHotel }
+            return hotel
+        } catch BridgeError.unreadableHotel(let seconds) {
+            tally.misses.increment()
+            throw BridgeError.unreadableHotel(retryAfter: seconds)
+        }
     }
 }

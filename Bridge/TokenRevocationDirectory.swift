@@ -4,11 +4,12 @@ internal import Loop
 internal import Postgres
 internal import Telemetry
 
-/// The revoked tokens, for the gateways, which hold them all. A row is kept until its token has expired, by the gateways'
-/// clocks as well as by the database's.
+/// The revoked tokens, for the gateways, which hold them all. A row is kept until its token has expired, by the
+/// gateways' clocks as well as by the database's.
 @OnLoop
 final class TokenRevocationDirectory {
-    /// How much longer than its own time says a row is kept: more than clocks may differ (`clock_skew` in issuers.yaml).
+    /// How much longer than its own time says a row is kept: more than clocks may differ (`clock_skew` in
+    /// issuers.yaml).
     private static let grace: Int64 = 300
     /// How often removing is tried: where the database's clock is behind, it may not think so yet.
     private static let removalInterval: UInt64 = 60_000_000_000
@@ -34,10 +35,25 @@ final class TokenRevocationDirectory {
         await tokens.run { try await self.removeExpired() }
     }
 
+    /// Brings a verifier of the bridge's own up to what is known.
+    func bring(_ verifier: TokenVerifier) {
+        guard let version = tokens.version else { return }
+        guard verifier.revocations.version != version else {
+            return verifier.revocations.confirm(at: tokens.confirmedAt)
+        }
+        let byIssuer = Dictionary(grouping: tokens.rows, by: \.issuer)
+        let entries = byIssuer.map { issuer, tokens in
+            TokenRevocations.Entry(
+                issuer: issuer == TokenRevocations.everyIssuer ? nil : issuer, tokenIDs: tokens.map(\.tokenID))
+        }
+        verifier.replaceRevocations(with: entries, version: version, confirmedAt: tokens.confirmedAt)
+    }
+
     /// Lets nobody wait any more; the bridge drains.
     func close() { tokens.close() }
 
-    /// The state of the tokens as JSON: at once when it is not the one named, otherwise when it changes or patience ends.
+    /// The state of the tokens as JSON: at once when it is not the one named, otherwise when it changes or patience
+    /// ends.
     func state(unlike known: Int64?) async throws -> [UInt8] {
         try await tokens.state(unlike: known) { json, tokens in
             // The issuer, long and nearly always the same, once for all its tokens.
@@ -75,8 +91,8 @@ private enum TokenRevocationStatements {
         "bridge.revoked_token_version", "SELECT version FROM drawbridge.revoked_token_state"
     ) { row in try row.next() }
 
-    /// All of them, and in the same look the version they are of; one row without a token where none is. Their number is
-    /// bounded where they are written.
+    /// All of them, and in the same look the version they are of; one row without a token where none is. Their number
+    /// is bounded where they are written.
     static let tokens = Statement<(version: Int64, row: RevokedTokenRow?)>(
         "bridge.revoked_tokens",
         """

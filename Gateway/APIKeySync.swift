@@ -5,8 +5,8 @@ internal import JSONText
 internal import Loop
 internal import Telemetry
 
-/// Keeps a worker's API keys those of the database: asks the bridge for changes, one request waiting for the next one all
-/// the time, and tells it now and then which keys were used.
+/// Keeps a worker's API keys those of the database: asks the bridge for changes, one request waiting for the next one
+/// all the time, and tells it now and then which keys were used.
 @OnLoop
 final class APIKeySync {
     /// How often uses are reported, and how many in one request.

@@ -23,14 +23,16 @@ struct CredentialVerifier {
     let signedRequests: SignedRequests
     let webhooks: SignedWebhooks
 
-    /// Checks what can be checked at once, which is nearly everything: an asynchronous call would cost as much as finding a
-    /// known token again.
+    /// Checks what can be checked at once, which is nearly everything: an asynchronous call would cost as much as
+    /// finding a known token again.
     ///
     /// - Returns: nil where something has to be waited for: then ask `verifyPatiently`.
     func verify(_ request: Request, accepted: [Identity.Method]) throws(AuthenticationError) -> Proof? {
         let fields = request.head.fields
         let count = fields.count(of: .authorization)
         if count == 0, signedWay(fields, accepted) != nil { return nil }
+        // Whoever brings credentials is judged by them, unless they could not matter.
+        if count == 0 || accepted.count == 1, accepted.contains(.anonymous) { return Proof(identity: .anonymous) }
         guard count == 1, let field = fields.bytes(of: .authorization) else {
             throw AuthenticationError(.missing, "not exactly one Authorization field")
         }
@@ -51,8 +53,8 @@ struct CredentialVerifier {
         }
     }
 
-    /// Checks what `verify` could not: signatures, which others may have to be asked about, webhooks, whose content has to be
-    /// read, and tokens by a key that the issuer may have published since we looked.
+    /// Checks what `verify` could not: signatures, which others may have to be asked about, webhooks, whose content has
+    /// to be read, and tokens by a key that the issuer may have published since we looked.
     ///
     /// - Returns: the proof, and the nonce that is spent by it where it is good for one request.
     /// - Throws: `AuthenticationError`; `Problem` where content cannot be read.

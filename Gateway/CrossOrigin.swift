@@ -33,8 +33,8 @@ struct CrossOrigin: Sendable {
         if let lines = lines(for: request.head) { request.addAnswerLines(lines, of: []) }
     }
 
-    /// The fields by which a browser's question is answered before it sends the request itself; nil where this is no such
-    /// question, or one that no page of ours asks.
+    /// The fields by which a browser's question is answered before it sends the request itself; nil where this is no
+    /// such question, or one that no page of ours asks.
     ///
     /// - Parameter methods: those described for a path.
     func preflight(_ head: RequestHead, methods: (Span<UInt8>) -> [Method]) -> Fields? {

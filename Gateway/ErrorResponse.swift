@@ -154,7 +154,8 @@ enum ErrorResponse {
         return problem
     }
 
-    /// The bridge does not believe us: its key is another one, or the clocks differ. No client can do anything about it.
+    /// The bridge does not believe us: its key is another one, or the clocks differ. No client can do anything about
+    /// it.
     private static func misdirected(_ request: Request) -> Problem {
         if let omitted = misdirections.admit(at: Loop.monotonicNanoseconds) {
             Log.error(

@@ -41,10 +41,10 @@ final class Gateway {
         let ring = APIKeyRing(maximumStaleness: configuration.keys.apiKeys.maximumStaleness)
         apiKeys = APIKeySync(ring, calls)
         let tokens = TokenVerifier(
-            issuers: configuration.issuers.issuers,
+            issuers: configuration.issuers.believed,
             revocations: TokenRevocations(maximumStaleness: configuration.issuers.revocations.maximumStaleness))
         revocations = TokenRevocationSync(tokens, calls)
-        let issuerKeys = IssuerKeySync(tokens, configuration.issuers.issuers, calls)
+        let issuerKeys = IssuerKeySync(tokens, configuration.issuers.believed, calls)
         self.issuerKeys = issuerKeys
         let audit = try AuditLog(configuration.audit)
         self.audit = audit
@@ -97,8 +97,8 @@ final class Gateway {
         self.servers = servers
         self.name = name
         // Whoever takes a worker over cannot rewrite what the ledger says, nor put another socket in the place of the
-        // ledger's, whichever user it runs as. What is open stays open: the tables of limits, addresses and nonces. No other thread
-        // exists yet that could keep the right.
+        // ledger's, whichever user it runs as. What is open stays open: the tables of limits, addresses and nonces. No
+        // other thread exists yet that could keep the right.
         FileRestriction.allowWriting(beneath: [])
     }
 
@@ -127,8 +127,8 @@ final class Gateway {
         signals.close()
     }
 
-    /// Learns the keys and revocations that the bridge knows before it serves, if the bridge answers soon. Without them it
-    /// serves all the same: not every way in needs them, and they come when the bridge does.
+    /// Learns the keys and revocations that the bridge knows before it serves, if the bridge answers soon. Without them
+    /// it serves all the same: not every way in needs them, and they come when the bridge does.
     private func learnKeys() async {
         try? await Loop.withDeadline(.seconds(2), "learn keys") {
             await self.apiKeys.begin()

@@ -18,11 +18,11 @@ struct GatewayConfiguration: Sendable {
     let firewallRules: String
     let bridgeSocket: String
     let hopKeyFile: String
-    /// Where the node remembers what may be said once, signed requests and webhooks; it outlives the run, as what was captured
-    /// may.
+    /// Where the node remembers what may be said once, signed requests and webhooks; it outlives the run, as what was
+    /// captured may.
     let nonceFile: String
-    /// Where the node's workers count what each address holds on to. Named as a part of the limits' table, because what is
-    /// called so is removed with the run's directory.
+    /// Where the node's workers count what each address holds on to. Named as a part of the limits' table, because what
+    /// is called so is removed with the run's directory.
     let addressFile: String
     let audit: AuditLog.Configuration
 
@@ -78,8 +78,8 @@ struct GatewayConfiguration: Sendable {
         return server
     }
 
-    /// How long a worker that ends waits for the next request on connections that are open: long enough for one that was
-    /// sent before the client could know.
+    /// How long a worker that ends waits for the next request on connections that are open: long enough for one that
+    /// was sent before the client could know.
     private static let idleGrace = Duration.seconds(1)
 
     /// The bridge's pool in the terms of the policy.

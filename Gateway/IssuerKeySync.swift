@@ -4,8 +4,8 @@ internal import JSONText
 internal import Loop
 internal import Telemetry
 
-/// Keeps a worker's verifier in step with the keys that issuers publish, which the bridge fetches, and has it look once more
-/// when a token names a key that nobody knows yet.
+/// Keeps a worker's verifier in step with the keys that issuers publish, which the bridge fetches, and has it look once
+/// more when a token names a key that nobody knows yet.
 @OnLoop
 final class IssuerKeySync {
     /// Requests that may wait for one look at an issuer; a further one is refused at once.
@@ -84,8 +84,8 @@ final class IssuerKeySync {
             let keys = keySets.compactMap(\.string).flatMap { keySet in
                 (try? KeySet(json: Array(keySet.utf8), algorithms: algorithms))?.keys ?? []
             }
-            // A bridge that has just started and could not reach the issuer knows less than we do; one that says that the
-            // time of all sets is over does not.
+            // A bridge that has just started and could not reach the issuer knows less than we do; one that says that
+            // the time of all sets is over does not.
             if !keys.isEmpty || entry["ended"] == .bool(true) { tokens.replaceKeys(of: issuer, with: keys) }
         }
         self.version = version

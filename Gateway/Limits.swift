@@ -46,11 +46,11 @@ final class Limits {
         return beforeAuthentication.compactMap { $0.charge(for: subject) }
     }
 
-    /// Decides on a request of which only the address is known. This node's table alone is asked: Redis is asked once for
-    /// each request, when all is known, and then about this, too.
+    /// Decides on a request of which only the address is known. This node's table alone is asked: Redis is asked once
+    /// for each request, when all is known, and then about this, too.
     ///
-    /// - Throws: `Refusal` when a limit is exceeded; only then does the answer say so, because whoever has not proven who he
-    ///   is learns as little as possible.
+    /// - Throws: `Refusal` when a limit is exceeded; only then does the answer say so, because whoever has not proven
+    ///   who he is learns as little as possible.
     func check(_ charges: [Charge], _ trail: Trail) throws(Refusal) -> Verdict {
         let verdict = table.check(charges)
         if !verdict.isAllowed { throw refusal(verdict, trail) }
@@ -143,7 +143,8 @@ final class Admission {
     }
 }
 
-/// What the clients of one address may hold on to at this node, as the policy has it, whichever worker and listener they reach.
+/// What the clients of one address may hold on to at this node, as the policy has it, whichever worker and listener
+/// they reach.
 @OnLoop
 final class NodeAddressBounds: AddressBounds {
     private let counts: AddressCounts

@@ -4,7 +4,8 @@ internal import HTTP
 internal import Loop
 internal import Telemetry
 
-/// The metrics of every Drawbridge process on this machine in one answer, so that one address is enough to watch a node.
+/// The metrics of every Drawbridge process on this machine in one answer, so that one address is enough to watch a
+/// node.
 ///
 /// Whichever worker is asked collects them from the processes' private sockets; each series carries its process's name.
 @OnLoop

@@ -157,10 +157,18 @@ struct LimitedRequest {
     fileprivate init(_ authorized: AuthorizedRequest, _ limits: Limits, _ trail: Trail) async throws {
         let routed = authorized.routed
         let subject = Subject(
-            principal: authorized.identity.clientKey, address: routed.admitted.address,
+            principal: authorized.identity.principal(at: routed.admitted.address), address: routed.admitted.address,
             hotel: authorized.hotelID.map { String($0) }, route: routed.route.operationID)
         try await limits.check(subject, routed.route, routed.request, after: routed.admitted.verdict, trail)
         self.authorized = authorized
+    }
+}
+
+extension Identity {
+    /// Who is counted: the client, and of those who have not said who they are each address for itself.
+    fileprivate func principal(at address: AddressBlock?) -> String {
+        guard method == .anonymous, let address else { return clientKey }
+        return "\(clientKey) \(address.isIPv6 ? "6" : "4") \(address.network)"
     }
 }
 
@@ -213,8 +221,8 @@ private struct Routing {
     }
 }
 
-/// Nobody passes without proving who he is, in one of the ways that the route accepts. Nothing of the content is read for it
-/// but where a vendor has signed the content alone.
+/// Nobody passes without proving who he is, in one of the ways that the route accepts. Nothing of the content is read
+/// for it but where a vendor has signed the content alone.
 @OnLoop
 private struct Authenticating {
     let credentials: CredentialVerifier
@@ -229,7 +237,8 @@ private struct Authenticating {
         }
     }
 
-    /// Waits for it: for a key that an issuer may have published, for what Redis says about a nonce, for a webhook's content.
+    /// Waits for it: for a key that an issuer may have published, for what Redis says about a nonce, for a webhook's
+    /// content.
     ///
     /// - Parameter nonce: set to what is spent by it.
     func wait(_ routed: RoutedRequest, _ nonce: inout ClaimedNonce?) async throws -> AuthenticatedRequest {
@@ -288,6 +297,8 @@ private struct Authorizing {
 struct Forwarder {
     /// What proves the client to us proves nothing to the bridge, which has our word for it.
     private static let credentials: FieldNameSet = [.authorization, .cookie, .xAPIKey]
+    /// But where credentials are made of credentials: there our word is not enough.
+    private static let otherCredentials: FieldNameSet = [.cookie, .xAPIKey]
 
     private let proxy: ReverseProxy
     private let hop: HopIdentity
@@ -310,9 +321,10 @@ struct Forwarder {
                 validated.identity, requestID: id, method: request.head.method.rawValue,
                 target: String(decoding: request.head.target.origin, as: UTF8.self), now: Loop.unixSeconds))
         trail.forwardedAt = Loop.monotonicNanoseconds
+        let credentials = validated.route.terms.passesCredentials ? Self.otherCredentials : Self.credentials
         let exchange = try await proxy.send(
             request, content: validated.content, extra: fields,
-            dropping: trail.continuesTrace ? Self.credentials : Self.credentials.union([.tracestate]),
+            dropping: trail.continuesTrace ? credentials : credentials.union([.tracestate]),
             timeout: validated.route.terms.timeout)
         defer { exchange.end() }
         trail.answered(exchange.head.status)
@@ -320,6 +332,7 @@ struct Forwarder {
         if validated.hotelID == nil, let hotel = exchange.head.fields[.drawbridgeHotel] {
             trail.concerns(hotel: Int32(hotel))
         }
+        if let credential = exchange.head.fields[.drawbridgeCredential] { trail.concerns(credential: credential) }
         try await recorded.beginAnswer()
         trail.contentLength = try await proxy.relay(exchange, writer)
     }

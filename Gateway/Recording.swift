@@ -43,6 +43,7 @@ final class Trail {
     /// Whether the client may have got some of the bridge's answer.
     fileprivate var isAnswerBegun = false
     private var answeredAt: UInt64?
+    fileprivate var credential: OutcomeRecord.Credential?
     private var rules: [DecisionRecord.Rule] = []
     private var inboundScore = 0
     /// The limits that were asked, and what they left.
@@ -95,6 +96,9 @@ final class Trail {
 
     /// Its content is here.
     func read(_ content: [UInt8]) { facts.contentLength = content.count }
+
+    /// The credentials that were given for it, or taken, as the bridge says.
+    func concerns(credential text: String) { credential = OutcomeRecord.Credential(text) }
 
     /// The hotel that it is about.
     func concerns(hotel: Int32?) { facts.hotel = hotel }
@@ -223,6 +227,7 @@ struct Recording {
         outcome.upstreamMicroseconds = trail.upstreamMicroseconds
         outcome.contentLength = trail.contentLength
         outcome.failure = failure
+        outcome.credential = trail.credential
         outcome.isComplete = trail.status != nil
         audit.note(outcome)
         metrics.finished(trail, outcome)

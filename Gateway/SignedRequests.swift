@@ -21,7 +21,8 @@ final class SignedRequests {
     /// Whether a request is meant to be signed.
     static func areMeant(by fields: Fields) -> Bool { fields.count(of: "signature-input") > 0 }
 
-    /// What a request proves by its signature, with what its content must hash to, and the nonce it is accepted once by.
+    /// What a request proves by its signature, with what its content must hash to, and the nonce it is accepted once
+    /// by.
     func verify(_ request: Request) async throws(AuthenticationError) -> (Proof, ClaimedNonce) {
         let now = Int64(Loop.unixTime)
         let signature = try verifier.verify(

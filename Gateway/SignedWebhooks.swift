@@ -8,9 +8,9 @@ internal import Server
 
 /// Checks webhooks that vendors have signed with the secret they share with us. Each is accepted once.
 ///
-/// A vendor's code is over the content, so the content is read before anybody has proven who he is: no more of it than the
-/// route takes, for a few seconds at most, after the address's limit, and only where everything else about the request could
-/// be a sender's.
+/// A vendor's code is over the content, so the content is read before anybody has proven who he is: no more of it than
+/// the route takes, for a few seconds at most, after the address's limit, and only where everything else about the
+/// request could be a sender's.
 @OnLoop
 final class SignedWebhooks {
     private struct Sender {

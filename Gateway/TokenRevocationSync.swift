@@ -4,8 +4,8 @@ internal import JSONText
 internal import Loop
 internal import Telemetry
 
-/// Keeps what a worker knows of revoked tokens what the database says: asks the bridge for changes, one request waiting for
-/// the next one all the time.
+/// Keeps what a worker knows of revoked tokens what the database says: asks the bridge for changes, one request waiting
+/// for the next one all the time.
 @OnLoop
 final class TokenRevocationSync {
     private static let path = "/drawbridge/revoked-tokens"

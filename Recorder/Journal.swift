@@ -9,12 +9,12 @@ struct Ticket: Sendable {
     let number: UInt64
 }
 
-/// The ledger as the loop sees it: takes records in, writes and syncs them together, says who may rely on what, and opens
-/// the ledger again when it cannot be written any more.
+/// The ledger as the loop sees it: takes records in, writes and syncs them together, says who may rely on what, and
+/// opens the ledger again when it cannot be written any more.
 ///
-/// Giving records to the kernel is done here, because handing them to another thread and back costs more than the write;
-/// what is sure to wait for the disk is done on the thread pool. A kernel that has too much to write may hold a write back,
-/// too: then the loop waits with it, and so do the workers, each up to its deadline.
+/// Giving records to the kernel is done here, because handing them to another thread and back costs more than the
+/// write; what is sure to wait for the disk is done on the thread pool. A kernel that has too much to write may hold a
+/// write back, too: then the loop waits with it, and so do the workers, each up to its deadline.
 @OnLoop
 final class Journal {
     /// Told what became of records.

@@ -2,11 +2,12 @@ internal import Cryptography
 internal import Glibc
 internal import Ledger
 
-/// Who this ledger is: its name and the key that signs its checkpoints, made when it is first started and read by nobody
-/// else. In the working directory:
+/// Who this ledger is: its name and the key that signs its checkpoints, made when it is first started and read by
+/// nobody else. In the working directory:
 ///
 ///     signing-key.pem  the private key; to change it, remove the file and restart
-///     verifiers        a line for each key the ledger ever had, as auditors need them; the first one's name is its origin
+///     verifiers        a line for each key the ledger ever had, as auditors need them; the first one's name is its
+///                      origin
 struct LedgerIdentity: Sendable {
     let signer: NoteSigner
     /// Keys that signed before the present one.

@@ -6,9 +6,11 @@ internal import Loop
 internal import Policy
 internal import Telemetry
 
-/// Gives checkpoints away, so that whoever rewrites the ledger with its key at hand contradicts what somebody else holds.
+/// Gives checkpoints away, so that whoever rewrites the ledger with its key at hand contradicts what somebody else
+/// holds.
 ///
-/// The ledger never waits for it: what cannot be given away now is tried again, and a newer checkpoint covers all before.
+/// The ledger never waits for it: what cannot be given away now is tried again, and a newer checkpoint covers all
+/// before.
 @OnLoop
 final class Witness {
     /// Checkpoints that wait for the file; the oldest go first.

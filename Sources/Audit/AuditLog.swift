@@ -4,10 +4,11 @@ public import Loop
 internal import Telemetry
 
 /// A worker's way into the ledger: one connection to its process, over which records go out and acknowledgements come
-/// back. What several requests record in one turn of the loop goes out by one send; what nobody waits for goes along with
-/// it, or alone a little later.
+/// back. What several requests record in one turn of the loop goes out by one send; what nobody waits for goes along
+/// with it, or alone a little later.
 ///
-/// While the ledger is away records wait here, and are sent when it is back; who waits for one does so until the deadline.
+/// While the ledger is away records wait here, and are sent when it is back; who waits for one does so until the
+/// deadline.
 @OnLoop
 public final class AuditLog {
     /// How to reach the ledger, and how long to wait for it.

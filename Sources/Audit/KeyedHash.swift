@@ -1,7 +1,7 @@
 internal import Cryptography
 
-/// Stands for personal data and tokens in records: whoever has the key finds a value again, nobody else can tell what it
-/// was, or try values out.
+/// Stands for personal data and tokens in records: whoever has the key finds a value again, nobody else can tell what
+/// it was, or try values out.
 public struct KeyedHash: ~Copyable {
     /// What every hash begins with.
     public static let prefix = "hmac:"

@@ -18,6 +18,30 @@ public struct OutcomeRecord: AuditRecord {
     public var failure: String?
     /// Whether the answer reached its end.
     public var isComplete = true
+    /// The credentials that were given for the request, or taken by it.
+    public var credential: Credential?
+
+    /// Credentials by their names; nothing that opens anything.
+    public struct Credential: Sendable, Equatable {
+        /// The API key's number.
+        public var apiKey: Int
+        /// Whose it is.
+        public var client: String
+        /// The access token's `jti`, where there is one.
+        public var tokenID: String?
+        /// The family of refresh tokens, where there is one.
+        public var familyID: String?
+
+        /// Reads what the bridge says: the four with blanks between them, a hyphen for what is not there.
+        public init?(_ text: String) {
+            let parts = text.split(separator: " ", omittingEmptySubsequences: false)
+            guard parts.count == 4, let apiKey = Int(parts[0]) else { return nil }
+            self.apiKey = apiKey
+            client = String(parts[1])
+            tokenID = parts[2] == "-" ? nil : String(parts[2])
+            familyID = parts[3] == "-" ? nil : String(parts[3])
+        }
+    }
 
     /// An outcome.
     public init(_ facts: RequestFacts, time: Int64, microseconds: Int, status: UInt16?) {
@@ -29,7 +53,8 @@ public struct OutcomeRecord: AuditRecord {
 
     /// Appends the record as one JSON object on one line.
     public func append(worker: [UInt8], _ hash: inout KeyedHash, to bytes: inout [UInt8]) {
-        let byteBound = RequestFacts.byteBound + 512 + RequestFacts.quotedNameBound + worker.count
+        let names = credential == nil ? 1 : 4
+        let byteBound = RequestFacts.byteBound + 640 + names * RequestFacts.quotedNameBound + worker.count
         bytes.append(addingCapacity: byteBound) { append(worker, &hash, to: &$0) }
     }
 
@@ -69,6 +94,21 @@ public struct OutcomeRecord: AuditRecord {
             bytes.append("\"failure\":")
             bytes.append(quoted: failure, bound: RequestFacts.nameBound)
             bytes.append(",")
+        }
+        if let credential {
+            bytes.append("\"credential\":{\"api_key\":")
+            bytes.append(decimal: credential.apiKey)
+            bytes.append(",\"client\":")
+            bytes.append(quoted: credential.client, bound: RequestFacts.nameBound)
+            if let tokenID = credential.tokenID {
+                bytes.append(",\"jti\":")
+                bytes.append(quoted: tokenID, bound: RequestFacts.nameBound)
+            }
+            if let familyID = credential.familyID {
+                bytes.append(",\"family\":")
+                bytes.append(quoted: familyID, bound: RequestFacts.nameBound)
+            }
+            bytes.append("},")
         }
         bytes.append(isComplete ? "\"complete\":true" : "\"complete\":false")
         bytes.append(",\"answered_us\":")

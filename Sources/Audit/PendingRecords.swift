@@ -1,7 +1,7 @@
 internal import Ledger
 
-/// Records on their way to the ledger, in order, until they are acknowledged: what is to be sent, what may be sent again
-/// on a new connection, and who is told. No I/O, no clock.
+/// Records on their way to the ledger, in order, until they are acknowledged: what is to be sent, what may be sent
+/// again on a new connection, and who is told. No I/O, no clock.
 ///
 /// `Tag` is what somebody waits with; a record may have none.
 struct PendingRecords<Tag> {
@@ -67,8 +67,8 @@ struct PendingRecords<Tag> {
         return start == base ? bytes : Array(bytes[(start - base)...])
     }
 
-    /// A new connection: all that is not settled is to be sent, some of it again. The ledger may then have a record twice,
-    /// under the same request id; it never misses one that was acknowledged.
+    /// A new connection: all that is not settled is to be sent, some of it again. The ledger may then have a record
+    /// twice, under the same request id; it never misses one that was acknowledged.
     mutating func restart() {
         var remaining: [UInt8] = []
         for index in head..<entries.count {

@@ -3,8 +3,8 @@ internal import Telemetry
 
 /// JSON text written straight into a buffer that is used again and again: two records are written for every request.
 ///
-/// Room for a whole record is reserved once, so that its many small pieces cost no more than copying them. More than the
-/// room holds traps; `byteBound` of each record and line says what the longest takes.
+/// Room for a whole record is reserved once, so that its many small pieces cost no more than copying them. More than
+/// the room holds traps; `byteBound` of each record and line says what the longest takes.
 extension OutputSpan<UInt8> {
     /// Appends text that needs no escaping; a constant becomes a few stores.
     @inline(__always)
@@ -31,7 +31,8 @@ extension OutputSpan<UInt8> {
     /// The most bytes that a string between quotation marks takes when `bound` of it are kept.
     static func quotedBound(_ bound: Int) -> Int { 2 + 6 * bound + 3 }
 
-    /// Appends a string between quotation marks, escaped (RFC 8259 §7), and cut after `bound` bytes at a character's end.
+    /// Appends a string between quotation marks, escaped (RFC 8259 §7), and cut after `bound` bytes at a character's
+    /// end.
     @inline(__always)
     mutating func append(quoted text: String, bound: Int) {
         append(UInt8(ascii: "\""))

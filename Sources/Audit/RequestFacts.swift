@@ -74,7 +74,8 @@ extension RequestFacts {
     /// The most bytes that a name takes, between quotation marks.
     static let quotedNameBound = OutputSpan<UInt8>.quotedBound(nameBound)
     /// The most bytes that all of a request's facts take, in a record as in a line of the log: a name each for issuer,
-    /// subject, client, method and route; the path, in which every second byte may become a hash; and 1024 for the rest.
+    /// subject, client, method and route; the path, in which every second byte may become a hash; and 1024 for the
+    /// rest.
     static let byteBound =
         5 * quotedNameBound + (pathBound / 2 + 1) * (KeyedHash.textByteCount + 1)
         + OutputSpan<UInt8>.quotedBound(segmentBound) + OutputSpan<UInt8>.quotedBound(addressBound) + 1024

@@ -4,8 +4,8 @@ internal import Ledger
 
 /// A proof as a file: whoever has it and the ledger's public key needs nothing else, neither the ledger nor us.
 ///
-/// One JSON object. Its members have the names and the encoding of RFC 6962 §4, hashes as base64; a checkpoint is a C2SP
-/// signed note, whose second and third line are the tree's size and root.
+/// One JSON object. Its members have the names and the encoding of RFC 6962 §4, hashes as base64; a checkpoint is a
+/// C2SP signed note, whose second and third line are the tree's size and root.
 ///
 ///     type              drawbridge/inclusion-proof/1
 ///     leaf_index        the record's number

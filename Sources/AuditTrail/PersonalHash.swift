@@ -1,7 +1,7 @@
 internal import Cryptography
 
-/// What stands in records for a guest's address or a token: the gateway writes `hmac:` and the first half of HMAC-SHA-256
-/// under the installation's audit key, as hexadecimal digits.
+/// What stands in records for a guest's address or a token: the gateway writes `hmac:` and the first half of
+/// HMAC-SHA-256 under the installation's audit key, as hexadecimal digits.
 struct PersonalHash: ~Copyable {
     private var code: HMACSHA256
 
@@ -11,7 +11,8 @@ struct PersonalHash: ~Copyable {
         "hmac:" + Hexadecimal.encode(code.authenticationCode(for: value).bytes.prefix(16))
     }
 
-    /// The ways in which a value may have stood where it was hashed: in a path, it is hashed as the client has encoded it.
+    /// The ways in which a value may have stood where it was hashed: in a path, it is hashed as the client has encoded
+    /// it.
     static func spellings(of text: String) -> [(name: String, text: String)] {
         let unreserved = Set("-._~".utf8)
         let alsoInPaths = unreserved.union("!$&'()*+,;=:@".utf8)

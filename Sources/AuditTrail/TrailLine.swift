@@ -49,8 +49,8 @@ enum TrailLine {
         return isWord ? "\(name)=\(value)" : "\(name)=\"\(value.replacing("\"", with: "\\\""))\""
     }
 
-    /// The text with everything that a terminal might obey instead of show written as `\u{…}`: a client chooses paths, and
-    /// an auditor's screen must not follow it.
+    /// The text with everything that a terminal might obey instead of show written as `\u{…}`: a client chooses paths,
+    /// and an auditor's screen must not follow it.
     static func visible(_ text: String) -> String {
         guard !text.unicodeScalars.allSatisfy({ (0x20..<0x7F).contains($0.value) }) else { return text }
         var visible = ""

@@ -69,8 +69,8 @@ struct LineFilter {
         case tooLate
     }
 
-    /// How far records may stand from the order of their times: a record waits while the ledger is away, and a clock may
-    /// have been set.
+    /// How far records may stand from the order of their times: a record waits while the ledger is away, and a clock
+    /// may have been set.
     static let slack: Int64 = 10 * 60 * 1000
 
     let all: [ByteSearch]

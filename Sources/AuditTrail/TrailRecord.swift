@@ -1,8 +1,8 @@
 internal import JSONText
 internal import Ledger
 
-/// One record as an auditor sees it. The one place that knows which member of a record says what: OCSF HTTP Activity, and
-/// under `unmapped` what that has no place for.
+/// One record as an auditor sees it. The one place that knows which member of a record says what: OCSF HTTP Activity,
+/// and under `unmapped` what that has no place for.
 struct TrailRecord {
     /// What a record is about.
     enum Kind: Equatable {
@@ -99,7 +99,8 @@ struct TrailRecord {
     private func own(_ name: String) -> JSONValue? { json["unmapped"]?[name] }
 }
 
-/// What stands before a value in a record's bytes, for passing over lines that cannot match without reading them as JSON.
+/// What stands before a value in a record's bytes, for passing over lines that cannot match without reading them as
+/// JSON.
 enum TrailMark {
     /// In front of the time; the record's own `time` comes before any other, and before what clients can choose.
     static let time = ByteSearch(Array("\"time\":".utf8))

@@ -8,8 +8,8 @@ public import Cryptography
 public struct APIKey: Sendable, CustomStringConvertible {
     /// How every key begins.
     public static let prefix = "dbk_"
-    /// The random bytes in a key: 256 bits, so that finding one by trial is no danger and a plain SHA-256 of it, without
-    /// salt or stretching, can be stored.
+    /// The random bytes in a key: 256 bits, so that finding one by trial is no danger and a plain SHA-256 of it,
+    /// without salt or stretching, can be stored.
     static let secretByteCount = 32
     private static let checksumByteCount = 4
     /// The number of characters of every key.

@@ -2,10 +2,10 @@ public import Cryptography
 
 /// The API keys that are good now, by their hashes: what the gateway knows of them, and all it needs.
 ///
-/// One instance per process, on its loop; it reads no clock. A key is found by the SHA-256 of what was sent. That the time
-/// of such a search depends on the hash gives nothing away: to steer it, an attacker would have to choose texts by their
-/// hashes, and what he learned would be bits of a hash, from which nobody gets back to 256 random bits. The comparison
-/// that decides is one of two digests, in constant time.
+/// One instance per process, on its loop; it reads no clock. A key is found by the SHA-256 of what was sent. That the
+/// time of such a search depends on the hash gives nothing away: to steer it, an attacker would have to choose texts by
+/// their hashes, and what he learned would be bits of a hash, from which nobody gets back to 256 random bits. The
+/// comparison that decides is one of two digests, in constant time.
 public final class APIKeyRing {
     /// What is known of one key.
     public struct Entry: Sendable, Equatable {
@@ -66,7 +66,8 @@ public final class APIKeyRing {
         var keys: [Digest256: Held] = [:]
         for entry in entries.prefix(Self.maximumCount) {
             let identity = Identity(
-                issuer: Identity.ownClients, subject: "api-key-\(entry.id)", client: entry.client, scopes: entry.scopes,
+                issuer: Identity.ownClients, subject: Identity.apiKeySubject(entry.id), client: entry.client,
+                scopes: entry.scopes,
                 hotelIDs: entry.hotelIDs, method: .apiKey)
             keys[entry.hash] = Held(identity: identity, expiresAt: entry.expiresAt, id: entry.id)
         }

@@ -6,14 +6,17 @@ public enum Challenge {
     public static func fields(_ accepted: [Identity.Method]) -> [String] {
         var fields: [String] = []
         for method in accepted {
-            let field =
+            let scheme: String? =
                 switch method {
                 // Tokens and keys are both bearer credentials (RFC 6750); which of them is the client's own business.
-                case .jwt, .apiKey: "Bearer \(realm)"
-                case .signature: "Signature \(realm)"
-                case .webhook: "Webhook \(realm)"
+                case .jwt, .apiKey: "Bearer"
+                case .signature: "Signature"
+                case .webhook: "Webhook"
+                // Whoever brings nothing needs no scheme for it.
+                case .anonymous: nil
                 }
-            if !fields.contains(field) { fields.append(field) }
+            guard let field = scheme.map({ "\($0) \(realm)" }), !fields.contains(field) else { continue }
+            fields.append(field)
         }
         return fields
     }

@@ -7,8 +7,8 @@ struct Claims {
     let identity: Identity
     /// The instants at which the token is good, skew included.
     let validity: Range<Int64>
-    /// The token's `jti`, by which it can be revoked.
-    let tokenID: String?
+    /// By what it can be revoked: its `jti`, and what its issuer names families of tokens by.
+    let revocationIDs: [String]
 
     /// Reads the claims the way the issuer's configuration says.
     init(_ claims: [String: JSONValue], issuer: TrustedIssuer) throws(AuthenticationError) {
@@ -24,7 +24,12 @@ struct Claims {
             throw AuthenticationError(.badClaim, "the token's times contradict each other")
         }
         validity = max(notBefore, issuedAt ?? 0) - skew..<expiry + skew
-        tokenID = try Self.name(claims["jti"], "a token id of a form not accepted")
+        let names = ["jti"] + (issuer.familyClaim.map { [$0] } ?? [])
+        var revocationIDs: [String] = []
+        for name in names {
+            if let id = try Self.name(claims[name], "a token id of a form not accepted") { revocationIDs.append(id) }
+        }
+        self.revocationIDs = revocationIDs
         identity = try Self.identity(claims, issuer)
     }
 
@@ -66,7 +71,8 @@ struct Claims {
             throw AuthenticationError(.badClaim, "a token without subject")
         }
         return Identity(
-            issuer: issuer.issuer, subject: subject, client: try name(claims[names.client]) ?? subject,
+            issuer: issuer.vouchesFor ?? issuer.issuer, subject: subject,
+            client: try name(claims[names.client]) ?? subject,
             scopes: try scopes(claims[names.scopes]), hotelIDs: try hotelIDs(claims[names.hotelIDs]), method: .jwt)
     }
 

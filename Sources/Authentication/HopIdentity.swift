@@ -45,8 +45,8 @@ public final class HopIdentity {
 
     /// The header's value for a request that the gateway makes of its own accord, in nobody's name.
     ///
-    /// Its code is computed for another purpose than a client's, so neither can ever pass for the other: no request that a
-    /// client makes through the gateway reaches what only gateways may ask for.
+    /// Its code is computed for another purpose than a client's, so neither can ever pass for the other: no request
+    /// that a client makes through the gateway reaches what only gateways may ask for.
     public func signOwn(requestID: String, method: String, target: String, now: Int64) -> String {
         let seconds = String(now)
         let code = authenticator.code(

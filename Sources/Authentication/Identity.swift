@@ -16,7 +16,14 @@ public final class Identity: Sendable {
         case signature
         /// A webhook of a vendor, signed with the secret that it shares with us.
         case webhook
+        /// Nobody has proven anything: for what everybody may know, and what brings its proof in its content.
+        case anonymous = "none"
     }
+
+    /// Whoever has not said who he is. He may do nothing, and at no hotel.
+    public static let anonymous = Identity(
+        issuer: ownNamespace + "anonymous", subject: "anonymous", client: "anonymous", scopes: [], hotelIDs: .none,
+        method: .anonymous)
 
     /// The issuer of the clients that the installation itself registers, by whichever of its own ways they come in.
     public static let ownClients = ownNamespace + "client"
@@ -29,8 +36,8 @@ public final class Identity: Sendable {
     public let subject: String
     /// The application that acts for the subject, as its issuer calls it. Records belong to ``clientKey``, not to it.
     public let client: String
-    /// The application across all issuers, in at most 255 printable bytes: two issuers may call different applications by
-    /// one name. Idempotency keys and bookings belong to it.
+    /// The application across all issuers, in at most 255 printable bytes: two issuers may call different applications
+    /// by one name. Idempotency keys and bookings belong to it.
     public let clientKey: String
     /// What the client may do.
     public let scopes: Scopes
@@ -41,6 +48,17 @@ public final class Identity: Sendable {
 
     /// The identity as it stands in the hop header: base64url of its JSON. Written once, sent with every request.
     let encoded: String
+
+    /// The subject of a client that has an API key of our own, or a token that was got with it.
+    public static func apiKeySubject(_ id: Int32) -> String { "\(apiKeyPrefix)\(id)" }
+
+    /// The number of the API key that it came in with, or that its token was got with; `nil` for any other.
+    public var apiKeyID: Int32? {
+        guard issuer == Self.ownClients, subject.hasPrefix(Self.apiKeyPrefix) else { return nil }
+        return Int32(subject.dropFirst(Self.apiKeyPrefix.utf8.count))
+    }
+
+    private static let apiKeyPrefix = "api-key-"
 
     /// Puts an identity together. Proof is the caller's business: see ``TokenVerifier`` and ``HopIdentity``.
     public init(
@@ -76,8 +94,8 @@ public final class Identity: Sendable {
 
     private static let longestKey = 255
 
-    /// Issuer and client with a blank between them, or a digest of both where that would be long or could be read in two
-    /// ways. A digest has no blank, so the two forms never meet.
+    /// Issuer and client with a blank between them, or a digest of both where that would be long or could be read in
+    /// two ways. A digest has no blank, so the two forms never meet.
     private static func clientKey(issuer: String, client: String) -> String {
         let key = "\(issuer) \(client)"
         if key.utf8.count <= longestKey, issuer.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) { return key }
@@ -133,6 +151,15 @@ public enum HotelAccess: Sendable, Equatable {
 
     /// Access to the hotels given, in any order.
     public static func of(_ hotelIDs: some Sequence<Int32>) -> HotelAccess { .some(Set(hotelIDs).sorted()) }
+
+    /// Whether all of some other hotels are among them.
+    public func covers(_ other: HotelAccess) -> Bool {
+        switch (self, other) {
+        case (.all, _): true
+        case (.some, .all): false
+        case (.some, .some(let hotelIDs)): hotelIDs.allSatisfy(includes)
+        }
+    }
 
     /// Whether a hotel is among them.
     public func includes(_ hotelID: Int32) -> Bool {

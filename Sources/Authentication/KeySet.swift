@@ -2,8 +2,9 @@ internal import Cryptography
 
 /// The keys of an issuer as it publishes them: a JWK Set (RFC 7517 §5).
 ///
-/// A key is taken over if it is for checking signatures with one of the algorithms the policy expects of the issuer, and
-/// left out otherwise, as the RFC wants it: sets hold keys for other readers, too. Secrets are never taken from a set.
+/// A key is taken over if it is for checking signatures with one of the algorithms the policy expects of the issuer,
+/// and left out otherwise, as the RFC wants it: sets hold keys for other readers, too. Secrets are never taken from a
+/// set.
 public struct KeySet: Sendable {
     /// The largest set read.
     public static let maximumByteCount = 256 << 10

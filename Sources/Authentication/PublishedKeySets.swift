@@ -1,8 +1,9 @@
-/// What an issuer has published: the set that counts now, for a while those it has shown before, and when to look again.
+/// What an issuer has published: the set that counts now, for a while those it has shown before, and when to look
+/// again.
 ///
-/// A value without a clock and without a network. A set is looked at again after four fifths of the time for which it is
-/// fresh. What cannot be had, or is no key set, changes nothing: an issuer that is away locks nobody out whose key we have.
-/// Instants are nanoseconds of a clock that never goes back.
+/// A value without a clock and without a network. A set is looked at again after four fifths of the time for which it
+/// is fresh. What cannot be had, or is no key set, changes nothing: an issuer that is away locks nobody out whose key
+/// we have. Instants are nanoseconds of a clock that never goes back.
 public struct PublishedKeySets: Sendable {
     /// What the policy says of an issuer's sets.
     public struct Terms: Sendable, Equatable {
@@ -45,7 +46,8 @@ public struct PublishedKeySets: Sendable {
     /// The sets that count now, the current one first.
     public var keySets: [String] { (current.map { [$0] } ?? []) + earlier.map(\.keySet) }
 
-    /// Whether there were sets and none counts any more. Where there never was one, nothing is known of what others have.
+    /// Whether there were sets and none counts any more. Where there never was one, nothing is known of what others
+    /// have.
     public var hasEnded: Bool { hadSets && keySets.isEmpty }
 
     /// Whether a set that counts has a key of that id.
@@ -66,7 +68,8 @@ public struct PublishedKeySets: Sendable {
     ///
     /// - Parameter interval: how long to wait before the next look.
     /// - Returns: the set where it is another than before.
-    /// - Throws: `KeyRefusal` where it is no key set, or one without a key that can be used; then `failed` is to be told.
+    /// - Throws: `KeyRefusal` where it is no key set, or one without a key that can be used; then `failed` is to be
+    ///   told.
     public mutating func take(
         _ content: [UInt8], lookingAgainAfter interval: Duration, now: UInt64
     ) throws(KeyRefusal) -> KeySet? {
@@ -81,7 +84,8 @@ public struct PublishedKeySets: Sendable {
         return keySet
     }
 
-    /// Takes over what was known before this process began, if nothing newer is known; the issuer is asked all the same.
+    /// Takes over what was known before this process began, if nothing newer is known; the issuer is asked all the
+    /// same.
     ///
     /// - Returns: whether it was.
     public mutating func recall(_ text: String) -> Bool {

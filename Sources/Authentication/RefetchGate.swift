@@ -1,8 +1,8 @@
-/// Decides whether a key id that nobody has heard of is worth asking its issuer again: the issuer may have begun to sign
-/// with a new key, or somebody may be making names up.
+/// Decides whether a key id that nobody has heard of is worth asking its issuer again: the issuer may have begun to
+/// sign with a new key, or somebody may be making names up.
 ///
-/// A value without a clock: at most one fetch in an interval, whoever asks, and none for a name that a fetch has just not
-/// found. So strangers cause no more than two requests a minute to an issuer, however many names they think of.
+/// A value without a clock: at most one fetch in an interval, whoever asks, and none for a name that a fetch has just
+/// not found. So strangers cause no more than two requests a minute to an issuer, however many names they think of.
 public struct RefetchGate {
     /// How far apart fetches are at least.
     public static let interval = Duration.seconds(30)

@@ -40,10 +40,10 @@ public final class TokenRevocations {
     /// Notes that what is held was still so in the database at an instant of the monotonic clock, in nanoseconds.
     public func confirm(at instant: UInt64) { confirmation.confirm(at: instant) }
 
-    /// Whether a token counts no more. One without an id cannot be named, so not be revoked by itself.
-    func includes(_ tokenID: String?, of issuer: String) -> Bool {
-        guard let tokenID, !(ofEveryIssuer.isEmpty && byIssuer.isEmpty) else { return false }
-        return ofEveryIssuer.contains(tokenID) || byIssuer[issuer]?.contains(tokenID) ?? false
+    /// Whether a token counts no more by one of its ids. One without an id cannot be named, so not be revoked by itself.
+    func includes(_ ids: [String], of issuer: String) -> Bool {
+        guard !(ofEveryIssuer.isEmpty && byIssuer.isEmpty) else { return false }
+        return ids.contains { ofEveryIssuer.contains($0) || byIssuer[issuer]?.contains($0) ?? false }
     }
 
     /// Takes over a new state, in the place of the old one; by ``TokenVerifier``, which remembers tokens.

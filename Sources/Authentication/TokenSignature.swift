@@ -2,9 +2,9 @@ internal import Cryptography
 
 /// Checks the signature of a compact JWS (RFC 7515 §5.2) with OpenSSL.
 ///
-/// The library for tokens that Debian packages, libjwt 1.10, takes the algorithm from the token, accepts unsigned tokens
-/// where no key is given, keeps the last of two equal names, and refuses the types of RFC 9068 (`at+jwt`). What is left of
-/// it once form, algorithm and key are settled (``UnverifiedToken``, ``TokenVerifier``) is this.
+/// The library for tokens that Debian packages, libjwt 1.10, takes the algorithm from the token, accepts unsigned
+/// tokens where no key is given, keeps the last of two equal names, and refuses the types of RFC 9068 (`at+jwt`). What
+/// is left of it once form, algorithm and key are settled (``UnverifiedToken``, ``TokenVerifier``) is this.
 enum TokenSignature {
     /// Whether a token, three parts of base64url, is signed with `key` by `key`'s one algorithm.
     static func isValid(of token: Span<UInt8>, key: VerificationKey) -> Bool {

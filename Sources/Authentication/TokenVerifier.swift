@@ -11,7 +11,18 @@ public final class TokenVerifier {
         /// The instants between which the token is good, skew included.
         let validity: Range<Int64>
         let keyID: String
-        let tokenID: String?
+        let issuer: String
+        let revocationIDs: [String]
+    }
+
+    /// What there is to say about a token that one of the issuers has made for us.
+    public struct Examination: Sendable {
+        /// Who it stands for.
+        public let identity: Identity
+        /// From when on it is not good any more, in Unix seconds, skew not included.
+        public let expiresAt: Int64
+        /// Why it is not good now; `nil` where it is.
+        public let fault: AuthenticationError?
     }
 
     /// What is known of revoked tokens. Whether it may still be believed is the caller's question.
@@ -36,28 +47,28 @@ public final class TokenVerifier {
         decoys = Self.decoys(issuers.flatMap(\.keys.values))
     }
 
-    /// Takes over the keys that an issuer publishes now, in the place of those it published before. Tokens signed with a
-    /// key that has gone, or is another one now, are forgotten. Of two keys with one id the first counts, and the policy's
-    /// before any other.
+    /// Takes over the keys that an issuer publishes now, in the place of those it published before. Tokens signed with
+    /// a key that has gone, or is another one now, are forgotten. Of two keys with one id the first counts, and the
+    /// policy's before any other.
     public func replaceKeys(of issuer: String, with keys: [VerificationKey]) {
         let before = published[issuer] ?? [:]
         let after = Dictionary(keys.map { ($0.keyID, $0) }, uniquingKeysWith: { first, _ in first })
         published[issuer] = after
         decoys = Self.decoys(issuers.values.flatMap(\.keys.values) + published.values.flatMap(\.values))
         remembered.removeAll { token in
-            token.identity.issuer == issuer && before[token.keyID] != nil && before[token.keyID] != after[token.keyID]
+            token.issuer == issuer && before[token.keyID] != nil && before[token.keyID] != after[token.keyID]
         }
     }
 
-    /// Takes over which tokens are revoked now, in the place of what was known before; those of them that are remembered are
-    /// forgotten.
+    /// Takes over which tokens are revoked now, in the place of what was known before; those of them that are
+    /// remembered are forgotten.
     ///
     /// - Parameters:
     ///   - version: which state of the database that is.
     ///   - confirmedAt: when the database had it, on the monotonic clock, in nanoseconds.
     public func replaceRevocations(with entries: [TokenRevocations.Entry], version: Int64, confirmedAt: UInt64) {
         revocations.replace(with: entries, version: version, confirmedAt: confirmedAt)
-        remembered.removeAll { revocations.includes($0.tokenID, of: $0.identity.issuer) }
+        remembered.removeAll { revocations.includes($0.revocationIDs, of: $0.issuer) }
     }
 
     /// The issuer and key id by which a token asks for a key that the issuer may have published since we last looked;
@@ -104,23 +115,42 @@ public final class TokenVerifier {
         let unverified = try UnverifiedToken(token)
         let issuer = try issuer(of: unverified, signedAs: token)
         let claims = try Claims(unverified.claims, issuer: issuer)
-        try claims.checkTimes(now: now)
-        guard !revocations.includes(claims.tokenID, of: issuer.issuer) else {
-            throw AuthenticationError(.revoked, "the token has been revoked")
-        }
+        try check(claims, of: issuer, now: now)
         remembered.insert(
             Remembered(
-                identity: claims.identity, validity: claims.validity, keyID: unverified.keyID, tokenID: claims.tokenID),
+                identity: claims.identity, validity: claims.validity, keyID: unverified.keyID, issuer: issuer.issuer,
+                revocationIDs: claims.revocationIDs),
             for: digest)
         return claims.identity
     }
 
+    /// What there is to say about a token at `now` (Unix seconds), also when it is not good any more.
+    ///
+    /// - Throws: where it is not proven that an issuer has made it for us.
+    public func examine(_ token: Span<UInt8>, now: Int64) throws(AuthenticationError) -> Examination {
+        let unverified = try UnverifiedToken(token)
+        let issuer = try issuer(of: unverified, signedAs: token)
+        let claims = try Claims(unverified.claims, issuer: issuer)
+        var fault: AuthenticationError?
+        do throws(AuthenticationError) { try check(claims, of: issuer, now: now) } catch { fault = error }
+        return Examination(
+            identity: claims.identity, expiresAt: claims.validity.upperBound - issuer.clockSkewInSeconds, fault: fault)
+    }
+
+    /// Refuses a token that is genuine and not good now.
+    private func check(_ claims: Claims, of issuer: TrustedIssuer, now: Int64) throws(AuthenticationError) {
+        try claims.checkTimes(now: now)
+        guard !revocations.includes(claims.revocationIDs, of: issuer.issuer) else {
+            throw AuthenticationError(.revoked, "the token has been revoked")
+        }
+    }
+
     /// The issuer, once its key has proven that it made the token.
     ///
-    /// One signature is checked whatever is wrong with a token: how long that takes depends on nothing but the token itself,
-    /// so that nobody learns by it which issuers and key ids there are. A token of another form was not looked up anywhere,
-    /// and its quicker refusal says no more than its sender knows. What still shows is an issuer with a key set: whoever asks
-    /// `unknownKey` waits for a look at it.
+    /// One signature is checked whatever is wrong with a token: how long that takes depends on nothing but the token
+    /// itself, so that nobody learns by it which issuers and key ids there are. A token of another form was not looked
+    /// up anywhere, and its quicker refusal says no more than its sender knows. What still shows is an issuer with a
+    /// key set: whoever asks `unknownKey` waits for a look at it.
     private func issuer(
         of token: UnverifiedToken, signedAs bytes: Span<UInt8>
     ) throws(AuthenticationError) -> TrustedIssuer {

@@ -30,13 +30,18 @@ public struct TrustedIssuer: Sendable {
     public let tokenType: String?
     /// The algorithms it may sign with by the keys that it publishes in a key set.
     public let keySetAlgorithms: Set<SignatureAlgorithm>
+    /// In whose name space its subjects and clients are, where that is not its own.
+    public let vouchesFor: String?
+    /// A claim by which several of its tokens are revoked together, beside their own `jti`.
+    public let familyClaim: String?
     /// The keys that the policy names, by their id.
     let keys: [String: VerificationKey]
 
     /// Describes an issuer; of two keys with one id the first counts, and the skew is held within its bound.
     public init(
         issuer: String, audience: String, clockSkewInSeconds: Int64, claimNames: ClaimNames = ClaimNames(),
-        tokenType: String? = nil, keys: [VerificationKey], keySetAlgorithms: Set<SignatureAlgorithm> = []
+        tokenType: String? = nil, keys: [VerificationKey], keySetAlgorithms: Set<SignatureAlgorithm> = [],
+        vouchesFor: String? = nil, familyClaim: String? = nil
     ) {
         self.issuer = issuer
         self.audience = audience
@@ -44,6 +49,8 @@ public struct TrustedIssuer: Sendable {
         self.claimNames = claimNames
         self.tokenType = tokenType?.lowercased()
         self.keySetAlgorithms = keySetAlgorithms
+        self.vouchesFor = vouchesFor
+        self.familyClaim = familyClaim
         self.keys = Dictionary(keys.map { ($0.keyID, $0) }, uniquingKeysWith: { first, _ in first })
     }
 }

@@ -62,6 +62,25 @@ extension HotelIndex {
         return change
     }
 
+    /// Notes how often a room is taken on a night, whatever was known before.
+    public mutating func set(room id: Int32, night: Day, takenCount count: Int32) -> IndexChange {
+        guard let room = roomNumbers[id] else { return .unknownRoom }
+        let offset = firstNight.distance(to: night)
+        guard offset >= 0 else { return IndexChange(ignored: 1) }
+        let isInWindow = offset < nightCount
+        let key = RoomNight(room: id, night: night)
+        takenCounts[key] = count > (isInWindow ? 1 : 0) ? UInt32(count) : nil
+        guard isInWindow, isFree(room: room, offset: offset) != (count <= 0) else { return IndexChange() }
+        setFree(count <= 0, room: room, offset: offset)
+        return IndexChange(flipped: 1)
+    }
+
+    /// Notes how many taken nights of a day name no room, whatever was known before.
+    public mutating func setUnassigned(on night: Day, count: Int32) {
+        guard night >= firstNight else { return }
+        unassignedCounts[night] = count > 0 ? count : nil
+    }
+
     /// Counts a taken night that names no room. Nights before the window are not counted.
     public mutating func takeUnassigned(on night: Day) {
         guard night >= firstNight else { return }
@@ -75,6 +94,40 @@ extension HotelIndex {
         guard let count = unassignedCounts[night] else { return false }
         unassignedCounts[night] = count > 1 ? count - 1 : nil
         return true
+    }
+
+    /// Replaces what is known of part of the calendar, for some rooms, or for all and for what names no room.
+    ///
+    /// - Parameters:
+    ///   - rooms: nil for all rooms and the nights that name none.
+    ///   - nights: of which those before the window mean nothing.
+    ///   - taken: every night taken there; others are left out.
+    /// - Returns: how many room-nights became taken or free by it.
+    public mutating func replace(
+        rooms: [Int32]?, nights: Range<Day>, with taken: some Sequence<TakenNight>
+    ) -> Int {
+        let nights = nights.clamped(to: max(firstNight, nights.lowerBound)..<max(firstNight, nights.upperBound))
+        var wanted: [RoomNight: Int32] = [:]
+        var unassigned: [Day: Int32] = [:]
+        for night in taken where nights.contains(night.night) {
+            if let room = night.room {
+                wanted[RoomNight(room: room, night: night.night), default: 0] += 1
+            } else {
+                unassigned[night.night, default: 0] += 1
+            }
+        }
+        var flipped = 0
+        for room in rooms ?? Array(roomNumbers.keys) {
+            for night in nights {
+                let count = wanted[RoomNight(room: room, night: night), default: 0]
+                flipped += set(room: room, night: night, takenCount: count).flipped
+            }
+        }
+        if rooms == nil {
+            unassignedCounts = unassignedCounts.filter { !nights.contains($0.key) }
+            unassignedCounts.merge(unassigned) { $1 }
+        }
+        return flipped
     }
 
     /// Moves the window forward so that it begins at the day: past nights are forgotten, and nights that were taken

@@ -1,6 +1,7 @@
 public import Stay
 
-/// What a query finds, in storage its owner keeps from one query to the next: after the first few, nothing is allocated.
+/// What a query finds, in storage its owner keeps from one query to the next: after the first few, nothing is
+/// allocated.
 public struct AvailabilityAnswer: Sendable {
     /// The room types asked about, in the index's order.
     public private(set) var types: [TypeAvailability] = []
@@ -74,8 +75,8 @@ extension HotelIndex {
     /// Whether the hotel has a room type of that id.
     public func hasType(_ id: Int32) -> Bool { typeNumbers[id] != nil }
 
-    /// Rooms of a type for at least `guests` guests that are free on every night of the stay; nil if the type is unknown
-    /// or the index does not cover the stay.
+    /// Rooms of a type for at least `guests` guests that are free on every night of the stay; nil if the type is
+    /// unknown or the index does not cover the stay.
     public func availability(ofType id: Int32, stay: Stay, guests: Int32 = 1) -> Int32? {
         guard covers(stay), let number = typeNumbers[id] else { return nil }
         return available(in: types[number], mask: mask(of: stay), guests: guests)
@@ -108,8 +109,8 @@ extension HotelIndex {
         return true
     }
 
-    /// Taken nights on that day that name no room: the front desk still has to find them one, so the counts of free rooms
-    /// are that much too high.
+    /// Taken nights on that day that name no room: the front desk still has to find them one, so the counts of free
+    /// rooms are that much too high.
     public func unassigned(on night: Day) -> Int32 {
         unassignedCounts.isEmpty ? 0 : unassignedCounts[night] ?? 0
     }
@@ -178,5 +179,44 @@ extension HotelIndex {
 
     func isFree(room: Int, offset: Int) -> Bool {
         free[offset / 64 * roomCount + room] & (1 << UInt64(offset % 64)) != 0
+    }
+}
+
+// MARK: - Why not
+
+extension HotelIndex {
+    /// Why fewer than `rooms` rooms of the type can be booked for the stay, as far as rooms are the reason; empty if they can,
+    /// if the type is unknown or the index does not cover the stay.
+    public func obstacles(ofType id: Int32, stay: Stay, guests: Int32 = 1, rooms: Int32 = 1) -> [Obstacle] {
+        guard covers(stay), let number = typeNumbers[id] else { return [] }
+        let type = types[number]
+        let mask = mask(of: stay)
+        let available = available(in: type, mask: mask, guests: guests)
+        if available >= rooms { return [] }
+        if type.roomCount == 0 { return [.noRooms] }
+        if type.capacity < guests { return [.capacity(most: type.capacity)] }
+        if available > 0 { return [.tooFewRooms(available: available)] }
+        let fitting = type.groups.filter { groups[$0].capacity >= guests }
+        let soldOut = stay.nights.filter { night in
+            let offset = firstNight.distance(to: night)
+            return fitting.allSatisfy { freeCounts[$0 * nightCount + offset] == 0 }
+        }
+        return [soldOut.isEmpty ? .noRoomThroughout : .soldOut(nights: soldOut)]
+    }
+}
+
+// MARK: - Comparing
+
+extension HotelIndex {
+    /// How many room-nights the window has.
+    public var roomNightCount: Int { roomCount * nightCount }
+
+    /// How many room-nights of the window are free in one and taken in the other; all of them where the indexes have
+    /// other rooms or another window.
+    public func difference(from other: HotelIndex) -> Int {
+        guard roomNumbers == other.roomNumbers, firstNight == other.firstNight, nightCount == other.nightCount else {
+            return roomNightCount
+        }
+        return zip(free, other.free).reduce(0) { $0 + ($1.0 ^ $1.1).nonzeroBitCount }
     }
 }

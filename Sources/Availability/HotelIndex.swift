@@ -3,9 +3,9 @@ public import Stay
 /// Which rooms of one hotel are free on which nights, in memory.
 ///
 /// A stay needs one room that is free on every night, so each sellable room has a bitset with one bit per night of the
-/// window; a stay of up to 64 nights touches two words of it. The words of one 64-night block stand side by side for all
-/// rooms, so that a query runs straight through memory. Counters per room group and night answer "how many are free on
-/// this night" with a load.
+/// window; a stay of up to 64 nights touches two words of it. The words of one 64-night block stand side by side for
+/// all rooms, so that a query runs straight through memory. Counters per room group and night answer "how many are free
+/// on this night" with a load.
 ///
 /// A value without locks: one loop owns it. Ids are the PMS's; unknown ones are reported, never trapped on.
 public struct HotelIndex: Sendable {
@@ -98,9 +98,9 @@ public struct TakenNight: Hashable, Sendable {
 extension HotelIndex {
     /// An index of a hotel's sellable rooms, with the nights already taken.
     ///
-    /// Types are kept in the order given, so that answers come in it; a type that only a room names comes after them. Of
-    /// two rooms with one id the first counts. Nights of unknown rooms (not for sale, staff rooms) are left out. A closed
-    /// room counts in the capacity and the total of its type; otherwise the index does not have it.
+    /// Types are kept in the order given, so that answers come in it; a type that only a room names comes after them.
+    /// Of two rooms with one id the first counts. Nights of unknown rooms (not for sale, staff rooms) are left out. A
+    /// closed room counts in the capacity and the total of its type; otherwise the index does not have it.
     public init(
         firstNight: Day, nightCount: Int = HotelIndex.defaultNightCount, types typeIDs: [Int32],
         rooms: [SellableRoom], taken: some Sequence<TakenNight>

@@ -6,8 +6,8 @@ public struct BookedRoom: Hashable, Sendable {
     public struct Night: Hashable, Sendable {
         /// The night.
         public var night: Day
-        /// The price of the room for all its guests, in minor units of the booking's currency; nil if the front desk has
-        /// taken it away.
+        /// The price of the room for all its guests, in minor units of the booking's currency; nil if the front desk
+        /// has taken it away.
         public var price: Int64?
 
         /// A night and its price.

@@ -1,7 +1,7 @@
 public import Stay
 
-/// A booking that a client asks for, checked in itself: what is in it is well formed, within bounds and possible. Whether
-/// the rooms are free and what they cost is still to be found out.
+/// A booking that a client asks for, checked in itself: what is in it is well formed, within bounds and possible.
+/// Whether the rooms are free and what they cost is still to be found out.
 public struct BookingRequest: Hashable, Sendable {
     /// One room of the booking.
     public struct Room: Hashable, Sendable {
@@ -110,4 +110,10 @@ public struct InvalidRequest: Error, Hashable, Sendable {
     public let isMalformed: Bool
     /// The errors, at least one.
     public let errors: [FieldError]
+
+    /// - Parameter errors: at least one.
+    package init(isMalformed: Bool, errors: [FieldError]) {
+        self.isMalformed = isMalformed
+        self.errors = errors
+    }
 }

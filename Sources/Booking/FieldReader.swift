@@ -1,19 +1,19 @@
-internal import JSONText
+package import JSONText
 
 /// Reads the members of a JSON object one by one and collects what is wrong with each, so that a client learns of all its
 /// mistakes at once. Members that nobody asked for are errors too.
-struct FieldReader {
+package struct FieldReader {
     /// Errors that are told; further ones help nobody and would make a small request a large answer.
-    static let maximumErrors = 20
+    package static let maximumErrors = 20
 
-    let pointer: String
+    package let pointer: String
     private(set) var errors: [FieldError] = []
     private let members: [String: JSONValue]
     private let names: [String]
     private var known: Set<String> = []
 
     /// A reader of an object; anything else is an error, and then every field is absent without further ones.
-    init(_ value: JSONValue?, at pointer: String) {
+    package init(_ value: JSONValue?, at pointer: String) {
         self.pointer = pointer
         let members = value?.members ?? []
         names = members.map(\.name)
@@ -37,18 +37,24 @@ struct FieldReader {
     }
 
     /// Adds an error about a member of this object.
-    mutating func fail(_ name: String, _ detail: String) {
+    package mutating func fail(_ name: String, _ detail: String) {
         guard errors.count < FieldReader.maximumErrors else { return }
         errors.append(FieldError(pointer: pointer + "/" + FieldReader.escape(name), detail: detail))
     }
 
+    /// Adds an error about an element of a member that is an array.
+    package mutating func fail(at name: String, _ position: Int, _ detail: String) {
+        guard errors.count < FieldReader.maximumErrors else { return }
+        errors.append(FieldError(pointer: "\(pointer)/\(FieldReader.escape(name))/\(position)", detail: detail))
+    }
+
     /// Adds errors found in a member by another reader.
-    mutating func absorb(_ other: FieldReader) {
+    package mutating func absorb(_ other: FieldReader) {
         errors += other.finished().prefix(FieldReader.maximumErrors - errors.count)
     }
 
     /// The first errors, with one for each member that was not read.
-    func finished() -> [FieldError] {
+    package func finished() -> [FieldError] {
         let unknown = names.lazy.filter { !known.contains($0) }.prefix(FieldReader.maximumErrors - errors.count)
         return errors
             + unknown.map {
@@ -57,7 +63,7 @@ struct FieldReader {
     }
 
     /// The member of that name; nil if it is absent or null, which is an error only if it is required.
-    mutating func value(_ name: String, isRequired: Bool) -> JSONValue? {
+    package mutating func value(_ name: String, isRequired: Bool) -> JSONValue? {
         known.insert(name)
         switch members[name] {
         case nil, .null:
@@ -68,7 +74,7 @@ struct FieldReader {
     }
 
     /// An integer within the range, also as a numeric string where PMS clients send ids so.
-    mutating func integer(
+    package mutating func integer(
         _ name: String, in range: ClosedRange<Int64>, isRequired: Bool = true, allowsString: Bool = false
     ) -> Int64? {
         guard let value = value(name, isRequired: isRequired) else { return nil }
@@ -86,7 +92,7 @@ struct FieldReader {
     }
 
     /// A string of the length, in Unicode scalars, without control characters; newlines and tabs only where allowed.
-    mutating func text(
+    package mutating func text(
         _ name: String, length: ClosedRange<Int>, isRequired: Bool = true, allowsLines: Bool = false
     ) -> String? {
         guard let value = value(name, isRequired: isRequired) else { return nil }

@@ -2,9 +2,9 @@ internal import JSONText
 public import Stay
 
 /// A rate of a plan, as a row of the PMS's `plans_rates` says it.
-public struct Rate: Hashable, Sendable {
+public struct Rate: Hashable, Sendable, Codable {
     /// What the value adds to the price of a night.
-    public enum Adjustment: String, Sendable {
+    public enum Adjustment: String, Sendable, Codable {
         /// An amount, of which percentages are taken.
         case baseRate = "base_rate"
         /// That many per cent of the base, negative for a discount.
@@ -16,7 +16,7 @@ public struct Rate: Hashable, Sendable {
     }
 
     /// On which nights of its dates the rate applies.
-    public enum Condition: Hashable, Sendable {
+    public enum Condition: Hashable, Sendable, Codable {
         /// On every night.
         case always
         /// On nights that begin on these days of the week.
@@ -92,8 +92,8 @@ public enum NightPrice: Hashable, Sendable {
 /// Where the rule leaves room, this is how it is read:
 /// - Several base rates that apply to one night add up, as the PMS sums rows of a kind; percentages are of that sum and
 ///   do not compound.
-/// - A hotel's plan has "its own rates" as soon as it has any row, even one for other dates: then the global plan's rates
-///   never count for it.
+/// - A hotel's plan has "its own rates" as soon as it has any row, even one for other dates: then the global plan's
+///   rates never count for it.
 /// - The floor is the mathematical one, to hundreds of the whole currency unit, once, after adding everything. With a
 ///   `perPerson` plan it is applied to one person's price, which is then multiplied by the number of guests.
 /// - A base rate of zero is a price; no base rate is none. A price below zero is refused.

@@ -1,7 +1,7 @@
 internal import Loop
 
-/// When an upstream is left alone: after several failures in a row nothing is sent for a while, then one request tries it,
-/// and when that succeeds the load comes back step by step (Nygard, "Release It!", 2018; slow start as in HAProxy).
+/// When an upstream is left alone: after several failures in a row nothing is sent for a while, then one request tries
+/// it, and when that succeeds the load comes back step by step (Nygard, "Release It!", 2018; slow start as in HAProxy).
 ///
 /// Pure: time comes in, decisions come out.
 struct CircuitBreaker: Sendable {

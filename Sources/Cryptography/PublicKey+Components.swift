@@ -3,8 +3,8 @@ internal import COpenSSL
 extension PublicKey {
     /// An RSA key from its modulus and public exponent, big-endian without leading zeros (RFC 7518 §6.3.1).
     ///
-    /// Refuses an exponent that makes a signature anybody's: less than 3, even, or longer than 8 bytes, where checking one
-    /// would take long.
+    /// Refuses an exponent that makes a signature anybody's: less than 3, even, or longer than 8 bytes, where checking
+    /// one would take long.
     public init(rsaModulus modulus: [UInt8], exponent: [UInt8]) throws(CryptographyError) {
         guard let first = modulus.first, first != 0, (1...8).contains(exponent.count), exponent[0] != 0,
             exponent.last! & 1 == 1, exponent != [1]
@@ -17,8 +17,8 @@ extension PublicKey {
         try self.init(subjectPublicKeyInfo: DER.sequence(algorithm + DER.bitString(key)), "not an RSA public key")
     }
 
-    /// A key on the curve P-256 from the coordinates of its point, 32 bytes each (RFC 7518 §6.2.1). A point that is not on
-    /// the curve is refused.
+    /// A key on the curve P-256 from the coordinates of its point, 32 bytes each (RFC 7518 §6.2.1). A point that is not
+    /// on the curve is refused.
     public init(p256X x: [UInt8], y: [UInt8]) throws(CryptographyError) {
         guard x.count == 32, y.count == 32 else { throw CryptographyError("not a point of P-256") }
         // id-ecPublicKey with the curve prime256v1 (RFC 5480 §2.1.1).
@@ -28,6 +28,24 @@ extension PublicKey {
         ]
         try self.init(
             subjectPublicKeyInfo: DER.sequence(algorithm + DER.bitString([0x04] + x + y)), "not a point of P-256")
+    }
+
+    /// The coordinates of the point of a key on P-256, 32 bytes each (RFC 7518 §6.2.1); `nil` for every other key.
+    public var p256Coordinates: (x: [UInt8], y: [UInt8])? {
+        guard kind == .p256, let x = coordinate("qx"), let y = coordinate("qy") else { return nil }
+        return (x, y)
+    }
+
+    private func coordinate(_ name: String) -> [UInt8]? {
+        var number: OpaquePointer?
+        guard EVP_PKEY_get_bn_param(pointer, name, &number) == 1, let number else {
+            discardOpenSSLErrors()
+            return nil
+        }
+        defer { BN_free(number) }
+        return [UInt8](unsafeUninitializedCapacity: 32) { bytes, count in
+            count = max(0, Int(BN_bn2binpad(number, bytes.baseAddress, 32)))
+        }
     }
 
     private init(subjectPublicKeyInfo der: [UInt8], _ complaint: String) throws(CryptographyError) {

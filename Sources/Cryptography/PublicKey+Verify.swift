@@ -7,8 +7,8 @@ extension PublicKey {
         return signature.withUnsafeBufferPointer { verifies($0, of: message) }
     }
 
-    /// Whether an ES256 signature is this P-256 key's under a message: r and s, 32 bytes each (RFC 7518 §3.4). Numbers out of
-    /// range, zero above all, are nobody's signature; OpenSSL sees to that.
+    /// Whether an ES256 signature is this P-256 key's under a message: r and s, 32 bytes each (RFC 7518 §3.4). Numbers
+    /// out of range, zero above all, are nobody's signature; OpenSSL sees to that.
     public func isES256(_ signature: Span<UInt8>, of message: Span<UInt8>) -> Bool {
         guard kind == .p256, signature.count == 64, let encoded = Self.derSignature(signature) else { return false }
         return encoded.withUnsafeBufferPointer { verifies($0, of: message) }

@@ -12,6 +12,7 @@ enum KeyOptions: Equatable {
     static let usage = """
           key      makes, rotates and revokes API keys; gateways know within a second
             create --client NAME --scopes "SCOPE …" (--hotel ID | --every-hotel) [--days N (90)] [--description TEXT]
+                   [--user ID of the PMS (the one in whose name the bridge writes)]
             rotate ID [--overlap-days N (7)] [--days N (90)]
             revoke ID | --client NAME
             list
@@ -40,6 +41,7 @@ enum KeyOptions: Equatable {
         var hotel: Int32??
         var days = APIKeys.standardLifetimeInDays
         var description: String?
+        var user: Int32?
         options: while let name = arguments.first {
             switch name {
             case "--client": client = try Self.client(&arguments)
@@ -50,13 +52,15 @@ enum KeyOptions: Equatable {
                 hotel = .some(nil)
             case "--days": days = try takeCount(&arguments, 1...APIKeys.maximumLifetimeInDays)
             case "--description": description = try takeValue(&arguments)
+            case "--user": user = Int32(try takeCount(&arguments, 1...Int(Int32.max)))
             default: break options
             }
         }
         guard let client, !scopes.isEmpty, let hotel else {
             throw UsageError("key create needs --client, --scopes, and --hotel or --every-hotel")
         }
-        let grant = APIKeys.Grant(client: client, scopes: scopes, hotelID: hotel, description: description)
+        let grant = APIKeys.Grant(
+            client: client, scopes: scopes, hotelID: hotel, description: description, userID: user)
         return .create(grant, days: days)
     }
 

@@ -59,7 +59,8 @@ enum PolicyCommand: Equatable {
             throw InstallationError("nothing runs in \(home.path)", remedy: "start it by: drawbridge up")
         }
         let before = ReloadCounts(home)
-        // Found by the supervisor when it gets the signal. It checks the policies itself, those that it was started with.
+        // Found by the supervisor when it gets the signal. It checks the policies itself, those that it was started
+        // with.
         let request = open(home.reloadRequest, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
         guard request >= 0 else {
             throw InstallationError("cannot ask in \(home.path): \(String(cString: strerror(errno)))")

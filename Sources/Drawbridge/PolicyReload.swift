@@ -34,9 +34,9 @@ struct ReloadCounts {
     subscript(_ result: ReloadResult) -> Double { counts[result] ?? 0 }
 }
 
-/// Lets a running installation go over to other policies: all of them are checked first, then the bridge reads what it can
-/// go over to, and the gateway's workers are replaced one by one, so that no request is lost. What cannot be used leaves
-/// everything as it was.
+/// Lets a running installation go over to other policies: all of them are checked first, then the bridge reads what it
+/// can go over to, and the gateway's workers are replaced one by one, so that no request is lost. What cannot be used
+/// leaves everything as it was.
 @OnLoop
 final class PolicyReload {
     /// How long the bridge may take to read its policies, and another process to check them all.
@@ -188,8 +188,8 @@ final class PolicyReload {
         throw Refusal(mistakes: mistakes.isEmpty ? ["not checked: \(result.reason)"] : mistakes)
     }
 
-    /// Lets the bridge forget what it has kept of the keys of issuers that are not, or elsewhere, in the policies: it goes
-    /// over to the same ones again.
+    /// Lets the bridge forget what it has kept of the keys of issuers that are not, or elsewhere, in the policies: it
+    /// goes over to the same ones again.
     private func confirm() async { _ = await bridge.reload(patience: Self.bridgePatience) }
 
     private func goBack(replaced: ArraySlice<SupervisedProcess>) async {

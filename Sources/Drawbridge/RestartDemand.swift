@@ -2,7 +2,8 @@ internal import Lifecycle
 internal import Loop
 internal import Policy
 
-/// What a process reads when it starts and goes by until it ends: changed, it is not in force before another start of it.
+/// What a process reads when it starts and goes by until it ends: changed, it is not in force before another start of
+/// it.
 @OnLoop
 struct RestartDemand {
     private let process: SupervisedProcess

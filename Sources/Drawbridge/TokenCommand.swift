@@ -3,10 +3,14 @@ internal import Installation
 internal import Loop
 internal import Policy
 
-/// `drawbridge token`: tokens that count no more before their time.
+/// `drawbridge token`: tokens that count no more before their time, and the keys that sign our own.
 enum TokenCommand: Equatable {
     case revoke(Revocation)
     case revoked
+    case keys
+    case rotateKeys(atOnce: Bool)
+    case withdrawKeys
+    case changeMasterKey
 
     /// What is to be revoked.
     struct Revocation: Equatable {
@@ -21,25 +25,56 @@ enum TokenCommand: Equatable {
     }
 
     static let usage = """
-          token    revokes tokens of issuers one by one; gateways know within a second
+          token    revokes tokens one by one; gateways know within a second
             revoke JTI [--issuer ISS (every issuer)] [--until EXP (366 days)] [--reason TEXT]
             revoke -            the same with the id, issuer and end of the token on standard input
             revoked             lists them
+                   and keeps the keys that sign this installation's own tokens
+            keys                lists them
+            rotate-keys [--at-once]    lets the next one sign; tokens stay good
+            rotate-keys --withdraw     gives all up: no token that they signed is good any more
+            change-master-key   stores them under another master key
         """
 
     init(_ arguments: inout [String]) throws(UsageError) {
-        guard !arguments.isEmpty else { throw UsageError("token: revoke or revoked?") }
+        guard !arguments.isEmpty else {
+            throw UsageError("token: revoke, revoked, keys, rotate-keys or change-master-key?")
+        }
         switch arguments.removeFirst() {
         case "revoke": self = .revoke(try Self.revocation(&arguments))
         case "revoked": self = .revoked
+        case "keys": self = .keys
+        case "change-master-key": self = .changeMasterKey
+        case "rotate-keys":
+            switch arguments.first {
+            case "--withdraw": self = .withdrawKeys
+            case "--at-once": self = .rotateKeys(atOnce: true)
+            default:
+                self = .rotateKeys(atOnce: false)
+                return
+            }
+            arguments.removeFirst()
         case let other: throw UsageError("token: no such command: \(other)")
         }
     }
 
     func run() throws {
         try Loop.run {
-            let tokens = try RevokedTokens(.current, try Settings(), tools: Tools())
+            let settings = try Settings()
+            let tokens = try RevokedTokens(.current, settings, tools: Tools())
+            let keys = try SigningKeys(.current, settings, tools: Tools())
             switch self {
+            case .keys:
+                Terminal.print(table: ["KEY", "STATE", "SINCE", "MADE", "MASTER KEY"], try await keys.list())
+            case .rotateKeys(let atOnce):
+                try await keys.rotate(atOnce: atOnce)
+                Terminal.complain("the next key signs; tokens of the one before it stay good")
+            case .withdrawKeys:
+                Terminal.complain(
+                    "\(try await keys.withdraw()) keys are withdrawn; bridges make others within a second")
+            case .changeMasterKey:
+                let count = try await keys.changeMasterKey { Terminal.print($0) }
+                Terminal.complain("\(count) keys are stored under another master key")
             case .revoke(let revocation): try await Self.revoke(revocation, tokens)
             case .revoked:
                 Terminal.print(
@@ -75,7 +110,7 @@ enum TokenCommand: Equatable {
         let home = Home.current
         guard let directory = try? PolicyLocation.find(nil, home: home),
             let policy = try? PolicyDirectory(path: directory, installation: home.path).issuers(),
-            !policy.issuers.contains(where: { $0.issuer == issuer })
+            !policy.believed.contains(where: { $0.issuer == issuer })
         else { return }
         Terminal.complain("drawbridge: no issuer of that name is in \(directory)/issuers.yaml")
     }

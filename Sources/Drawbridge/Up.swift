@@ -109,8 +109,8 @@ struct Up {
         }
     }
 
-    /// SIGHUP makes the gateways read their certificates again, and replaces them where policies have changed; any other
-    /// signal stops, one a while later hurries.
+    /// SIGHUP makes the gateways read their certificates again, and replaces them where policies have changed; any
+    /// other signal stops, one a while later hurries.
     private func answer(_ signals: ProcessSignals) async throws {
         // `timeout`, `make` and shells send one request twice: to the process and to its group.
         let echo: UInt64 = 1_000_000_000

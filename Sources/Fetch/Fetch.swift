@@ -3,8 +3,8 @@ internal import Loop
 
 /// Gets small documents from third parties over HTTPS, with libcurl.
 ///
-/// A transfer blocks a thread of libuv's pool: that is the simplest thing that is right for documents that are asked for
-/// now and then, such as an issuer's keys. Everything about it is bounded.
+/// A transfer blocks a thread of libuv's pool: that is the simplest thing that is right for documents that are asked
+/// for now and then, such as an issuer's keys. Everything about it is bounded.
 public struct Fetch: Sendable {
     /// How long all of it may take: name, connection, handshake, redirects, content.
     public var timeout = Duration.seconds(5)

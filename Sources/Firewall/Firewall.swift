@@ -36,8 +36,8 @@ public final class Firewall {
 
     /// Judges one request.
     ///
-    /// - Throws: `FirewallError` `overloaded` when too many inspections wait, a 503; `failed` when the engine broke down,
-    ///   a 500; `CancellationError` when the task is cancelled while it waits.
+    /// - Throws: `FirewallError` `overloaded` when too many inspections wait, a 503; `failed` when the engine broke
+    ///   down, a 500; `CancellationError` when the task is cancelled while it waits.
     public func inspect(
         _ request: FirewallRequest, _ settings: FirewallSettings
     ) async throws -> FirewallVerdict {

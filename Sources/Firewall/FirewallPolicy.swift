@@ -8,7 +8,8 @@ public struct FirewallPolicy: Sendable, Equatable {
     /// otherwise.
     public var coreRules = "/usr/share/modsecurity-crs/rules"
 
-    /// The paranoia levels that routes are inspected at. Rules beyond them are not loaded, and another level is refused.
+    /// The paranoia levels that routes are inspected at. Rules beyond them are not loaded, and another level is
+    /// refused.
     public var paranoiaLevels = 1...4
 
     /// Processor time that one inspection may take. A request whose inspection would cost more is refused: only texts

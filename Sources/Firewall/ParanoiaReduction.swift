@@ -17,35 +17,31 @@ struct ParanoiaReduction {
     init(_ levels: ClosedRange<Int>) { self.levels = levels }
 
     /// The file without these rules and without comments. Lines keep their numbers.
-    func reduced(_ file: RuleFile) -> RuleFile {
-        // What is not UTF-8 would not come out as it went in.
-        guard let text = String(validating: file.content, as: UTF8.self), let reduced = reduced(text) else {
-            return file
-        }
-        return RuleFile(path: file.path, content: Array(reduced.utf8))
-    }
-
-    /// Nil where something is not as expected.
-    private func reduced(_ text: String) -> String? {
+    ///
+    /// - Parameter logicalLines: the file's.
+    func reduced(_ file: RuleFile, _ logicalLines: [RuleFile.LogicalLine]) -> RuleFile {
         var passage = Passage(levels: levels)
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        var kept = [Substring](repeating: "", count: lines.count)
-        for line in RuleFile.logicalLines(of: text) {
-            guard let isKept = passage.keeps(line.text) else { return nil }
+        let newline = UInt8(ascii: "\n")
+        let lines = file.content.split(separator: newline, omittingEmptySubsequences: false)
+        var kept = [ArraySlice<UInt8>](repeating: [], count: lines.count)
+        for line in logicalLines {
+            // Where something is not as expected all stays.
+            guard let isKept = passage.keeps(line.directive) else { return file }
             if isKept { kept.replaceSubrange(line.range, with: lines[line.range]) }
         }
-        return passage.isWhole ? kept.joined(separator: "\n") : nil
+        guard passage.isWhole else { return file }
+        return RuleFile(path: file.path, content: Array(kept.joined(separator: [newline])))
     }
 
     /// Whether a file may give requests another paranoia level than the one their route has.
     ///
-    /// - Parameter isOwn: Files of ours are not to name a level at all. The core rule set itself sets one where there is
-    ///   none, by the rules 901120 and 901125.
-    static func mayChangeLevel(_ file: RuleFile, isOwn: Bool) -> Bool {
-        RuleFile.logicalLines(of: file.text).contains { line in
+    /// - Parameter isOwn: Files of ours are not to name a level at all. The core rule set itself sets one where there
+    ///   is none, by the rules 901120 and 901125.
+    static func mayChangeLevel(_ lines: [RuleFile.LogicalLine], isOwn: Bool) -> Bool {
+        lines.contains { line in
             guard line.text.lowercased().contains("paranoia_level") else { return false }
             if isOwn { return true }
-            guard let directive = SecLangDirective(line.text) else { return true }
+            guard let directive = line.directive else { return true }
             return ![901120, 901125].contains(directive.ruleID)
                 && directive.actions.contains { $0.lowercased().contains("paranoia_level") }
         }
@@ -65,8 +61,8 @@ private struct Passage {
     var isWhole: Bool { markers.isEmpty && chainIsKept == nil }
 
     /// Whether a directive may be reached; nil where that cannot be told.
-    mutating func keeps(_ line: String) -> Bool? {
-        guard let directive = SecLangDirective(line) else { return true }
+    mutating func keeps(_ directive: SecLangDirective?) -> Bool? {
+        guard let directive else { return true }
         switch directive.name {
         case "SecRule", "SecAction":
             let isKept = chainIsKept ?? startIsKept(directive)

@@ -9,11 +9,11 @@ struct RuleChain {
     /// The number of the rule that begins it.
     var ruleID: Int? { directives[0].ruleID }
 
-    static func all(in file: RuleFile) -> [RuleChain] {
+    static func all(in fileLines: [RuleFile.LogicalLine]) -> [RuleChain] {
         var chains: [RuleChain] = []
         var (lines, directives): ([RuleFile.LogicalLine], [SecLangDirective]) = ([], [])
-        for line in RuleFile.logicalLines(of: file.text) {
-            guard let directive = SecLangDirective(line.text) else { continue }
+        for line in fileLines {
+            guard let directive = line.directive else { continue }
             lines.append(line)
             directives.append(directive)
             if directive.isChained { continue }

@@ -1,7 +1,7 @@
 internal import Loop
 
-/// Looks for every mistake in the rule files of a policy. libmodsecurity stops at the first, so where rules cannot be loaded,
-/// each directive is tried on its own.
+/// Looks for every mistake in the rule files of a policy. libmodsecurity stops at the first, so where rules cannot be
+/// loaded, each directive is tried on its own.
 ///
 /// For a process that ends soon: the library gives nothing back of what it has loaded.
 public struct RuleExamination {
@@ -14,7 +14,8 @@ public struct RuleExamination {
     private var places: [Int: String] = [:]
     private let end = Loop.monotonicNanoseconds + UInt64(timeBound / .nanoseconds(1))
 
-    /// The mistakes in the rules of a policy, in the order in which files are loaded; none where `SecLangEngine` takes them.
+    /// The mistakes in the rules of a policy, in the order in which files are loaded; none where `SecLangEngine` takes
+    /// them.
     public static func mistakes(in policy: FirewallPolicy) -> [RuleMistake] {
         do throws(FirewallError) {
             _ = try SecLangEngine(policy)
@@ -60,7 +61,7 @@ public struct RuleExamination {
     ///
     /// - Returns: the file without the directives at fault.
     private mutating func examine(_ file: RuleFile) -> RuleFile {
-        var chains = RuleChain.all(in: file)
+        var chains = RuleChain.all(in: file.logicalLines)
         chains.removeAll { chain in
             let found = chain.mistakes(in: file)
             mistakes += found

@@ -6,8 +6,6 @@ struct RuleFile {
     /// What is loaded.
     var content: [UInt8]
 
-    var text: String { String(decoding: content, as: UTF8.self) }
-
     /// - Throws: `FirewallError` `rules` where it cannot be read.
     init(_ path: String) throws(FirewallError) {
         guard let data = FileManager.default.contents(atPath: path) else {
@@ -35,22 +33,31 @@ struct RuleFile {
         let range: Range<Int>
         /// Continued lines joined.
         let text: String
+        /// Nil where the line is blank.
+        let directive: SecLangDirective?
+
+        init(_ range: Range<Int>, _ text: String) {
+            self.range = range
+            self.text = text
+            directive = SecLangDirective(text)
+        }
     }
 
-    /// All but comments.
-    static func logicalLines(of text: String) -> [LogicalLine] {
+    /// All but comments. Asked for once for a file: a process that starts waits for its rules.
+    var logicalLines: [LogicalLine] {
         var lines: [LogicalLine] = []
         var open = ""
         var start: Int?
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let line = line.trimmed()
-            if start == nil, line.hasPrefix("#") { continue }
+        let newline = UInt8(ascii: "\n")
+        for (index, bytes) in content.split(separator: newline, omittingEmptySubsequences: false).enumerated() {
+            let line = String(decoding: bytes, as: UTF8.self)[...].trimmed()
+            if start == nil, line.utf8.first == UInt8(ascii: "#") { continue }
             let first = start ?? index
-            if line.hasSuffix("\\") {
-                open += line.dropLast()
+            if line.utf8.last == UInt8(ascii: "\\") {
+                open += Substring(line.utf8.dropLast())
                 start = first
             } else {
-                lines.append(LogicalLine(range: first..<index + 1, text: open + line))
+                lines.append(LogicalLine(first..<index + 1, open + line))
                 open = ""
                 start = nil
             }

@@ -32,8 +32,8 @@ struct RuleFiles {
     /// Numbers of the rules whose verdict depends on more than the request.
     let circumstantialRules: [Int]
 
-    /// The paranoia levels whose rules are all there. Nil where rules of ours, or a rule set we do not know, might change
-    /// the level of a request, so that all rules had to stay.
+    /// The paranoia levels whose rules are all there. Nil where rules of ours, or a rule set we do not know, might
+    /// change the level of a request, so that all rules had to stay.
     let paranoiaLevels: ClosedRange<Int>?
 
     /// - Throws: `FirewallError` `rules` where a file or the core rule set is missing.
@@ -41,22 +41,23 @@ struct RuleFiles {
         var paths = Paths(policy)
         try paths.findCoreRules()
         let own = paths.own
-        var files: [RuleFile] = []
+        var files: [(file: RuleFile, lines: [RuleFile.LogicalLine])] = []
         var found: [Int] = []
         var isLevelFixed = true
         for path in paths.all {
             let file = try RuleFile(path)
-            try Self.check(file)
-            found += Self.circumstantialRules(in: file.text)
-            isLevelFixed = isLevelFixed && !ParanoiaReduction.mayChangeLevel(file, isOwn: own.contains(path))
-            files.append(file)
+            let lines = file.logicalLines
+            try Self.check(lines, of: file)
+            found += Self.circumstantialRules(in: lines)
+            isLevelFixed = isLevelFixed && !ParanoiaReduction.mayChangeLevel(lines, isOwn: own.contains(path))
+            files.append((file, lines))
         }
         circumstantialRules = found
         paranoiaLevels = isLevelFixed ? policy.paranoiaLevels : nil
-        if isLevelFixed {
-            files = files.map { own.contains($0.path) ? $0 : ParanoiaReduction(policy.paranoiaLevels).reduced($0) }
+        let reduction = isLevelFixed ? ParanoiaReduction(policy.paranoiaLevels) : nil
+        self.files = files.map { file, lines in
+            own.contains(file.path) ? file : reduction?.reduced(file, lines) ?? file
         }
-        self.files = files
     }
 
     /// Where the files are.
@@ -71,8 +72,8 @@ struct RuleFiles {
             coreRules = policy.coreRules
         }
 
-        /// Settings first. Our own rules before the others, so that what we refuse anyhow costs no inspection. Exclusions
-        /// name rules, so they come after them.
+        /// Settings first. Our own rules before the others, so that what we refuse anyhow costs no inspection.
+        /// Exclusions name rules, so they come after them.
         var all: [String] { own.prefix(2) + core + own.suffix(1) }
 
         mutating func findCoreRules() throws(FirewallError) {
@@ -90,11 +91,11 @@ struct RuleFiles {
 
     /// A rule's text is all its lines, a chain's all its rules. The words are looked for in what a rule examines and
     /// does, not in its patterns and messages.
-    static func circumstantialRules(in text: String) -> [Int] {
+    static func circumstantialRules(in lines: [RuleFile.LogicalLine]) -> [Int] {
         var found: [Int] = []
         var current = 0
-        for line in RuleFile.logicalLines(of: text) {
-            guard let directive = SecLangDirective(line.text), directive.name.lowercased().hasPrefix("sec") else { continue }
+        for line in lines {
+            guard let directive = line.directive, directive.name.lowercased().hasPrefix("sec") else { continue }
             if let id = directive.ruleID { current = id }
             if directive.words.contains(where: isCircumstance), !exemptRules.contains(current), found.last != current {
                 found.append(current)
@@ -108,8 +109,8 @@ struct RuleFiles {
     }
 
     /// Finds what libmodsecurity would load without a word, and should not.
-    private static func check(_ file: RuleFile) throws(FirewallError) {
-        if let mistake = RuleChain.all(in: file).lazy.flatMap({ $0.mistakes(in: file) }).first {
+    private static func check(_ lines: [RuleFile.LogicalLine], of file: RuleFile) throws(FirewallError) {
+        if let mistake = RuleChain.all(in: lines).lazy.flatMap({ $0.mistakes(in: file) }).first {
             throw FirewallError(.rules, mistake.description)
         }
     }

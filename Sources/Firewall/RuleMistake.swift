@@ -27,7 +27,7 @@ public struct RuleMistake: Sendable, Equatable, CustomStringConvertible {
 
     /// Of a directive in a file.
     init(_ file: RuleFile, _ line: RuleFile.LogicalLine, found: String, expected: String) {
-        let directive = SecLangDirective(line.text)
+        let directive = line.directive
         let name = [directive.map { String($0.name) }, directive?.ruleID.map(String.init)].compactMap(\.self)
         self.init(
             file.path, line: line.range.lowerBound + 1, name.joined(separator: " "), found: found, expected: expected)

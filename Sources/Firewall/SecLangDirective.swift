@@ -44,7 +44,8 @@ struct SecLangDirective {
         self.isRule = isRule || kind == "secaction"
         test = isRule ? arguments.dropFirst(2).first ?? "" : ""
         actions = Self.parts(of: arguments.dropFirst(isRule ? 3 : 1).first ?? "")
-        ruleID = actions.first { $0.prefix(3).lowercased() == "id:" }.flatMap { Int($0.dropFirst(3).filter { $0 != "'" }) }
+        let id = actions.first { $0.prefix(3).lowercased() == "id:" }
+        ruleID = id.flatMap { Int($0.dropFirst(3).filter { $0 != "'" }) }
         var words = actions.flatMap(Self.words(of:))
         var operatorName: Substring?
         if isRule, arguments.count > 2 {
@@ -68,58 +69,67 @@ struct SecLangDirective {
     /// The first parts of macros: `ip` of `%{ip.count}`.
     private static func macros(of text: Substring) -> [Substring] {
         var found: [Substring] = []
-        var rest = text
-        while let start = rest.firstIndex(of: "%") {
+        var rest = text.utf8[...]
+        while let start = rest.firstIndex(of: UInt8(ascii: "%")) {
             rest = rest[start...].dropFirst()
-            if rest.first == "{" { found.append(head(of: rest.dropFirst())) }
+            if rest.first == UInt8(ascii: "{") { found.append(head(of: Substring(rest.dropFirst()))) }
         }
         return found
     }
 
     /// The name at the start.
-    private static func head(of text: Substring) -> Substring {
-        text.prefix { $0.isLetter || $0.isNumber || $0 == "_" }
+    private static func head(of text: Substring) -> Substring { Substring(text.utf8.prefix(while: isOfName)) }
+
+    private static func isOfName(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), 0x80...:
+            true
+        default: false
+        }
     }
 
     /// Splits at blanks outside of double quotes, which go.
     private static func arguments(of line: String) -> (arguments: [Substring], isClosed: Bool) {
         var arguments: [Substring] = []
-        var rest = line[...]
+        var rest = line.utf8[...]
         var isClosed = true
         while true {
-            rest = rest.drop { $0 == " " || $0 == "\t" }
+            rest = rest.drop(while: isBlank)
             guard let first = rest.first else { return (arguments, isClosed) }
-            var end = first == "\"" ? rest.index(after: rest.startIndex) : rest.startIndex
-            let start = end
-            while end < rest.endIndex {
-                let character = rest[end]
-                if character == "\\", rest.index(after: end) < rest.endIndex {
-                    end = rest.index(end, offsetBy: 2)
-                    continue
-                }
-                if first == "\"" ? character == "\"" : character == " " || character == "\t" { break }
-                end = rest.index(after: end)
+            let isQuoted = first == UInt8(ascii: "\"")
+            if isQuoted { rest = rest.dropFirst() }
+            var isEscaped = false
+            let end = rest.firstIndex { byte in
+                defer { isEscaped = !isEscaped && byte == UInt8(ascii: "\\") }
+                return !isEscaped && (isQuoted ? byte == UInt8(ascii: "\"") : isBlank(byte))
             }
-            if first == "\"", end == rest.endIndex { isClosed = false }
-            arguments.append(rest[start..<end])
-            rest = rest[end...].dropFirst()
+            if isQuoted, end == nil { isClosed = false }
+            arguments.append(Substring(rest[..<(end ?? rest.endIndex)]))
+            rest = rest[(end ?? rest.endIndex)...].dropFirst()
         }
     }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 
     /// Splits actions at commas outside of single quotes.
     private static func parts(of actions: Substring) -> [Substring] {
         var isQuoted = false
-        return actions.split { character in
-            if character == "'" { isQuoted.toggle() }
-            return character == "," && !isQuoted
-        }.map { $0.trimmed() }
+        return actions.utf8.split { byte in
+            if byte == UInt8(ascii: "'") { isQuoted.toggle() }
+            return byte == UInt8(ascii: ",") && !isQuoted
+        }.map { Substring($0).trimmed() }
     }
 }
 
 extension Substring {
+    /// Byte by byte, as the library reads: comparing characters takes most of the time of loading.
     func trimmed() -> Substring {
-        var rest = drop { $0 == " " || $0 == "\t" || $0 == "\r" }
-        while let last = rest.last, last == " " || last == "\t" || last == "\r" { rest.removeLast() }
-        return rest
+        func isBlank(_ byte: UInt8) -> Bool {
+            byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\r")
+        }
+        var rest = utf8.drop(while: isBlank)
+        while let last = rest.last, isBlank(last) { rest.removeLast() }
+        return Substring(rest)
     }
 }

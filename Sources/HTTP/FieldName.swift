@@ -10,10 +10,12 @@ public enum FieldName: UInt8, Sendable, Hashable, CaseIterable {
 
     case accept, acceptEncoding, acceptLanguage, age, allow, authorization, cacheControl, cacheStatus, connection
     case contentDigest, contentEncoding, contentLanguage, contentLength, contentLocation, contentRange, contentType
-    case cookie, date, drawbridgeHotel, drawbridgeIdentity, etag, expect, expires, forwarded, host, idempotencyKey
-    case ifMatch, ifModifiedSince, ifNoneMatch, ifRange, ifUnmodifiedSince, keepAlive, lastModified, link, location
-    case maxForwards, origin, pragma, proxyAuthenticate, proxyAuthentication, proxyAuthorization, proxyConnection, range
-    case rateLimit, rateLimitPolicy, referer, retryAfter, server, setCookie, te, traceparent, tracestate, trailer
+    case cookie, date, drawbridgeCredential, drawbridgeHotel, drawbridgeIdentity, etag, expect, expires, forwarded, host
+    case idempotencyKey, ifMatch, ifModifiedSince, ifNoneMatch, ifRange, ifUnmodifiedSince, keepAlive, lastModified,
+        link
+    case location, maxForwards, origin, pragma, proxyAuthenticate, proxyAuthentication, proxyAuthorization,
+        proxyConnection
+    case range, rateLimit, rateLimitPolicy, referer, retryAfter, server, setCookie, te, traceparent, tracestate, trailer
     case transferEncoding, upgrade, userAgent, vary, via, wwwAuthenticate, xAPIKey, xRealIP, xRequestID
 
     /// The name as it is written on the wire; empty for the three cases that stand for many names.
@@ -38,6 +40,7 @@ public enum FieldName: UInt8, Sendable, Hashable, CaseIterable {
         case .contentType: "Content-Type"
         case .cookie: "Cookie"
         case .date: "Date"
+        case .drawbridgeCredential: "Drawbridge-Credential"
         case .drawbridgeHotel: "Drawbridge-Hotel"
         case .drawbridgeIdentity: "Drawbridge-Identity"
         case .etag: "ETag"
@@ -210,7 +213,8 @@ public struct FieldNameSet: Sendable, ExpressibleByArrayLiteral {
     /// and content format (RFC 9110 §6.5.1), and everything that vouches for someone.
     static let forbiddenInTrailers: FieldNameSet = hopByHop.union([
         .age, .authorization, .cacheControl, .contentEncoding, .contentLength, .contentRange, .contentType, .cookie,
-        .date, .drawbridge, .drawbridgeHotel, .drawbridgeIdentity, .expect, .expires, .forwarded, .host,
+        .date, .drawbridge, .drawbridgeCredential, .drawbridgeHotel, .drawbridgeIdentity, .expect, .expires, .forwarded,
+        .host,
         .idempotencyKey, .ifMatch, .ifModifiedSince, .ifNoneMatch, .ifRange, .ifUnmodifiedSince, .location,
         .maxForwards, .origin, .pragma, .range, .retryAfter, .server, .setCookie, .vary, .via, .wwwAuthenticate,
         .xAPIKey, .xForwarded, .xRealIP, .xRequestID,

@@ -3,13 +3,14 @@
 public enum Forwarding {
     /// Fields a client's request loses besides the hop-by-hop ones, because we write them or vouch for them.
     private static let writtenByUs: FieldNameSet = FieldNameSet.hopByHop.union([
-        .contentLength, .drawbridge, .drawbridgeHotel, .drawbridgeIdentity, .expect, .forwarded, .host, .xForwarded,
+        .contentLength, .drawbridge, .drawbridgeCredential, .drawbridgeHotel, .drawbridgeIdentity, .expect, .forwarded,
+        .host, .xForwarded,
         .xRealIP,
     ])
 
     /// Fields an upstream's answer loses: what concerns its connection to us, what it runs on, what it tells us alone.
     private static let meantForUs: FieldNameSet = FieldNameSet.hopByHop.union([
-        .drawbridge, .drawbridgeHotel, .drawbridgeIdentity, .server,
+        .drawbridge, .drawbridgeCredential, .drawbridgeHotel, .drawbridgeIdentity, .server,
     ])
 
     /// Appends a request as it goes to the upstream: HTTP/1.1, origin form, kept alive.

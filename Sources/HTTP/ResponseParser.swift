@@ -85,7 +85,8 @@ public struct ResponseParser: Sendable {
         return head
     }
 
-    /// Whether the response's content, with which its end is known, is all taken. If so it has ended, and no `end` is told of.
+    /// Whether the response's content, with which its end is known, is all taken. If so it has ended, and no `end` is
+    /// told of.
     @inline(__always)
     public mutating func endsWithContent() -> Bool {
         guard case .body = state, body.isFinished else { return false }

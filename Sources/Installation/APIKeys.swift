@@ -2,7 +2,8 @@ public import Authentication
 internal import Cryptography
 public import Loop
 
-/// The API keys in the installation's database: what `drawbridge key` does. The gateways know of a change within a second.
+/// The API keys in the installation's database: what `drawbridge key` does. The gateways know of a change within a
+/// second.
 @OnLoop
 public struct APIKeys {
     /// How long a key lives where nothing else is said, as the contract has it.
@@ -31,13 +32,18 @@ public struct APIKeys {
         public var hotelID: Int32?
         /// What it is for, for whoever reads the list.
         public var description: String?
+        /// The PMS's user for whom it speaks; `nil` is the one in whose name the bridge writes.
+        public var userID: Int32?
 
         /// Puts a grant together.
-        public init(client: String, scopes: [Scope], hotelID: Int32?, description: String? = nil) {
+        public init(
+            client: String, scopes: [Scope], hotelID: Int32?, description: String? = nil, userID: Int32? = nil
+        ) {
             self.client = client
             self.scopes = scopes
             self.hotelID = hotelID
             self.description = description
+            self.userID = userID
         }
 
         /// Whether a text can name a client.
@@ -59,14 +65,16 @@ public struct APIKeys {
         let key = APIKey()
         let rows = try await database.rows(
             """
-            INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at)
+            INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at, pms_user_id)
             SELECT NULLIF(:'hotel', '')::INTEGER, :'hash', :'client', NULLIF(:'description', ''),
-                   string_to_array(:'scopes', ' '), now() + :'days'::INTEGER * INTERVAL '1 day'
+                   string_to_array(:'scopes', ' '), now() + :'days'::INTEGER * INTERVAL '1 day',
+                   NULLIF(:'user', '')::INTEGER
             WHERE (SELECT count(*) FROM booking_engine_api_keys WHERE is_active AND expires_at > now()) < :'bound'::BIGINT
             RETURNING id, \(Database.instant("expires_at"));
             """,
             [
-                "hotel": grant.hotelID.map { String($0) } ?? "", "hash": Hexadecimal.encode(key.hash.bytes),
+                "hotel": grant.hotelID.map { String($0) } ?? "", "user": grant.userID.map { String($0) } ?? "",
+                "hash": Hexadecimal.encode(key.hash.bytes),
                 "client": grant.client, "description": grant.description ?? "",
                 "scopes": grant.scopes.map(\.rawValue).joined(separator: " "), "days": String(lifetimeInDays),
                 "bound": String(APIKeyRing.maximumCount),
@@ -92,10 +100,13 @@ public struct APIKeys {
                 SET expires_at = LEAST(expires_at, now() + :'overlap'::INTEGER * INTERVAL '1 day'),
                     is_active = :'overlap'::INTEGER > 0
                 WHERE id = :'id'::INTEGER AND is_active AND expires_at > now()
-                RETURNING hotel_id, client, description, scopes
+                RETURNING id, hotel_id, client, description, scopes, pms_user_id
             )
-            INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at)
-            SELECT hotel_id, :'hash', client, description, scopes, now() + :'days'::INTEGER * INTERVAL '1 day' FROM old
+            INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at, pms_user_id,
+                                                 replaces)
+            SELECT hotel_id, :'hash', client, description, scopes, now() + :'days'::INTEGER * INTERVAL '1 day',
+                   pms_user_id, id
+            FROM old
             RETURNING id, \(Database.instant("expires_at"));
             """,
             [

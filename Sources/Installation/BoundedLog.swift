@@ -2,8 +2,8 @@ internal import Glibc
 public import Lifecycle
 public import Loop
 
-/// A log file that another program appends to, kept from growing without end: when it is large it becomes `….1`, in place
-/// of the one before, and is begun anew.
+/// A log file that another program appends to, kept from growing without end: when it is large it becomes `….1`, in
+/// place of the one before, and is begun anew.
 @OnLoop
 public final class BoundedLog: Service {
     /// Bytes after which it is begun anew; twice as many are on disk at most, and what comes between two looks.

@@ -2,8 +2,8 @@ internal import Loop
 
 /// Scripts run in a database by `psql`, which is made for them: whole files, `\gexec`, errors with their line.
 ///
-/// Where the database is goes into the environment, so that no other user of the machine can read a password in the list
-/// of processes.
+/// Where the database is goes into the environment, so that no other user of the machine can read a password in the
+/// list of processes.
 @OnLoop
 struct Database {
     let tools: Tools
@@ -55,7 +55,8 @@ struct Database {
         return result.output.trimmingNewline
     }
 
-    /// The rows that a script selects, each in its columns; a text with a bar or a new line in it has to be changed there.
+    /// The rows that a script selects, each in its columns; a text with a bar or a new line in it has to be changed
+    /// there.
     func rows(_ script: String, _ variables: [String: String] = [:]) async throws -> [[String]] {
         try await run(script, variables: variables).split(separator: "\n")
             .map { $0.split(separator: "|", omittingEmptySubsequences: false).map(String.init) }
@@ -141,7 +142,8 @@ struct ConnectionString: Equatable {
         rest = kept.map { String($0).trimmingSpaces }.joined(separator: " ")
     }
 
-    /// A bare value ends at a space, one in quotes at the next quote; a backslash takes the character after it as it is.
+    /// A bare value ends at a space, one in quotes at the next quote; a backslash takes the character after it as it
+    /// is.
     private static func takeValue(_ text: inout Substring) -> String {
         var value = ""
         let isQuoted = text.first == "'"

@@ -1,3 +1,4 @@
+internal import Authentication
 internal import Loop
 
 /// What `drawbridge doctor` looks at in the database: that it answers, has the PMS's tables with the columns the bridge
@@ -27,7 +28,33 @@ struct DatabaseExamination {
             return [.wrong("database", error.message, fix: "check DATABASE_URL, and that the server runs")]
         }
         return [.well("database answers")] + (try await tables(database)) + [try await plans(database)]
-            + (try await MigrationExamination(database: database).run())
+            + (try await MigrationExamination(database: database).run()) + (try await signingKeys(database))
+    }
+
+    /// Whether the master key that is here opens the keys that sign tokens.
+    private func signingKeys(_ database: Database) async throws -> [Finding] {
+        let isThere = try await database.run("SELECT to_regclass('drawbridge.signing_keys') IS NOT NULL")
+        guard isThere == "t" else { return [] }
+        let sealed = try await database.rows(
+            "SELECT DISTINCT master_key_id FROM drawbridge.signing_keys WHERE state <> 'previous'"
+        ).map { $0[0] }
+        let file = SigningKeys.masterKeyFile(home)
+        let place = Settings.masterKey == nil ? file : "$\(MasterKey.variable)"
+        let text: String? = if let key = Settings.masterKey { key } else { try File.readText(file) }
+        guard let text, let key = try? MasterKey(text: text) else {
+            return [
+                .wrong("master key \(place)", "not there, or no key", fix: "put it back from where you keep a copy")
+            ]
+        }
+        guard sealed.allSatisfy({ $0 == key.id }) else {
+            return [
+                .wrong(
+                    "master key \(place)",
+                    "it is \(key.id); signing keys are stored under \(sealed.sorted().joined(separator: ", "))",
+                    fix: "put the right one back, or give the keys up: drawbridge token rotate-keys --withdraw")
+            ]
+        }
+        return [.well("master key \(place)")]
     }
 
     private func tables(_ database: Database) async throws -> [Finding] {
@@ -85,13 +112,15 @@ struct DatabaseExamination {
     /// Tables that the bridge only writes.
     private static let unread: Set<String> = ["reservation_rates"]
 
-    /// The columns of the PMS that the bridge names in its statements (`Sources/PMS`, `Bridge/BookingStatements.swift`).
+    /// The columns of the PMS that the bridge names in its statements (`Sources/PMS`,
+    /// `Bridge/BookingStatements.swift`).
     private static let columns: KeyValuePairs<String, String> = [
         "hotels":
             "id name formal_name facility_type open_date total_rooms postal_code address email phone_number created_at "
             + "sort_order",
         "room_types": "id hotel_id name description created_at",
-        "rooms": "id hotel_id room_type_id capacity for_sale is_staff_room assignment_priority room_number",
+        "rooms": "id hotel_id room_type_id capacity smoking has_wet_area for_sale is_staff_room assignment_priority "
+            + "room_number",
         "plans_rates": "id hotel_id plans_global_id plans_hotel_id adjustment_type adjustment_value condition_type "
             + "condition_value date_start date_end tax_type_id tax_rate include_in_cancel_fee",
         "reservations": "id hotel_id reservation_client_id check_in check_out number_of_people status type agent "
@@ -101,6 +130,9 @@ struct DatabaseExamination {
         "reservation_clients": "hotel_id reservation_details_id client_id created_by updated_by",
         "reservation_rates": "hotel_id reservation_details_id adjustment_type adjustment_value price tax_type_id "
             + "tax_rate include_in_cancel_fee created_by updated_by",
+        "logs_reservation": "id table_name action changes",
+        "users": "id name role_id",
+        "user_roles": "id role_name",
         "clients": "id name name_kana legal_or_natural_person email phone created_at created_by updated_by",
     ]
 }

@@ -48,23 +48,31 @@ public struct DemoHotels {
 
     /// Makes the demo clients' API keys known, for another 90 days, and forgets earlier ones.
     public func registerKeys(_ secrets: Secrets) async throws {
-        guard try await database.run("SELECT to_regclass('booking_engine_api_keys') IS NOT NULL") == "t" else { return }
-        for (key, text) in secrets.apiKeys {
-            try await database.run(
-                """
-                BEGIN;
-                DELETE FROM booking_engine_api_keys WHERE description = :'description' AND api_key_hash <> :'hash';
-                INSERT INTO booking_engine_api_keys (api_key_hash, client, description, scopes)
-                VALUES (:'hash', :'client', :'description', string_to_array(:'scopes', ' '))
-                ON CONFLICT (api_key_hash) DO UPDATE
-                SET client = excluded.client, scopes = excluded.scopes, is_active = TRUE,
-                    expires_at = now() + INTERVAL '90 days';
-                COMMIT;
-                """,
-                variables: [
-                    "hash": Hexadecimal.encode(SHA256.hash(text).bytes), "client": key.client,
-                    "description": key.description, "scopes": key.scopes.joined(separator: " "),
-                ])
+        // One run of psql for all: each would be another process that the start waits for.
+        var script = #"SELECT to_regclass('booking_engine_api_keys') IS NOT NULL AS has_keys \gset"# + "\n"
+        script += "\\if :has_keys\nBEGIN;\n"
+        var variables: [String: String] = [:]
+        for (number, (key, text)) in secrets.apiKeys.enumerated() {
+            variables["hash\(number)"] = Hexadecimal.encode(SHA256.hash(text).bytes)
+            variables["client\(number)"] = key.client
+            variables["description\(number)"] = key.description
+            variables["scopes\(number)"] = key.scopes.joined(separator: " ")
+            script += Self.registration(number)
         }
+        try await database.run(script + "COMMIT;\n\\endif\n", variables: variables)
+    }
+
+    /// What makes the key known whose variables have a number.
+    private static func registration(_ number: Int) -> String {
+        let (hash, description) = (":'hash\(number)'", ":'description\(number)'")
+        return """
+            DELETE FROM booking_engine_api_keys WHERE description = \(description) AND api_key_hash <> \(hash);
+            INSERT INTO booking_engine_api_keys (api_key_hash, client, description, scopes)
+            VALUES (\(hash), :'client\(number)', \(description), string_to_array(:'scopes\(number)', ' '))
+            ON CONFLICT (api_key_hash) DO UPDATE
+            SET client = excluded.client, scopes = excluded.scopes, is_active = TRUE,
+                expires_at = now() + INTERVAL '90 days';
+
+            """
     }
 }

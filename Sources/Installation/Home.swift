@@ -1,3 +1,4 @@
+internal import Authentication
 internal import Cryptography
 internal import Glibc
 
@@ -44,6 +45,8 @@ public struct Home: Sendable, Equatable {
     public var hopKeyFile: String { "\(path)/keys/hop.key" }
     /// The key of the hashes that stand in the ledger for what must be found and not read.
     public var auditKeyFile: String { "\(path)/keys/audit.key" }
+    /// The key under which the keys that sign our tokens are stored.
+    public var masterKeyFile: String { "\(path)/\(MasterKey.standardFile)" }
     /// The ledger's own directory: its records and the key that signs for them. Nobody but its process may enter.
     public var ledgerDirectory: String { "\(path)/ledger" }
     /// The demo issuer's private key.

@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// The directory that only the ledger's process may enter. Where the installation is root's, that process is a user of its
-/// own, whom it becomes by entering: what the gateways' workers are, it is not.
+/// The directory that only the ledger's process may enter. Where the installation is root's, that process is a user of
+/// its own, whom it becomes by entering: what the gateways' workers are, it is not.
 public enum LedgerHome {
     /// The user, where the installation is root's. `Scripts/packages` makes it.
     static let userName = "drawbridge-ledger"
@@ -13,8 +13,8 @@ public enum LedgerHome {
     public static func prepare(_ home: Home) throws {
         let user = user
         if let user, let status = File.status(home.ledgerDirectory), status.st_uid == geteuid() {
-            // A ledger that was begun before there was such a user. Only while nobody else may enter: whoever could move
-            // names around would be given other files as well.
+            // A ledger that was begun before there was such a user. Only while nobody else may enter: whoever could
+            // move names around would be given other files as well.
             try give(home.ledgerDirectory, to: user)
         }
         try File.makeDirectory(home.ledgerDirectory, mode: 0o700, owner: user)

@@ -9,6 +9,8 @@ struct MigrationExamination {
         (2, "booking_engine", PackageResources._002_booking_engine_sql),
         (3, "api_keys", PackageResources._003_api_keys_sql),
         (4, "revoked_tokens", PackageResources._004_revoked_tokens_sql),
+        (5, "tokens", PackageResources._005_tokens_sql),
+        (6, "catalogue", PackageResources._006_catalogue_sql),
         (7, "booking_events", PackageResources._007_booking_events_sql),
     ]
 

@@ -4,8 +4,8 @@ internal import Telemetry
 
 /// How many files each process of an installation must be able to have open, by its policies.
 public struct OpenFileDemand: Sendable, Equatable {
-    /// For what is no connection of a client's, or of the gateway's to the bridge: the program itself, the log, the loop,
-    /// the connections that ask for health and metrics.
+    /// For what is no connection of a client's, or of the gateway's to the bridge: the program itself, the log, the
+    /// loop, the connections that ask for health and metrics.
     private static let others = 256
 
     /// For one gateway worker.

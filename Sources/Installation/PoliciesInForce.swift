@@ -4,9 +4,9 @@ public import Policy
 
 /// The policies that a running installation's processes read: a copy, made and checked when it starts.
 ///
-/// So a process that is started again runs by the same policies as the others, whatever has been edited meanwhile, and an
-/// edit that is not finished keeps nothing from coming back. The copy is in the home, where nobody else may write, wherever
-/// the sockets are: these alone need a short path.
+/// So a process that is started again runs by the same policies as the others, whatever has been edited meanwhile, and
+/// an edit that is not finished keeps nothing from coming back. The copy is in the home, where nobody else may write,
+/// wherever the sockets are: these alone need a short path.
 public enum PoliciesInForce {
     /// Copies the policies of a directory, and checks what was copied, before anything runs by them.
     ///
@@ -32,8 +32,8 @@ public enum PoliciesInForce {
         return try copy(directory, to: home.nextPolicies, home, expired: .allowed(at: Set(shown)))
     }
 
-    /// Puts the prepared policies in force, all in one step: a process that is started meanwhile reads the old ones or the
-    /// new ones. Called again, it puts the old ones back.
+    /// Puts the prepared policies in force, all in one step: a process that is started meanwhile reads the old ones or
+    /// the new ones. Called again, it puts the old ones back.
     public static func exchange(_ home: Home) throws {
         guard FileExchange.exchange(home.nextPolicies, home.policiesInForce) else {
             throw File.failure(home.policiesInForce)

@@ -5,8 +5,8 @@ public enum PolicyLocation {
     /// The file that makes a directory one of policies.
     static let mark = "gateway.yaml"
 
-    /// Finds it: what `--config` names, what it named last, `Policies` here, `Policies` of the package the executable was
-    /// built in, `/etc/drawbridge`.
+    /// Finds it: what `--config` names, what it named last, `Policies` here, `Policies` of the package the executable
+    /// was built in, `/etc/drawbridge`.
     ///
     /// - Throws: `InstallationError` when there is none, or the named one is not one.
     public static func find(_ named: String?, home: Home) throws(InstallationError) -> String {

@@ -5,8 +5,8 @@ internal import Telemetry
 
 /// The installation's own PostgreSQL cluster, reachable by a unix-domain socket alone.
 ///
-/// It belongs to the user who started the installation, or to `postgres` where that was root, because PostgreSQL refuses
-/// to run as root.
+/// It belongs to the user who started the installation, or to `postgres` where that was root, because PostgreSQL
+/// refuses to run as root.
 @OnLoop
 public final class PrivateCluster {
     static let role = "drawbridge"

@@ -1,3 +1,4 @@
+internal import Authentication
 internal import Glibc
 public import Lifecycle
 public import Loop
@@ -31,8 +32,8 @@ public struct Programs {
     /// The executables beside this one.
     static let names = ["drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger"]
 
-    /// The `drawbridge` command, for running another of its commands: at first this executable, later perhaps the one that was
-    /// put in its place.
+    /// The `drawbridge` command, for running another of its commands: at first this executable, later perhaps the one
+    /// that was put in its place.
     public static func command() throws -> String {
         guard let directory else { throw File.failure("/proc/self/exe") }
         return "\(directory)/drawbridge"
@@ -76,6 +77,7 @@ public struct Programs {
     public func bridge() throws -> SupervisedProcess {
         var plan = plan("drawbridge-bridge", [])
         plan.environment["DATABASE_URL"] = databaseURL
+        plan.environment[MasterKey.variable] = Settings.masterKey
         plan.sockets = [
             HandedSocket("bridge", try ListeningSocket(unixPath: run.bridgeSocket)),
             try GatewaySockets.processAdmin("bridge", run),

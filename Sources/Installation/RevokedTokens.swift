@@ -1,8 +1,8 @@
 internal import Authentication
 public import Loop
 
-/// The revoked tokens in the installation's database: what `drawbridge token` does. The gateways know of a change within a
-/// second.
+/// The revoked tokens in the installation's database: what `drawbridge token` does. The gateways know of a change
+/// within a second.
 @OnLoop
 public struct RevokedTokens {
     /// How long a token is held as revoked where it is not said when it expires: longer than any should live.

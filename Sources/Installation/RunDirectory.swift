@@ -1,8 +1,8 @@
 internal import Glibc
 internal import Lifecycle
 
-/// Where a running installation's sockets are: `run` in its home, or, where the path of a socket there would be too long
-/// or the database's user could not get there, a short directory elsewhere that `run` links to.
+/// Where a running installation's sockets are: `run` in its home, or, where the path of a socket there would be too
+/// long or the database's user could not get there, a short directory elsewhere that `run` links to.
 public struct RunDirectory: Sendable, Equatable {
     /// The longest name of a socket in the directory.
     static let longestSocketName = "postgresql/.s.PGSQL.5432"

@@ -17,6 +17,10 @@ public struct Secrets: Sendable {
     public static func prepare(_ home: Home) throws -> Secrets {
         _ = try secret(home.hopKeyFile) { Base64.standard.encode(SecureRandom.bytes(32)) }
         _ = try secret(home.auditKeyFile) { Base64.standard.encode(SecureRandom.bytes(32)) }
+        // Whatever is there stays: another key would open nothing that this one has sealed.
+        if Settings.masterKey == nil {
+            _ = try secret(home.masterKeyFile, where: { _ in true }, make: MasterKey.makeText)
+        }
         let password = try secret(home.file("keys/database.password")) { Base64.url.encode(SecureRandom.bytes(24)) }
         let issuerKey = try issuerKey(home)
         var apiKeys: [DemoAPIKey: String] = [:]
@@ -34,7 +38,8 @@ public struct Secrets: Sendable {
         [
             home.hopKeyFile, home.auditKeyFile, home.issuerKeyFile, home.certificateKeyFile, home.environmentFile,
             home.file("keys/database.password"),
-        ] + DemoAPIKey.allCases.map { home.file("keys/\($0.fileName)") }
+        ] + (Settings.masterKey == nil ? [home.masterKeyFile] : [])
+            + DemoAPIKey.allCases.map { home.file("keys/\($0.fileName)") }
     }
 
     private static func issuerKey(_ home: Home) throws -> P256PrivateKey {

@@ -1,3 +1,4 @@
+internal import Authentication
 internal import Glibc
 
 /// What the environment of a command chooses.
@@ -8,6 +9,11 @@ public struct Settings: Sendable, Equatable {
     public let port: UInt16?
     /// In place of the admin listener's port.
     public let adminPort: UInt16?
+
+    /// The master key, where the environment has it; for the bridge alone.
+    static var masterKey: String? {
+        getenv(MasterKey.variable).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+    }
 
     /// Reads `DATABASE_URL`, `DRAWBRIDGE_PORT` and `DRAWBRIDGE_ADMIN_PORT`; empty is unset.
     public init() throws(InstallationError) {

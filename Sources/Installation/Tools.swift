@@ -45,8 +45,8 @@ public final class Tools {
     ///   - command: the program, found by `PATH` unless it is a path, and its arguments.
     ///   - input: what it finds on standard input.
     ///   - environment: beside `Tools.environment`.
-    /// - Throws: `InstallationError` when it cannot be started, `CancellationError` when nobody waits for its end any more;
-    ///   it is killed then.
+    /// - Throws: `InstallationError` when it cannot be started, `CancellationError` when nobody waits for its end any
+    ///   more; it is killed then.
     public func run(
         _ command: [String], input: String = "", environment: [String: String] = [:]
     ) async throws -> Result {

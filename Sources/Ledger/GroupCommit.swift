@@ -6,8 +6,8 @@ public enum Durability: Sendable, Hashable {
     case synced
 }
 
-/// Which records are written together and who is told when: records, and what became of a commit, go in; the next commit
-/// and acknowledgements come out. No I/O.
+/// Which records are written together and who is told when: records, and what became of a commit, go in; the next
+/// commit and acknowledgements come out. No I/O.
 ///
 /// One commit is under way at a time. Whatever comes in meanwhile waits and makes up the next one, so that commits grow
 /// with the load and one `fdatasync` serves many. The ledger process runs what waits for the disk off its loop:
@@ -115,7 +115,8 @@ public struct GroupCommit<Ticket: Sendable>: Sendable {
         return acknowledgements
     }
 
-    /// The commit under way failed, at whichever step: these senders must be refused. Nobody else was promised anything.
+    /// The commit under way failed, at whichever step: these senders must be refused. Nobody else was promised
+    /// anything.
     public mutating func failed() -> [Ticket] {
         defer { phase = .idle }
         switch phase {

@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// The files of a ledger. A segment is named by the sequence number of its first record, in 20 digits, so that the names
-/// sort as the records do:
+/// The files of a ledger. A segment is named by the sequence number of its first record, in 20 digits, so that the
+/// names sort as the records do:
 ///
 ///     00000000000000000000.jsonl        the records, one a line
 ///     00000000000000000000.hashes       the hash of each record, 32 bytes each

@@ -58,7 +58,8 @@ extension LedgerVerifier {
         }
         let kind = Self.kind(suspect, next, expected, stored, isFoundLater: isFoundLater)
         // Stored hashes that give the signed root are the right ones, and the record is the first bad one. Without
-        // them, or where they were falsified, the order of sequence numbers still says where; a changed record does not.
+        // them, or where they were falsified, the order of sequence numbers still says where; a changed record does
+        // not.
         let isPlain = kind != .altered || checkpoint == nil
         let isExact = isPlain || storedHold(until: checkpoint, from: state.tree, stored, &state.hasher)
         let range =

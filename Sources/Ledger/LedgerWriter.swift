@@ -8,8 +8,8 @@ internal import Glibc
 /// `append` that only gives its batch to the kernel (`isMaintenanceDue`), which takes less than the way there and back
 /// unless the kernel has too much to write already.
 ///
-/// After an error of `append` nothing of that batch was acknowledged and nothing of it is in the ledger; the call may be
-/// repeated once there is space again. After a failed sync only opening again shows what the disk holds (the kernel
+/// After an error of `append` nothing of that batch was acknowledged and nothing of it is in the ledger; the call may
+/// be repeated once there is space again. After a failed sync only opening again shows what the disk holds (the kernel
 /// forgets which pages it could not write), so every later call throws `failed`.
 public struct LedgerWriter: ~Copyable {
     /// The records in the ledger, counted from its very beginning; the next record's sequence number.

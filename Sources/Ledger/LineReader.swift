@@ -51,8 +51,8 @@ struct LineReader: ~Copyable {
     /// The bytes behind the last complete line, once `next` has returned `nil`.
     var remainder: Int { end - start }
 
-    /// Forgets the remainder, to read again what is behind the last complete line: a writer that was started anew has cut
-    /// a torn line off there, and one that found the disk full has taken back whole ones.
+    /// Forgets the remainder, to read again what is behind the last complete line: a writer that was started anew has
+    /// cut a torn line off there, and one that found the disk full has taken back whole ones.
     mutating func startOver() throws(LedgerError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .system("read", path) }

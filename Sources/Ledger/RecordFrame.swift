@@ -1,5 +1,5 @@
-/// What a worker sends to the ledger's process: one frame that says who it is, then records. It can say nothing else, so
-/// whoever takes a worker over can add records and neither read nor change any.
+/// What a worker sends to the ledger's process: one frame that says who it is, then records. It can say nothing else,
+/// so whoever takes a worker over can add records and neither read nor change any.
 ///
 ///     length  32 bit   of everything behind it
 ///     kind     8 bit   0 greeting, 1 record to be written, 2 record to be synced

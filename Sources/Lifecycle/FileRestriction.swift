@@ -2,11 +2,11 @@ internal import CLinux
 internal import Glibc
 internal import Telemetry
 
-/// Takes from this process the right to change files (Landlock, Linux 5.13 and later): not even root, or somebody who has
-/// taken the process over, gets it back.
+/// Takes from this process the right to change files (Landlock, Linux 5.13 and later): not even root, or somebody who
+/// has taken the process over, gets it back.
 public enum FileRestriction {
-    /// Lets this process make, change and remove files beneath some directories only. Descriptors that are open already,
-    /// and sockets, stay as they are. To be called in `main`, before there is a second thread.
+    /// Lets this process make, change and remove files beneath some directories only. Descriptors that are open
+    /// already, and sockets, stay as they are. To be called in `main`, before there is a second thread.
     ///
     /// Where the kernel cannot do it, the log says so and nothing changes.
     ///

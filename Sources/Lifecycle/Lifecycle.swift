@@ -14,8 +14,9 @@ public enum Lifecycle {
 
     /// Ties this process to its supervisor; to be called first in `main`. Does nothing without a supervisor.
     ///
-    /// The kernel ends this process by SIGTERM when the supervisor is gone, even by kill -9. It also leaves the terminal's
-    /// process group: Ctrl-C goes to every process of the group, but it is the supervisor who stops them, in order.
+    /// The kernel ends this process by SIGTERM when the supervisor is gone, even by kill -9. It also leaves the
+    /// terminal's process group: Ctrl-C goes to every process of the group, but it is the supervisor who stops them, in
+    /// order.
     public static func dieWithParent() {
         guard let supervisor = environment(supervisorVariable).flatMap({ pid_t($0) }) else { return }
         setsid()
@@ -24,8 +25,8 @@ public enum Lifecycle {
         if getppid() != supervisor { exit(0) }
     }
 
-    /// Lets a SIGHUP wait that comes before `ProcessSignals` can receive it; to be called in `main`, before there is another
-    /// thread. It would end this process otherwise, and a supervisor sends it whenever policies change.
+    /// Lets a SIGHUP wait that comes before `ProcessSignals` can receive it; to be called in `main`, before there is
+    /// another thread. It would end this process otherwise, and a supervisor sends it whenever policies change.
     public static func holdHangUp() {
         var signals = sigset_t()
         sigemptyset(&signals)

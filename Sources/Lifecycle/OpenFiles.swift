@@ -7,7 +7,8 @@ public enum OpenFiles {
 
     /// Lets this process, and those it starts from now on, have at least `count` files open.
     ///
-    /// Linux starts most programs with 1024, the hard limit being far higher, for the sake of programs that use `select`.
+    /// Linux starts most programs with 1024, the hard limit being far higher, for the sake of programs that use
+    /// `select`.
     ///
     /// - Returns: how many they may, which is less where the hard limit is.
     @discardableResult

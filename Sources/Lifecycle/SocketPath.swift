@@ -12,8 +12,8 @@ public enum SocketPath {
         public var description: String { "\(path) is longer than \(bound) bytes, which no socket's path may be" }
     }
 
-    /// The path to connect or bind by: with no symbolic link on the way, because a home with a long path has a `run` that
-    /// leads to a short one.
+    /// The path to connect or bind by: with no symbolic link on the way, because a home with a long path has a `run`
+    /// that leads to a short one.
     ///
     /// - Throws: `TooLong`.
     public static func resolve(_ path: String) throws -> String {

@@ -153,8 +153,8 @@ public final class SupervisedProcess: Service {
     /// From now on the child is ended by other signals, or with other patience.
     public func end(by endings: [(signal: Int32, patience: Duration)]) { plan.endings = endings }
 
-    /// Starts another child beside the one that runs, on the same sockets, and ends the older when the newer is ready. Nobody
-    /// is refused meanwhile: connections wait in the sockets' queues, which both take from.
+    /// Starts another child beside the one that runs, on the same sockets, and ends the older when the newer is ready.
+    /// Nobody is refused meanwhile: connections wait in the sockets' queues, which both take from.
     ///
     /// One replacement at a time.
     ///

@@ -8,8 +8,8 @@ public struct AddressBlock: Sendable, Hashable {
     /// Which of the two it is.
     public let isIPv6: Bool
 
-    /// Reads an address in numbers. One of IPv4 that was mapped into IPv6 (`::ffff:192.0.2.1`) is the one of IPv4; a zone
-    /// (`%eth0`) is not looked at.
+    /// Reads an address in numbers. One of IPv4 that was mapped into IPv6 (`::ffff:192.0.2.1`) is the one of IPv4; a
+    /// zone (`%eth0`) is not looked at.
     public init?(_ text: String) {
         let text = text.prefix { $0 != "%" }
         if text.contains(":") {

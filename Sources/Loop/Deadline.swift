@@ -26,7 +26,7 @@ public final class Deadline {
     /// Now is when the loop last looked at its sockets, so what was computed since then counts as passed.
     public func set(_ duration: Duration) {
         guard onExpiry != nil else { return }
-        let (end, isOver) = uv_now(LoopExecutor.shared.loop).addingReportingOverflow(duration.milliseconds)
+        let (end, isOver) = now.addingReportingOverflow(duration.milliseconds)
         instant = isOver ? .max : end
         if instant < timerInstant { start() }
     }
@@ -45,9 +45,12 @@ public final class Deadline {
         }
     }
 
+    /// When the loop last looked at its sockets.
+    private var now: UInt64 { uv_now(timer.pointee.loop) }
+
     private func start() {
         timerInstant = instant
-        let now = uv_now(LoopExecutor.shared.loop)
+        let now = now
         uv_timer_start(
             timer,
             { timer in
@@ -59,7 +62,7 @@ public final class Deadline {
     private func fired() {
         timerInstant = .max
         guard instant != .max else { return }
-        if instant > uv_now(LoopExecutor.shared.loop) {
+        if instant > now {
             start()
         } else {
             instant = .max
@@ -76,8 +79,8 @@ extension Loop {
     public static func sleep(for duration: Duration) async throws {
         let signal = Signal()
         let deadline = Deadline { signal.fire() }
-        // A sleep is never shorter than asked for, however long the task has computed before; and the loop's clock shows only
-        // the milliseconds that are over.
+        // A sleep is never shorter than asked for, however long the task has computed before; and the loop's clock
+        // shows only the milliseconds that are over.
         uv_update_time(LoopExecutor.shared.loop)
         deadline.set(duration + .milliseconds(1))
         defer { deadline.cancel() }
@@ -121,8 +124,8 @@ extension Duration {
     /// number for one that is no instant of any clock.
     var milliseconds: UInt64 {
         guard attoseconds > 0 else { return 0 }
-        // 10¹⁵ is 2¹⁵ times 5¹⁵. Up to three days, what the shift leaves is divided in one word, which costs a deadline as
-        // much as all the rest of it if done in two.
+        // 10¹⁵ is 2¹⁵ times 5¹⁵. Up to three days, what the shift leaves is divided in one word, which costs a deadline
+        // as much as all the rest of it if done in two.
         if attoseconds < 1 << 78 {
             return UInt64(truncatingIfNeeded: (attoseconds + 999_999_999_999_999) >> 15) / 30_517_578_125
         }

@@ -32,7 +32,8 @@ public struct ListeningSocket: ~Copyable {
     /// - Parameters:
     ///   - address: an IPv4 or IPv6 address as text.
     ///   - port: 0 for any free one.
-    ///   - isShared: whether other sockets may listen on the same port (`SO_REUSEPORT`), the kernel spreading connections.
+    ///   - isShared: whether other sockets may listen on the same port (`SO_REUSEPORT`), the kernel spreading
+    ///     connections.
     public init(address: String, port: UInt16, isShared: Bool = false) throws(LoopError) {
         let address = try SocketAddress(address, port: port)
         let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)

@@ -6,7 +6,8 @@ internal import Synchronization
 public enum Loop {
     /// Runs `body` on the loop, on the calling thread, and returns when it has ended.
     ///
-    /// To be called once, from a process's `main`. From then on everything asynchronous in the process runs on the loop.
+    /// To be called once, from a process's `main`. From then on everything asynchronous in the process runs on the
+    /// loop.
     public static func run(_ body: @escaping @Sendable @OnLoop () async throws -> Void) throws {
         let outcome = Mutex<Result<Void, any Error>?>(nil)
         let root = Root { result in
@@ -19,12 +20,12 @@ public enum Loop {
         try outcome.withLock { $0 }?.get()
     }
 
-    /// Tells the kernel that this process, which serves requests, gains more from running through than from interrupting
-    /// others when it wakes (SCHED_BATCH, sched(7)): more requests are ready each time it runs. To be called before `run`;
-    /// threads and processes started later inherit it.
+    /// Tells the kernel that this process, which serves requests, gains more from running through than from
+    /// interrupting others when it wakes (SCHED_BATCH, sched(7)): more requests are ready each time it runs. To be
+    /// called before `run`; threads and processes started later inherit it.
     ///
-    /// With gateway, bridge and client on two cores it brought 9 % more requests at a shorter median and 99th percentile;
-    /// beside processes that keep both cores busy requests took as long as without it.
+    /// With gateway, bridge and client on two cores it brought 9 % more requests at a shorter median and 99th
+    /// percentile; beside processes that keep both cores busy requests took as long as without it.
     public static func scheduleForThroughput() {
         var parameters = sched_param(sched_priority: 0)
         // Where a sandbox forbids it the process runs as it would have without.
@@ -61,8 +62,8 @@ public enum Loop {
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    /// Whole seconds since 1970, by the clock that the kernel keeps for those who ask often: up to ten milliseconds late,
-    /// and a third of the price. Not for what others have signed by a better one.
+    /// Whole seconds since 1970, by the clock that the kernel keeps for those who ask often: up to ten milliseconds
+    /// late, and a third of the price. Not for what others have signed by a better one.
     public static var unixSeconds: Int64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME_COARSE, &time)

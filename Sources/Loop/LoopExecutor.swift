@@ -5,12 +5,13 @@ internal import Synchronization
 
 /// Runs Swift jobs on the thread of the libuv loop.
 ///
-/// It is the serial executor of `OnLoop`, and in a process that runs on the loop also stands in for the runtime's global
-/// executor: otherwise a resumed continuation would pass through that one's threads before it comes back here.
+/// It is the serial executor of `OnLoop`, and in a process that runs on the loop also stands in for the runtime's
+/// global executor: otherwise a resumed continuation would pass through that one's threads before it comes back here.
 ///
 /// Callbacks of libuv only make jobs ready. They run in one go after all sockets of a poll were served, and again after
-/// the timers: resuming a task costs neither a system call nor a hop, and what arrived is looked at before a timer can say
-/// that it came too late. A job from another thread is put on a locked queue and the loop is woken once for the batch.
+/// the timers: resuming a task costs neither a system call nor a hop, and what arrived is looked at before a timer can
+/// say that it came too late. A job from another thread is put on a locked queue and the loop is woken once for the
+/// batch.
 final class LoopExecutor: SerialExecutor, @unchecked Sendable {
     // Unchecked, because `ready` and the handles are touched by the loop's thread only and `remote` by whoever holds
     // `lock`.
@@ -80,11 +81,11 @@ final class LoopExecutor: SerialExecutor, @unchecked Sendable {
 
     func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
 
-    /// Lets the loop run what the runtime's own threads would run: tasks and asynchronous functions without an actor, and
-    /// every resumed continuation.
+    /// Lets the loop run what the runtime's own threads would run: tasks and asynchronous functions without an actor,
+    /// and every resumed continuation.
     ///
-    /// The language's way to say so, preferring the executor in each task, takes a lock in the task at every asynchronous
-    /// call: 8 % of a proxied request's instructions.
+    /// The language's way to say so, preferring the executor in each task, takes a lock in the task at every
+    /// asynchronous call: 8 % of a proxied request's instructions.
     func replaceGlobalExecutor() {
         typealias Enqueue = @convention(thin) (UnownedJob) -> Void
         let enqueue: @convention(thin) (UnownedJob, Enqueue) -> Void = { job, _ in

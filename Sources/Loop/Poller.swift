@@ -2,7 +2,8 @@ internal import CLibUV
 
 /// Readiness of a descriptor: a socket of this module, or one that a C library owns (libpq, hiredis).
 ///
-/// Close it before the descriptor, which may follow at once. Until then it keeps itself alive, and what `onEvents` holds.
+/// Close it before the descriptor, which may follow at once. Until then it keeps itself alive, and what `onEvents`
+/// holds.
 @OnLoop
 public final class Poller {
     public struct Events: OptionSet, Sendable {

@@ -1,4 +1,5 @@
-/// Arrays of bytes whose memory is used again and again: a message is put together in one, sent, and then the next one is.
+/// Arrays of bytes whose memory is used again and again: a message is put together in one, sent, and then the next one
+/// is.
 @OnLoop
 public struct SpareArrays {
     /// Arrays that are kept, and the most that each may hold: what a rare large message needed is given back.

@@ -26,9 +26,9 @@ extension StreamSecurity {
 
 /// A connected TCP or unix-domain socket, plain or secured.
 ///
-/// One task reads and writes. Reading fills `input`, which the user parses in place and consumes; the socket is not read
-/// while more than `inputBound` bytes wait there. `write` returns when the kernel has taken everything, so no more than
-/// one write's bytes are ever queued. The stream keeps itself alive until `close`.
+/// One task reads and writes. Reading fills `input`, which the user parses in place and consumes; the socket is not
+/// read while more than `inputBound` bytes wait there. `write` returns when the kernel has taken everything, so no more
+/// than one write's bytes are ever queued. The stream keeps itself alive until `close`.
 @OnLoop
 public final class Stream {
     /// Bytes that may wait unread before the socket is left alone.

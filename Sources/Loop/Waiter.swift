@@ -15,8 +15,8 @@ final class Waiter<Output: Sendable> {
 
     /// Suspends until `resume`, unless `ready` has a result already.
     ///
-    /// A caller that is not isolated to the loop passes through its queue first, so anything can happen between a look at
-    /// the state and this wait: `ready` looks when nothing can any more.
+    /// A caller that is not isolated to the loop passes through its queue first, so anything can happen between a look
+    /// at the state and this wait: `ready` looks when nothing can any more.
     ///
     /// - Throws: what `resume` was given; `CancellationError` when the task is cancelled, before or meanwhile.
     func wait(unless ready: @OnLoop () -> Result<Output, any Error>?) async throws -> Output {

@@ -2,7 +2,7 @@ public import Booking
 public import Stay
 
 /// A hotel as the PMS describes it.
-public struct Hotel: Sendable {
+public struct Hotel: Hashable, Sendable, Codable {
     public let id: Int32
     public let name: String
     public let formalName: String?
@@ -17,7 +17,7 @@ public struct Hotel: Sendable {
 }
 
 /// A room type of a hotel.
-public struct RoomType: Sendable {
+public struct RoomType: Hashable, Sendable, Codable {
     public let id: Int32
     public let hotel: Int32
     public let name: String
@@ -26,14 +26,63 @@ public struct RoomType: Sendable {
 }
 
 /// A room that may be sold.
-public struct Room: Sendable {
+public struct Room: Hashable, Sendable, Codable {
     public let id: Int32
     public let hotel: Int32
     public let type: Int32
     public let capacity: Int32
+    /// Whether guests may smoke in it; nil where the PMS does not say.
+    public let allowsSmoking: Bool?
+    /// Whether it has a bath or shower of its own; nil where the PMS does not say.
+    public let hasWetArea: Bool?
 }
 
-/// What a room can be booked as, with its prices.
+/// Something that a hotel offers its guests besides the room, as far as it is shown to them.
+public struct AddOn: Hashable, Sendable, Codable {
+    public let hotel: Int32
+    /// The PMS's word for its kind, such as `breakfast`, `parking`, `other`.
+    public let kind: String
+    public let name: String
+}
+
+/// What a room can be booked as, and the rates that make its price.
+public struct PlanOffer: Hashable, Sendable, Codable {
+    public let key: PlanKey
+    public let name: String
+    public let description: String?
+    public let type: PlanType
+    /// `#RRGGBB`, in which the PMS shows it.
+    public let color: String?
+    /// The rates in force, in the PMS's order.
+    public let rates: [TaxedRate]
+
+    /// The plan with its prices in a hotel's currency, which the PMS does not say.
+    public func plan(_ currency: Currency) -> Plan {
+        Plan(
+            key: key, name: name, type: type,
+            pricing: Pricing(rates: rates.map(\.rate), planType: type, currency: currency),
+            taxes: rates.filter { $0.rate.adjustment == .baseRate })
+    }
+}
+
+/// A rate and the tax that comes with it.
+public struct TaxedRate: Hashable, Sendable, Codable {
+    public let rate: Rate
+    public let tax: Tax
+}
+
+/// A tax by the PMS's key, and its rate: 0.1000 is ten per cent.
+public struct Tax: Hashable, Sendable, Codable {
+    public let id: Int32?
+    public let rate: FixedPoint?
+
+    public init(id: Int32?, rate: FixedPoint?) {
+        self.id = id
+        self.rate = rate
+    }
+}
+
+/// A plan with its prices.
 public struct Plan: Sendable {
     public let key: PlanKey
     public let name: String
@@ -41,31 +90,25 @@ public struct Plan: Sendable {
     public let pricing: Pricing
 
     /// The taxes of its base rates.
-    let taxes: [BaseTax]
+    let taxes: [TaxedRate]
 
     /// The tax that the PMS stores beside a night: that of the first base rate which applies to it.
-    func tax(of night: Day) -> Tax? { taxes.first { $0.rate.applies(to: night) }?.tax }
-
-    /// A tax by the PMS's key, and its rate: 0.1000 is ten per cent.
-    struct Tax: Sendable {
-        let id: Int32?
-        let rate: FixedPoint?
-    }
-
-    /// A base rate and the tax that comes with it.
-    struct BaseTax: Sendable {
-        let rate: Rate
-        let tax: Tax
-    }
+    public func tax(of night: Day) -> Tax? { taxes.first { $0.rate.applies(to: night) }?.tax }
 }
 
-/// What one hotel is and has, as it was read when the hotel was loaded; nothing reads it again while the bridge runs. Plans
-/// and prices are read anew for each booking.
-public struct HotelCatalogue: Sendable {
-    public let hotel: Hotel
-    public let roomTypes: [RoomType]
-    public let rooms: [Room]
+/// What a hotel sells, as it was read at one moment.
+public struct HotelOffer: Hashable, Sendable, Codable {
+    public var roomTypes: [RoomType]
+    public var rooms: [Room]
+    public var plans: [PlanOffer]
+    public var addOns: [AddOn]
 
-    /// The most guests that a room of the type takes; nil for a type the hotel does not have or that has no room.
-    public func capacity(ofType type: Int32) -> Int32? { rooms.filter { $0.type == type }.map(\.capacity).max() }
+    public init(
+        roomTypes: [RoomType] = [], rooms: [Room] = [], plans: [PlanOffer] = [], addOns: [AddOn] = []
+    ) {
+        self.roomTypes = roomTypes
+        self.rooms = rooms
+        self.plans = plans
+        self.addOns = addOns
+    }
 }

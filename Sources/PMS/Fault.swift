@@ -23,8 +23,8 @@ extension Fault {
     /// - Parameter error: of a statement that reads what a booking needs.
     public init?(inBooking error: PostgresError, hotel: Int32) {
         guard error.code != .timedOut else { return nil }
-        // A right, a table or a column that is missing is missing for every hotel, unless it is the PMS's own function that
-        // misses it.
+        // A right, a table or a column that is missing is missing for every hotel, unless it is the PMS's own function
+        // that misses it.
         if case .sql(let state) = error.code, state.hasPrefix("42") {
             guard error.statement == "rht.plans_of_hotel" else { return nil }
         }
@@ -33,7 +33,8 @@ extension Fault {
 
     /// The fault that keeps a whole hotel from being read; nil for an error that says nothing about the hotel.
     init?(_ error: PostgresError, hotel: Int32) {
-        // Statements on tables of our own are not the PMS's; nor is one to blame where we gave up waiting for the server.
+        // Statements on tables of our own are not the PMS's; nor is one to blame where we gave up waiting for the
+        // server.
         guard error.concernsData, let statement = error.statement, statement.hasPrefix("rht.") else { return nil }
         self.init(
             hotel: hotel, table: statement.split(separator: ".").last.map(String.init) ?? statement,

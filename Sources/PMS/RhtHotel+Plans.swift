@@ -16,7 +16,7 @@ extension RhtHotel {
         _ offered: [OfferedPlan], _ rates: [PlanRate], _ currency: Currency
     ) -> [PlanKey: Plan] {
         let rates = PlanRates(rates)
-        let plans = offered.compactMap { try? $0.plan(rates, currency) }
+        let plans = offered.compactMap { try? $0.offer(rates).plan(currency) }
         return Dictionary(plans.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
     }
 }
@@ -28,9 +28,11 @@ public struct OfferedPlan: Sendable {
     let hotelPlan: Int32?
     let name: String?
     let type: String?
+    var description: String?
+    var color: String?
 
     /// - Throws: `PlanFault` when nobody knows what it is called or how it is sold.
-    func plan(_ rates: PlanRates, _ currency: Currency) throws(PlanFault) -> Plan {
+    func offer(_ rates: PlanRates) throws(PlanFault) -> PlanOffer {
         guard let key = PlanKey(globalPlan: globalPlan, hotelPlan: hotelPlan) else {
             throw PlanFault(reason: "a plan has no key")
         }
@@ -41,10 +43,9 @@ public struct OfferedPlan: Sendable {
         let rates = Pricing.ratesInForce(
             own: hotelPlan.map { rates.ofHotelPlan($0, hotel: hotel) } ?? [],
             global: globalPlan.map { rates.ofGlobalPlan($0, hotel: hotel) } ?? [])
-        return Plan(
-            key: key, name: name, type: type,
-            pricing: Pricing(rates: rates.map(\.rate), planType: type, currency: currency),
-            taxes: rates.filter { $0.rate.adjustment == .baseRate }.map { Plan.BaseTax(rate: $0.rate, tax: $0.tax) })
+        return PlanOffer(
+            key: key, name: name, description: description, type: type, color: color,
+            rates: rates.map { TaxedRate(rate: $0.rate, tax: $0.tax) })
     }
 }
 
@@ -53,14 +54,14 @@ struct PlanFault: Error {
     let reason: String
 }
 
-/// A row of `plans_rates`. A value in it that cannot be read makes the rate unreadable, and so leaves its nights without
-/// a price.
+/// A row of `plans_rates`. A value in it that cannot be read makes the rate unreadable, and so leaves its nights
+/// without a price.
 public struct PlanRate: Sendable {
     let hotel: Int32?
     let globalPlan: Int32?
     let hotelPlan: Int32?
     let rate: Rate
-    let tax: Plan.Tax
+    let tax: Tax
 
     /// What cannot be read.
     let flaw: String?
@@ -99,7 +100,7 @@ public struct PlanRate: Sendable {
             value: amount ?? FixedPoint(tenThousandths: 0),
             condition: read, firstNight: nights.first ?? .first, lastNight: nights.last,
             countsForCancellation: countsForCancellation)
-        self.tax = Plan.Tax(id: tax.id, rate: taxRate)
+        self.tax = Tax(id: tax.id, rate: taxRate)
     }
 
     /// What an unreadable rate costs, and whom.

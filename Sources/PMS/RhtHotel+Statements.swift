@@ -1,3 +1,4 @@
+internal import Availability
 internal import Booking
 internal import Postgres
 internal import Stay
@@ -5,10 +6,19 @@ internal import Stay
 extension RhtHotel {
     /// What the adapter reads of hotels, each for a batch of them. A statement is named after the table it reads.
     enum Statements {
+        static let anyHotel = Statement<Int32>("rht.any_hotel", "SELECT id FROM hotels LIMIT 1") { row in
+            try row.next()
+        }
+
         static let hotelIDs = Statement<Int32>("rht.hotel_ids", "SELECT id FROM hotels ORDER BY sort_order, id") {
             row in
             try row.next()
         }
+
+        /// Which of some hotels there are.
+        static let present = Statement<Int32, [Int32]>(
+            "rht.present_hotels", "SELECT id FROM hotels WHERE id = ANY ($1)"
+        ) { row in try row.next() }
 
         static let hotels = Statement<Hotel, [Int32]>(
             "rht.hotels",
@@ -40,12 +50,31 @@ extension RhtHotel {
         static let sellableRooms = Statement<Room, [Int32]>(
             "rht.rooms",
             """
-            SELECT id, hotel_id, room_type_id, capacity FROM rooms
+            SELECT id, hotel_id, room_type_id, capacity, smoking, has_wet_area FROM rooms
             WHERE hotel_id = ANY ($1) AND for_sale AND NOT is_staff_room ORDER BY hotel_id, id
             """
         ) { row in
-            Room(id: try row.next(), hotel: try row.next(), type: try row.next(), capacity: try row.next())
+            Room(
+                id: try row.next(), hotel: try row.next(), type: try row.next(), capacity: try row.next(),
+                allowsSmoking: try row.next(), hasWetArea: try row.next())
         }
+
+        /// A hotel's own add-on takes the place of the one of all hotels that it was made from, whether it is shown or
+        /// not.
+        static let addOns = Statement<AddOn, [Int32]>(
+            "rht.addons",
+            """
+            SELECT own.hotel_id, COALESCE(own.addon_type::TEXT, 'other'), own.name::TEXT FROM addons_hotel AS own
+            WHERE own.hotel_id = ANY ($1) AND own.visible AND own.name IS NOT NULL
+            UNION ALL
+            SELECT hotel.id, COALESCE(shared.addon_type::TEXT, 'other'), shared.name::TEXT
+            FROM unnest($1) AS hotel (id), addons_global AS shared
+            WHERE shared.visible AND shared.name IS NOT NULL AND NOT EXISTS (
+                SELECT FROM addons_hotel AS own
+                WHERE own.hotel_id = ANY ($1) AND own.hotel_id = hotel.id AND own.addons_global_id = shared.id)
+            ORDER BY 1, 2, 3
+            """
+        ) { row in AddOn(hotel: try row.next(), kind: try row.next(), name: try row.next()) }
 
         /// What one hotel offers: with the hotel as a parameter of the function, only its own partition is looked at.
         static let plansOfHotel = Statement<OfferedPlan, Int32>(
@@ -58,14 +87,21 @@ extension RhtHotel {
         static let plans = Statement<OfferedPlan, [Int32]>(
             "rht.plans",
             """
-            SELECT hotel.id, plan.plans_global_id, plan.plans_hotel_id, plan.name, plan.plan_type::TEXT
+            SELECT hotel.id, plan.plans_global_id, plan.plans_hotel_id, plan.name, plan.plan_type::TEXT,
+                   plan.description, plan.color::TEXT
             FROM unnest($1) AS hotel (id), get_available_plans_for_hotel(hotel.id) AS plan
+            ORDER BY hotel.id, plan.plans_hotel_id NULLS LAST, plan.plans_global_id
             """
-        ) { row in try OfferedPlan(&row) }
+        ) { row in
+            var plan = try OfferedPlan(&row)
+            plan.description = try row.next()
+            plan.color = try row.next()
+            return plan
+        }
 
-        /// With the rates of global plans, which have no hotel. What may hold an unreadable value is read as text, so that
-        /// it costs a plan and not its hotel; dates beyond the calendar mean its ends, because a rate applies to what is
-        /// between. Of the hotels' plans and the global plans named, or of all where none are.
+        /// With the rates of global plans, which have no hotel. What may hold an unreadable value is read as text, so
+        /// that it costs a plan and not its hotel; dates beyond the calendar mean its ends, because a rate applies to
+        /// what is between. Of the hotels' plans and the global plans named, or of all where none are.
         static let rates = Statement<PlanRate, [Int32], [Int32]?, [Int32]?>(
             "rht.plans_rates",
             """
@@ -96,6 +132,16 @@ extension RhtHotel {
             WHERE hotel_id = ANY ($1) AND date >= $2 AND cancelled IS NULL
             """
         ) { row in ReservedNight(hotel: try row.next(), room: try row.next(), night: try row.next()) }
+
+        /// Of one hotel, within a part of the calendar, and of some rooms where they are named.
+        static let nightsOfRooms = Statement<TakenNight, Int32, Day, Day, [Int32]?>(
+            "rht.nights_of_rooms",
+            """
+            SELECT room_id, date FROM reservation_details
+            WHERE hotel_id = $1 AND date >= $2 AND date < $3 AND cancelled IS NULL
+              AND ($4 IS NULL OR room_id = ANY ($4))
+            """
+        ) { row in TakenNight(room: try row.next(), night: try row.next()) }
     }
 }
 
@@ -110,6 +156,6 @@ extension OfferedPlan {
     fileprivate init(_ row: inout RowDecoder) throws {
         self.init(
             hotel: try row.next(), globalPlan: try row.next(), hotelPlan: try row.next(), name: try row.next(),
-            type: try row.next())
+            type: try row.next(), description: nil, color: nil)
     }
 }

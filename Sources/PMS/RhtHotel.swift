@@ -1,5 +1,4 @@
 public import Availability
-internal import Booking
 public import Loop
 public import Postgres
 public import Stay
@@ -8,10 +7,17 @@ public import Stay
 ///
 /// It adds nothing to the PMS's tables. Whatever it reads of one hotel it reads from that hotel's partitions.
 @OnLoop
-public struct RhtHotel {
+public struct RhtHotel: PMSAdapter {
+    public nonisolated static let capabilities = PMSCapabilities(
+        availability: .rooms, prices: true, amenities: true, images: false, modificationTimes: false)
+
+    /// Hotels of a batch that take too long, none of the others having been read, after which it is the database that is
+    /// slow and not some of the hotels.
+    private static let lateHotels = 3
+
     let database: Database
     let writer: Writer
-    private let readingDeadline: Duration
+    private let statementDeadline: Duration
 
     /// - Parameters:
     ///   - database: the PMS's, with `my_app.user_id` set in its sessions, which the audit triggers read.
@@ -20,114 +26,144 @@ public struct RhtHotel {
     public init(_ database: Database, writer: Writer, statementDeadline: Duration) {
         self.database = database
         self.writer = writer
-        // Reading hotels takes six statements. The server must be heard first: it says which of them takes too long, where
-        // we know no more than that something does.
-        readingDeadline = statementDeadline * 7
+        self.statementDeadline = statementDeadline
     }
 
-    /// The ids of all hotels, in the PMS's order.
+    public var isConnected: Bool { database.isAvailable }
+
+    public func checkHealth() async throws { _ = try await database.query(Statements.anyHotel()) }
+
     public func hotelIDs() async throws -> [Int32] { try await database.query(Statements.hotelIDs()) }
 
-    /// Some hotels with what they sell and which nights are taken, as they were at one moment.
-    ///
-    /// A hotel with something in it that cannot be read is left out, and what is wrong is said; the others are read all
-    /// the same. One that is gone is neither.
-    ///
-    /// - Parameters:
-    ///   - hotels: a batch, small enough that its rows fit in memory.
-    ///   - day: from which on taken nights count.
-    /// - Throws: `PostgresError` when it is not some hotel that is to blame. For what takes too long a hotel is to blame if
-    ///   another one of them could be read.
-    public func read(_ hotels: [Int32], from day: Day) async throws -> Reading {
-        do {
-            return try await readAll(hotels, day)
-        } catch let error as PostgresError where error.concernsData && hotels.count > 1 {
-            return try await readEach(hotels, day)
-        } catch let error as PostgresError where hotels.count == 1 && error.code != .timedOut {
-            guard let fault = Fault(error, hotel: hotels[0]) else { throw error }
-            return Reading(unreadable: [hotels[0]: fault])
+    public func hotels(_ hotels: [Int32]) async throws -> Reading<Hotel> {
+        try await reading(hotels) { ids in
+            var reading = Reading<Hotel>()
+            let rows = try await database.query(Statements.hotels(ids), deadline: patience(statements: 1))
+            for hotel in rows { reading.found[hotel.id] = hotel }
+            return reading
         }
     }
 
-    /// Reads one hotel after the other, to learn which of them cannot be read.
-    private func readEach(_ hotels: [Int32], _ day: Day) async throws -> Reading {
-        var reading = Reading()
-        var late: PostgresError?
-        for hotel in hotels {
-            do { reading.add(try await readAll([hotel], day)) } catch let error as PostgresError {
+    public func offers(of hotels: [Int32]) async throws -> Reading<HotelOffer> {
+        try await reading(hotels) { ids in
+            let transaction = try await database.begin(.readOnly)
+            let rows = try await transaction.commit(
+                Statements.present(ids), Statements.roomTypes(ids), Statements.sellableRooms(ids),
+                Statements.rates(ids, nil, nil), Statements.plans(ids), deadline: patience(statements: 5))
+            var reading = Self.offers(rows.0, rows.1, rows.2, rows.3, rows.4)
+            try await addAddOns(to: &reading)
+            return reading
+        }
+    }
+
+    /// Add-ons are only shown, so a database without their tables, or without the right to read them, costs no hotel.
+    private func addAddOns(to reading: inout Reading<HotelOffer>) async throws {
+        do {
+            let ids = Array(reading.found.keys)
+            for addOn in try await database.query(Statements.addOns(ids), deadline: patience(statements: 1)) {
+                reading.found[addOn.hotel]?.addOns.append(addOn)
+            }
+        } catch let error as PostgresError {
+            guard case .sql(let state) = error.code, state.hasPrefix("42") else { throw error }
+            reading.faults.append(
+                Fault(hotel: nil, table: "addons", reason: "add-ons cannot be read and are not shown: \(error.message)")
+            )
+        }
+    }
+
+    public func occupancy(of hotels: [Int32], from day: Day) async throws -> Reading<Occupancy> {
+        try await reading(hotels) { ids in
+            let transaction = try await database.begin(.readOnly)
+            let (present, rows) = try await transaction.commit(
+                Statements.present(ids), Statements.takenNights(ids, day), deadline: patience(statements: 2))
+            let taken = Dictionary(grouping: rows, by: \.hotel)
+            var reading = Reading<Occupancy>()
+            for hotel in present { reading.found[hotel] = .rooms(TakenNights(taken[hotel] ?? [])) }
+            return reading
+        }
+    }
+
+    public func occupancy(of hotel: Int32, from day: Day, isSettled: Bool) async throws -> Occupancy {
+        let statement = Statements.takenNights([hotel], day)
+        guard isSettled else { return .rooms(TakenNights(try await database.query(statement))) }
+        let transaction = try await database.begin()
+        let (_, rows) = try await transaction.commit(RhtHotel.lock(hotel: hotel), statement)
+        return .rooms(TakenNights(rows))
+    }
+
+    public func takenNights(of hotel: Int32, rooms: [Int32]?, nights: Range<Day>) async throws -> [TakenNight] {
+        try await database.query(Statements.nightsOfRooms(hotel, nights.lowerBound, nights.upperBound, rooms))
+    }
+
+    // MARK: Whom to blame
+
+    /// The server must be heard first: it says which statement takes too long, where we know no more than that something
+    /// does.
+    private func patience(statements: Int) -> Duration { statementDeadline * (statements + 1) }
+
+    /// Reads hotels together and, where some row among theirs cannot be read or something takes too long, one by one.
+    private func reading<Value>(
+        _ hotels: [Int32], _ read: @OnLoop ([Int32]) async throws -> Reading<Value>
+    ) async throws -> Reading<Value> {
+        guard !hotels.isEmpty else { return Reading() }
+        do {
+            return try await read(hotels)
+        } catch let error as PostgresError where error.concernsData && hotels.count > 1 {
+            return try await readingEach(hotels, read)
+        } catch let error as PostgresError where hotels.count == 1 && error.code != .timedOut {
+            guard let fault = Fault(error, hotel: hotels[0]) else { throw error }
+            var reading = Reading<Value>()
+            reading.unreadable[hotels[0]] = fault
+            return reading
+        }
+    }
+
+    private func readingEach<Value>(
+        _ hotels: [Int32], _ read: @OnLoop ([Int32]) async throws -> Reading<Value>
+    ) async throws -> Reading<Value> {
+        var reading = Reading<Value>()
+        var late: [PostgresError] = []
+        // By chance, so that it is not the locked ones that stand together and make all look locked.
+        for hotel in hotels.shuffled() {
+            do { reading.add(try await read([hotel])) } catch let error as PostgresError {
                 guard let fault = Fault(error, hotel: hotel) else { throw error }
-                if error.code == .timedOut { late = error }
+                if error.code == .timedOut { late.append(error) }
+                if reading.found.isEmpty, late.count >= Self.lateHotels { throw error }
                 reading.unreadable[hotel] = fault
             }
         }
-        if let late, reading.hotels.isEmpty { throw late }
+        if let late = late.first, reading.found.isEmpty { throw late }
         return reading
     }
 
-    private func readAll(_ ids: [Int32], _ day: Day) async throws -> Reading {
-        let transaction = try await database.begin(.readOnly)
-        let (hotels, allTypes, allRooms, rates, plans, nights) = try await transaction.commit(
-            Statements.hotels(ids), Statements.roomTypes(ids), Statements.sellableRooms(ids),
-            Statements.rates(ids, nil, nil), Statements.plans(ids), Statements.takenNights(ids, day),
-            deadline: readingDeadline)
-        let types = Dictionary(grouping: allTypes, by: \.hotel)
-        let rooms = Dictionary(grouping: allRooms, by: \.hotel)
-        let offered = Dictionary(grouping: plans, by: \.hotel)
-        let taken = Dictionary(grouping: nights, by: \.hotel)
+    // MARK: Putting together
+
+    private static func offers(
+        _ hotels: [Int32], _ types: [RoomType], _ rooms: [Room], _ rates: [PlanRate], _ plans: [OfferedPlan]
+    ) -> Reading<HotelOffer> {
+        let types = Dictionary(grouping: types, by: \.hotel)
+        let rooms = Dictionary(grouping: rooms, by: \.hotel)
+        let plans = Dictionary(grouping: plans, by: \.hotel)
         let ratesByPlan = PlanRates(rates)
-        var reading = Reading(faults: rates.compactMap(\.fault))
+        var reading = Reading<HotelOffer>()
+        reading.faults = rates.compactMap(\.fault)
         for hotel in hotels {
-            for plan in offered[hotel.id] ?? [] {
-                do throws(PlanFault) { _ = try plan.plan(ratesByPlan, .jpy) } catch {
-                    reading.faults.append(Fault(hotel: hotel.id, table: "plans", reason: error.reason))
+            var offer = HotelOffer(roomTypes: types[hotel] ?? [], rooms: rooms[hotel] ?? [])
+            for plan in plans[hotel] ?? [] {
+                do throws(PlanFault) { offer.plans.append(try plan.offer(ratesByPlan)) } catch {
+                    reading.faults.append(Fault(hotel: hotel, table: "plans", reason: error.reason))
                 }
             }
-            let catalogue = HotelCatalogue(
-                hotel: hotel, roomTypes: types[hotel.id] ?? [], rooms: rooms[hotel.id] ?? [])
-            reading.hotels.append((catalogue, TakenNights(taken[hotel.id] ?? [])))
+            reading.found[hotel] = offer
         }
         return reading
     }
-
-    /// The nights that a hotel's reservations take, from a day on.
-    ///
-    /// - Parameter isInDoubt: whether a booking of ours may be under way in the database still, whose end is to be
-    ///   awaited.
-    public func takenNights(of hotel: Int32, from day: Day, isInDoubt: Bool) async throws -> TakenNights {
-        guard isInDoubt else { return TakenNights(try await database.query(Statements.takenNights([hotel], day))) }
-        let transaction = try await database.begin()
-        let (_, nights) = try await transaction.commit(
-            RhtHotel.lock(hotel: hotel), Statements.takenNights([hotel], day))
-        return TakenNights(nights)
-    }
 }
 
-/// What was read of some hotels.
-public struct Reading {
-    /// The hotels that could be read, with the nights taken.
-    public var hotels: [(catalogue: HotelCatalogue, taken: TakenNights)] = []
-    /// The hotels that could not, each with the reason.
-    public var unreadable: [Int32: Fault] = [:]
-    /// What is wrong and costs less than a hotel.
-    public var faults: [Fault] = []
-
-    fileprivate mutating func add(_ other: Reading) {
-        hotels += other.hotels
-        unreadable.merge(other.unreadable) { $1 }
-        faults += other.faults
-    }
-}
-
-/// The nights that reservations of a hotel take.
-public struct TakenNights: Sendable {
-    /// Nights by room; without a room where the front desk has assigned none.
-    public let nights: [TakenNight]
-    /// Rooms taken on a night that is none of the calendar, such as `infinity`. Which one is meant nobody knows, so these
-    /// rooms are not to be sold.
-    public let undatedRooms: Set<Int32>
-
+extension TakenNights {
     init(_ rows: [ReservedNight]) {
-        nights = rows.compactMap { row in row.night.map { TakenNight(room: row.room, night: $0) } }
-        undatedRooms = Set(rows.compactMap { $0.night == nil ? $0.room : nil })
+        self.init(
+            nights: rows.compactMap { row in row.night.map { TakenNight(room: row.room, night: $0) } },
+            undatedRooms: Set(rows.compactMap { $0.night == nil ? $0.room : nil }))
     }
 }

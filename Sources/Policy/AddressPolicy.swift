@@ -82,8 +82,8 @@ public struct AddressPolicy: Sendable, Equatable {
         try PolicyFile.load(file) { root in root.mapping { AddressPolicy(reading: $0, known: listeners) } }
     }
 
-    /// Whether a client at an address, in numbers, may use a listener. What is no address is let in where nobody has to be
-    /// on a list.
+    /// Whether a client at an address, in numbers, may use a listener. What is no address is let in where nobody has to
+    /// be on a list.
     public func admits(_ address: String, listener: String) -> Bool {
         let lists = [everywhere] + (listeners[listener].map { [$0] } ?? [])
         // A zone has no meaning in a policy.

@@ -33,8 +33,8 @@ public struct BridgePolicy: Sendable, Equatable {
         /// The longest stay; at most ``longestStay``.
         public var maximumNights = 30
 
-        /// The longest that `maximumNights` may be set to. The bridge keeps that many nights, `maximumNights`, in memory
-        /// beyond the window, so that a stay which begins on the window's last day is known to its end.
+        /// The longest that `maximumNights` may be set to. The bridge keeps that many nights, `maximumNights`, in
+        /// memory beyond the window, so that a stay which begins on the window's last day is known to its end.
         public static let longestStay = 30
 
         /// The defaults.

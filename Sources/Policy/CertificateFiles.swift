@@ -3,8 +3,9 @@ internal import TLS
 
 /// The certificates that `gateway.yaml` and `issuers.yaml` name, and what is in them.
 ///
-/// That the files are there is part of reading the policy. What they hold is looked at when policies are to be put in force,
-/// and not by each process that reads them: one that dies on the day a certificate ends must be able to come back.
+/// That the files are there is part of reading the policy. What they hold is looked at when policies are to be put in
+/// force, and not by each process that reads them: one that dies on the day a certificate ends must be able to come
+/// back.
 struct CertificateFiles {
     private static let certificateForm = "a PEM file with the certificate and what certifies it"
     private static let keyForm = "a PEM file with the private key, not encrypted"

@@ -82,8 +82,8 @@ public struct GatewayPolicy: Sendable, Equatable {
         public var maximumBody = ByteCount.mebibytes(1)
         /// The most connections one worker keeps open on each listener.
         public var maximumConnections = 10_000
-        /// The most connections that all workers and listeners together keep open for one address, or one /64 of IPv6; further
-        /// ones are closed at once.
+        /// The most connections that all workers and listeners together keep open for one address, or one /64 of IPv6;
+        /// further ones are closed at once.
         public var maximumConnectionsPerAddress = 2_000
         /// The most bytes of incomplete headers that they hold for one address; more is answered with 431.
         public var maximumHeaderBytesPerAddress = ByteCount.mebibytes(1)

@@ -8,6 +8,11 @@ public struct IssuerPolicy: Sendable {
     public var keySets: [String: KeySetSource]
     /// What is asked of the knowledge of revoked tokens.
     public var revocations: Revocations
+    /// The tokens that this installation issues itself.
+    public var own: OwnTokenPolicy
+
+    /// All whose tokens are believed: the issuers, and the installation itself.
+    public var believed: [TrustedIssuer] { issuers + [own.trustedIssuer] }
 
     /// What is asked of the knowledge of revoked tokens.
     public struct Revocations: Sendable, Equatable {
@@ -35,6 +40,10 @@ public struct IssuerPolicy: Sendable {
         issuers = []
         keySets = [:]
         revocations = mapping.mapping("revocations", absent: Revocations()) { Revocations(reading: $0) }
+        let own = mapping.mapping("own", absent: OwnTokenPolicy(installation)) {
+            OwnTokenPolicy(reading: $0, installation: installation)
+        }
+        self.own = own
         for node in nodes {
             var source: KeySetSource?
             let issuer = node.mapping { mapping in
@@ -46,6 +55,9 @@ public struct IssuerPolicy: Sendable {
                 node.refuse(
                     expected: "an issuer whose name does not begin with \(Identity.ownNamespace), which is our own",
                     found: issuer.issuer)
+            }
+            if issuer.issuer == own.issuer {
+                node.refuse(expected: "another issuer than the installation itself (own.issuer)", found: issuer.issuer)
             }
             if issuers.contains(where: { $0.issuer == issuer.issuer }) {
                 node.refuse(expected: "each issuer once", found: "\(issuer.issuer) a second time")
@@ -76,7 +88,7 @@ extension TrustedIssuer {
     }
 
     /// Tokens carry whole seconds (RFC 7519 §2, NumericDate), and so does what their clock may be off by.
-    private static func clockSkew(_ mapping: PolicyMapping) -> Int64 {
+    static func clockSkew(_ mapping: PolicyMapping) -> Int64 {
         let most = Duration.seconds(maximumClockSkewInSeconds)
         guard let node = mapping.optional("clock_skew"), let skew = node.duration(in: .zero...most) else { return 5 }
         let (seconds, rest) = skew.components

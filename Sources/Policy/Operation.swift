@@ -1,8 +1,11 @@
-/// The operations that the bridge implements, by the names that `openapi.yaml` gives them. The bridge has an answer for each,
-/// which its compiler sees to; the description forwards no other.
+/// The operations that the bridge implements, by the names that `openapi.yaml` gives them. The bridge has an answer for
+/// each, which its compiler sees to; the description forwards no other.
 public enum Operation: String, Sendable, CaseIterable {
-    case listHotels, getHotel, listRoomTypes, getAvailability, createBooking, listBookings
-    case getBooking, changeBooking, cancelBooking
+    case listHotels, getHotel, listRoomTypes, listPlans, listAmenities, listImages, setImages, getPricing
+    case getAvailability, createBooking, listBookings, getBooking, changeBooking, cancelBooking
+    case updateHotels, updateRoomTypes, refreshAvailability, getCacheStatus, getCacheTrigger
+    case issueToken, refreshToken, validateToken, getTokenUser, getSigningKeys
+    case createAPIKey, listAPIKeys, rotateAPIKey, revokeAPIKey
 
     /// Their names.
     public static var names: [String] { allCases.map(\.rawValue) }

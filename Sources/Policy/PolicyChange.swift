@@ -1,7 +1,7 @@
 /// What is different between two versions of a policy file.
 public enum PolicyChange {
-    /// The keys whose values are others, such as `ledger.segment_size` or `hotels[2].currency`, in the order of the newer
-    /// version; those that are gone last.
+    /// The keys whose values are others, such as `ledger.segment_size` or `hotels[2].currency`, in the order of the
+    /// newer version; those that are gone last.
     ///
     /// - Returns: nothing, too, where one of the two is no YAML.
     public static func keys(from old: [UInt8], to new: [UInt8]) -> [String] {

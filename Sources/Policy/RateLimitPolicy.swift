@@ -2,8 +2,8 @@
 public struct RateLimitPolicy: Sendable, Equatable {
     /// The limits by their names, in the order of the file.
     public var classes: [Class]
-    /// The classes asked before anything else is looked at; they count by address or not at all. Several nodes count them
-    /// together only for those who have proven who they are.
+    /// The classes asked before anything else is looked at; they count by address or not at all. Several nodes count
+    /// them together only for those who have proven who they are.
     public var beforeAuthentication: [String]
     /// The classes asked of every request whose sender is known.
     public var always: [String]

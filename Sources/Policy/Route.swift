@@ -70,7 +70,8 @@ public final class Route: Sendable {
         public var takesJSON: Bool
         /// How long the bridge may take; `nil` leaves it to `gateway.yaml`.
         public var timeout: Duration?
-        /// Whether requests go to the bridge; otherwise they are answered 501, and the bridge need not know the operation.
+        /// Whether requests go to the bridge; otherwise they are answered 501, and the bridge need not know the
+        /// operation.
         public var isForwarded: Bool
         /// How sure the request's record must be before it is answered; `nil` leaves it to what the request does.
         public var audit: AuditDurability?
@@ -78,6 +79,8 @@ public final class Route: Sendable {
         public var inspection: InspectionPolicy.Exception?
         /// The classes of `rate-limits.yaml` that count it, besides those that count everything.
         public var rateClasses: [String] = []
+        /// Whether the bridge gets the client's `Authorization`, to check it once more by itself.
+        public var passesCredentials = false
     }
 
     /// How sure a record in the ledger is.

@@ -2,7 +2,7 @@ internal import Authentication
 
 /// Reads an operation's `x-drawbridge`.
 struct RouteTermsReader {
-    /// The word for routes whose hotel only the bridge can know.
+    /// The word for routes whose hotel only the bridge can know, and for those that ask for no scope.
     private static let nowhere = "none"
     private static let defaultBodyLimit = ByteCount.kibibytes(64)
 
@@ -19,16 +19,28 @@ struct RouteTermsReader {
 
     func terms(_ mapping: PolicyMapping) -> Route.Terms {
         let methods = mapping.required("auth", expected: "the accepted ways in")?.elements(atLeast: 1) ?? []
-        let scopes = mapping.required("scopes", expected: "the scopes asked for")?.elements(atLeast: 1) ?? []
+        let scopeList = mapping.required("scopes", expected: "the scopes asked for, or none")
+        let scopes = scopeList.map(scopeNodes) ?? []
+        let authentication = methods.compactMap { $0.choice(Identity.Method.self) }
+        if authentication.contains(.anonymous), !scopes.isEmpty {
+            scopeList?.refuse(expected: "none, because whoever has proven nothing has no scopes")
+        }
         return Route.Terms(
-            authentication: methods.compactMap { $0.choice(Identity.Method.self) },
-            scopes: Scopes(scopes.compactMap { $0.choice(Scope.self) }), hotel: hotel(mapping),
+            authentication: authentication, scopes: Scopes(scopes.compactMap { $0.choice(Scope.self) }),
+            hotel: hotel(mapping),
             bodyLimit: bodyLimit(mapping), takesJSON: takesJSON,
             timeout: mapping.optional("timeout")?.duration(in: .milliseconds(10)...Duration.seconds(600)),
             isForwarded: mapping.truth("forward", default: true),
             audit: mapping.optional("audit")?.choice(Route.AuditDurability.self),
             inspection: mapping.optional("firewall").flatMap(InspectionPolicy.exception),
-            rateClasses: rateClasses(mapping))
+            rateClasses: rateClasses(mapping),
+            passesCredentials: mapping.truth("pass_credentials", default: false))
+    }
+
+    /// A list, or the word that says that there is none: what was left out by mistake must not open a route.
+    private func scopeNodes(_ node: PolicyNode) -> [PolicyNode] {
+        if case .scalar(Self.nowhere, _) = node.node.value { return [] }
+        return node.elements(atLeast: 1)
     }
 
     /// One name, or a list of them.

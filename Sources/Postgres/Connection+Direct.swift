@@ -20,8 +20,8 @@ final class DirectAccess {
 extension Connection {
     /// Runs `body` while the connection is out of pipeline mode.
     ///
-    /// An error of the server's must be returned, not thrown: when `body` throws, nobody knows the connection's state, so
-    /// it is cancelled and closed.
+    /// An error of the server's must be returned, not thrown: when `body` throws, nobody knows the connection's state,
+    /// so it is cancelled and closed.
     func directly<Output>(expires: UInt64, _ body: @OnLoop () async throws -> Output) async throws -> Output {
         guard isUsable, unitCount == 0, direct == nil, PQexitPipelineMode(pointer) == 1 else {
             throw PostgresError(.misuse, "the connection is busy or has ended")

@@ -4,9 +4,9 @@ internal import Loop
 extension Connection {
     /// Opens a session and gives it its settings.
     ///
-    /// Every step of libpq's runs on the thread pool, because each may resolve a host's name, which blocks, or compute a
-    /// password's hash, which takes milliseconds. A resolver that hangs holds one of the pool's threads for that long;
-    /// a pool opens one connection at a time, so never more. Unix sockets and `hostaddr` need no resolver.
+    /// Every step of libpq's runs on the thread pool, because each may resolve a host's name, which blocks, or compute
+    /// a password's hash, which takes milliseconds. A resolver that hangs holds one of the pool's threads for that
+    /// long; a pool opens one connection at a time, so never more. Unix sockets and `hostaddr` need no resolver.
     ///
     /// - Throws: `PostgresError` `unavailable` or, after `connectDeadline`, `timedOut`.
     static func open(_ configuration: DatabaseConfiguration, rotation: Int = 0) async throws -> Connection {

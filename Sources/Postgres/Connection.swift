@@ -15,9 +15,9 @@ protocol ConnectionOwner: AnyObject {
 
 /// One session with the server, in libpq's pipeline mode: units are sent as they come and answered in order.
 ///
-/// libpq is never made to wait. A unit whose task gave up is cancelled on the server once it is the one that runs; since
-/// a cancellation may hit what comes after it, the connection then takes no new units and ends when those on their way
-/// have ended. The connection keeps itself alive until `close`.
+/// libpq is never made to wait. A unit whose task gave up is cancelled on the server once it is the one that runs;
+/// since a cancellation may hit what comes after it, the connection then takes no new units and ends when those on
+/// their way have ended. The connection keeps itself alive until `close`.
 @OnLoop
 final class Connection {
     /// A cancelled call's statement may run for this long before it is cancelled on the server: most are over by then,

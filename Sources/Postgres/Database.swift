@@ -4,9 +4,9 @@ internal import Telemetry
 /// A process's connections to one database.
 ///
 /// Statements that stand alone share connections: each goes to the connection with the fewest under way, as one unit of
-/// its pipeline, so many tasks are served without waiting for a connection of their own and an idle connection is always
-/// preferred to standing behind a slow statement. A transaction has its connection to itself. Where more than one
-/// connection is kept, transactions never take the last, so single statements always go on.
+/// its pipeline, so many tasks are served without waiting for a connection of their own and an idle connection is
+/// always preferred to standing behind a slow statement. A transaction has its connection to itself. Where more than
+/// one connection is kept, transactions never take the last, so single statements always go on.
 ///
 /// `run` keeps the connections open; nothing works before it has begun.
 @OnLoop
@@ -270,8 +270,8 @@ public final class Database {
 
     /// Lets those who wait go on, as far as there is room.
     ///
-    /// Who waits for a connection alone goes first, or a steady stream of statements would never let one run empty. Only
-    /// when such a connection comes back do the statements have the first turn.
+    /// Who waits for a connection alone goes first, or a steady stream of statements would never let one run empty.
+    /// Only when such a connection comes back do the statements have the first turn.
     private func serve(unitsFirst: Bool = false) {
         for connection in connections where connection.isReserved { connection.isReserved = false }
         if unitsFirst { serveUnits() }

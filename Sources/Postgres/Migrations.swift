@@ -25,7 +25,8 @@ public enum Migrations {
     /// The advisory lock's number: "drawbrdg" in ASCII.
     private static let lock: Int64 = 0x6472_6177_6272_6467
 
-    /// Applies in order those that the database does not have, each in a transaction of its own together with its record.
+    /// Applies in order those that the database does not have, each in a transaction of its own together with its
+    /// record.
     ///
     /// - Parameters:
     ///   - migrations: all that the program has, by ascending number.

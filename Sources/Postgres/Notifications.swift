@@ -36,7 +36,8 @@ public struct Channel: Sendable {
 @OnLoop
 public final class Notifications {
     public enum Event: Sendable, Equatable {
-        /// Notifications before this may have been missed: the first event, and after each broken connection or overflow.
+        /// Notifications before this may have been missed: the first event, and after each broken connection or
+        /// overflow.
         case gap
         case notification(Notification)
     }

@@ -76,8 +76,8 @@ struct ServerReport {
 
     /// The text without values that a guest may have typed.
     ///
-    /// What PL/pgSQL's RAISE says is written by somebody else and may hold anything. Errors of class 22 quote the value as
-    /// it is, and it may hold quotes of its own: whatever stands between the first and the last goes.
+    /// What PL/pgSQL's RAISE says is written by somebody else and may hold anything. Errors of class 22 quote the value
+    /// as it is, and it may hold quotes of its own: whatever stands between the first and the last goes.
     var safeText: String {
         if routine == "exec_stmt_raise" { return "raised by a function of the database" }
         guard state.hasPrefix("22"), let first = text.firstIndex(where: Self.isQuote),

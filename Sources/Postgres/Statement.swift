@@ -117,7 +117,8 @@ public struct RowDecoder: ~Copyable {
 
     /// Reads the next column.
     ///
-    /// - Throws: `PostgresError` `decoding` when it is of another type, null without `Value` being optional, or missing.
+    /// - Throws: `PostgresError` `decoding` when it is of another type, null without `Value` being optional, or
+    ///   missing.
     public mutating func next<Value: PostgresDecodable>(
         _ type: Value.Type = Value.self
     ) throws(PostgresError) -> Value {

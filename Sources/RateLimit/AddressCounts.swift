@@ -4,13 +4,13 @@ internal import Synchronization
 
 /// What the clients of each address hold on to at one node: counts in memory that all its processes map.
 ///
-/// Each process counts in a column of its own and looks at the sum of all, so there is nothing to agree on. A column belongs
-/// to who has the kernel's lock on it, and the lock ends with the process: what a killed one had counted is forgotten by who
-/// takes its column, or would refuse somebody because of it.
+/// Each process counts in a column of its own and looks at the sum of all, so there is nothing to agree on. A column
+/// belongs to who has the kernel's lock on it, and the lock ends with the process: what a killed one had counted is
+/// forgotten by who takes its column, or would refuse somebody because of it.
 ///
 /// In a column an address counts in one cell of each row, found by a keyed hash, and has what the least of them says (a
-/// count-min sketch; Cormode and Muthukrishnan, 2005). So there are no keys, and nothing has to make room for anything. Nobody
-/// ever gets more than the bound; less gets only who shares all his cells with others that hold much.
+/// count-min sketch; Cormode and Muthukrishnan, 2005). So there are no keys, and nothing has to make room for anything.
+/// Nobody ever gets more than the bound; less gets only who shares all his cells with others that hold much.
 public final class AddressCounts {
     /// What is counted, each apart.
     public enum Quantity: Int, Sendable, CaseIterable {
@@ -44,8 +44,8 @@ public final class AddressCounts {
             file.close()
             throw RateLimitError(.table, "cannot count by addresses: as many workers do as can")
         }
-        // All of it is there from now on: a full disk must not become a bus error at some connection. (Linux before 5.14 has
-        // no way to ask, and says that the question is invalid.)
+        // All of it is there from now on: a full disk must not become a bus error at some connection. (Linux before
+        // 5.14 has no way to ask, and says that the question is invalid.)
         guard madvise(Self.column(own, file), Self.columnSize, MADV_POPULATE_WRITE) == 0 || errno == EINVAL else {
             file.close()
             throw RateLimitError(.table, "cannot count by addresses: no room for one more worker's column")
@@ -65,7 +65,8 @@ public final class AddressCounts {
     /// - Returns: whether it is counted; then it must be released.
     public func hold(_ amount: Int, of quantity: Quantity, by address: AddressBlock, upTo bound: Int) -> Bool {
         let cells = cells(of: address, quantity)
-        // Counted first, looked at then: of two processes that take the last there is at the same time, each sees the other.
+        // Counted first, looked at then: of two processes that take the last there is at the same time, each sees the
+        // other.
         add(amount, cells)
         if sum(cells) <= bound || forgetTheDead(cells) && sum(cells) <= bound { return true }
         add(-amount, cells)
@@ -140,8 +141,8 @@ public final class AddressCounts {
     /// `F_OFD_SETLK` of Linux, which the headers show to those who ask for GNU's extensions only.
     private static let setLock: CInt = 37
 
-    /// Takes a column's lock, which is on the byte of its number, if nobody has it, or lets go of it. It is the open file's,
-    /// not the process's, so not even two tables of one process have one column.
+    /// Takes a column's lock, which is on the byte of its number, if nobody has it, or lets go of it. It is the open
+    /// file's, not the process's, so not even two tables of one process have one column.
     private static func lock(_ column: Int, _ type: CInt, _ file: TableFile) -> Bool {
         var lock = flock()
         lock.l_type = Int16(type)

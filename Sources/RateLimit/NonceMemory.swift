@@ -2,11 +2,11 @@ public import Loop
 
 /// Sees to it that what may be said once is: to any process of this node, and to any machine where Redis is shared.
 ///
-/// The node remembers in a table that its processes map: no hop, no lock, and the death of any of them forgets nothing. Redis
-/// alone would make everybody wait for it even on a single machine.
+/// The node remembers in a table that its processes map: no hop, no lock, and the death of any of them forgets nothing.
+/// Redis alone would make everybody wait for it even on a single machine.
 ///
-/// The table outlives reloads and restarts, and with them the terms under which it was filled: see `NonceTable.Terms`. In Redis
-/// a nonce lives as long as the node that claimed it had to remember it.
+/// The table outlives reloads and restarts, and with them the terms under which it was filled: see `NonceTable.Terms`.
+/// In Redis a nonce lives as long as the node that claimed it had to remember it.
 @OnLoop
 public final class NonceMemory {
     /// What is remembered for one purpose, and for how long.
@@ -75,7 +75,8 @@ public final class NonceMemory {
 
     /// Claims a nonce.
     ///
-    /// - Parameter madeAt: when it says it was made, in Unix seconds; nil where nothing says so, and then it is of no kind.
+    /// - Parameter madeAt: when it says it was made, in Unix seconds; nil where nothing says so, and then it is of no
+    ///   kind.
     public func claim(_ nonce: String, for purpose: Purpose, madeAt: Int64?) async -> Claim {
         let bytes = Array(nonce.utf8)
         let claim: NonceTable.Claim
@@ -92,8 +93,8 @@ public final class NonceMemory {
         }
     }
 
-    /// Claims for all machines what is claimed for this one. What is not got there is given back here: whoever has it may give
-    /// it back, and then this node must not be the one that refuses it.
+    /// Claims for all machines what is claimed for this one. What is not got there is given back here: whoever has it
+    /// may give it back, and then this node must not be the one that refuses it.
     private func share(_ key: [UInt8], for duration: Duration, at place: NonceTable.Place) async -> Claim {
         guard let shared else { return .fresh(ClaimedNonce(table, place)) }
         let owner = String(UInt64.random(in: .min ... .max), radix: 36)
@@ -109,8 +110,8 @@ public final class NonceMemory {
         }
     }
 
-    /// Whether this node would know if it had accepted what was made then. Not in whole seconds: a request is too old from the
-    /// first, or never.
+    /// Whether this node would know if it had accepted what was made then. Not in whole seconds: a request is too old
+    /// from the first, or never.
     private func isRemembered(_ kind: Int, madeAt: Int64) -> Bool {
         let age = Double(Int64(Loop.monotonicNanoseconds) - Int64(table.since[kind])) / 1e9
         return Double(madeAt) >= Loop.unixTime - age

@@ -3,8 +3,8 @@ internal import Loop
 
 /// What has been said once and must not be said again for a while: a table in memory that all processes of a node map.
 ///
-/// Unlike a limit, a nonce is never forgotten to make room for another: when no cell is free, nothing is claimed. There are
-/// no locks; when two processes claim one nonce at the same instant, at most one of them succeeds.
+/// Unlike a limit, a nonce is never forgotten to make room for another: when no cell is free, nothing is claimed. There
+/// are no locks; when two processes claim one nonce at the same instant, at most one of them succeeds.
 public final class NonceTable: @unchecked Sendable {
     // Sendable, because what is not constant is changed by atomic operations only.
 
@@ -54,22 +54,23 @@ public final class NonceTable: @unchecked Sendable {
     private static let longestLifetime: UInt64 = 4 * 3_600_000_000_000
 
     private let file: TableFile
-    /// For each kind the longest terms that anybody has opened the table with, and since when what they ask is remembered.
+    /// For each kind the longest terms that anybody has opened the table with, and since when what they ask is
+    /// remembered.
     private let kinds: UnsafeMutablePointer<atomic_cell>
     private let cells: UnsafeMutablePointer<atomic_cell>
     private let mask: Int
     private let hash: SipHash
     private let clock: @Sendable () -> UInt64
-    /// Since when, by kind, on the machine's monotonic clock in nanoseconds: whatever says it was made later, by a clock within
-    /// the terms, is remembered if it was claimed. Of what was made earlier nothing is known.
+    /// Since when, by kind, on the machine's monotonic clock in nanoseconds: whatever says it was made later, by a
+    /// clock within the terms, is remembered if it was claimed. Of what was made earlier nothing is known.
     public let since: [UInt64]
 
     /// Opens the table at `path`, made if need be; what stands there and is no such table is replaced.
     ///
     /// - Parameters:
     ///   - capacity: cells, rounded up to a power of two between 64 and 2^26, of 16 bytes each.
-    ///   - terms: what is remembered for longer than any caller's lifetime asks, by kind; at most `maximumKindCount`. The
-    ///     longest that anybody asks of a kind holds for all who claim, from then on and as long as the file lives.
+    ///   - terms: what is remembered for longer than any caller's lifetime asks, by kind; at most `maximumKindCount`.
+    ///     The longest that anybody asks of a kind holds for all who claim, from then on and as long as the file lives.
     ///   - clock: nanoseconds of a clock that never goes back and that all processes share; by default the machine's.
     public init(
         path: String, capacity: Int, terms: [Terms] = [], clock: (@Sendable () -> UInt64)? = nil
@@ -93,8 +94,8 @@ public final class NonceTable: @unchecked Sendable {
 
     /// Sees to it that at least these terms hold for a kind, and says since when they do.
     ///
-    /// What was claimed under shorter terms may be forgotten before longer ones are over. So with a longer reach the kind
-    /// begins anew: first everybody claims for longer, and only then the time is taken.
+    /// What was claimed under shorter terms may be forgotten before longer ones are over. So with a longer reach the
+    /// kind begins anew: first everybody claims for longer, and only then the time is taken.
     private static func agree(
         on terms: Terms, _ kind: UnsafeMutablePointer<atomic_cell>, _ clock: () -> UInt64
     ) -> UInt64 {
@@ -144,8 +145,8 @@ public final class NonceTable: @unchecked Sendable {
             guard let free else { return .full }
             guard atomic_cell_exchange(cell(key, free.index), free.key, free.instant, key, until) else { continue }
             let place = Place(cell: free.index, key: key, until: until)
-            // Somebody else may have claimed it in another cell meanwhile. Of two such at least one sees the other here, and
-            // whoever does gives up; both may, and then nobody has it, which harms less than both having it.
+            // Somebody else may have claimed it in another cell meanwhile. Of two such at least one sees the other
+            // here, and whoever does gives up; both may, and then nobody has it, which harms less than both having it.
             for index in 0..<Self.probeCount where index != free.index {
                 let (owner, instant) = read(key, index)
                 guard owner != key || !isLive(instant, at: now) else {
@@ -159,8 +160,9 @@ public final class NonceTable: @unchecked Sendable {
 
     /// Takes a claim back, by whoever made it: its nonce may be said once more. Nothing changes where its time is over.
     public func giveBack(_ place: Place) {
-        // Whoever claims it after its time does so for longer, so no claim but this one is taken back. The key stays: with
-        // another one a cell that is claimed again could look as before to somebody who reads its words one by one.
+        // Whoever claims it after its time does so for longer, so no claim but this one is taken back. The key stays:
+        // with another one a cell that is claimed again could look as before to somebody who reads its words one by
+        // one.
         _ = atomic_cell_exchange(cell(place.key, place.cell), place.key, place.until, place.key, 0)
     }
 

@@ -1,8 +1,8 @@
 /// How much is allowed: so many requests at once, and after that one more per interval.
 ///
-/// The generic cell rate algorithm (ITU-T I.371) in exact nanoseconds. All there is to remember of a client is one instant:
-/// when what it has used will have been given back. The time until then is its backlog; a request adds one interval to
-/// it, and is allowed while the backlog stays within the window. So in any span of time t no more than
+/// The generic cell rate algorithm (ITU-T I.371) in exact nanoseconds. All there is to remember of a client is one
+/// instant: when what it has used will have been given back. The time until then is its backlog; a request adds one
+/// interval to it, and is allowed while the backlog stays within the window. So in any span of time t no more than
 /// `burst + t / interval` requests are allowed.
 public struct Quota: Sendable, Hashable {
     /// The most a window may last: 90 days. Nanoseconds of it are exact even in Redis, whose scripts count in doubles.
@@ -57,7 +57,8 @@ public struct Quota: Sendable, Hashable {
         // More than the window is left only by a larger quota that was in force before, or by damage.
         let backlog = instant > now ? min(instant - now, window) : 0
         guard backlog + interval <= window else {
-            // Not the sum of now and backlog: a process that was stopped since it read the clock would shorten the wait.
+            // Not the sum of now and backlog: a process that was stopped since it read the clock would shorten the
+            // wait.
             let next = Self.isDamaged(instant, at: now) ? now + window : instant
             return Decision(isAllowed: false, backlog: backlog, next: next)
         }
@@ -69,8 +70,8 @@ public struct Quota: Sendable, Hashable {
         instant > now && instant - now > 2 * longestWindowNanoseconds
     }
 
-    /// What to remember after one request, allowed at `begin`, is taken back: as much of its interval as cannot have been
-    /// given back by `now`. The backlog stays at least what it would be without that request.
+    /// What to remember after one request, allowed at `begin`, is taken back: as much of its interval as cannot have
+    /// been given back by `now`. The backlog stays at least what it would be without that request.
     func takeBack(_ instant: UInt64, begin: UInt64, at now: UInt64) -> UInt64 {
         let elapsed = now > begin ? now - begin : 0
         return elapsed < interval ? instant - min(instant, interval - elapsed) : instant

@@ -1,6 +1,7 @@
 /// Where the shared Redis is, and how long it is waited for.
 ///
-/// One primary that all gateways use; not a Redis cluster, whose keys are spread over servers that no script sees together.
+/// One primary that all gateways use; not a Redis cluster, whose keys are spread over servers that no script sees
+/// together.
 public struct RedisConfiguration: Sendable {
     /// How it is reached.
     public enum Endpoint: Sendable, Hashable {

@@ -2,8 +2,8 @@ internal import Cryptography
 
 /// What runs in Redis: one call decides on all limits of a request, and charges all or none.
 enum RedisScript {
-    /// An instant is kept as seconds and nanoseconds; all sums are of differences from the server's time, which are whole
-    /// numbers below 2^53 and so exact in Lua's doubles. A key lives exactly as long as it says something.
+    /// An instant is kept as seconds and nanoseconds; all sums are of differences from the server's time, which are
+    /// whole numbers below 2^53 and so exact in Lua's doubles. A key lives exactly as long as it says something.
     static let text = """
         local time = redis.call('TIME')
         local seconds, nanoseconds = tonumber(time[1]), tonumber(time[2]) * 1000

@@ -150,7 +150,8 @@ public final class SharedTable: @unchecked Sendable {
         return idle
     }
 
-    /// Gives the key a cell that nothing is charged to yet, and the instant that says so; nil if somebody else was faster.
+    /// Gives the key a cell that nothing is charged to yet, and the instant that says so; nil if somebody else was
+    /// faster.
     ///
     /// Without a free one it takes that which would be free first, so those who have used the most are kept.
     private func claim(_ key: UInt64, at now: UInt64) -> (UnsafeMutablePointer<atomic_cell>, UInt64)? {
@@ -175,8 +176,8 @@ public final class SharedTable: @unchecked Sendable {
 
     /// An instant that has passed for everybody, and that no other claim has.
     ///
-    /// Were it the same for all, a cell that was removed and claimed again would look as before: a charge prepared before
-    /// the removal would succeed beside one to the cell that had taken its place.
+    /// Were it the same for all, a cell that was removed and claimed again would look as before: a charge prepared
+    /// before the removal would succeed beside one to the cell that had taken its place.
     private func passedInstant(at now: UInt64) -> UInt64 {
         // The mixing step of SplitMix64 (Steele, Lea, Flood 2014).
         var mixed = clock() &+ salt
@@ -185,12 +186,13 @@ public final class SharedTable: @unchecked Sendable {
         return 1 + (mixed ^ mixed &>> 31) % max(1, now / 2)
     }
 
-    /// Removes the key's other cells before the first charge to `own`; false if one of them is charged, and then the one
-    /// to use.
+    /// Removes the key's other cells before the first charge to `own`; false if one of them is charged, and then the
+    /// one to use.
     ///
-    /// Two processes may have claimed a cell each. Whoever charges first to one has, after that cell got its key, looked at
-    /// all others and removed them by an exchange, which either makes the charge that the other prepared fail, or fails
-    /// itself; a cell that is claimed again is another one by its instant. So never are two cells of one key charged.
+    /// Two processes may have claimed a cell each. Whoever charges first to one has, after that cell got its key,
+    /// looked at all others and removed them by an exchange, which either makes the charge that the other prepared
+    /// fail, or fails itself; a cell that is claimed again is another one by its instant. So never are two cells of one
+    /// key charged.
     private func removeOthers(_ key: UInt64, than own: UnsafeMutablePointer<atomic_cell>, at now: UInt64) -> Bool {
         for step in 0..<Self.probeCount {
             let other = cell(key, step)

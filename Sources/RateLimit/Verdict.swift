@@ -89,8 +89,8 @@ extension Verdict {
     /// The type of the problem that goes with a 429.
     public static let problemType = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
-    /// Appends the lines of `RateLimit-Policy`, every limit that applied, and `RateLimit`, the tightest and after how many
-    /// seconds it allows more than it does now. Nothing where no limit applied.
+    /// Appends the lines of `RateLimit-Policy`, every limit that applied, and `RateLimit`, the tightest and after how
+    /// many seconds it allows more than it does now. Nothing where no limit applied.
     public func appendFieldLines(to bytes: inout [UInt8]) {
         guard let tightest else { return }
         bytes += Self.policyName
@@ -139,7 +139,8 @@ extension Verdict {
         }
     }
 
-    /// The value of `Retry-After` with a 429, in seconds; never less than the field's `t`. Nil when nothing is exceeded.
+    /// The value of `Retry-After` with a 429, in seconds; never less than the field's `t`. Nil when nothing is
+    /// exceeded.
     public var retryAfter: Int? {
         guard let tightest, tightest.isExceeded else { return nil }
         return max(1, Self.seconds(tightest.untilNext))

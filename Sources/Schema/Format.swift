@@ -1,5 +1,5 @@
-/// What a string must look like beyond its characters: the formats that descriptions may name. Any other is refused when
-/// the description is read.
+/// What a string must look like beyond its characters: the formats that descriptions may name. Any other is refused
+/// when the description is read.
 enum Format: String, Sendable, CaseIterable {
     /// RFC 3339 §5.6.
     case date
@@ -11,8 +11,8 @@ enum Format: String, Sendable, CaseIterable {
     case uuid
     /// An address as the bridge takes it: one @, something before it, names with dots after it, no blanks.
     ///
-    /// Wider than RFC 5321 in its dots, because Japanese mobile carriers gave out addresses such as `a..b.@example.ne.jp`;
-    /// without quoted local parts and address literals.
+    /// Wider than RFC 5321 in its dots, because Japanese mobile carriers gave out addresses such as
+    /// `a..b.@example.ne.jp`; without quoted local parts and address literals.
     case email
     /// RFC 3986 §3.
     case uri

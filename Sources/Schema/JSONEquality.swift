@@ -1,5 +1,5 @@
-/// When JSON Schema calls two values equal (2020-12 core §4.2.2): numbers by what they amount to, objects whatever the order
-/// of their members.
+/// When JSON Schema calls two values equal (2020-12 core §4.2.2): numbers by what they amount to, objects whatever the
+/// order of their members.
 enum JSONEquality {
     static func isEqual(_ constant: Constant, _ document: JSONDocument, _ node: Int) -> Bool {
         isEqual(constant.document, 0, document, node)

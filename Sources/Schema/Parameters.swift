@@ -80,8 +80,8 @@ public struct QueryParameters: Sendable {
 
     /// What is wrong with a query.
     ///
-    /// Names are compared as they were sent. Values have their percent-encoding resolved, but a number is one only without
-    /// any; a plus is a plus.
+    /// Names are compared as they were sent. Values have their percent-encoding resolved, but a number is one only
+    /// without any; a plus is a plus.
     ///
     /// - Parameter query: what follows the question mark, `pchar`, `/` and `?` only (RFC 3986 §3.4).
     public func violations(in query: ArraySlice<UInt8>) -> [Violation] {

@@ -1,8 +1,8 @@
 /// A regular expression that is matched in one pass, whatever the text: a table with one step for each character.
 ///
-/// Engines that try alternatives one after the other can be kept busy for ages by a text made for the purpose. What cannot
-/// be made such a table of bounded size (back references, looking around, huge repetitions) is refused when the pattern
-/// is read.
+/// Engines that try alternatives one after the other can be kept busy for ages by a text made for the purpose. What
+/// cannot be made such a table of bounded size (back references, looking around, huge repetitions) is refused when the
+/// pattern is read.
 struct Pattern: Sendable {
     /// The class of each ASCII character.
     private let asciiClasses: [UInt8]

@@ -35,13 +35,14 @@ public struct Schema: Sendable {
         SchemaEvaluation.violations(of: self, in: document)
     }
 
-    /// What is wrong with a parameter's values, which stand outside of JSON: `12` is an integer where one may stand, and a
-    /// string where not.
+    /// What is wrong with a parameter's values, which stand outside of JSON: `12` is an integer where one may stand,
+    /// and a string where not.
     ///
     /// - Parameters:
     ///   - bytes: the text they stand in, valid UTF-8 where they are.
     ///   - values: where; several only where an array is described.
-    ///   - literalCount: bytes up to which values stand as they were sent; one behind them was encoded, and is a string.
+    ///   - literalCount: bytes up to which values stand as they were sent; one behind them was encoded, and is a
+    ///     string.
     /// - Returns: violations with pointers that begin at the parameter.
     func violations(in bytes: [UInt8], values: [Range<Int>], literalCount: Int) -> [Violation] {
         var nodes: [JSONDocument.Node] = []

@@ -1,6 +1,7 @@
 public import Loop
 
-/// What the clients of one address may hold on to together: counted wherever the bounds are to hold, in one server or in many.
+/// What the clients of one address may hold on to together: counted wherever the bounds are to hold, in one server or
+/// in many.
 @OnLoop
 public protocol AddressBounds: AnyObject {
     /// Counts one more connection of an address until it is released, unless it has as many as it may.

@@ -22,7 +22,8 @@ public struct Problem: Error, Sendable {
     /// The answer's status.
     public var status: Status
 
-    /// The kind of problem: the last segment of its `type` URI, such as `no-availability`, or the whole of somebody else's.
+    /// The kind of problem: the last segment of its `type` URI, such as `no-availability`, or the whole of somebody
+    /// else's.
     public var type: String
 
     /// The kind in words, the same for every occurrence.
@@ -30,6 +31,9 @@ public struct Problem: Error, Sendable {
 
     /// This occurrence, for a developer.
     public var detail: String
+
+    /// What stands under `error`, where clients expect a code there, as those of OAuth do; otherwise it is `detail`.
+    public var errorCode: String?
 
     /// The mistakes in the request's content, if it is about those.
     public var errors: [FieldError] = []
@@ -72,7 +76,8 @@ public struct Problem: Error, Sendable {
             json.member("detail", detail)
             json.member("instance", instance.description)
             // The plain message that the existing clients read.
-            json.member("error", detail)
+            json.member("error", errorCode ?? detail)
+            if errorCode != nil { json.member("error_description", detail) }
             if !errors.isEmpty {
                 json.array("errors", errors) { json, error in
                     json.object { json in

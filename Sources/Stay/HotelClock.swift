@@ -5,8 +5,8 @@ internal import Foundation
 public struct HotelClock: Sendable {
     private let zone: TimeZone
 
-    /// In a program with the runtime linked in, Foundation knows its zones only if the object file that registers them is
-    /// linked, and nothing but a format of numbers refers to that file (Swift 6.3). So one is used here, once.
+    /// In a program with the runtime linked in, Foundation knows its zones only if the object file that registers them
+    /// is linked, and nothing but a format of numbers refers to that file (Swift 6.3). So one is used here, once.
     private static let hasZoneData = !0.0.formatted().isEmpty
 
     /// A clock for an IANA time zone, such as `Asia/Tokyo`; nil if there is no such zone.

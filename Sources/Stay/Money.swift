@@ -1,4 +1,5 @@
-/// An amount in the smallest unit of its currency: 24,000 yen is 24000 JPY, 24 dollars is 2400 USD. Never floating point.
+/// An amount in the smallest unit of its currency: 24,000 yen is 24000 JPY, 24 dollars is 2400 USD. Never floating
+/// point.
 public struct Money: Hashable, Sendable {
     /// The amount in minor units (yen, cents); negative for a discount or refund.
     public let minorUnits: Int64

@@ -47,7 +47,8 @@ public final class TLSClientSession: TLSSession {
 
     /// Shakes hands over a stream that is still plain, and secures it.
     ///
-    /// - Throws: `TLSError` `handshake`, such as when the certificate does not verify; `LoopError`; `CancellationError`.
+    /// - Throws: `TLSError` `handshake`, such as when the certificate does not verify; `LoopError`;
+    ///   `CancellationError`.
     public func handshake(on stream: Stream) async throws {
         var outgoing: [UInt8] = []
         _ = try handshake(UnsafeRawBufferPointer(start: nil, count: 0), outgoing: &outgoing)

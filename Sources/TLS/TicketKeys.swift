@@ -26,7 +26,8 @@ final class TicketKeys {
     static let index = drawbridge_SSL_CTX_new_index()
 
     /// OpenSSL's `SSL_CTX_set_tlsext_ticket_key_evp_cb`: sets up encryption of a new ticket, or decryption of a
-    /// client's. Returns 1 for success, 2 for success with an old key (renew the ticket), 0 for unknown, -1 for failure.
+    /// client's. Returns 1 for success, 2 for success with an old key (renew the ticket), 0 for unknown, -1 for
+    /// failure.
     static let callback:
         @Sendable @convention(c) (
             OpaquePointer?, UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<UInt8>?, OpaquePointer?, OpaquePointer?,

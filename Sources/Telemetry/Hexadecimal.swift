@@ -36,8 +36,8 @@ extension OutputSpan<UInt8> {
 extension String {
     /// A text that `body` writes, in UTF-8, into room for `capacity` bytes.
     ///
-    /// It takes the place of an array made by `[UInt8](capacity:)`, which the compiler (6.3) leaves generic: that looks up
-    /// the array's type at run time, a thousand instructions each time.
+    /// It takes the place of an array made by `[UInt8](capacity:)`, which the compiler (6.3) leaves generic: that looks
+    /// up the array's type at run time, a thousand instructions each time.
     @inlinable
     public init(capacity: Int, writing body: (inout OutputSpan<UInt8>) -> Void) {
         self.init(unsafeUninitializedCapacity: capacity) { buffer in

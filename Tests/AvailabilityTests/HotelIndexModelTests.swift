@@ -1,19 +1,7 @@
 import Availability
 import Stay
+import TestSupport
 import Testing
-
-/// A generator whose seed is in the test's name, so that a failure can be run again (SplitMix64, Steele et al. 2014).
-private struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
-}
 
 /// The index as anyone would write it without a thought for speed: how often each room-night is taken.
 private struct Model {
@@ -44,6 +32,11 @@ private struct Model {
         }
     }
 
+    mutating func set(room: Int32, night: Int, count: Int) {
+        guard rooms.contains(where: { $0.id == room }), night >= first else { return }
+        taken[Key(room: room, night: night)] = max(0, count)
+    }
+
     mutating func advance(to night: Int) {
         first = max(first, night)
         taken = taken.filter { $0.key.night >= first }
@@ -58,7 +51,7 @@ struct HotelIndexModelTests {
 
     @Test("Random histories give the same answers as a brute-force model", arguments: 1...60 as ClosedRange<UInt64>)
     func histories(seed: UInt64) {
-        var generator = SeededGenerator(state: seed)
+        var generator = SeededNumbers(seed: seed)
         let types = (1...Int32.random(in: 1...4, using: &generator)).map { $0 * 10 }
         let rooms = (0..<Int32.random(in: 0...12, using: &generator)).map { number in
             SellableRoom(
@@ -84,7 +77,12 @@ struct HotelIndexModelTests {
         case 0..<11:
             _ = index.take(room: room, nights: day(nights.lowerBound)..<day(nights.upperBound))
             model.change(room: room, nights: nights, by: 1)
-        case 11..<19:
+        case 11..<14:
+            let night = nights.lowerBound
+            let count = Int32.random(in: -1...3, using: &generator)
+            _ = index.set(room: room, night: day(night), takenCount: count)
+            model.set(room: room, night: night, count: Int(count))
+        case 14..<19:
             _ = index.release(room: room, nights: day(nights.lowerBound)..<day(nights.upperBound))
             model.change(room: room, nights: nights, by: -1)
         default:

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import HTTP
+import TestSupport
 import Testing
 
 @testable import Firewall
@@ -128,7 +129,7 @@ import Testing
 
     @Test("Whatever bytes come, there is an answer", arguments: EngineKind.allCases)
     func noise(kind: EngineKind) throws {
-        var generator = SeededGenerator(state: 2026)
+        var generator = SeededNumbers(seed: 2026)
         let alphabet = Array("{}[]\",:'<>%&=;/\\$()|`*?+-_.abz019 \t\r\n\u{0}\u{7f}日".utf8) + [0x80, 0xC3, 0xFF]
         let types = ["application/json", "application/x-www-form-urlencoded", "application/json;charset=utf-8"]
         for round in 0..<600 {

@@ -55,12 +55,34 @@ import Testing
                     "Signature",
                     "sig1=:LjbtqUbfmvjj5C5kr1Ugj4PmLYvx9wVjZvSsB9T493F7T3FbOrhMeT9bjrdfCDRG9uGjjAAvHgPHLhBhY4S/zw==:"
                 )),
+            .get(
+                "/api/booking-engine/hotels/1/pricing?start_date=2026-12-01&end_date=2026-12-03&plan_key=1h5&guests=2"),
+            .json(#"{"hotel_ids":["1",2]}"#, .post, "/api/booking-engine/cache/update-hotels"),
+            .json(
+                #"{"hotel_id":"1","room_type_id":11,"start_date":"2026-12-01","end_date":"2026-12-20"}"#, .post,
+                "/api/booking-engine/cache/refresh-availability"),
+            .json(
+                #"{"images":[{"url":"https://img.example/hotel/1/sea.jpg","caption":"海の見える部屋","width":1600}]}"#, .put,
+                "/api/booking-engine/hotels/1/images"),
             .json(#"{"hotel_id":1,"reason":"price_change"}"#, .put, "/api/booking-engine/cache"),
             .json(#"{"status":"cancelled","reason":"flight cancelled"}"#, .patch, "/api/booking-engine/bookings/1"),
             TestRequest(method: .delete, target: "/api/booking-engine/bookings/1"),
             TestRequest(method: .options, target: "/api/booking-engine/bookings"),
             .json(#"{"url":"https://hooks.engine.example/drawbridge?tenant=7","events":["booking.created"]}"#)
                 .called("registering a webhook"),
+            .get("/.well-known/jwks.json"), .get("/api/booking-engine/auth/user/2"),
+            .get("/api/booking-engine/auth/keys?client=web-shop.1&limit=50&before=12"),
+            TestRequest(method: .delete, target: "/api/booking-engine/auth/keys/12"),
+            .json(#"{"grant_type":"client_credentials","scope":"availability:read booking:write"}"#)
+                .called("asking for a token"),
+            .json(#"{"refresh_token":"dbr_xUjw6HJlymtLZJOr_z3ecQkE4lKmubP1rnvwtd80hcgUz-ZsPwsN09n6eRxg71hmF5-RFA"}"#)
+                .called("refreshing a token"),
+            .json(
+                #"{"token":"eyJhbGciOiJFUzI1NiIsImtpZCI6IjB6ayIsInR5cCI6ImF0K2p3dCJ9.eyJhdWQiOiJkcmF3YnJpZGdlIn0.M4SPrvLe-_w"}"#
+            ).called("asking about a token"),
+            .json(
+                #"{"client":"web-shop.1","scopes":["availability:read","booking:write"],"hotel_id":3,"description":"the shop's own"}"#
+            ).called("making an API key"),
             .json("[]"), .json("{}"), .json(#"{"a":null,"b":true,"c":-1.5e3,"d":""}"#),
             .form("name=Mary+O%27Brien&comment=Late+arrival%2C+after+22%3A00"),
             TestRequest(

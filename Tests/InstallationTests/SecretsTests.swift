@@ -41,6 +41,25 @@ struct SecretsTests {
         #expect(try File.read(home.hopKeyFile) != File.read(other.hopKeyFile))
     }
 
+    @Test("The master key is made once, never replaced, and not made where the environment has one")
+    func masterKey() throws {
+        _ = try Secrets.prepare(home)
+        let text = try #require(try File.readText(home.masterKeyFile))
+        #expect(throws: Never.self) { try MasterKey(text: text) }
+        // Whatever has become of it: another one would open nothing.
+        for other in ["", "noise\n"] {
+            try File.write(other, to: home.masterKeyFile, mode: 0o600)
+            _ = try Secrets.prepare(home)
+            #expect(try File.readText(home.masterKeyFile) == other)
+        }
+        unlink(home.masterKeyFile)
+        setenv(MasterKey.variable, MasterKey.makeText(), 1)
+        defer { unsetenv(MasterKey.variable) }
+        _ = try Secrets.prepare(home)
+        #expect(!File.exists(home.masterKeyFile))
+        #expect(!Secrets.files(home).contains(home.masterKeyFile))
+    }
+
     @Test("API keys have their form, and each is its own")
     func apiKeys() throws {
         let keys = try Secrets.prepare(home).apiKeys.values

@@ -73,7 +73,7 @@ struct APIKeyTests {
             } else {
                 #expect(try await node.key("revoke", id).exit.isSuccess)
             }
-            try await Loop.sleep(for: .seconds(1))
+            try await wait("it to be refused by every worker") { try await self.statuses(node, key) == [401] }
             #expect(try await statuses(node, key) == [401])
             #expect(
                 try await node.value("SELECT revoked_at IS NOT NULL FROM booking_engine_api_keys WHERE id = \(id)")

@@ -1,16 +1,17 @@
 import Glibc
 import Loop
+import TestSupport
 import Testing
 
-/// What one address may hold on to, of whichever worker: two workers, and a listener without TLS, so that the kernel alone
-/// stands between test and gateway.
+/// What one address may hold on to, of whichever worker: two workers, and a listener without TLS, so that the kernel
+/// alone stands between test and gateway.
 @Suite("What one address may hold on to", .serialized)
 struct AddressBoundTests {
     init() { Loop.runInBackground() }
 
     @OnLoop private func node(_ limits: String) async throws -> (Node, UInt16) {
         let node = try Node(ownsPolicies: true)
-        let port = try await freePort()
+        let port = try freePort()
         let file = "\(node.policies)/gateway.yaml"
         let text = Files.text(file)
         let changed =
@@ -22,12 +23,6 @@ struct AddressBoundTests {
         Files.write(changed, to: file)
         try await node.start()
         return (node, port)
-    }
-
-    private func freePort() async throws -> UInt16 {
-        let connection = RawConnection()
-        defer { connection.close() }
-        return try connection.bindToFreePort()
     }
 
     /// Opens connections until one is refused, and says how many were not.
@@ -158,18 +153,6 @@ private final class RawConnection: Sendable {
                 call($0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-    }
-
-    /// A port that nobody has, and that is free again when this is closed.
-    func bindToFreePort() throws -> UInt16 {
-        try #require(with("127.0.0.1", 0) { bind(descriptor, $0, $1) } == 0)
-        var address = sockaddr_in()
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let status = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
-        }
-        try #require(status == 0)
-        return UInt16(bigEndian: address.sin_port)
     }
 
     func connect(_ port: UInt16, from address: String = "127.0.0.1") async throws -> Bool {

@@ -73,20 +73,12 @@ struct EdgeTests {
         let id = try #require(answer["X-Request-Id"])
         let plain = try #require(try await node.get(Self.hotels)["X-Request-Id"])
         let ledger = "\(node.home)/ledger/records/00000000000000000000.jsonl"
-        try await eventuallyRecorded(plain, in: ledger)
+        try await wait("the request to be in the ledger") { Files.text(ledger).contains(#""uid":"\#(plain)""#) }
         for line in Files.text(ledger).split(separator: "\n") where line.contains(#""uid":"\#(id)""#) {
             #expect(line.contains(#""correlation_uid":"\#(trace)""#))
         }
         for line in Files.text(ledger).split(separator: "\n") where line.contains(#""uid":"\#(plain)""#) {
             #expect(line.contains(#""correlation_uid":"\#(plain)""#))
         }
-    }
-
-    @OnLoop private func eventuallyRecorded(_ id: String, in ledger: String) async throws {
-        for _ in 0..<500 {
-            if Files.text(ledger).contains(#""uid":"\#(id)""#) { return }
-            try await Loop.sleep(for: .milliseconds(10))
-        }
-        Issue.record("the request is not in the ledger")
     }
 }

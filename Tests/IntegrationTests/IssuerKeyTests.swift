@@ -50,7 +50,12 @@ struct IssuerKeyTests {
         #expect(publisher.requests <= asked + 1)
         #expect(try await status(node, token("2", third)) == 401)
 
-        // Its going away locks nobody out, not even when the bridge is started anew meanwhile.
+        // Its going away locks nobody out, not even when the bridge is started anew meanwhile, which has what was
+        // written down before.
+        try await wait("the set to be written down") {
+            try await node.value(
+                "SELECT count(*) FROM drawbridge.issuer_key_sets WHERE position('\"kid\":\"2\"' IN key_set) > 0") == "1"
+        }
         await publisher.goAway()
         for _ in 0..<4 { #expect(try await status(node, token("2", second)) == 200) }
         kill(try node.processID("bridge"), SIGKILL)

@@ -55,6 +55,7 @@ struct LedgerDiskTests {
     @OnLoop
     private func withDisk(_ body: @OnLoop (Place, SmallFileSystem) async throws -> Void) async throws {
         let place = try await Place()
+        // As the database's user cannot enter this home, the first start makes the cluster elsewhere.
         for path in [place.node.home, "\(place.node.home)/ledger"] { mkdir(path, 0o700) }
         let disk = try SmallFileSystem("\(place.node.home)/ledger", size: "2m")
         defer { disk.unmount() }

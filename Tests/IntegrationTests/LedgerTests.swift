@@ -31,7 +31,8 @@ struct LedgerTests {
         #expect(answers.map(\.status) == [201, 400, 401, 404, 403, 501, 403])
         // Whoever attacks learns nothing but the request's id.
         #expect(answers[6].string("detail") == "The request is refused")
-        // Restricted, as FileRestrictionTests shows what that means; an old kernel has no Landlock, and the log says so.
+        // Restricted, as FileRestrictionTests shows what that means; an old kernel has no Landlock, and the log says
+        // so.
         let gateway = Files.text("/proc/\(try node.processID("gateway-0"))/status")
         #expect(gateway.contains("NoNewPrivs:\t1") || node.log.contains("keeps the right to change files"))
         #expect(try await node.stop().isSuccess)
@@ -89,7 +90,7 @@ struct LedgerTests {
         defer { for process in frozen { kill(process, SIGCONT) } }
         expectProblem(try await node.get("/api/booking-engine/hotels/2"), 503, "ledger-unavailable")
         for process in frozen { kill(process, SIGCONT) }
-        try await wait("all goes on", for: .seconds(60)) {
+        try await wait("all goes on") {
             try await node.get("/api/booking-engine/hotels/2").status == 200
         }
         #expect(try await node.stop().isSuccess)

@@ -2,36 +2,29 @@ import Cryptography
 import Glibc
 import HTTP
 import Loop
+import Stay
 import Testing
 
-/// Each has an installation of its own whose client `shop` signs (RFC 9421), whose vendor sends webhooks, and whose limits are
-/// small.
+/// Each has an installation of its own whose client `shop` signs (RFC 9421), whose vendor sends webhooks, and whose
+/// limits are small.
 @Suite("What is accepted once, and was not accepted", .serialized)
 struct NonceTests {
     init() { Loop.runInBackground() }
 
+    private let shop = SigningShop()
     private static let secret = SecureRandom.bytes(32)
     private static let bookings = "/api/booking-engine/bookings"
 
-    /// - Parameter limits: beside the class, of which each client may have two at once and one more every two seconds.
+    /// - Parameters:
+    ///   - limits: beside the class, of which each client may have two at once and one more every two seconds.
+    ///   - bookingTimeout: how long the bridge may take to answer.
     @OnLoop
-    private func node(limits: String = "") async throws -> Node {
+    private func node(limits: String = "", bookingTimeout: String = "10 s") async throws -> Node {
         let node = try Node(ownsPolicies: true)
-        Files.write(Base64.standard.encode(Self.secret), to: "\(node.policies)/shared.secret")
+        shop.register(at: node)
+        Files.write(Base64.standard.encode(Self.secret), to: "\(node.policies)/vendor.secret")
         let keys = "\(node.policies)/keys.yaml"
-        let text = Files.text(keys)
-        let changed = text.replacing(
-            "  clients: []",
-            with: """
-                  clients:
-                    - keyid: shop-1
-                      algorithm: hmac-sha256
-                      file: \(node.policies)/shared.secret
-                      client: shop
-                      scopes: ["hotel:read", "booking:write", "booking:read"]
-                      hotel_ids: [2]
-                """
-        ).replacing(
+        let changed = Files.text(keys).replacing(
             "  senders: []",
             with: """
                   senders:
@@ -40,20 +33,19 @@ struct NonceTests {
                       encoding: hex
                       signed: "{timestamp}.{body}"
                       timestamp: {field: x-vendor-time, maximum_age: 5 min, clock_skew: 0 s}
-                      files: [\(node.policies)/shared.secret]
+                      files: [\(node.policies)/vendor.secret]
                       client: vendor
                       scopes: ["booking:write"]
                       hotel_ids: [2]
-                """
-        ).replacing("clock_skew: 5 s", with: "clock_skew: 0 s")
-        #expect(changed.contains("shop-1") && changed.contains("x-vendor-time"))
+                """)
+        #expect(changed.contains("x-vendor-time"))
         Files.write(changed, to: keys)
         let description = "\(node.policies)/openapi.yaml"
         var api = Files.text(description).replacing("        rate_class: booking\n", with: "")
         let create = try #require(api.firstRange(of: "operationId: createBooking"))
         let ways = try #require(api[create.upperBound...].firstRange(of: "auth: [jwt, api_key, signature]"))
         api.replaceSubrange(ways, with: "auth: [jwt, signature, webhook]")
-        Files.write(api, to: description)
+        Files.write(api.replacing("timeout: 10 s", with: "timeout: \(bookingTimeout)"), to: description)
         Files.write(
             "classes: [{name: client, burst: 2, requests: 1, per: 2 s, by: [principal]}]\nalways: [client]\n" + limits,
             to: "\(node.policies)/rate-limits.yaml")
@@ -66,28 +58,23 @@ struct NonceTests {
     /// A booking that one of the two has signed.
     @OnLoop
     private func signed(_ way: Way, _ json: String) -> TestRequest {
+        guard way == .webhook else { return shop.signed("POST", Self.bookings, content: json) }
         let time = Int(Loop.unixTime)
         var mac = HMACSHA256(key: Self.secret.span)
-        switch way {
-        case .webhook:
-            let code = Hexadecimal.encode(mac.authenticationCode(for: "\(time).\(json)").bytes)
-            return .post(Self.bookings, nil, json: json).with("X-Vendor-Time", "\(time)")
-                .with("X-Vendor-Signature", code)
-        case .signature:
-            let digest = "sha-256=:\(Base64.standard.encode(SHA256.hash(json))):"
-            let parameters =
-                "(\"@method\" \"@target-uri\" \"content-digest\");created=\(time)"
-                + ";nonce=\"\(Base64.url.encode(SecureRandom.bytes(18)))\";keyid=\"shop-1\""
-            let base =
-                "\"@method\": POST\n\"@target-uri\": https://localhost\(Self.bookings)\n\"content-digest\": \(digest)\n"
-                + "\"@signature-params\": \(parameters)"
-            return .post(Self.bookings, nil, json: json).with("Content-Digest", digest)
-                .with("Signature-Input", "a=\(parameters)")
-                .with("Signature", "a=:\(Base64.standard.encode(mac.authenticationCode(for: base))):")
-        }
+        let code = Hexadecimal.encode(mac.authenticationCode(for: "\(time).\(json)").bytes)
+        return .post(Self.bookings, nil, json: json).with("X-Vendor-Time", "\(time)").with("X-Vendor-Signature", code)
     }
 
-    private func booking() -> String { BookingBody(TestStay.next(), hotel: 2, type: 21).json }
+    @OnLoop private static var bookingCount = 0
+
+    /// Each of other nights, again and again the same in the end: nobody knows how often it is asked for, and nobody
+    /// else books in these installations.
+    @OnLoop
+    private func booking() -> String {
+        Self.bookingCount += 1
+        let stay = TestStay(arrival: TestStay.today.advanced(by: 80 + Self.bookingCount * 2 % 380), nights: 2)
+        return BookingBody(stay, hotel: 2, type: 21).json
+    }
 
     /// Waits until what is signed now is believed: what was signed before the node began to remember could be a replay.
     @OnLoop
@@ -114,8 +101,10 @@ struct NonceTests {
         let node = try await node()
         for way in Way.allCases {
             try await waitUntilSure(node, way)
-            var refusals = 0
-            for _ in 0..<4 {
+            var (requests, refusals) = (0, 0)
+            // On a slow machine the limit may have room again for each request of a few.
+            while requests < 4 || refusals == 0 && requests < 40 {
+                requests += 1
                 let request = signed(way, booking())
                 let (answer, count) = try await sendPatiently(request, to: node)
                 refusals += count
@@ -136,9 +125,10 @@ struct NonceTests {
             try await node.waitForRedis()
             try await waitUntilSure(node, .webhook)
         }
-        var refusals = 0
-        for turn in 0..<4 {
+        var (turn, refusals) = (0, 0)
+        while turn < 4 || refusals == 0 && turn < 40 {
             let (one, other) = turn % 2 == 0 ? (left, right) : (right, left)
+            turn += 1
             let request = signed(.webhook, booking())
             let first = try await one.gateway.send(request)
             guard first.status == 429 else {
@@ -185,7 +175,7 @@ struct NonceTests {
 
     @Test("What went to the bridge is spent, whatever came of it; what it never saw, known to be away, is not")
     @OnLoop func bridge() async throws {
-        let node = try await node()
+        let node = try await node(bookingTimeout: "4 s")
         for way in Way.allCases {
             try await waitUntilSure(node, way)
             let (sent, unsent) = (signed(way, booking()), signed(way, booking()))

@@ -127,7 +127,8 @@ struct ObservationTests {
         #expect(workers.count { $0 == "01" } >= connections.count)
     }
 
-    /// The states of a process's TCP sockets as the kernel writes them: `0A` for one that listens, `01` for a connection.
+    /// The states of a process's TCP sockets as the kernel writes them: `0A` for one that listens, `01` for a
+    /// connection.
     private static func states(_ process: Int32) -> [Substring] {
         let sockets = Set(
             Files.names(in: "/proc/\(process)/fd").compactMap { Files.link("/proc/\(process)/fd/\($0)") })

@@ -91,7 +91,7 @@ struct PolicyReloadTests {
         // A process that is started again has read them.
         let process = try node.processID("bridge")
         kill(process, SIGKILL)
-        try await wait("the bridge to be back", for: .seconds(60)) { try node.processID("bridge") != process }
+        try await wait("the bridge to be back") { try node.processID("bridge") != process }
         let said = try await reload()
         #expect(!said.contains("bridge.yaml") && said.contains("gateway.yaml"), "\(said)")
 
@@ -171,7 +171,7 @@ struct PolicyReloadTests {
             return bridge != nil
         }
         kill(try #require(bridge), SIGHUP)
-        try await wait("the bridge to be back", for: .seconds(60)) { try node.processID("bridge") != old }
+        try await wait("the bridge to be back") { try node.processID("bridge") != old }
         #expect(try node.processID("bridge") == bridge)
         try await wait("it to have read its policies") {
             node.log.contains("bridge goes by the policies as they are now")

@@ -2,9 +2,11 @@ import Glibc
 import JSONText
 import Ledger
 import Loop
+import TestSupport
 import Testing
 
-/// Real processes, real database; who is killed and when is drawn from a seed, which a failure tells. `KILL_SEED` sets it.
+/// Real processes, real database; who is killed and when is drawn from a seed, which a failure tells. `KILL_SEED` sets
+/// it.
 @Suite("Kills at random", .serialized)
 struct RandomKillTests {
     init() { Loop.runInBackground() }
@@ -16,7 +18,7 @@ struct RandomKillTests {
     @Test("Whoever is killed, 200 times, nothing is forwarded and nothing answered that the ledger does not tell of")
     @OnLoop func everybody() async throws {
         let seed = getenv("KILL_SEED").flatMap { UInt64(String(cString: $0)) } ?? .random(in: 0 ... .max)
-        var random = SeededNumbers(state: seed)
+        var random = SeededNumbers(seed: seed)
         let node = try Node(workers: 1)
         try await node.start()
         let processes = try await RestlessProcesses(beside: node, workers: 2)

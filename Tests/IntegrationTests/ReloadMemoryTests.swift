@@ -36,8 +36,8 @@ struct ReloadMemoryTests {
         }
     }
 
-    /// The firewall's library gives nothing back of the rules it has loaded (some 20 MiB): were they loaded twice in one
-    /// process, fifty times would be a gigabyte.
+    /// The firewall's library gives nothing back of the rules it has loaded (some 20 MiB): were they loaded twice in
+    /// one process, fifty times would be a gigabyte.
     @Test("Fifty reloads leave it where it was, and open files and processes as well", .timeLimit(.minutes(10)))
     @OnLoop func fifty() async throws {
         let node = try Node(ownsPolicies: true, workers: 1)
@@ -46,7 +46,7 @@ struct ReloadMemoryTests {
         let (before, processes) = (try holdings(node), node.processes.count)
         try await reload(node, 50)
         // The bridge lets what workers that are gone had asked for wait out its time.
-        try await wait("what gone workers had opened to be closed", for: .seconds(60)) {
+        try await wait("what gone workers had opened to be closed") {
             try self.holdings(node).allSatisfy { $1.descriptors <= before[$0]!.descriptors + 4 }
         }
         let after = try holdings(node)

@@ -7,54 +7,16 @@ import Testing
 struct SignedRequestTests {
     init() { Loop.runInBackground() }
 
-    private static let secret = SecureRandom.bytes(32)
+    private let shop = SigningShop()
     private static let hotels = "/api/booking-engine/hotels"
 
     /// A node one of whose clients signs: it sees hotel 2.
     @OnLoop
     private func node() async throws -> Node {
         let node = try Node(ownsPolicies: true)
-        Files.write(Base64.standard.encode(Self.secret), to: "\(node.policies)/shop.secret")
-        let keys = "\(node.policies)/keys.yaml"
-        Files.write(
-            Files.text(keys).replacing("clock_skew: 5 s", with: "clock_skew: 0 s").replacing(
-                "  clients: []",
-                with: """
-                      clients:
-                        - keyid: shop-1
-                          algorithm: hmac-sha256
-                          file: \(node.policies)/shop.secret
-                          client: shop
-                          scopes: ["hotel:read", "booking:write", "booking:read"]
-                          hotel_ids: [2]
-                    """), to: keys)
+        shop.register(at: node)
         try await node.start()
         return node
-    }
-
-    /// A request signed as RFC 9421 has it, written out by hand.
-    @OnLoop
-    private func signed(
-        _ node: Node, _ method: String, _ target: String, content: String? = nil, age: Int = 0, covered: [String]? = nil
-    ) throws -> TestRequest {
-        let authority = "localhost"
-        var request = TestRequest(method: method, target: target, content: content.map { Array($0.utf8) })
-        var values = ["@method": method, "@target-uri": "https://\(authority)\(target)"]
-        if let content {
-            values["content-digest"] = "sha-256=:\(Base64.standard.encode(SHA256.hash(content))):"
-            request = request.with("Content-Type", "application/json").with("Content-Digest", values["content-digest"]!)
-        }
-        let names = covered ?? values.keys.sorted()
-        let nonce = Base64.url.encode(SecureRandom.bytes(18))
-        let parameters =
-            "(\(names.map { "\"\($0)\"" }.joined(separator: " ")));created=\(Int(Loop.unixTime) - age)"
-            + ";nonce=\"\(nonce)\";keyid=\"shop-1\""
-        let base =
-            names.map { "\"\($0)\": \(values[$0]!)\n" }.joined() + "\"@signature-params\": \(parameters)"
-        let secret = Self.secret
-        var mac = HMACSHA256(key: secret.span)
-        return request.with("Signature-Input", "a=\(parameters)")
-            .with("Signature", "a=:\(Base64.standard.encode(mac.authenticationCode(for: base))):")
     }
 
     @Test("A signed request is accepted once by the whole node, and only as it was signed")
@@ -63,10 +25,10 @@ struct SignedRequestTests {
         let gateway = try node.gateway
         // What was signed before the node began to remember could be a replay.
         try await wait("the node to be sure") {
-            try await gateway.send(self.signed(node, "GET", Self.hotels)).status == 200
+            try await gateway.send(self.shop.signed("GET", Self.hotels)).status == 200
         }
 
-        let request = try signed(node, "GET", Self.hotels)
+        let request = shop.signed("GET", Self.hotels)
         let answer = try await gateway.send(request)
         #expect(answer.status == 200, "\(answer.text)")
         #expect(answer.elements("hotels").count == 1)
@@ -79,32 +41,32 @@ struct SignedRequestTests {
         let json = BookingBody(stay, hotel: 2, type: 21).json
         let target = "/api/booking-engine/bookings"
         // The content that was signed, and no other.
-        var forged = try signed(node, "POST", target, content: json)
+        var forged = shop.signed("POST", target, content: json)
         forged.content = Array(json.replacing("\"guests\":1", with: "\"guests\":2").utf8)
         #expect(forged.content != Array(json.utf8))
         expectProblem(try await gateway.send(forged), 401, "unauthorized")
         expectProblem(
             try await gateway.send(
-                try signed(node, "POST", target, content: json, covered: ["@method", "@target-uri"])), 401)
-        let booking = try signed(node, "POST", target, content: json)
+                shop.signed("POST", target, content: json, covered: ["@method", "@target-uri"])), 401)
+        let booking = shop.signed("POST", target, content: json)
         let booked = try await gateway.send(booking)
         #expect(booked.status == 201, "\(booked.text)")
         expectProblem(try await gateway.send(booking), 401, "unauthorized")
         expectProblem(
             try await gateway.send(
-                try signed(node, "POST", target, content: BookingBody(stay, hotel: 1, type: 11).json)), 403,
+                shop.signed("POST", target, content: BookingBody(stay, hotel: 1, type: 11).json)), 403,
             "foreign-hotel")
 
-        var moved = try signed(node, "GET", Self.hotels)
+        var moved = shop.signed("GET", Self.hotels)
         moved.target += "/2"
         expectProblem(try await gateway.send(moved), 401)
-        expectProblem(try await gateway.send(try signed(node, "GET", Self.hotels, age: 400)), 401)
-        var withToken = try signed(node, "GET", Self.hotels)
+        expectProblem(try await gateway.send(shop.signed("GET", Self.hotels, age: 400)), 401)
+        var withToken = shop.signed("GET", Self.hotels)
         withToken.token = "nonsense"
         expectProblem(try await gateway.send(withToken), 401)
 
         // A run ends, the memory does not.
-        let captured = try signed(node, "GET", Self.hotels)
+        let captured = shop.signed("GET", Self.hotels)
         #expect(try await gateway.send(captured).status == 200)
         #expect(try await node.stop().isSuccess)
         try await node.start()
@@ -118,11 +80,11 @@ struct SignedRequestTests {
         let gateway = try node.gateway
         func waitUntilSure() async throws {
             try await wait("the node to be sure") {
-                try await gateway.send(self.signed(node, "GET", Self.hotels)).status == 200
+                try await gateway.send(self.shop.signed("GET", Self.hotels)).status == 200
             }
         }
         try await waitUntilSure()
-        let captured = try signed(node, "GET", Self.hotels)
+        let captured = shop.signed("GET", Self.hotels)
         #expect(try await gateway.send(captured).status == 200)
 
         let keys = "\(node.policies)/keys.yaml"
@@ -139,7 +101,7 @@ struct SignedRequestTests {
         #expect(reload.exit.isSuccess, "\(reload.output)")
         for _ in 0..<4 { expectProblem(try await gateway.send(captured), 503, "unavailable") }
         try await waitUntilSure()
-        let later = try signed(node, "GET", Self.hotels)
+        let later = shop.signed("GET", Self.hotels)
         #expect(try await gateway.send(later).status == 200)
         expectProblem(try await gateway.send(later), 401)
         expectProblem(try await gateway.send(captured), 503)

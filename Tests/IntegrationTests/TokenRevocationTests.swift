@@ -76,7 +76,7 @@ struct TokenRevocationTests {
         kill(try node.processID("gateway-0"), SIGKILL)
         kill(try node.processID("bridge"), SIGKILL)
         let other = try node.token()
-        try await wait("the node to be back", for: .seconds(30)) {
+        try await wait("the node to be back") {
             // Meanwhile it may say that it cannot know, never that the token is good.
             let seen = (try? await self.statuses(node, token)) ?? [503]
             #expect(seen.isSubset(of: [401, 502, 503]), "\(seen)")

@@ -63,9 +63,8 @@ struct UnusualInstallationTests {
             kill(before, SIGKILL)
             try await wait("\(slot) again") { try node.processID(slot) != before }
         }
-        try await wait("an answer") {
-            try await node.get(TestStay.next().availability(1)).status == 200
-        }
+        let stay = TestStay.next()
+        try await wait("an answer") { try await node.get(stay.availability(1)).status == 200 }
         expectProblem(try await node.get(roomTypes), 501)
         let doctor = try await node.doctor()
         #expect(doctor.contains("note   policies in \(node.policies): changed since"))

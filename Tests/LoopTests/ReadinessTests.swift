@@ -102,7 +102,7 @@ import Testing
         let count = 16 << 20
         #expect(try server.send([UInt8](repeating: 1, count: count)) != nil)
         async let closing: Void = server.closeGracefully(patience: .seconds(1000))
-        #expect(try await Loop.withDeadline(.seconds(10), "drain") { try await client.drain() } == count)
+        #expect(try await Loop.withDeadline(.seconds(60), "drain") { try await client.drain() } == count)
         client.close()
         await closing
     }

@@ -99,7 +99,8 @@ extension Stream {
     }
 }
 
-/// Runs `body` as a task of its own, gives it `turns` of the loop to come to rest, cancels it, and returns how it ended.
+/// Runs `body` as a task of its own, gives it `turns` of the loop to come to rest, cancels it, and returns how it
+/// ended.
 @OnLoop
 func cancelled<Output: Sendable>(
     afterTurns turns: Int = 3, _ body: @escaping @Sendable @OnLoop () async throws -> Output

@@ -22,7 +22,7 @@ struct RateLimitPolicyTests {
     func repository() throws {
         let policy = try RateLimitPolicy.load(
             TemporaryDirectory.repository + "/rate-limits.yaml", installation: directory.path)
-        #expect(policy.classes.map(\.name) == ["address", "client", "booking"])
+        #expect(policy.classes.map(\.name) == ["address", "client", "booking", "cache", "access"])
         #expect(policy.beforeAuthentication == ["address"])
         #expect(policy.always == ["client"])
         #expect(policy.redis == nil)

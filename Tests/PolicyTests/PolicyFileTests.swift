@@ -393,6 +393,42 @@ struct IssuerPolicyTests {
         #expect(try found(keySet: keySet).contains { $0.hasPrefix("issuers[0].key_set.\(key)") })
     }
 
+    @Test("Our own tokens have terms with bounds, and defaults where nothing is said")
+    func own() throws {
+        let entry = "{issuer: a, audience: b, keys: [{kid: a, algorithm: HS256, file: keys/secret}]}"
+        func load(_ own: String) throws -> IssuerPolicy {
+            let file = try directory.write("own: \(own)\nissuers: [\(entry)]", to: "issuers.yaml")
+            return try IssuerPolicy.load(file, installation: directory.path)
+        }
+        let defaults = try load("{}").own
+        #expect(defaults.issuer == "urn:drawbridge:tokens" && defaults.accessToken == .seconds(900))
+        #expect(defaults.masterKeyFile == directory.path + "/keys/master.key")
+        #expect(defaults.keyTerms == .init(rotation: 30 * 86_400, lead: 86_400, overlap: 3900))
+        #expect(try load("{}").believed.map(\.issuer) == ["a", "urn:drawbridge:tokens"])
+        let repository = try IssuerPolicy.load(
+            TemporaryDirectory.repository + "/issuers.yaml", installation: directory.path)
+        #expect(repository.own == defaults)
+        #expect(try load("{master_key: /etc/drawbridge/master.key}").own.masterKeyFile == "/etc/drawbridge/master.key")
+        for (own, key) in [
+            ("{access_token: 59 s}", "own.access_token"), ("{access_token: 61 min}", "own.access_token"),
+            ("{refresh_token_idle: 59 min}", "own.refresh_token_idle"),
+            ("{refresh_token_life: 367 days}", "own.refresh_token_life"),
+            ("{families_per_key: 0}", "own.families_per_key"),
+            ("{key_lead: 9 min}", "own.key_lead"), ("{key_rotation: 2 h, key_lead: 2 h}", "own.key_lead"),
+            ("{key_rotation: 30 min}", "own.key_rotation"), ("{clock_skew: 61 s}", "own.clock_skew"),
+            ("{clock_skew: 2500 ms}", "own.clock_skew"), ("{access_tokens: 15 min}", "own.access_tokens"),
+            ("{ended_keys_kept: 1 h}", "own.ended_keys_kept"), ("{issuer: a}", "issuers[0]"),
+        ] {
+            let found = mistakes { () throws(PolicyError) in
+                _ = try IssuerPolicy.load(
+                    (try? directory.write("own: \(own)\nissuers: [\(entry)]", to: "issuers.yaml")) ?? "",
+                    installation: directory.path)
+            }.map(\.key)
+            // A rotation that is out of bounds is the default one then, with which no lead is at odds.
+            #expect(found == [key], "\(own)")
+        }
+    }
+
     @Test("Nobody may call himself by our own names")
     func ownNamespace() throws {
         let file = try directory.write(

@@ -1,26 +1,14 @@
 import HTTP
+import TestSupport
 import Testing
 
 @testable import Policy
-
-/// The same sequence on every run, so that a failure can be looked at again (splitmix64).
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
 
 @Suite("Whatever the input")
 struct PropertyTests {
     @Test("The table finds what comparing every template one by one finds")
     func routeTableAgainstReference() throws {
-        var random = SeededGenerator(state: 1)
+        var random = SeededNumbers(seed: 1)
         for _ in 0..<300 {
             let templates = Self.templates(using: &random)
             let routes = templates.enumerated().map { number, template in
@@ -43,7 +31,7 @@ struct PropertyTests {
     @Test("Damaged policy files are refused with mistakes or read, and nothing else happens")
     func damagedFiles() throws {
         let directory = try TemporaryDirectory()
-        var random = SeededGenerator(state: 2)
+        var random = SeededNumbers(seed: 2)
         for name in PolicyDirectory.fileNames {
             let original = try PolicyFile.contents(of: TemporaryDirectory.repository + "/" + name, limit: 1 << 20).get()
             for _ in 0..<40 {
@@ -71,7 +59,7 @@ struct PropertyTests {
         if file.hasSuffix("keys.yaml") { _ = try KeyPolicy.load(file, installation: installation) }
     }
 
-    private static func templates(using random: inout SeededGenerator) -> [PathTemplate] {
+    private static func templates(using random: inout SeededNumbers) -> [PathTemplate] {
         let types: [String: PathParameterType] = ["i": .integer, "t": .text, "j": .integer, "u": .text]
         var templates: [PathTemplate] = []
         for _ in 0..<8 {
@@ -85,7 +73,7 @@ struct PropertyTests {
         return templates
     }
 
-    private static func path(using random: inout SeededGenerator) -> String {
+    private static func path(using random: inout SeededNumbers) -> String {
         let words = ["a", "b", "7", "7", "a", "12", "c", "", ".", "..", "%61"]
         return (0..<Int.random(in: 1...4, using: &random)).map { _ in "/" + words.randomElement(using: &random)! }
             .joined()

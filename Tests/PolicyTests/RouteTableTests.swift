@@ -19,11 +19,18 @@ struct RouteTableTests {
     @Test("They are the calls of the contract, each with its terms")
     func terms() throws {
         let terms = Dictionary(uniqueKeysWithValues: table.routes.map { ($0.operationID, $0.terms) })
-        #expect(
-            Set(terms.keys) == [
-                "listHotels", "getHotel", "listRoomTypes", "getAvailability", "createBooking", "getBooking",
-                "listBookings", "changeBooking", "cancelBooking",
-            ])
+        #expect(Set(terms.keys) == Set(Operation.names))
+        for trigger in ["updateHotels", "updateRoomTypes", "refreshAvailability", "setImages"] {
+            #expect(terms[trigger]?.scopes == [.cacheWrite], "\(trigger)")
+            #expect(terms[trigger]?.rateClasses == ["cache"], "\(trigger)")
+        }
+        // Whoever has proven nothing gets at two things: what everybody may know, and what brings its proof with it.
+        let open = terms.filter { $0.value.authentication.contains(.anonymous) }
+        #expect(Set(open.keys) == ["getSigningKeys", "refreshToken"])
+        #expect(open.values.allSatisfy { $0.scopes.isEmpty && $0.bodyLimit <= .kibibytes(4) })
+        for name in ["createAPIKey", "listAPIKeys", "rotateAPIKey", "revokeAPIKey"] {
+            #expect(terms[name]?.scopes == [.admin])
+        }
         let change = try #require(terms["changeBooking"])
         #expect(change.scopes == [.bookingWrite])
         #expect(change.rateClasses == ["booking"])
@@ -264,6 +271,8 @@ struct RouteCompilationTests {
             "get: {operationId: a, x-drawbridge: {scopes: [admin], hotel: none}}",
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [root], hotel: none}}",
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [], hotel: none}}",
+            "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: nobody, hotel: none}}",
+            "get: {operationId: a, x-drawbridge: {auth: [jwt], hotel: none}}",
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [admin]}}",
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [admin], hotel: nowhere}}",
             "get: {operationId: a, x-drawbridge: {auth: [jwt], scopes: [admin], hotel: {in: path, name: hotel_id}}}",

@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import Loop
 import Synchronization
+import TestSupport
 
 @testable import Postgres
 
@@ -23,7 +24,7 @@ final class Cluster {
         var template = Array("/tmp/dbpg-XXXXXX\0".utf8CString)
         guard mkdtemp(&template) != nil else { throw PostgresError(.misuse, "no temporary directory") }
         directory = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-        port = try ListeningSocket(address: "127.0.0.1", port: 0).port
+        port = try freePort()
         if geteuid() == 0 { chown(directory, getpwnam("postgres").pointee.pw_uid, getpwnam("postgres").pointee.pw_gid) }
         Leftovers.remember(directory: directory)
         let initialisation = try Self.start(
@@ -46,7 +47,7 @@ final class Cluster {
         let probe = try Database(configuration(connections: 1))
         let keeper = Task { await probe.run() }
         defer { keeper.cancel() }
-        for _ in 0..<200 where !probe.isAvailable { try await Loop.sleep(for: .milliseconds(50)) }
+        for _ in 0..<1200 where !probe.isAvailable { try await Loop.sleep(for: .milliseconds(50)) }
         guard probe.isAvailable else { throw PostgresError(.misuse, "the server does not start") }
     }
 

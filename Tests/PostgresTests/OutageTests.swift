@@ -1,5 +1,6 @@
 import Loop
 import Postgres
+import TestSupport
 import Testing
 
 private enum Probe {
@@ -37,7 +38,8 @@ private final class Tally {
                 ![.unavailable, .connectionLost, .timedOut, .cancelled].contains($0)
             }
             #expect(unclear.isEmpty)
-            #expect(tally.longest < 3_000_000_000)
+            // A hundred times what a call may wait for a connection: none was lost.
+            #expect(tally.longest < 30_000_000_000)
         }
         try await cluster.end()
     }
@@ -83,10 +85,11 @@ private final class Tally {
     }
 
     @Test("Of several hosts the first that answers and may be written to is used")
+    @OnLoop
     func hosts() async throws {
         Loop.runInBackground()
         let cluster = try await Cluster.shared()
-        let unused = try ListeningSocket(address: "127.0.0.1", port: 0).port
+        let unused = try freePort()
         var configuration = cluster.configuration()
         configuration.connectionString =
             "postgresql://tests@127.0.0.1:\(unused),127.0.0.1:\(cluster.port)/postgres?target_session_attrs=read-write"

@@ -6,6 +6,9 @@ import Testing
 private enum Probe {
     static let one = Statement<Int>("probe.one", "SELECT 1::int8") { row in try row.next() }
     static let sleep = Statement<String, Double>("probe.sleep", "SELECT pg_sleep($1)::text") { row in try row.next() }
+    static let lock = Statement<String, Double>("probe.lock", "SELECT pg_advisory_xact_lock($1::int8)::text") { row in
+        try row.next()
+    }
     static let sleepers = Statement<Int, Double>(
         "probe.sleepers", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1::int4"
     ) { row in try row.next() }
@@ -57,24 +60,32 @@ private enum Probe {
             $0.pipelineDepth = 1
             $0.maximumWaiters = 2
         } _: { database in
-            _ = try await database.query(Probe.one())
-            let codes = await withTaskGroup(of: PostgresError.Code?.self) { group in
-                for _ in 0..<5 {
-                    group.addTask { await failure { _ = try await database.query(Probe.sleep(0.1)) } }
+            // What the first call waits for is not over before all others have come.
+            let cluster = try await Cluster.shared()
+            try await Database.with(cluster.configuration(connections: 1)) { other in
+                let holder = try await other.begin()
+                _ = try await holder.query(Probe.lock(7000))
+                let calls = (0..<5).map { _ in
+                    Task { await failure { _ = try await database.query(Probe.lock(7000)) } }
                 }
-                var codes: [PostgresError.Code?] = []
-                while let code = await group.next() { codes.append(code) }
-                return codes
+                for call in calls.suffix(2) {
+                    let code = await call.value
+                    #expect(code == .tooManyWaiters)
+                }
+                holder.rollback()
+                for call in calls.prefix(3) {
+                    let code = await call.value
+                    #expect(code == nil)
+                }
             }
-            #expect(codes.count { $0 == nil } == 3)
-            #expect(codes.count { $0 == .tooManyWaiters } == 2)
         }
     }
 
     @Test("A call waits for a connection only as long as it may")
     func waitDeadline() async throws {
         try await withDatabase(connections: 1) {
-            $0.waitDeadline = .milliseconds(50)
+            // Time enough for what is possible at once.
+            $0.waitDeadline = .milliseconds(500)
         } _: { database in
             let transaction = try await database.begin()
             let code = await failure { _ = try await database.begin() }

@@ -12,7 +12,8 @@ private struct Day: PostgresDate, Equatable {
     }
 }
 
-/// Sends values and has the server send them back, and also print them, so that both directions are checked on their own.
+/// Sends values and has the server send them back, and also print them, so that both directions are checked on their
+/// own.
 private func roundTrip<Value: PostgresCodable & Equatable>(
     _ statement: Statement<Pair<Value>, Value>, _ cases: [(Value, String?)]
 ) async throws {

@@ -110,7 +110,7 @@ struct FaultTests {
             let client = try await proxy.connect()
             try await client.send(get)
             try await eventually { fake.requests.count == 1 }
-            try await Loop.withDeadline(.seconds(5), "drain") { await proxy.stop() }
+            try await Loop.withDeadline(.seconds(30), "drain") { await proxy.stop() }
             try await eventually { proxy.gauge("drawbridge_upstream_connections") == 0 }
             await fake.stop()
         }

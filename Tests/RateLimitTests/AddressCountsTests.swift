@@ -67,7 +67,8 @@ struct AddressCountsTests {
             let address = AddressBlock("10.0.\(number / 250).\(number % 250)")!
             #expect(take(counts, address, upTo: 20, of: 2) == 2)
         }
-        // Of the cells of one row 125 in 1,000 hold two of the crowd or more; both cells of an address 16 in 1,000 times.
+        // Of the cells of one row 125 in 1,000 hold two of the crowd or more; both cells of an address 16 in 1,000
+        // times.
         var short = 0
         for number in 0..<1_000 {
             let address = AddressBlock("10.1.\(number / 250).\(number % 250)")!
@@ -118,7 +119,7 @@ struct AddressCountsTests {
             defer { close(file) }
             process = try ChildProcess(
                 "/usr/bin/setpriv",
-                ["--pdeathsig", "KILL", "--", hammerProgram, "hold", path, "192.0.2.1", "\(bound)", "300"],
+                ["--pdeathsig", "KILL", "--", hammerProgram, "hold", path, "192.0.2.1", "\(bound)", "600"],
                 environment: [:], descriptors: [.null, .inherit(file), .inherit(2)])
         }
 

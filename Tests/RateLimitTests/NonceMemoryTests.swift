@@ -24,11 +24,7 @@ struct NonceMemoryTests {
 
     @Test("Two machines with one Redis accept a nonce once, whichever is asked first")
     @OnLoop func sharedNonce() async throws {
-        try await RedisServer.with { server, store in
-            let other = RedisStore(server.configuration)
-            let keeper = Task { await other.run() }
-            defer { keeper.cancel() }
-            try await other.becomes(available: true)
+        try await RedisServer.withTwo { _, store, other in
             let (left, right) = (try memory("left", shared: store), try memory("right", shared: other))
             for (first, second) in [(left, right), (right, left)] {
                 let nonce = "nonce \(first === left)"
@@ -47,11 +43,7 @@ struct NonceMemoryTests {
 
     @Test("Of many that say one nonce to two machines at once, at most one is believed")
     @OnLoop func race() async throws {
-        try await RedisServer.with { server, store in
-            let other = RedisStore(server.configuration)
-            let keeper = Task { await other.run() }
-            defer { keeper.cancel() }
-            try await other.becomes(available: true)
+        try await RedisServer.withTwo { _, store, other in
             let memories = [try memory("left", shared: store), try memory("right", shared: other)]
             let madeAt = now
             for round in 0..<50 {
@@ -86,11 +78,7 @@ struct NonceMemoryTests {
 
     @Test("What a machine gives back any machine may have, also one that was refused it before; once")
     @OnLoop func givingBack() async throws {
-        try await RedisServer.with { server, store in
-            let other = RedisStore(server.configuration)
-            let keeper = Task { await other.run() }
-            defer { keeper.cancel() }
-            try await other.becomes(available: true)
+        try await RedisServer.withTwo { _, store, other in
             let (left, right) = (try memory("left", shared: store), try memory("right", shared: other))
             for (first, second) in [(left, left), (left, right), (right, left)] {
                 let nonce = "nonce \(Loop.monotonicNanoseconds)"

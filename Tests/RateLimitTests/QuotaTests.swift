@@ -1,4 +1,5 @@
 import Loop
+import TestSupport
 import Testing
 
 @testable import RateLimit
@@ -8,7 +9,7 @@ import Testing
         "In no span of time are more than burst plus rate allowed, and no fewer than a naive model allows",
         arguments: 0..<40)
     func bound(seed: UInt64) {
-        var random = SeededGenerator(state: seed)
+        var random = SeededNumbers(seed: seed)
         let quota = Quota(
             burst: .random(in: 1...20, using: &random), requests: .random(in: 1...1000, using: &random),
             per: .milliseconds(.random(in: 1...5000, using: &random)))!
@@ -147,7 +148,8 @@ import Testing
     }
 }
 
-/// The same rule written as one would explain it: a bucket that leaks one interval's worth of nanoseconds per nanosecond.
+/// The same rule written as one would explain it: a bucket that leaks one interval's worth of nanoseconds per
+/// nanosecond.
 private struct LeakyBucket {
     let quota: Quota
     var level: UInt64 = 0

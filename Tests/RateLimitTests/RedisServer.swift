@@ -62,6 +62,17 @@ final class RedisServer {
         _ = await keeper.value
         try await server.kill()
     }
+
+    /// Runs `body` with a running server and two stores that are connected to it, as of two machines.
+    static func withTwo(_ body: @OnLoop (RedisServer, RedisStore, RedisStore) async throws -> Void) async throws {
+        try await with { server, store in
+            let other = RedisStore(server.configuration)
+            let keeper = Task { await other.run() }
+            defer { keeper.cancel() }
+            try await other.becomes(available: true)
+            try await body(server, store, other)
+        }
+    }
 }
 
 extension RedisStore {

@@ -12,10 +12,7 @@ import Testing
 
     @Test("Two gateways on one Redis let through one limit's worth, however many ask at once")
     @OnLoop func together() async throws {
-        try await RedisServer.with { server, store in
-            let other = RedisStore(server.configuration)
-            let keeper = Task { await other.run() }
-            try await other.becomes(available: true)
+        try await RedisServer.withTwo { _, store, other in
             let charge = limit.charge("a")
             let allowed = try await withThrowingTaskGroup(of: Bool.self) { group in
                 for turn in 0..<200 {
@@ -26,8 +23,6 @@ import Testing
                 return count
             }
             #expect(allowed == 20)
-            keeper.cancel()
-            _ = await keeper.value
         }
     }
 
@@ -37,10 +32,7 @@ import Testing
 
     @Test("What each node has counted before, two gateways count together; without Redis it is not charged twice")
     @OnLoop func countedBefore() async throws {
-        try await RedisServer.with { server, store in
-            let other = RedisStore(server.configuration)
-            let keeper = Task { await other.run() }
-            try await other.becomes(available: true)
+        try await RedisServer.withTwo { server, store, other in
             let directory = TemporaryDirectory()
             let nodes = try [store, other].enumerated().map { index, store in
                 let table = try SharedTable(path: "\(directory.path)/\(index)", capacity: 64)
@@ -59,8 +51,6 @@ import Testing
             for turn in 0..<30 where await isAllowed(turn % 2) { allowed += 1 }
             #expect(allowed == 20)
 
-            keeper.cancel()
-            _ = await keeper.value
             try await server.kill()
             for store in [store, other] { try await store.becomes(available: false) }
             // Each node has counted fifteen, and five are left of its own limit's worth.

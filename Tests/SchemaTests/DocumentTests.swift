@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Schema
@@ -67,7 +68,7 @@ struct DocumentTests {
 
     @Test("Whatever the bytes, they are read or refused")
     func damaged() throws {
-        var random = SeededGenerator(state: 5)
+        var random = SeededNumbers(seed: 5)
         let schema = try Schema(
             json: ##"{"type":"object","properties":{"a":{"items":{"enum":[1,{"x":2}]}},"b":{"$ref":"#"}}}"##.replacing(
                 "\"$ref\":\"#\"", with: "\"pattern\":\"^x+$\""))

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Schema
@@ -58,7 +59,7 @@ struct PatternTests {
     /// Texts made of few letters, so that matches happen.
     @Test("agree with the standard library's engine on random texts")
     func comparison() throws {
-        var random = SeededGenerator(state: 3)
+        var random = SeededNumbers(seed: 3)
         let atoms = ["a", "b", ".", "[ab]", "[^a]", "(a|b)", "(ab|c)", "(?:a|)", "c", "é"]
         let quantifiers = ["", "", "*", "+", "?", "{2}", "{0,2}"]
         for _ in 0..<200 {

@@ -34,13 +34,18 @@ struct DrainTests {
             let client = try await server.connect()
             try await client.send(.request())
             try await begun.wait()
-            async let drained: Void = server.drain()
-            try await Loop.sleep(for: .milliseconds(1))
+            let isDraining = Signal()
+            let drained = Task { @OnLoop in
+                // Who waits for it goes on when the drain comes to rest for the first time.
+                isDraining.fire()
+                await server.drain()
+            }
+            try await isDraining.wait()
             gate.fire()
             let answer = try await client.receive()
             #expect(answer.status == .ok)
             #expect(!answer.head.keepAlive)
-            await drained
+            await drained.value
             await server.stop()
         }
     }

@@ -142,7 +142,8 @@ struct TimeoutTests {
         try await onLoop {
             let server = try TestServer {
                 $0.bodyRateGrace = .milliseconds(500)
-                $0.minimumBodyRate = 100
+                // All of it takes longer than the grace, and each piece pays for two seconds.
+                $0.minimumBodyRate = 10
             }
             let client = try await server.connect()
             try await client.send(.request("POST", "/", "Content-Length: 200"))

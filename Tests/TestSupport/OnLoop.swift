@@ -2,11 +2,12 @@ import Loop
 
 /// Runs a test on the loop. A test that hangs fails.
 ///
-/// Unlike a process of ours the test runner keeps its global executor, so resumed tasks come back by way of its threads.
+/// Unlike a process of ours the test runner keeps its global executor, so resumed tasks come back by way of its
+/// threads.
 package func onLoop(_ body: @escaping @Sendable @OnLoop () async throws -> Void) async throws {
     Loop.runInBackground()
     try await Task {
-        try await Loop.withDeadline(.seconds(60), "test") { try await body() }
+        try await Loop.withDeadline(.seconds(180), "test") { try await body() }
     }.value
 }
 

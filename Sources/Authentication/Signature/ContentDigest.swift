@@ -5,8 +5,8 @@ public struct ContentDigest: Sendable, Equatable {
     private let sha256: [UInt8]?
     private let sha512: [UInt8]?
 
-    /// Reads the field; `nil` when it is malformed or names neither `sha-256` nor `sha-512`. Other algorithms beside these
-    /// are ignored, as the RFC wants it.
+    /// Reads the field; `nil` when it is malformed or names neither `sha-256` nor `sha-512`. Other algorithms beside
+    /// these are ignored, as the RFC wants it.
     public init?(_ field: Span<UInt8>) {
         guard let members = StructuredField.dictionary(field) else { return nil }
         func digest(_ name: String, _ count: Int) -> [UInt8]?? {

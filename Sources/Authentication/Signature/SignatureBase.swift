@@ -22,8 +22,8 @@ public protocol SignedMessage {
 enum SignatureBase {
     /// Builds the text.
     ///
-    /// - Returns: `nil` when a component is unknown, is named twice, or is not in the message: then the signature covers
-    ///   something that we cannot see, or sees something that we do not.
+    /// - Returns: `nil` when a component is unknown, is named twice, or is not in the message: then the signature
+    ///   covers something that we cannot see, or sees something that we do not.
     static func text(_ covered: StructuredField.InnerList, of message: some SignedMessage) -> String? {
         var lines = ""
         var names: Set<String> = []
@@ -32,7 +32,8 @@ enum SignatureBase {
                 return nil
             }
             let identifier = StructuredField.serialize(item)
-            // A line end inside of a value would let one component pass for two, and what is not ASCII has more than one form.
+            // A line end inside of a value would let one component pass for two, and what is not ASCII has more than
+            // one form.
             guard names.insert(identifier).inserted, value.utf8.allSatisfy({ 0x20...0x7E ~= $0 || $0 == 0x09 }) else {
                 return nil
             }

@@ -52,12 +52,12 @@ public struct SignatureTerms: Sendable, Equatable {
     /// The defaults.
     public init() {}
 
-    /// For how many seconds after `created` a signature can be accepted. One more than the terms say, because time is told in
-    /// whole seconds.
+    /// For how many seconds after `created` a signature can be accepted. One more than the terms say, because time is
+    /// told in whole seconds.
     public var reachInSeconds: Int64 { maximumAgeInSeconds + clockSkewInSeconds + 1 }
 
-    /// How long a nonce has to be remembered, in seconds: as long as any signature with it could be accepted, made by a clock
-    /// that is ahead.
+    /// How long a nonce has to be remembered, in seconds: as long as any signature with it could be accepted, made by a
+    /// clock that is ahead.
     public var nonceLifetimeInSeconds: Int64 { reachInSeconds + clockSkewInSeconds }
 }
 

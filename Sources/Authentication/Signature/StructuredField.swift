@@ -1,7 +1,7 @@
 internal import Cryptography
 
-/// The part of structured fields (RFC 9651) that signatures and digests are written in: dictionaries of items and of inner
-/// lists of items, with parameters. Strict, and bounded in every direction.
+/// The part of structured fields (RFC 9651) that signatures and digests are written in: dictionaries of items and of
+/// inner lists of items, with parameters. Strict, and bounded in every direction.
 enum StructuredField {
     /// The longest field value read, all its lines together.
     static let maximumByteCount = 8192
@@ -43,8 +43,8 @@ enum StructuredField {
         case list(InnerList)
     }
 
-    /// Reads a dictionary; `nil` for anything that is not exactly one, or is beyond the bounds. A name that stands twice
-    /// is refused, though the RFC has the last one win: nothing that proves something may be said twice.
+    /// Reads a dictionary; `nil` for anything that is not exactly one, or is beyond the bounds. A name that stands
+    /// twice is refused, though the RFC has the last one win: nothing that proves something may be said twice.
     static func dictionary(_ bytes: Span<UInt8>) -> [(name: String, member: Member)]? {
         guard bytes.count <= maximumByteCount else { return nil }
         var reader = Reader(bytes: bytes.withUnsafeBufferPointer { Array($0) })

@@ -32,8 +32,8 @@ public struct WebhookTerms: Sendable, Equatable {
     public var encoding: Encoding
     /// What is signed, in order; the content is part of it.
     public var signed: [Part]
-    /// The field with the time at which it was sent, in Unix seconds, in lower case; `nil` where there is none, and then
-    /// nothing but the receiver's own memory tells a repetition.
+    /// The field with the time at which it was sent, in Unix seconds, in lower case; `nil` where there is none, and
+    /// then nothing but the receiver's own memory tells a repetition.
     public var timestampField: String?
     /// What stands in front of the time, for vendors that put it into the field of the code.
     public var timestampPrefix: String
@@ -63,13 +63,13 @@ public struct WebhookTerms: Sendable, Equatable {
         self.secrets = secrets
     }
 
-    /// For how many seconds after its time a webhook can be accepted. One more than the terms say, because time is told in
-    /// whole seconds.
+    /// For how many seconds after its time a webhook can be accepted. One more than the terms say, because time is told
+    /// in whole seconds.
     public var reachInSeconds: Int64 { maximumAgeInSeconds + clockSkewInSeconds + 1 }
 
     /// Reads what is signed from a template such as `v0:{timestamp}:{body}` or `{field:webhook-id}.{timestamp}.{body}`;
-    /// `nil` when it names something else, not the content, or two values with nothing between them: what is signed would
-    /// not say where one ends and the other begins.
+    /// `nil` when it names something else, not the content, or two values with nothing between them: what is signed
+    /// would not say where one ends and the other begins.
     public static func parts(_ template: String) -> [Part]? {
         var parts: [Part] = []
         var rest = template[...]
@@ -107,8 +107,8 @@ public struct WebhookVerifier: Sendable {
     /// A verifier by a vendor's terms.
     public init(_ terms: WebhookTerms) { self.terms = terms }
 
-    /// What a request claims, as far as it can be seen without the content. A stranger gets no further than this, so nobody
-    /// holds content for a request that could not be good.
+    /// What a request claims, as far as it can be seen without the content. A stranger gets no further than this, so
+    /// nobody holds content for a request that could not be good.
     public struct Claim: Sendable {
         fileprivate let codes: [Digest256]
         /// When it was sent, as the vendor says, in Unix seconds.
@@ -131,11 +131,11 @@ public struct WebhookVerifier: Sendable {
         return Claim(codes: codes, sentAt: sent?.at, timestamp: sent?.text, fields: fields)
     }
 
-    /// Refuses content that is not what the vendor signed. Every code is compared with every secret's, and each comparison
-    /// takes the same time, so that nothing can be learned from how long it takes to be refused.
+    /// Refuses content that is not what the vendor signed. Every code is compared with every secret's, and each
+    /// comparison takes the same time, so that nothing can be learned from how long it takes to be refused.
     ///
-    /// - Returns: what makes the webhook unlike any other of this vendor, however the code is written and by whichever secret
-    ///   it was made: the hash of what is signed. To be claimed once, or the request is a replay.
+    /// - Returns: what makes the webhook unlike any other of this vendor, however the code is written and by whichever
+    ///   secret it was made: the hash of what is signed. To be claimed once, or the request is a replay.
     @discardableResult
     public func check(_ claim: Claim, _ content: Span<UInt8>) throws(AuthenticationError) -> Digest256 {
         var message: [UInt8] = []
@@ -219,7 +219,8 @@ public struct WebhookSender: Sendable {
     public let name: String
     /// How it signs.
     public let terms: WebhookTerms
-    /// For how many seconds a webhook that came is refused when it comes again: at least as long as it could be accepted.
+    /// For how many seconds a webhook that came is refused when it comes again: at least as long as it could be
+    /// accepted.
     public let memoryInSeconds: Int64
     /// Whom a good webhook proves.
     public let identity: Identity

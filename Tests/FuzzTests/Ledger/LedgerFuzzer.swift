@@ -1,6 +1,6 @@
-// Feeds hostile bytes to the frames between workers and the ledger's process, and to the check of records. Build and run
-// as HTTPFuzzer.swift says, with `fuzz-ledger`. The first byte of an input chooses what it is given to, the second where
-// to cut the rest.
+// Feeds hostile bytes to the frames between workers and the ledger's process, and to the check of records. Build and
+// run as HTTPFuzzer.swift says, with `fuzz-ledger`. The first byte of an input chooses what it is given to, the second
+// where to cut the rest.
 
 import Ledger
 

@@ -4,8 +4,8 @@ import JSONText
 import Loop
 import Testing
 
-/// Stands where the gateways look for the bridge, notes every request that they forward, and hands it on. So a test knows
-/// what has left a gateway, whatever became of it afterwards, and can look for it in the ledger.
+/// Stands where the gateways look for the bridge, notes every request that they forward, and hands it on. So a test
+/// knows what has left a gateway, whatever became of it afterwards, and can look for it in the ledger.
 @OnLoop
 final class Crossing {
     /// A client's request on its way to the bridge.

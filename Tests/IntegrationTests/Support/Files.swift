@@ -76,7 +76,7 @@ enum Files {
     /// Runs a program to its end and returns what it printed.
     @OnLoop
     static func run(
-        _ command: [String], environment: [String: String] = [:], patience: Duration = .seconds(30)
+        _ command: [String], environment: [String: String] = [:], patience: Duration = .seconds(60)
     ) async throws -> (exit: ChildProcess.Exit, output: String) {
         let path = "/tmp/dbi-output-\(UInt64.random(in: 0 ... .max))"
         let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
@@ -87,8 +87,14 @@ enum Files {
         let child = try ChildProcess(
             "/usr/bin/env", command, environment: ["PATH": "/usr/bin:/bin"].merging(environment) { $1 },
             descriptors: [.null, .inherit(file), .inherit(file)])
-        let exit = try await Loop.withDeadline(patience, "program") { try await child.waitForExit() }
-        return (exit, text(path))
+        do {
+            let exit = try await Loop.withDeadline(patience, "program") { try await child.waitForExit() }
+            return (exit, text(path))
+        } catch {
+            child.send(signal: SIGKILL)
+            Issue.record("\(command) did not end within \(patience): \(text(path))")
+            throw error
+        }
     }
 }
 
@@ -97,13 +103,23 @@ enum Leftovers {
     private struct State {
         var isRegistered = false
         var installations: [(processID: Int32, directory: String)] = []
+        var directories: [String] = []
     }
 
     private static let state = Mutex(State())
 
     static func add(_ processID: Int32, _ directory: String) {
+        add { $0.installations.append((processID, directory)) }
+    }
+
+    /// A directory that nobody removes before.
+    static func add(_ directory: String) {
+        add { $0.directories.append(directory) }
+    }
+
+    private static func add(_ change: (inout State) -> Void) {
         state.withLock { state in
-            state.installations.append((processID, directory))
+            change(&state)
             guard !state.isRegistered else { return }
             state.isRegistered = true
             atexit { Leftovers.end() }
@@ -116,13 +132,14 @@ enum Leftovers {
 
     /// Ends what still runs as an operator would, and removes its directory.
     private static func end() {
-        let installations = state.withLock { $0.installations }
+        let (installations, directories) = state.withLock { ($0.installations, $0.directories) }
         for (processID, _) in installations { kill(processID, SIGTERM) }
         for (processID, directory) in installations {
-            for _ in 0..<1500 where isRunning(processID) { usleep(10_000) }
+            for _ in 0..<6000 where isRunning(processID) { usleep(10_000) }
             if isRunning(processID) { kill(processID, SIGKILL) }
             Files.removeTree(directory)
         }
+        for directory in directories { Files.removeTree(directory) }
     }
 
     private static func isRunning(_ processID: Int32) -> Bool {
@@ -137,7 +154,7 @@ enum Leftovers {
 /// - Throws: `LoopError` `timedOut`, and says what was waited for.
 @OnLoop
 func wait(
-    _ what: Comment, for patience: Duration = .seconds(30), sourceLocation: SourceLocation = #_sourceLocation,
+    _ what: Comment, for patience: Duration = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation,
     until condition: @escaping @Sendable @OnLoop () async throws -> Bool
 ) async throws {
     do {

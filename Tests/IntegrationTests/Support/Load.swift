@@ -22,8 +22,6 @@ final class Load {
     private(set) var refusedConnections = 0
     /// Answers that should not be: 503 without `Retry-After`, content that is cut.
     private(set) var oddities: [String] = []
-    /// The longest any answer took.
-    private(set) var longest = Duration.zero
 
     private let node: Node
     private let gateway: HTTPClient?
@@ -85,7 +83,6 @@ final class Load {
         defer { connection?.close() }
         while !isOver {
             let request = try next()
-            let start = Loop.monotonicNanoseconds
             if connection == nil {
                 do { connection = try await (gateway ?? node.gateway).connect() } catch {
                     refusedConnections += 1
@@ -111,7 +108,6 @@ final class Load {
                 connection?.close()
                 connection = nil
             }
-            longest = max(longest, .nanoseconds(Int64(Loop.monotonicNanoseconds - start)))
         }
     }
 

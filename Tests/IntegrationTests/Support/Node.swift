@@ -7,8 +7,8 @@ import Stay
 import TLS
 import Testing
 
-/// A whole installation of the tests' own: `drawbridge up` with the real gateway, bridge and PostgreSQL, in a home of its
-/// own on free ports.
+/// A whole installation of the tests' own: `drawbridge up` with the real gateway, bridge and PostgreSQL, in a home of
+/// its own on free ports.
 @OnLoop
 final class Node {
     /// For the tests that break nothing; each takes nights of its own.
@@ -62,8 +62,15 @@ final class Node {
 
     // MARK: Running it
 
-    /// Starts it, and waits until it says that it is ready.
+    /// Starts it, and waits until it says that it is ready. Where there is no home yet, it finds the database as a
+    /// first start makes it.
     func start() async throws {
+        if Glibc.access(home, F_OK) != 0 { try await FirstStart.copyDatabase(to: home) }
+        try await bringUp()
+    }
+
+    /// The same from whatever is there.
+    func bringUp() async throws {
         let offset = log.utf8.count
         let output = open("\(directory)/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         defer { close(output) }
@@ -126,7 +133,8 @@ final class Node {
         }
     }
 
-    /// Waits until each of its gateway workers counts the bridge as well again: one may find out a second after another.
+    /// Waits until each of its gateway workers counts the bridge as well again: one may find out a second after
+    /// another.
     func waitUntilGatewaysAreReady() async throws {
         for worker in 0..<workers {
             try await wait("gateway-\(worker) is ready", for: .seconds(60)) { [self] in

@@ -14,6 +14,7 @@ struct Token {
     /// Seconds from now.
     var expiry = 3600
     var notBefore: Int?
+    var issued = 0
     var tokenID: String?
 
     func signed(_ key: P256PrivateKey) -> String {
@@ -23,7 +24,7 @@ struct Token {
         let name = tokenID.map { #","jti":"\#($0)""# } ?? ""
         let claims =
             #"{"iss":"\#(issuer)","aud":"\#(audience)","sub":"\#(client)","client_id":"\#(client)","#
-            + #""scope":"\#(scopes)","hotel_ids":\#(hotels),"iat":\#(now),"exp":\#(now + expiry)\#(begin)\#(name)}"#
+            + #""scope":"\#(scopes)","hotel_ids":\#(hotels),"iat":\#(now + issued),"exp":\#(now + expiry)\#(begin)\#(name)}"#
         let input = Base64.url.encode(Array(header.utf8)) + "." + Base64.url.encode(Array(claims.utf8))
         return input + "." + Base64.url.encode(key.signature(for: input))
     }

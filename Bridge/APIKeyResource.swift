@@ -1,0 +1,327 @@
+internal import Authentication
+internal import Booking
+internal import Cryptography
+internal import HTTP
+internal import JSONText
+internal import Loop
+internal import PMS
+internal import Policy
+internal import Postgres
+internal import Server
+
+/// API keys, for administrators: of all hotels, or of some, who see those hotels' keys only. Nobody makes a key that may more
+/// than he may himself.
+@OnLoop
+struct APIKeyResource {
+    private static let standardDays: Int64 = 90
+    private static let standardOverlapDays: Int64 = 7
+    private static let longestLifeInDays: Int64 = 366
+    private static let standardPage: Int32 = 100
+
+    private let database: Database
+    private let credentials: CredentialCheck
+
+    init(_ database: Database, _ credentials: CredentialCheck) {
+        self.database = database
+        self.credentials = credentials
+    }
+
+    /// Makes a key; its text is in the answer, and nowhere else.
+    func create(_ call: Call) async throws -> Answer {
+        let wanted = try NewAPIKey(call.content)
+        let hotel = wanted.hotel
+        guard call.identity.hotelIDs.covers(hotel.map { .of([$0]) } ?? .all) else { throw BridgeError.foreignHotel }
+        guard wanted.scopes.isSubset(of: call.identity.scopes) else { throw BridgeError.exceedsRights }
+        try await credentials.check(call)
+        let (key, name) = (APIKey(), try call.idempotencyKey())
+        let transaction = try await database.begin()
+        try await TokenService.check(name, call.identity.clientKey, transaction)
+        if let mine = call.identity.hotelIDs.list,
+            try await transaction.first(APIKeyAdministrationStatements.isElsewhere(wanted.client, mine)) == true
+        {
+            throw BridgeError.foreignClient
+        }
+        let row: APIKeyRecord?
+        do {
+            row = try await transaction.first(
+                APIKeyAdministrationStatements.create(
+                    hotel, Hexadecimal.encode(key.hash.bytes), wanted.client, wanted.description,
+                    wanted.scopes.members.map(\.rawValue), wanted.days ?? Self.standardDays, wanted.user,
+                    Int64(APIKeyRing.maximumCount)))
+        } catch let error as PostgresError {
+            guard case .foreignKeyViolation = error.code else { throw error }
+            throw BridgeError.invalid([("/hotel_id", "There is no such hotel")])
+        }
+        guard let row else { throw BridgeError.tooManyKeys(APIKeyRing.maximumCount) }
+        try await transaction.commit(TokenService.record(name, call.identity.clientKey, apiKey: row.id))
+        return made(row, key)
+    }
+
+    /// The keys that the administrator may see, the newest first, a page at a time.
+    func list(_ call: Call) async throws -> Answer {
+        let query = Self.parameters(of: call.request.head.target.query ?? "")
+        let limit = query["limit"].flatMap { Int32($0) } ?? Self.standardPage
+        let rows = try await database.query(
+            APIKeyAdministrationStatements.list(
+                call.identity.hotelIDs.list, query["client"], query["before"].flatMap { Int32($0) } ?? .max, limit + 1))
+        var json = JSONWriter()
+        json.object { json in
+            json.array("keys", rows.prefix(Int(limit))) { json, row in json.object { row.write(to: &$0) } }
+            json.member("next", rows.count > Int(limit) ? rows[Int(limit) - 1].id.asInt : nil)
+        }
+        var answer = Answer.json(json.bytes)
+        answer.fields.append(.cacheControl, "private, no-cache")
+        return answer
+    }
+
+    /// Makes a key that takes another's place; the old one goes on working for a while.
+    func rotate(_ call: Call) async throws -> Answer {
+        let id = try id(of: call)
+        try await credentials.check(call)
+        let (overlap, days) = try APIKeyRotation.read(call.content)
+        let (key, name) = (APIKey(), try call.idempotencyKey())
+        let transaction = try await database.begin()
+        try await TokenService.check(name, call.identity.clientKey, transaction)
+        guard
+            let old = try await transaction.first(
+                APIKeyAdministrationStatements.find(id, call.identity.hotelIDs.list)), old.state == "good"
+        else { throw BridgeError.unknownAPIKey }
+        guard Scopes(old.scopes.compactMap(Scope.init)).isSubset(of: call.identity.scopes) else {
+            throw BridgeError.exceedsRights
+        }
+        let row = try await transaction.first(
+            APIKeyAdministrationStatements.succeed(
+                id, Hexadecimal.encode(key.hash.bytes), days ?? Self.standardDays, Int64(APIKeyRing.maximumCount)))
+        guard let row else { throw BridgeError.tooManyKeys(APIKeyRing.maximumCount) }
+        try await transaction.commit(
+            [APIKeyAdministrationStatements.shorten(id, overlap ?? Self.standardOverlapDays)]
+                + TokenService.record(name, call.identity.clientKey, apiKey: row.id))
+        return made(row, key)
+    }
+
+    /// Revokes a key, and with it all tokens that it was exchanged for.
+    func revoke(_ call: Call) async throws -> Answer {
+        let id = try id(of: call)
+        try await credentials.check(call)
+        let row = try await database.first(APIKeyAdministrationStatements.revoke(id, call.identity.hotelIDs.list))
+        guard let row else { throw BridgeError.unknownAPIKey }
+        var json = JSONWriter()
+        json.object { row.write(to: &$0) }
+        return answer(json.bytes, row)
+    }
+
+    /// What the query says; its form is the gateway's business, and nothing described needs percent-encoding.
+    private static func parameters(of query: String) -> [String: String] {
+        let pairs = query.split(separator: "&").map { $0.split(separator: "=", maxSplits: 1) }.filter { $0.count == 2 }
+        return Dictionary(pairs.map { (String($0[0]), String($0[1])) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    private func id(of call: Call) throws -> Int32 {
+        guard let id = call.parameter("key_id").flatMap({ Int32($0) }) else { throw BridgeError.unknownAPIKey }
+        return id
+    }
+
+    private func made(_ row: APIKeyRecord, _ key: APIKey) -> Answer {
+        var json = JSONWriter()
+        json.object { json in
+            json.member("key", key.text)
+            row.write(to: &json)
+        }
+        var answer = answer(json.bytes, row)
+        answer.status = .created
+        return answer
+    }
+
+    private func answer(_ content: [UInt8], _ row: APIKeyRecord) -> Answer {
+        var answer = Answer.json(content)
+        answer.fields.append(.cacheControl, "no-store")
+        answer.fields.append(.drawbridgeCredential, IssuedCredential(row.id, row.client).text)
+        if let hotel = row.hotel { answer.concerns(hotel: hotel) }
+        return answer
+    }
+}
+
+/// What a key is asked for. The gateway has compared it with its description; what that cannot say is looked at here.
+private struct NewAPIKey {
+    let client: String
+    let scopes: Scopes
+    let hotel: Int32?
+    let days: Int64?
+    let description: String?
+    let user: Int32?
+
+    init(_ content: [UInt8]) throws {
+        guard let body = try? JSONValue(parsing: content), let client = body["client"]?.string,
+            VerificationKey.isKeyID(client), case .array(let words)? = body["scopes"], let hotel = body["hotel_id"]
+        else { throw BridgeError.malformed([("", "client, scopes and hotel_id are needed")]) }
+        let scopes = words.compactMap { $0.string.flatMap(Scope.init) }
+        guard !scopes.isEmpty, scopes.count == words.count else {
+            throw BridgeError.invalid([("/scopes", "A scope that there is not")])
+        }
+        self.client = client
+        self.scopes = Scopes(scopes)
+        switch hotel {
+        case .null: self.hotel = nil
+        default:
+            guard let id = hotel.integer ?? hotel.string.flatMap({ Int64($0) }), let id = Int32(exactly: id) else {
+                throw BridgeError.invalid([("/hotel_id", "There is no such hotel")])
+            }
+            self.hotel = id
+        }
+        days = body["expires_in_days"]?.integer
+        description = body["description"]?.string
+        user = body["pms_user_id"]?.integer.flatMap { Int32(exactly: $0) }
+    }
+}
+
+private enum APIKeyRotation {
+    static func read(_ content: [UInt8]) throws -> (overlap: Int64?, days: Int64?) {
+        guard !content.isEmpty else { return (nil, nil) }
+        guard let body = try? JSONValue(parsing: content), body.members != nil else {
+            throw BridgeError.malformed([("", "A JSON object is needed")])
+        }
+        return (body["overlap_days"]?.integer, body["expires_in_days"]?.integer)
+    }
+}
+
+extension Int32 {
+    fileprivate var asInt: Int? { Int(self) }
+}
+
+extension HotelAccess {
+    /// The hotels, one by one; nil for every hotel.
+    fileprivate var list: [Int32]? { if case .some(let ids) = self { ids } else { nil } }
+}
+
+/// An API key as it is shown.
+struct APIKeyRecord: Sendable {
+    let id: Int32
+    let client: String
+    let hotel: Int32?
+    let scopes: [String]
+    let state: String
+    let createdAt: Instant
+    let expiresAt: Instant
+    let lastUsedAt: Instant?
+    let revokedAt: Instant?
+    let description: String?
+    let user: Int32?
+    let replaces: Int32?
+
+    fileprivate init(_ row: inout RowDecoder) throws {
+        id = try row.next()
+        client = try row.next()
+        hotel = try row.next()
+        scopes = try row.next()
+        state = try row.next()
+        createdAt = try row.next()
+        expiresAt = try row.next()
+        lastUsedAt = try row.next()
+        revokedAt = try row.next()
+        description = try row.next()
+        user = try row.next()
+        replaces = try row.next()
+    }
+
+    fileprivate func write(to json: inout JSONWriter) {
+        json.member("id", Int(id))
+        json.member("client", client)
+        json.member("hotel_id", hotel.map { Int($0) })
+        json.array("scopes", scopes) { $0.element($1) }
+        json.member("state", state)
+        json.member("created_at", createdAt.description)
+        json.member("expires_at", expiresAt.description)
+        json.member("last_used_at", lastUsedAt?.description)
+        json.member("revoked_at", revokedAt?.description)
+        json.member("description", description)
+        json.member("pms_user_id", user.map { Int($0) })
+        json.member("replaces", replaces.map { Int($0) })
+    }
+}
+
+/// The statements by which API keys are administered.
+enum APIKeyAdministrationStatements {
+    /// The user of the PMS whom a key speaks for, where it names one.
+    static let user = Statement<Int32?, Int32>(
+        "bridge.api_key_user", "SELECT pms_user_id FROM booking_engine_api_keys WHERE id = $1"
+    ) { row in try row.next() }
+
+    /// Whether a client has keys beyond some hotels: who administers those must not make himself that client.
+    fileprivate static let isElsewhere = Statement<Bool, String, [Int32]>(
+        "bridge.is_client_elsewhere",
+        """
+        SELECT EXISTS (SELECT FROM booking_engine_api_keys
+                       WHERE client = $1 AND (hotel_id IS NULL OR hotel_id <> ALL ($2)))
+        """
+    ) { row in try row.next() }
+
+    fileprivate static let create = Statement<
+        APIKeyRecord, Int32?, String, String, String?, [String], Int64, Int32?, Int64
+    >(
+        "bridge.create_api_key",
+        """
+        INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at, pms_user_id)
+        SELECT $1, $2, $3, $4, $5, now() + $6 * INTERVAL '1 day', $7
+        WHERE (SELECT count(*) FROM booking_engine_api_keys WHERE is_active AND expires_at > now()) < $8
+        RETURNING id, client, hotel_id, scopes, 'good', created_at, expires_at, last_used_at, revoked_at, description,
+                  pms_user_id, replaces
+        """
+    ) { row in try APIKeyRecord(&row) }
+
+    fileprivate static let list = Statement<APIKeyRecord, [Int32]?, String?, Int32, Int32>(
+        "bridge.list_api_keys",
+        """
+        SELECT id, client, hotel_id, scopes,
+               CASE WHEN NOT is_active THEN 'revoked' WHEN expires_at <= now() THEN 'expired' ELSE 'good' END,
+               created_at, expires_at, last_used_at, revoked_at, description, pms_user_id, replaces
+        FROM booking_engine_api_keys
+        WHERE ($1::int4[] IS NULL OR hotel_id = ANY ($1)) AND ($2::text IS NULL OR client = $2) AND id < $3
+        ORDER BY id DESC LIMIT $4
+        """
+    ) { row in try APIKeyRecord(&row) }
+
+    /// One key, which stays as it is until the transaction ends.
+    fileprivate static let find = Statement<APIKeyRecord, Int32, [Int32]?>(
+        "bridge.find_api_key",
+        """
+        SELECT id, client, hotel_id, scopes,
+               CASE WHEN NOT is_active THEN 'revoked' WHEN expires_at <= now() THEN 'expired' ELSE 'good' END,
+               created_at, expires_at, last_used_at, revoked_at, description, pms_user_id, replaces
+        FROM booking_engine_api_keys WHERE id = $1 AND ($2::int4[] IS NULL OR hotel_id = ANY ($2))
+        FOR NO KEY UPDATE
+        """
+    ) { row in try APIKeyRecord(&row) }
+
+    fileprivate static let succeed = Statement<APIKeyRecord, Int32, String, Int64, Int64>(
+        "bridge.succeed_api_key",
+        """
+        INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at, pms_user_id,
+                                             replaces)
+        SELECT hotel_id, $2, client, description, scopes, now() + $3 * INTERVAL '1 day', pms_user_id, id
+        FROM booking_engine_api_keys
+        WHERE id = $1
+          AND (SELECT count(*) FROM booking_engine_api_keys WHERE is_active AND expires_at > now()) < $4
+        RETURNING id, client, hotel_id, scopes, 'good', created_at, expires_at, last_used_at, revoked_at, description,
+                  pms_user_id, replaces
+        """
+    ) { row in try APIKeyRecord(&row) }
+
+    /// Lets a key work for no longer than so many days; none ends it at once.
+    fileprivate static let shorten = Statement<Void, Int32, Int64>(
+        "bridge.shorten_api_key",
+        """
+        UPDATE booking_engine_api_keys
+        SET expires_at = LEAST(expires_at, now() + $2 * INTERVAL '1 day'), is_active = $2 > 0 WHERE id = $1
+        """)
+
+    /// Revokes a key, or says that it is.
+    fileprivate static let revoke = Statement<APIKeyRecord, Int32, [Int32]?>(
+        "bridge.revoke_api_key",
+        """
+        UPDATE booking_engine_api_keys SET is_active = FALSE
+        WHERE id = $1 AND ($2::int4[] IS NULL OR hotel_id = ANY ($2))
+        RETURNING id, client, hotel_id, scopes, 'revoked', created_at, expires_at, last_used_at, revoked_at, description,
+                  pms_user_id, replaces
+        """
+    ) { row in try APIKeyRecord(&row) }
+}

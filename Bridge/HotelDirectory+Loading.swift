@@ -1,0 +1,260 @@
+internal import Booking
+internal import Catalogue
+internal import Loop
+internal import PMS
+internal import Policy
+internal import Postgres
+internal import Stay
+internal import Telemetry
+
+// How hotels come into memory: from what was written down of them or, the first time, from the PMS.
+extension HotelDirectory {
+    /// How often it looks for hotels to be tried again.
+    private static let recoveryInterval = Duration.seconds(1)
+
+    /// How often it looks for what other bridges have changed.
+    private static let followInterval = Duration.milliseconds(500)
+
+    /// How long a start waits to learn what is free, in deadlines of a statement: one for the hotels of a batch together, and
+    /// for some of them that turn out to be locked. What is not known then is told to nobody before it is known.
+    private static let countingDeadlines = 5
+
+    /// Makes the hotels known, and what is free; tries again until it succeeds or the task is cancelled.
+    ///
+    /// - Returns: whether the PMS was asked what the hotels are, for nothing had been written down.
+    func load() async throws -> Bool {
+        let started = Loop.monotonicNanoseconds
+        let isFirst: Bool
+        while true {
+            do {
+                isFirst = try await loadOnce()
+                break
+            } catch is CancellationError {
+                throw CancellationError()
+            } catch {
+                Log.warning("hotels not loaded yet", ["error": .init(error: error)])
+                try await Loop.sleep(for: .seconds(1))
+            }
+        }
+        isLoaded = true
+        do {
+            let patience = policy.database.statementDeadline * Self.countingDeadlines
+            try await Loop.withDeadline(patience, "count free rooms") { try await self.count(self.order) }
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            Log.warning("it is not known yet what is free", ["error": .init(error: error)])
+        }
+        Log.info(
+            "hotels loaded",
+            [
+                "hotels": .init(entries.count), "unreadable": .init(gaps.count),
+                "milliseconds": .init((Loop.monotonicNanoseconds - started) / 1_000_000),
+            ])
+        return isFirst
+    }
+
+    private func loadOnce() async throws -> Bool {
+        var snapshot = try await store.snapshot()
+        var faults: [Int32: Fault] = [:]
+        let isFirst = !snapshot.isFilled
+        if isFirst {
+            faults = try await fill()
+            snapshot = try await store.snapshot()
+        }
+        for row in snapshot.rows { adopt(row, faults[row.id]) }
+        store.note(snapshot.version)
+        setOrder(snapshot.rows.map(\.id).filter { entries[$0]?.hotel.isActive ?? true })
+        reasons = []
+        let unknown = gaps.filter { entries[$0.key] == nil }
+        if !unknown.isEmpty, entries.isEmpty { reportAll(unknown.mapValues(\.fault)) }
+        for id in unknown.keys.sorted() { report(id) }
+        return isFirst
+    }
+
+    private func adopt(_ row: CatalogueStore.Row, _ fault: Fault?) {
+        guard let content = row.content, let hotel = content.hotel, let offer = content.offer else {
+            let fault = fault ?? Fault(hotel: row.id, table: "hotels", reason: "could not be read yet")
+            gaps[row.id] = Gap(fault)
+            return
+        }
+        take(row.id, hotel, offer, images: content.images, readAt: row.readAt)
+    }
+
+    /// Reads everything from the PMS and writes it down.
+    ///
+    /// - Returns: the hotels that could not be read.
+    private func fill() async throws -> [Int32: Fault] {
+        let ids = try await pms.hotelIDs()
+        var unreadable: [Int32: Fault] = [:]
+        var faults: Set<Fault> = []
+        var position = 0
+        for part in ids.parts(ofAtMost: Self.batch) {
+            let hotels = try await pms.hotels(part)
+            let offers = try await pms.offers(of: part)
+            for reading in [hotels.unreadable, offers.unreadable] { unreadable.merge(reading) { first, _ in first } }
+            faults.formUnion(offers.faults)
+            let rows = part.map { id in
+                defer { position += 1 }
+                let hotel = hotels.found[id].map { CachedHotel($0) }
+                let offer = offers.found[id].map { CachedOffer($0) }
+                return (id: id, position: position, hotel: hotel, offer: offer)
+            }
+            try await store.save(rows)
+        }
+        try await store.markFilled(with: ids)
+        let read = ids.filter { unreadable[$0] == nil }
+        let now = Instant(microseconds: Int64(Loop.unixTime * 1_000_000))
+        try await store.noteRead(.hotels, of: read, at: now)
+        try await store.noteRead(.roomTypes, of: read, at: now)
+        for fault in faults { Log.warning("not all of the PMS can be sold", fault.fields) }
+        return unreadable
+    }
+
+    /// Reads what is free at some hotels.
+    func count(_ ids: [Int32]) async throws {
+        let ids = ids.filter { entries[$0] != nil }
+        for part in ids.parts(ofAtMost: Self.batch) {
+            let reading = try await pms.occupancy(of: part, from: part.map(today).min() ?? .first)
+            for (id, occupancy) in reading.found { if let entry = entries[id] { take(occupancy, of: entry) } }
+            for (id, fault) in reading.unreadable {
+                gaps[id]?.failed(fault)
+                report(id)
+            }
+            for id in part where reading.found[id] == nil && reading.unreadable[id] == nil {
+                // The PMS has it no longer, which the catalogue learns by the next trigger.
+                gaps[id]?.postpone()
+            }
+        }
+    }
+
+    // MARK: What could not be read
+
+    /// Tries again what could not be read, each hotel at its time, until the task is cancelled.
+    func recover() async {
+        while !Task.isCancelled {
+            do { try await Loop.sleep(for: Self.recoveryInterval) } catch { return }
+            let due = gaps.filter { $0.value.isDue }.keys.sorted()
+            for part in due.parts(ofAtMost: Self.batch) {
+                do { try await tryAgain(part) } catch {
+                    // The database is away, which its own log says, or does not come to an end with these hotels: asking
+                    // again each second would only add to its load.
+                    for id in due { gaps[id]?.postpone() }
+                    Log.debug("hotels not tried again", ["hotels": .init(due.count), "error": .init(error: error)])
+                    break
+                }
+            }
+        }
+    }
+
+    private func tryAgain(_ ids: [Int32]) async throws {
+        let unknown = ids.filter { entries[$0] == nil }
+        if !unknown.isEmpty { try await readCatalogues(of: unknown) }
+        try await count(ids)
+        for id in ids where gaps[id] == nil && entries[id] != nil {
+            Log.info("hotel can be read again", ["hotel_id": .init(id)])
+        }
+    }
+
+    private func readCatalogues(of ids: [Int32]) async throws {
+        let hotels = try await pms.hotels(ids)
+        let offers = try await pms.offers(of: ids)
+        for id in ids {
+            if let fault = hotels.unreadable[id] ?? offers.unreadable[id] {
+                gaps[id]?.failed(fault)
+                report(id)
+            } else if let hotel = hotels.found[id], let offer = offers.found[id] {
+                try await admit(id, CachedHotel(hotel), CachedOffer(offer))
+                for fault in offers.faults where fault.hotel == id {
+                    Log.warning("not all of the PMS can be sold", fault.fields)
+                }
+            } else {
+                try await store.remove(id)
+                remove(id)
+                Log.info("unreadable hotel is gone", ["hotel_id": .init(id)])
+            }
+        }
+    }
+
+    /// Writes a hotel down that was not known, and makes it known.
+    func admit(_ id: Int32, _ hotel: CachedHotel, _ offer: CachedOffer) async throws {
+        let position = order.firstIndex(of: id) ?? order.count
+        try await store.save([(id, position, hotel, offer)])
+        let now = Loop.unixTime
+        take(id, hotel, offer, images: nil, readAt: (now, now))
+        if !order.contains(id) { setOrder(order + [id]) }
+    }
+
+    /// Says that nothing can be read: something is wrong with the database or our rights in it, most likely, not with each
+    /// of the hotels.
+    private func reportAll(_ faults: [Int32: Fault]) {
+        guard let fault = order.lazy.compactMap({ faults[$0] }).first else { return }
+        reasons.insert(fault.ofAll)
+        Log.error(
+            "no hotel can be read",
+            ["hotels": .init(faults.count), "table": .init(fault.table), "reason": .init(fault.reason)])
+    }
+
+    /// Says why a hotel is not sold, unless that was said: of the hotel or, while none can be read, of another one.
+    private func report(_ id: Int32) {
+        guard let gap = gaps[id], !gap.isReported else { return }
+        if entries.isEmpty, !reasons.insert(gap.fault.ofAll).inserted { return }
+        gaps[id]?.isReported = true
+        Log.warning("hotel cannot be read and is not sold", gap.fault.fields)
+    }
+
+    // MARK: What other bridges have changed
+
+    /// Takes over what other bridges read from the PMS, until the task is cancelled.
+    func follow() async {
+        while !Task.isCancelled {
+            do { try await Loop.sleep(for: Self.followInterval) } catch { return }
+            do { if try await store.hasNews() { try await catchUp() } } catch {
+                // The database is away, which its own log says.
+                Log.debug("catalogue not followed", ["error": .init(error: error)])
+            }
+        }
+    }
+
+    private func catchUp() async throws {
+        let snapshot = try await store.snapshot()
+        guard snapshot.isFilled else { return }
+        let present = Set(snapshot.rows.map(\.id))
+        for id in Array(entries.keys) + Array(gaps.keys) where !present.contains(id) { remove(id) }
+        for row in snapshot.rows {
+            if row.content != nil {
+                // A change of rooms waits for the bookings under way.
+                try await inTurn(row.id) { _ in adopt(row, nil) }
+            }
+            if row.mustRecount { distrust(row.id) }
+        }
+        setOrder(snapshot.rows.map(\.id).filter { entries[$0]?.hotel.isActive ?? true })
+        store.note(snapshot.version)
+    }
+}
+
+extension CatalogueStore.Row {
+    /// When the PMS was last asked, as far as anybody noted it.
+    fileprivate var readAt: (hotel: Double, offer: Double) {
+        (hotelReadAt?.unixTime ?? Loop.unixTime, offerReadAt?.unixTime ?? Loop.unixTime)
+    }
+}
+
+extension Instant {
+    /// In seconds since 1970.
+    var unixTime: Double { Double(microseconds) / 1_000_000 }
+
+    /// This moment.
+    @OnLoop static var now: Instant { Instant(microseconds: Int64(Loop.unixTime * 1_000_000)) }
+}
+
+extension Fault {
+    /// The same, of no hotel in particular.
+    var ofAll: Fault { Fault(hotel: nil, table: table, reason: reason) }
+
+    /// What the log says of it: nothing that a guest may have typed.
+    var fields: KeyValuePairs<StaticString, Log.Value> {
+        guard let hotel else { return ["table": .init(table), "reason": .init(reason)] }
+        return ["hotel_id": .init(hotel), "table": .init(table), "reason": .init(reason)]
+    }
+}

@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0005_tokens.sql

@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0006_catalogue.sql

@@ -1,0 +1,82 @@
+/// How far a log has been read whose rows get their numbers before they are committed.
+///
+/// A number that is missing below the highest seen was given to a transaction that still runs, and its row may yet come, or
+/// to one that was taken back, and it never will. Which of the two is known once every transaction has ended that ran when
+/// the number was first missed: PostgreSQL's snapshots tell that, so no row is lost however long its transaction takes, and
+/// nothing is waited for longer. (`pg_current_snapshot()`: https://www.postgresql.org/docs/15/functions-info.html)
+///
+/// It holds for logs that triggers write: their transaction has its own number when it takes one for the row.
+public struct ChangeLogPosition: Sendable, Equatable {
+    /// Numbers of rows.
+    public typealias Numbers = ClosedRange<Int64>
+
+    /// What a reading's snapshot says of transactions, by their numbers.
+    public struct Snapshot: Sendable, Equatable {
+        /// Every earlier transaction has ended.
+        public let firstRunning: UInt64
+        /// No transaction from here on has begun.
+        public let firstUnborn: UInt64
+
+        public init(firstRunning: UInt64, firstUnborn: UInt64) {
+            self.firstRunning = firstRunning
+            self.firstUnborn = firstUnborn
+        }
+    }
+
+    /// Numbers that were missed together.
+    private struct Gap: Sendable, Equatable {
+        var numbers: Numbers
+        /// They can no longer come when every transaction before this one has ended.
+        let until: UInt64
+    }
+
+    /// The highest number seen.
+    public private(set) var highest: Int64
+    /// In order.
+    private var gaps: [Gap] = []
+
+    /// At a number up to which everything has been read.
+    public init(after number: Int64) { highest = number }
+
+    /// Everything up to here has been read or cannot come any more: where to go on after a restart.
+    public var resumePoint: Int64 { gaps.first.map { $0.numbers.lowerBound - 1 } ?? highest }
+
+    /// The numbers to look for beside those above `highest`.
+    public var missing: [Numbers] { gaps.map(\.numbers) }
+
+    /// Notes what one reading has found.
+    ///
+    /// - Parameters:
+    ///   - numbers: of the rows found, in order: all that the snapshot has of those missing or above `highest`, or the first
+    ///     of them.
+    ///   - isComplete: whether it is all of them.
+    ///   - snapshot: which the reading saw.
+    public mutating func advance(_ numbers: [Int64], isComplete: Bool, _ snapshot: Snapshot) {
+        for number in numbers {
+            if number > highest {
+                if number > highest + 1 {
+                    gaps.append(Gap(numbers: highest + 1...number - 1, until: snapshot.firstUnborn))
+                }
+                highest = number
+            } else {
+                fill(number)
+            }
+        }
+        // Beyond the last row of an incomplete reading nothing has been looked for.
+        let end = isComplete ? Int64.max : numbers.last ?? .min
+        gaps.removeAll { $0.until <= snapshot.firstRunning && $0.numbers.upperBound <= end }
+    }
+
+    private mutating func fill(_ number: Int64) {
+        guard let index = gaps.firstIndex(where: { $0.numbers.contains(number) }) else { return }
+        let gap = gaps[index]
+        var rest: [Gap] = []
+        if gap.numbers.lowerBound < number {
+            rest.append(Gap(numbers: gap.numbers.lowerBound...number - 1, until: gap.until))
+        }
+        if number < gap.numbers.upperBound {
+            rest.append(Gap(numbers: number + 1...gap.numbers.upperBound, until: gap.until))
+        }
+        gaps.replaceSubrange(index...index, with: rest)
+    }
+}

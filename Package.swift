@@ -174,10 +174,8 @@ let package = Package(
         // The real processes, whole; depended upon so that they are built first.
         tests(
             "IntegrationTests",
-            "Loop", "HTTP", "TLS", "JSONText", "Stay", "Availability", "Booking", "PMS", "Postgres", "Cryptography",
-            "Authentication", "drawbridge",
-            "TestSupport", "Loop", "HTTP", "TLS", "JSONText", "Stay", "Cryptography", "Authentication", "drawbridge",
-            "drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger", "Ledger", "Policy"),
+            "TestSupport", "Loop", "HTTP", "TLS", "JSONText", "Stay", "Availability", "Booking", "PMS", "Postgres",
+            "Cryptography", "Authentication", "drawbridge", "drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger", "Ledger", "Policy"),
     ]
 )
 

@@ -297,7 +297,7 @@ private struct NightColumns {
         }
     }
 
-    private mutating func rate(_ id: BookingID, _ adjustment: String, _ price: Int64, _ tax: Plan.Tax?, counts: Bool) {
+    private mutating func rate(_ id: BookingID, _ adjustment: String, _ price: Int64, _ tax: Tax?, counts: Bool) {
         rates.nights.append(id)
         rates.adjustments.append(adjustment)
         rates.prices.append(price)

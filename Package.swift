@@ -175,7 +175,8 @@ let package = Package(
         tests(
             "IntegrationTests",
             "TestSupport", "Loop", "HTTP", "TLS", "JSONText", "Stay", "Availability", "Booking", "PMS", "Postgres",
-            "Cryptography", "Authentication", "drawbridge", "drawbridge-gateway", "drawbridge-bridge", "drawbridge-ledger", "Ledger", "Policy"),
+            "Cryptography", "Authentication", "drawbridge", "drawbridge-gateway", "drawbridge-bridge",
+            "drawbridge-ledger", "Ledger", "Policy"),
     ]
 )
 

@@ -77,7 +77,8 @@ struct RhtHotelRightsTests {
                 return configuration
             }()
             try await Database.with(configuration) { restricted in
-                let adapter = RhtHotel(restricted, statementDeadline: .seconds(10))
+                let adapter = RhtHotel(
+                    restricted, writer: RhtHotel.Writer(agent: "Conformance", user: 1), statementDeadline: .seconds(10))
                 #expect(await complaints(adapter, hotel: hotel) == [])
                 let offer = try #require(try await adapter.offers(of: [hotel]).found[hotel])
                 #expect(offer.rooms.count == 1 && offer.plans.count == 1)

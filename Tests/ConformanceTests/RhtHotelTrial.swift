@@ -25,7 +25,8 @@ struct RhtHotelTrial: AdapterTrial {
         // The demo's tables, which are those of the original by name and shape.
         try await script.run(file: "\(package)/Sources/Installation/Demo/demo-pms.sql")
         try await Database.with(cluster.configuration(connections: 4, database: name)) { database in
-            let adapter = RhtHotel(database, statementDeadline: .seconds(30))
+            let adapter = RhtHotel(
+                database, writer: RhtHotel.Writer(agent: "Conformance", user: 1), statementDeadline: .seconds(30))
             while !adapter.isConnected { try await Loop.sleep(for: .milliseconds(5)) }
             try await body(RhtHotelTrial(adapter: adapter, script: script))
         }

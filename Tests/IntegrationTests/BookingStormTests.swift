@@ -1,5 +1,6 @@
 import Glibc
 import Loop
+import TestSupport
 import Testing
 
 /// Real processes, real database, many clients that want the same few rooms; what they do is drawn from a seed, which a
@@ -54,7 +55,7 @@ struct BookingStormTests {
         .timeLimit(.minutes(5)))
     @OnLoop func chaos() async throws {
         let seed = Self.seed()
-        var random = SeededNumbers(state: ~seed)
+        var random = SeededNumbers(seed: ~seed)
         let node = try Self.node(workers: 1)
         try await node.start()
         let processes = try await RestlessProcesses(beside: node, workers: 1)

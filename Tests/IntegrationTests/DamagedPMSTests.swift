@@ -312,8 +312,8 @@ struct DamagedPMSTests {
                 "SELECT count(*) FROM reservation_details WHERE hotel_id = 2 AND room_id = \(room) AND \(stay.sql)")
                 == "0")
         let said = lines(node.log, "room is not sold")
-        #expect(said.count == 1)
-        #expect(said.first?["room_id"]?.integer.map { "\($0)" } == room)
+        // By the bridge that heard of it and by the one that was started then.
+        #expect(Set(said.map { $0["room_id"]?.integer.map { "\($0)" } }) == [room])
         #expect(try await node.stop().isSuccess)
     }
 }

@@ -1,6 +1,7 @@
 import JSONText
 import Loop
 import Stay
+import TestSupport
 import Testing
 
 /// Clients that make, change, confirm and cancel bookings of few rooms, each its own, as fast as they can, and what they
@@ -45,7 +46,7 @@ final class BookingStorm {
         self.node = node
         self.gateway = gateway
         self.seed = seed
-        random = SeededNumbers(state: seed)
+        random = SeededNumbers(seed: seed)
         task = Task { [self] in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for client in 0..<clients {
@@ -311,18 +312,5 @@ private final class StormConnection {
             close()
             throw error
         }
-    }
-}
-
-/// The same numbers for the same seed (SplitMix64: Steele, Lea, Flood 2014).
-struct SeededNumbers: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -52,7 +52,8 @@ struct SigningKeyTests {
         _ = try await node.rows(
             """
             UPDATE drawbridge.signing_keys SET state_since = now() - INTERVAL '66 min' WHERE state = 'previous';
-            UPDATE drawbridge.signing_keys SET made_at = now() - INTERVAL '31 days', state_since = now() - INTERVAL '31 days'
+            UPDATE drawbridge.signing_keys
+            SET made_at = made_at - INTERVAL '31 days', state_since = now() - INTERVAL '31 days'
             WHERE state IN ('current', 'next')
             """)
         try await wait("the schedule to be kept") {

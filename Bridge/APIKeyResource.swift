@@ -36,10 +36,12 @@ struct APIKeyResource {
         let (key, name) = (APIKey(), try call.idempotencyKey())
         let transaction = try await database.begin()
         try await TokenService.check(name, call.identity.clientKey, transaction)
-        if let mine = call.identity.hotelIDs.list,
-            try await transaction.first(APIKeyAdministrationStatements.isElsewhere(wanted.client, mine)) == true
-        {
-            throw BridgeError.foreignClient
+        if let mine = call.identity.hotelIDs.list {
+            // Whose name and role a key may ask for is no affair of one hotel.
+            if wanted.user != nil { throw BridgeError.exceedsRights }
+            if try await transaction.first(APIKeyAdministrationStatements.isElsewhere(wanted.client, mine)) == true {
+                throw BridgeError.foreignClient
+            }
         }
         let row: APIKeyRecord?
         do {
@@ -88,6 +90,11 @@ struct APIKeyResource {
         else { throw BridgeError.unknownAPIKey }
         guard Scopes(old.scopes.compactMap(Scope.init)).isSubset(of: call.identity.scopes) else {
             throw BridgeError.exceedsRights
+        }
+        if let mine = call.identity.hotelIDs.list,
+            try await transaction.first(APIKeyAdministrationStatements.isElsewhere(old.client, mine)) == true
+        {
+            throw BridgeError.foreignClient
         }
         let row = try await transaction.first(
             APIKeyAdministrationStatements.succeed(

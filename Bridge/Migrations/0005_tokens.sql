@@ -67,8 +67,9 @@ CREATE INDEX token_families_of_key ON drawbridge.token_families (api_key_id, use
 CREATE INDEX token_families_end ON drawbridge.token_families (LEAST(idle_expires_at, ended_at));
 
 -- Ends a family. Its access tokens count no more wherever they may still live: they are revoked by the family's id, one row
--- however many they are; whether one was written is what this says. Where gateways hold as many revocations as they can they run out by themselves, within their quarter
--- of an hour: that a family ends must not fail by that.
+-- however many they are; whether one was written is what this says. Where there are nearly as many revocations as gateways
+-- can hold they run out by themselves, within their quarter of an hour: that a family ends must not fail by that, and the
+-- last thousand are the administrators'.
 CREATE FUNCTION drawbridge.end_token_family(family TEXT, reason TEXT) RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -77,18 +78,20 @@ BEGIN
     SELECT ended.issuer, ended.id, ended.access_expires_at + INTERVAL '5 minutes', 'token family ended: ' || reason
     FROM drawbridge.token_families AS ended
     WHERE ended.id = family AND ended.access_expires_at + INTERVAL '1 minute' > now()
-      AND (SELECT count(*) FROM drawbridge.revoked_tokens) < 10000
+      AND (SELECT count(*) FROM drawbridge.revoked_tokens) < 9000
     ON CONFLICT (issuer, jti) DO NOTHING;
     RETURN FOUND;
 END
 $$;
 
--- With its API key a family ends, whoever revokes or removes the key. The key's own rotation only sets its end.
+-- With its API key a family ends, whoever revokes or removes the key, and so do the access tokens of those that were ended
+-- for their number alone. The key's own rotation only sets its end.
 CREATE FUNCTION drawbridge.end_token_families_of_key() RETURNS TRIGGER LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM drawbridge.end_token_family(family.id, 'key')
-    FROM drawbridge.token_families AS family WHERE family.api_key_id = OLD.id AND family.ended_at IS NULL;
+    FROM drawbridge.token_families AS family
+    WHERE family.api_key_id = OLD.id AND (family.ended_at IS NULL OR family.ended_by = 'limit');
     RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 END
 $$;

@@ -21,6 +21,9 @@ public struct BookingCursor: Hashable, Sendable {
 extension BookingCursor: LosslessStringConvertible {
     private static let length = 64
 
+    /// Of the years 1 to 9999, in microseconds since 1970: no other is that of a booking, and the database takes none.
+    private static let moments: ClosedRange<Int64> = -62_135_596_800_000_000...253_402_300_799_999_999
+
     /// Reads what `description` writes; nil for anything else.
     public init?(_ text: String) {
         let digits = Array(text.utf8)
@@ -34,10 +37,11 @@ extension BookingCursor: LosslessStringConvertible {
             }
             words.append(word)
         }
+        let (updatedAt, completeUntil) = (Int64(bitPattern: words[0]), Int64(bitPattern: words[3]))
+        guard Self.moments.contains(updatedAt), Self.moments.contains(completeUntil) else { return nil }
         self.init(
-            updatedAt: Instant(microseconds: Int64(bitPattern: words[0])),
-            booking: BookingID(high: words[1], low: words[2]),
-            completeUntil: Instant(microseconds: Int64(bitPattern: words[3])))
+            updatedAt: Instant(microseconds: updatedAt), booking: BookingID(high: words[1], low: words[2]),
+            completeUntil: Instant(microseconds: completeUntil))
     }
 
     /// 64 hexadecimal digits, which need no escaping anywhere.

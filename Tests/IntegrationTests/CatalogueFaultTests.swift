@@ -9,10 +9,11 @@ import Testing
 struct CatalogueFaultTests {
     init() { Loop.runInBackground() }
 
-    /// With a deadline that a test can wait for.
-    @OnLoop private func node() async throws -> Node {
+    /// With a deadline that a test can wait for, or one that it does not come to.
+    @OnLoop private func node(statementDeadline: String = "1 s") async throws -> Node {
         let node = try Node(ownsPolicies: true)
-        try Files.change("\(node.policies)/bridge.yaml", "statement_deadline: 5 s", to: "statement_deadline: 1 s")
+        try Files.change(
+            "\(node.policies)/bridge.yaml", "statement_deadline: 5 s", to: "statement_deadline: \(statementDeadline)")
         try await node.start()
         return node
     }
@@ -23,8 +24,7 @@ struct CatalogueFaultTests {
 
     @Test("Who asks while it is read shares the next reading, however many they are", .timeLimit(.minutes(5)))
     @OnLoop func shared() async throws {
-        let node = try Node()
-        try await node.start()
+        let node = try await node(statementDeadline: "25 s")
         for (what, cache, table, json) in [
             ("update-hotels", "hotels", "hotels", "{}"),
             ("update-room-types", "room_types", "room_types", #"{"hotel_ids":[1,2]}"#),

@@ -122,6 +122,7 @@ extension Span<UInt8> {
     }
 
     /// Where the first control character other than a tab stands, at or after `start`.
+    @inline(__always)
     func firstControl(from start: Int) -> Int? {
         var index = start
         while index &+ 8 <= count {
@@ -209,6 +210,7 @@ extension Span<UInt8> {
 /// than copying them. More than the room holds traps.
 extension OutputSpan<UInt8> {
     /// Appends a copy. `OutputSpan` has no such method yet; the pointers do not leave this function.
+    @inlinable
     @inline(__always)
     public mutating func append(_ bytes: Span<UInt8>) {
         withUnsafeMutableBufferPointer { memory, count in
@@ -222,8 +224,9 @@ extension OutputSpan<UInt8> {
     }
 
     /// Appends a constant, which becomes a few stores.
+    @inlinable
     @inline(__always)
-    mutating func append(_ text: StaticString) {
+    public mutating func append(_ text: StaticString) {
         text.withUTF8Buffer { append(Span(_unsafeElements: $0)) }
     }
 

@@ -14,6 +14,7 @@ struct LineReader {
     /// The next line without its CR LF, or nil when more bytes are needed.
     /// - Parameters:
     ///   - end: where the line must have ended; it is refused with `reason` as soon as it cannot have.
+    @inline(__always)
     mutating func next(
         in input: Span<UInt8>, endingBy end: Int, or reason: MessageError.Reason
     ) throws(MessageError) -> Range<Int>? {
@@ -56,6 +57,14 @@ struct FieldSection {
         let sectionEnd = start + (isTrailer ? limits.trailerSection : limits.fieldSection) - 2
         let sectionReason: MessageError.Reason = isTrailer ? .trailerSectionTooLarge : .fieldSectionTooLarge
         let names = FieldNameTable.shared
+        // In variables of this function while the loop runs: each change of a property would be written to memory.
+        var lines = lines
+        var entries: [Fields.Entry] = []
+        swap(&entries, &self.entries)
+        defer {
+            self.lines = lines
+            swap(&entries, &self.entries)
+        }
         while true {
             let lineEnd = lines.lineStart + limits.fieldLine
             let line = try lines.next(

@@ -26,7 +26,7 @@ public final class Deadline {
     /// Now is when the loop last looked at its sockets, so what was computed since then counts as passed.
     public func set(_ duration: Duration) {
         guard onExpiry != nil else { return }
-        let (end, isOver) = uv_now(LoopExecutor.shared.loop).addingReportingOverflow(duration.milliseconds)
+        let (end, isOver) = now.addingReportingOverflow(duration.milliseconds)
         instant = isOver ? .max : end
         if instant < timerInstant { start() }
     }
@@ -45,9 +45,12 @@ public final class Deadline {
         }
     }
 
+    /// When the loop last looked at its sockets.
+    private var now: UInt64 { uv_now(timer.pointee.loop) }
+
     private func start() {
         timerInstant = instant
-        let now = uv_now(LoopExecutor.shared.loop)
+        let now = now
         uv_timer_start(
             timer,
             { timer in
@@ -59,7 +62,7 @@ public final class Deadline {
     private func fired() {
         timerInstant = .max
         guard instant != .max else { return }
-        if instant > uv_now(LoopExecutor.shared.loop) {
+        if instant > now {
             start()
         } else {
             instant = .max

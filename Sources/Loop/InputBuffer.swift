@@ -8,8 +8,9 @@ struct InputBuffer: ~Copyable {
     /// What a buffer begins with: most messages fit, and ten thousand clients that send half of one hold 40 MiB.
     private static let firstCapacity = 4 << 10
 
-    /// Memory of the first capacity that no buffer needs now.
-    private static var spares: [UnsafeMutableBufferPointer<UInt8>] = []
+    /// Memory of the first capacity that no buffer needs now: each piece begins with where the next one is.
+    private static var firstSpare: UnsafeMutableRawPointer?
+    private static var spareCount = 0
     private static let maximumSpares = 16
 
     /// Room that receiving finds at least.
@@ -70,8 +71,10 @@ struct InputBuffer: ~Copyable {
     private mutating func clear() {
         start = 0
         end = 0
-        if memory.count == Self.firstCapacity, Self.spares.count < Self.maximumSpares {
-            Self.spares.append(memory)
+        if memory.count == Self.firstCapacity, Self.spareCount < Self.maximumSpares, let base = memory.baseAddress {
+            UnsafeMutableRawPointer(base).storeBytes(of: Self.firstSpare, as: UnsafeMutableRawPointer?.self)
+            Self.firstSpare = UnsafeMutableRawPointer(base)
+            Self.spareCount += 1
         } else {
             memory.deallocate()
         }
@@ -79,8 +82,11 @@ struct InputBuffer: ~Copyable {
     }
 
     private mutating func makeRoom(_ room: Int) {
-        if memory.count == 0, room <= Self.firstCapacity, let spare = Self.spares.popLast() {
-            memory = spare
+        if memory.count == 0, room <= Self.firstCapacity, let spare = Self.firstSpare {
+            Self.firstSpare = spare.load(as: UnsafeMutableRawPointer?.self)
+            Self.spareCount -= 1
+            memory = UnsafeMutableBufferPointer(
+                start: spare.assumingMemoryBound(to: UInt8.self), count: Self.firstCapacity)
             return
         }
         // Each byte is moved at most once for one that was consumed, or for one of a larger memory.

@@ -6,11 +6,10 @@
 public actor OnLoop {
     public static let shared = OnLoop()
 
-    private init() {}
+    /// Asked for at every change from one asynchronous function to another.
+    public nonisolated let unownedExecutor: UnownedSerialExecutor
 
-    public nonisolated var unownedExecutor: UnownedSerialExecutor {
-        LoopExecutor.shared.asUnownedSerialExecutor()
-    }
+    private init() { unownedExecutor = LoopExecutor.shared.asUnownedSerialExecutor() }
 
     /// Runs `body` as code isolated to the loop, from a C callback that libuv is known to call on the loop's thread.
     ///

@@ -19,10 +19,10 @@ public final class Request {
     public let body: RequestBody
 
     init(_ head: consuming RequestHead, connection: ConnectionInfo, body: RequestBody, on server: Server) {
+        id = server.nextRequestID(for: head)
         self.head = head
         self.connection = connection
         self.body = body
-        id = server.nextRequestID(self.head.fields)
     }
 
     /// The version of TLS that it came by, such as "1.3"; nil for plain HTTP.

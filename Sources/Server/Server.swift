@@ -31,6 +31,9 @@ public final class Server {
     let addresses: (any AddressBounds)?
     private let makeSecurity: (@OnLoop () throws -> any StreamSecurity)?
 
+    /// A connection has memory for output only while it has an answer to send.
+    var spareOutputs = SpareArrays()
+
     private var listener: Listener?
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
     private let placeFreed = Signal()
@@ -140,10 +143,15 @@ public final class Server {
     }
 
     /// The id of a request that has just begun.
-    func nextRequestID(_ fields: Fields = Fields()) -> RequestID {
-        if configuration.trustsRequestID, let text = fields.bytes(of: .xRequestID), let id = RequestID(text.span) {
+    func nextRequestID(for head: borrowing RequestHead) -> RequestID {
+        if configuration.trustsRequestID, let text = head.fields.bytes(of: .xRequestID), let id = RequestID(text.span) {
             return id
         }
+        return nextRequestID()
+    }
+
+    /// A new id.
+    func nextRequestID() -> RequestID {
         sequence &+= 1
         return RequestID(sequence: sequence)
     }
@@ -161,15 +169,12 @@ public final class Server {
             let line = dateLine
             output.append(line.span)
         }
-        output.append(Self.requestIDName.span)
+        output.append("X-Request-Id: " as StaticString)
         id.append(to: &output)
-        output.append(Self.lineEnd.span)
+        output.append("\r\n" as StaticString)
         let lines = configuration.answerLines
         output.append(lines.span)
     }
-
-    private static let requestIDName = Array("X-Request-Id: ".utf8)
-    private static let lineEnd = Array("\r\n".utf8)
 
     /// The `Date` field's line, made anew each second.
     private var dateLine: [UInt8] = []

@@ -77,9 +77,6 @@ final class ServerConnection {
     /// Bytes of the answer that are not sent yet.
     var output: [UInt8] = []
 
-    /// A connection has memory for output only while it has an answer to send.
-    private static var spareOutputs = SpareArrays()
-
     /// As what its client is counted, where it is.
     let address: AddressBlock?
 
@@ -406,7 +403,7 @@ final class ServerConnection {
     }
 
     private func takeOutput() {
-        if output.isEmpty { output = Self.spareOutputs.take() }
+        if output.isEmpty { output = server.spareOutputs.take() }
     }
 
     /// Sends what is in the output, as far as the kernel takes it at once.
@@ -415,7 +412,7 @@ final class ServerConnection {
         var sent: [UInt8] = []
         swap(&sent, &output)
         // What the kernel has not taken is still needed there.
-        if rest == nil { Self.spareOutputs.giveBack(sent) }
+        if rest == nil { server.spareOutputs.giveBack(sent) }
         return rest
     }
 

@@ -133,7 +133,7 @@ struct ReloadTests {
         try await wait("the policies") { node.log.contains("\"policies are in force\"") }
         #expect(try node.processID("gateway-0") != worker)
         #expect(try await node.get(Self.roomTypes).status == 501)
-        #expect(try await count("applied", node) == "1")
+        try await wait("it to be counted") { try await count("applied", node) == "1" }
         #expect(try await node.stop().isSuccess)
     }
 

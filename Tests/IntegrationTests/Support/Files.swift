@@ -92,7 +92,7 @@ enum Files {
             return (exit, text(path))
         } catch {
             child.send(signal: SIGKILL)
-            Issue.record("\(command) did not end within \(patience): \(text(path))")
+            if !Task.isCancelled { Issue.record("\(command) did not end within \(patience): \(text(path))") }
             throw error
         }
     }

@@ -59,11 +59,16 @@ struct DrainTests {
             let before = server.received.bytes
             try await client.send("GET / HTT")
             try await eventually { server.received.bytes == before + 9 }
-            async let drained: Void = server.drain()
+            let isDraining = Signal()
+            let drained = Task { @OnLoop in
+                isDraining.fire()
+                await server.drain()
+            }
+            try await isDraining.wait()
             let answer = try await client.exchange("P/1.1\r\nHost: a\r\n\r\n")
             #expect(answer.status == .ok)
             #expect(!answer.head.keepAlive)
-            await drained
+            await drained.value
             await server.stop()
         }
     }

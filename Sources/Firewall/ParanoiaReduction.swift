@@ -79,7 +79,7 @@ private struct Passage {
 
     private mutating func startIsKept(_ directive: SecLangDirective) -> Bool? {
         // What counts rules must find them all.
-        guard !directive.actions.contains(where: { $0.hasPrefix("skip:") }) else { return nil }
+        guard !directive.actions.contains(where: { $0.lowercased().hasPrefix("skip:") }) else { return nil }
         guard let phase = Self.phase(of: directive) else { return nil }
         if markers[phase] != nil { return false }
         guard let guardian = ParanoiaGuard(directive) else { return true }

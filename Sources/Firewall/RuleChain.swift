@@ -66,9 +66,8 @@ struct RuleChain {
     /// Those of libmodsecurity 3.0.9.
     private static let operators: Set<String> = [
         "@beginswith", "@contains", "@containsword", "@detectsqli", "@detectxss", "@endswith", "@eq", "@fuzzyhash",
-        "@ge",
-        "@geolookup", "@gsblookup", "@gt", "@inspectfile", "@ipmatch", "@ipmatchf", "@ipmatchfromfile", "@le", "@lt",
-        "@nomatch", "@pm", "@pmf", "@pmfromfile", "@rbl", "@rsub", "@rx", "@rxglobal", "@streq", "@strmatch",
+        "@ge", "@geolookup", "@gsblookup", "@gt", "@inspectfile", "@ipmatch", "@ipmatchf", "@ipmatchfromfile", "@le",
+        "@lt", "@nomatch", "@pm", "@pmf", "@pmfromfile", "@rbl", "@rsub", "@rx", "@rxglobal", "@streq", "@strmatch",
         "@unconditionalmatch", "@validatebyterange", "@validatedtd", "@validatehash", "@validateschema",
         "@validateurlencoding", "@validateutf8encoding", "@verifycc", "@verifycpf", "@verifyssn", "@verifysvnr",
         "@within",

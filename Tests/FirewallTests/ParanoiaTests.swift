@@ -87,11 +87,13 @@ import Testing
     @Test(
         "A file that is not understood stays as it is",
         arguments: [
-            // No marker; a rule without phase; a rule in another spelling; a chain without end.
+            // No marker; a rule without phase; a rule in another spelling; a chain without end; a rule that counts rules.
             #"SecRule ARGS "@rx a" "id:4,phase:2,deny""#,
             "SecRule ARGS \"@rx a\" \"id:4,deny\"\nSecMarker \"END\"",
             "secrule ARGS \"@rx a\" \"id:4,phase:2,deny\"\nSecMarker \"END\"",
             "SecMarker \"END\"\nSecRule ARGS \"@rx a\" \"id:4,phase:2,deny,chain\"",
+            "SecRule ARGS \"@rx a\" \"id:4,phase:1,pass,nolog,skip:1\"\nSecMarker \"END\"",
+            "SecRule ARGS \"@rx a\" \"id:4,phase:1,pass,nolog,SKIP:1\"\nSecMarker \"END\"",
         ])
     func notUnderstood(rest: String) {
         let text = #"SecRule TX:EXECUTING_PARANOIA_LEVEL "@lt 2" "id:3,phase:2,pass,nolog,skipAfter:END""# + "\n" + rest

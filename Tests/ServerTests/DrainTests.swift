@@ -6,6 +6,18 @@ import Testing
 
 @Suite("Draining", .serialized)
 struct DrainTests {
+    /// Lets the server drain, and returns when it has begun to.
+    @OnLoop private func beginDraining(_ server: TestServer) async throws -> Task<Void, Never> {
+        let isDraining = Signal()
+        let drained = Task { @OnLoop in
+            // Who waits for it goes on when the drain comes to rest for the first time.
+            isDraining.fire()
+            await server.drain()
+        }
+        try await isDraining.wait()
+        return drained
+    }
+
     @Test("idle connections end at once, in order")
     func idle() async throws {
         try await onLoop {
@@ -34,13 +46,7 @@ struct DrainTests {
             let client = try await server.connect()
             try await client.send(.request())
             try await begun.wait()
-            let isDraining = Signal()
-            let drained = Task { @OnLoop in
-                // Who waits for it goes on when the drain comes to rest for the first time.
-                isDraining.fire()
-                await server.drain()
-            }
-            try await isDraining.wait()
+            let drained = try await beginDraining(server)
             gate.fire()
             let answer = try await client.receive()
             #expect(answer.status == .ok)
@@ -59,11 +65,11 @@ struct DrainTests {
             let before = server.received.bytes
             try await client.send("GET / HTT")
             try await eventually { server.received.bytes == before + 9 }
-            async let drained: Void = server.drain()
+            let drained = try await beginDraining(server)
             let answer = try await client.exchange("P/1.1\r\nHost: a\r\n\r\n")
             #expect(answer.status == .ok)
             #expect(!answer.head.keepAlive)
-            await drained
+            await drained.value
             await server.stop()
         }
     }
@@ -74,7 +80,7 @@ struct DrainTests {
             let server = try TestServer { $0.firstRequestGrace = .milliseconds(asks ? 5000 : 50) }
             let client = try await server.connect()
             try await eventually { server.connections == 1 }
-            async let drained: Void = server.drain()
+            let drained = try await beginDraining(server)
             if asks {
                 let answer = try await client.exchange(.request())
                 #expect(answer.status == .ok)
@@ -82,7 +88,7 @@ struct DrainTests {
             } else {
                 #expect(await client.isClosedByServer())
             }
-            await drained
+            await drained.value
             await server.stop()
         }
     }

@@ -46,6 +46,9 @@ final class APIKeyResource {
         let (key, idempotencyKey) = (APIKey(), try call.idempotencyKey())
         let transaction = try await database.begin()
         try await TokenService.check(idempotencyKey, call.identity.clientKey, transaction)
+        if let user = wanted.user, try await transaction.first(RhtHotel.user(user)) == nil {
+            throw BridgeError.invalid([("/pms_user_id", "There is no such user")])
+        }
         let row: APIKeyRecord?
         do {
             row = try await transaction.first(

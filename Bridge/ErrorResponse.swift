@@ -204,7 +204,9 @@ enum ErrorResponse {
     private static func withErrors(_ problem: Problem, _ mistakes: [(pointer: String, detail: String)]) -> Problem {
         var problem = problem
         problem.errors = mistakes.map { Problem.FieldError(pointer: $0.pointer, detail: $0.detail) }
-        if let first = mistakes.first { problem.detail = "\(first.pointer): \(first.detail)" }
+        if let first = mistakes.first {
+            problem.detail = first.pointer.isEmpty ? first.detail : "\(first.pointer): \(first.detail)"
+        }
         return problem
     }
 

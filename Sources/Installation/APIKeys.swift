@@ -63,6 +63,18 @@ public struct APIKeys {
         let rows = try await database.rows(
             """
             BEGIN;
+            SELECT :'hotel' = '' OR EXISTS (SELECT FROM hotels WHERE id = NULLIF(:'hotel', '')::INTEGER) AS has_hotel,
+                   :'user' = '' OR EXISTS (SELECT FROM users WHERE id = NULLIF(:'user', '')::INTEGER) AS has_user \\gset
+            \\if :has_hotel
+            \\else
+            SELECT 'hotel';
+            \\quit
+            \\endif
+            \\if :has_user
+            \\else
+            SELECT 'user';
+            \\quit
+            \\endif
             INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at, pms_user_id)
             VALUES (NULLIF(:'hotel', '')::INTEGER, :'hash', :'client', NULLIF(:'description', ''),
                     string_to_array(:'scopes', ' '), now() + :'days'::INTEGER * INTERVAL '1 day',
@@ -76,7 +88,11 @@ public struct APIKeys {
                 "scopes": grant.scopes.map(\.rawValue).joined(separator: " "), "days": String(lifetimeInDays),
                 "bound": String(APIKeyRing.maximumCount),
             ])
-        return try Self.made(rows, key)
+        switch rows.first {
+        case ["hotel"]: throw InstallationError("the PMS has no hotel \(grant.hotelID ?? 0)", remedy: "see hotels.id")
+        case ["user"]: throw InstallationError("the PMS has no user \(grant.userID ?? 0)", remedy: "see users.id")
+        default: return try Self.made(rows, key)
+        }
     }
 
     /// Makes a key that takes another's place, for the same client with the same rights; the old one works on for the

@@ -261,6 +261,7 @@ struct APIKeyAdministrationTests {
             #"{"client":"refused","scopes":["hotel:read"],"hotel_id":1,"expires_in_days":0}"#,
             #"{"client":"refused","scopes":["hotel:read"],"hotel_id":1,"key":"dbk_mine"}"#,
             #"{"client":"refused","scopes":["hotel:read"],"hotel_id":1,"pms_user_id":"1"}"#,
+            #"{"client":"refused","scopes":["hotel:read"],"hotel_id":1,"pms_user_id":999999}"#,
         ] { expectProblem(try await create(node, admin, json), 422, "invalid-request") }
         let large = #"{"client":"refused","description":"\#(String(repeating: "x", count: 9000))"}"#
         expectProblem(try await create(node, admin, large), 413, "content-too-large")

@@ -125,6 +125,7 @@ struct TokenTests {
                 "content-too-large"
             ),
         ] { expectProblem(answer, status, type) }
+        #expect(try await post("token", key, "[]").string("detail") == "An object is expected")
         let form = TestRequest(
             method: "POST", target: "\(Node.access)/token", token: key,
             fields: [("Content-Type", "application/x-www-form-urlencoded")],

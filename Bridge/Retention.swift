@@ -35,8 +35,8 @@ final class Retention {
         while !Task.isCancelled {
             do { try await Loop.sleep(for: looks == 0 ? .seconds(1) : Self.interval) } catch { return }
             await remove("stored answers", BookingStatements.deleteOldRecords())
-            for (what, batch) in tokens.outlived { await remove(what, batch) }
             if looks % Self.looksPerHour == 0 { await lookAtAll() }
+            for (what, batch) in tokens.outlived { await remove(what, batch) }
             looks += 1
         }
     }

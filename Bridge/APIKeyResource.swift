@@ -10,21 +10,29 @@ internal import Postgres
 internal import Server
 
 /// API keys, for administrators: of all hotels, or of some, who see those hotels' keys only. Nobody makes a key that may more
-/// than he may himself.
+/// than he may himself, nor one by which he would become a client that is not his.
 @OnLoop
-struct APIKeyResource {
+final class APIKeyResource {
     private static let standardDays: Int64 = 90
     private static let standardOverlapDays: Int64 = 7
-    private static let longestLifeInDays: Int64 = 366
-    private static let standardPage: Int32 = 100
+    private static let standardPage = 100
+    private static let longestPage = 500
+    /// Good keys of one hotel, for administrators who have not all: a few of them must not use up what gateways hold.
+    private static let hotelBound = 500
 
     private let database: Database
     private let credentials: CredentialCheck
+    /// Clients that the policies register, which sign their requests, each with its hotels.
+    private var registered: [String: HotelAccess]
 
-    init(_ database: Database, _ credentials: CredentialCheck) {
+    init(_ database: Database, _ credentials: CredentialCheck, registered: [String: HotelAccess]) {
         self.database = database
         self.credentials = credentials
+        self.registered = registered
     }
+
+    /// Goes by other policies.
+    func replace(registered: [String: HotelAccess]) { self.registered = registered }
 
     /// Makes a key; its text is in the answer, and nowhere else.
     func create(_ call: Call) async throws -> Answer {
@@ -33,43 +41,45 @@ struct APIKeyResource {
         guard call.identity.hotelIDs.covers(hotel.map { .of([$0]) } ?? .all) else { throw BridgeError.foreignHotel }
         guard wanted.scopes.isSubset(of: call.identity.scopes) else { throw BridgeError.exceedsRights }
         try await credentials.check(call)
-        let (key, name) = (APIKey(), try call.idempotencyKey())
+        // Whose name and role a key may ask for is no affair of one hotel.
+        if wanted.user != nil, call.identity.hotelIDs != .all { throw BridgeError.exceedsRights }
+        let (key, idempotencyKey) = (APIKey(), try call.idempotencyKey())
         let transaction = try await database.begin()
-        try await TokenService.check(name, call.identity.clientKey, transaction)
-        if let mine = call.identity.hotelIDs.list {
-            // Whose name and role a key may ask for is no affair of one hotel.
-            if wanted.user != nil { throw BridgeError.exceedsRights }
-            if try await transaction.first(APIKeyAdministrationStatements.isElsewhere(wanted.client, mine)) == true {
-                throw BridgeError.foreignClient
-            }
+        try await TokenService.check(idempotencyKey, call.identity.clientKey, transaction)
+        if let user = wanted.user, try await transaction.first(RhtHotel.user(user)) == nil {
+            throw BridgeError.invalid([("/pms_user_id", "There is no such user")])
         }
         let row: APIKeyRecord?
         do {
             row = try await transaction.first(
                 APIKeyAdministrationStatements.create(
                     hotel, Hexadecimal.encode(key.hash.bytes), wanted.client, wanted.description,
-                    wanted.scopes.members.map(\.rawValue), wanted.days ?? Self.standardDays, wanted.user,
-                    Int64(APIKeyRing.maximumCount)))
+                    wanted.scopes.members.map(\.rawValue), wanted.days ?? Self.standardDays, wanted.user))
         } catch let error as PostgresError {
             guard case .foreignKeyViolation = error.code else { throw error }
             throw BridgeError.invalid([("/hotel_id", "There is no such hotel")])
         }
-        guard let row else { throw BridgeError.tooManyKeys(APIKeyRing.maximumCount) }
-        try await transaction.commit(TokenService.record(name, call.identity.clientKey, apiKey: row.id))
+        guard let row else { throw PostgresError(.decoding, "an API key was not made") }
+        try await permit(row, to: call.identity, transaction)
+        try await transaction.commit(TokenService.record(idempotencyKey, call.identity.clientKey, apiKey: row.id))
         return made(row, key)
     }
 
     /// The keys that the administrator may see, the newest first, a page at a time.
     func list(_ call: Call) async throws -> Answer {
-        let query = Self.parameters(of: call.request.head.target.query ?? "")
-        let limit = query["limit"].flatMap { Int32($0) } ?? Self.standardPage
+        var query = QueryParameters(call.request.head.target.query ?? "")
+        let client = query.value("client", "name of a client") { Identity.isClientName($0) ? $0 : nil }
+        let before = query.integer("before", in: 1...Int(Int32.max)) ?? Int(Int32.max)
+        let limit = query.integer("limit", in: 1...Self.longestPage) ?? Self.standardPage
+        query.refuseOthers()
+        guard query.mistakes.isEmpty else { throw BridgeError.malformed(query.mistakes) }
         let rows = try await database.query(
             APIKeyAdministrationStatements.list(
-                call.identity.hotelIDs.list, query["client"], query["before"].flatMap { Int32($0) } ?? .max, limit + 1))
+                call.identity.hotelIDs.list, client, Int32(before), Int32(limit + 1)))
         var json = JSONWriter()
         json.object { json in
-            json.array("keys", rows.prefix(Int(limit))) { json, row in json.object { row.write(to: &$0) } }
-            json.member("next", rows.count > Int(limit) ? rows[Int(limit) - 1].id.asInt : nil)
+            json.array("keys", rows.prefix(limit)) { json, row in json.object { row.write(to: &$0) } }
+            json.member("next", rows.count > limit ? Int(rows[limit - 1].id) : nil)
         }
         var answer = Answer.json(json.bytes)
         answer.fields.append(.cacheControl, "private, no-cache")
@@ -81,9 +91,9 @@ struct APIKeyResource {
         let id = try id(of: call)
         try await credentials.check(call)
         let (overlap, days) = try APIKeyRotation.read(call.content)
-        let (key, name) = (APIKey(), try call.idempotencyKey())
+        let (key, idempotencyKey) = (APIKey(), try call.idempotencyKey())
         let transaction = try await database.begin()
-        try await TokenService.check(name, call.identity.clientKey, transaction)
+        try await TokenService.check(idempotencyKey, call.identity.clientKey, transaction)
         guard
             let old = try await transaction.first(
                 APIKeyAdministrationStatements.find(id, call.identity.hotelIDs.list)), old.state == "good"
@@ -91,18 +101,15 @@ struct APIKeyResource {
         guard Scopes(old.scopes.compactMap(Scope.init)).isSubset(of: call.identity.scopes) else {
             throw BridgeError.exceedsRights
         }
-        if let mine = call.identity.hotelIDs.list,
-            try await transaction.first(APIKeyAdministrationStatements.isElsewhere(old.client, mine)) == true
-        {
-            throw BridgeError.foreignClient
-        }
+        // First what ends the old one: it makes room, and its locks are taken in the order in which revoking takes
+        // them.
+        try await transaction.execute(
+            APIKeyAdministrationStatements.shorten(id, overlap ?? Self.standardOverlapDays))
         let row = try await transaction.first(
-            APIKeyAdministrationStatements.succeed(
-                id, Hexadecimal.encode(key.hash.bytes), days ?? Self.standardDays, Int64(APIKeyRing.maximumCount)))
-        guard let row else { throw BridgeError.tooManyKeys(APIKeyRing.maximumCount) }
-        try await transaction.commit(
-            [APIKeyAdministrationStatements.shorten(id, overlap ?? Self.standardOverlapDays)]
-                + TokenService.record(name, call.identity.clientKey, apiKey: row.id))
+            APIKeyAdministrationStatements.succeed(id, Hexadecimal.encode(key.hash.bytes), days ?? Self.standardDays))
+        guard let row else { throw PostgresError(.decoding, "an API key was not made") }
+        try await permit(row, to: call.identity, transaction)
+        try await transaction.commit(TokenService.record(idempotencyKey, call.identity.clientKey, apiKey: row.id))
         return made(row, key)
     }
 
@@ -117,10 +124,24 @@ struct APIKeyResource {
         return answer(json.bytes, row)
     }
 
-    /// What the query says; its form is the gateway's business, and nothing described needs percent-encoding.
-    private static func parameters(of query: String) -> [String: String] {
-        let pairs = query.split(separator: "&").map { $0.split(separator: "=", maxSplits: 1) }.filter { $0.count == 2 }
-        return Dictionary(pairs.map { (String($0[0]), String($0[1])) }, uniquingKeysWith: { first, _ in first })
+    /// Refuses a key that has just been made where there is no place for it, or where whoever makes it would become
+    /// somebody else's client by it. By then nobody else can make one until the transaction ends, so what is seen stays
+    /// so.
+    private func permit(
+        _ made: APIKeyRecord, to identity: Identity, _ transaction: borrowing Transaction
+    ) async throws {
+        let mine = identity.hotelIDs.list
+        let (elsewhere, counts) = try await transaction.query(
+            APIKeyAdministrationStatements.isElsewhere(made.client, mine ?? []),
+            APIKeyAdministrationStatements.count(made.hotel))
+        let isRegisteredElsewhere = registered[made.client].map { !identity.hotelIDs.covers($0) } ?? false
+        if mine != nil, elsewhere == [true] || isRegisteredElsewhere { throw BridgeError.foreignClient }
+        guard let count = counts.first, count.all <= APIKeyRing.maximumCount else {
+            throw BridgeError.tooManyKeys(APIKeyRing.maximumCount, ofHotel: false)
+        }
+        if mine != nil, count.ofHotel > Self.hotelBound {
+            throw BridgeError.tooManyKeys(Self.hotelBound, ofHotel: true)
+        }
     }
 
     private func id(of call: Call) throws -> Int32 {
@@ -159,7 +180,7 @@ private struct NewAPIKey {
 
     init(_ content: [UInt8]) throws {
         guard let body = try? JSONValue(parsing: content), let client = body["client"]?.string,
-            VerificationKey.isKeyID(client), case .array(let words)? = body["scopes"], let hotel = body["hotel_id"]
+            Identity.isClientName(client), case .array(let words)? = body["scopes"], let hotel = body["hotel_id"]
         else { throw BridgeError.malformed([("", "client, scopes and hotel_id are needed")]) }
         let scopes = words.compactMap { $0.string.flatMap(Scope.init) }
         guard !scopes.isEmpty, scopes.count == words.count else {
@@ -189,10 +210,6 @@ private enum APIKeyRotation {
         }
         return (body["overlap_days"]?.integer, body["expires_in_days"]?.integer)
     }
-}
-
-extension Int32 {
-    fileprivate var asInt: Int? { Int(self) }
 }
 
 extension HotelAccess {
@@ -253,6 +270,15 @@ enum APIKeyAdministrationStatements {
         "bridge.api_key_user", "SELECT pms_user_id FROM booking_engine_api_keys WHERE id = $1"
     ) { row in try row.next() }
 
+    /// How many good keys there are, and how many of them a hotel has.
+    fileprivate static let count = Statement<(all: Int64, ofHotel: Int64), Int32?>(
+        "bridge.count_api_keys",
+        """
+        SELECT count(*), count(*) FILTER (WHERE hotel_id = $1)
+        FROM booking_engine_api_keys WHERE is_active AND expires_at > now()
+        """
+    ) { row in (try row.next(), try row.next()) }
+
     /// Whether a client has keys beyond some hotels: who administers those must not make himself that client.
     fileprivate static let isElsewhere = Statement<Bool, String, [Int32]>(
         "bridge.is_client_elsewhere",
@@ -263,13 +289,12 @@ enum APIKeyAdministrationStatements {
     ) { row in try row.next() }
 
     fileprivate static let create = Statement<
-        APIKeyRecord, Int32?, String, String, String?, [String], Int64, Int32?, Int64
+        APIKeyRecord, Int32?, String, String, String?, [String], Int64, Int32?
     >(
         "bridge.create_api_key",
         """
         INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at, pms_user_id)
-        SELECT $1, $2, $3, $4, $5, now() + $6 * INTERVAL '1 day', $7
-        WHERE (SELECT count(*) FROM booking_engine_api_keys WHERE is_active AND expires_at > now()) < $8
+        VALUES ($1, $2, $3, $4, $5, now() + $6 * INTERVAL '1 day', $7)
         RETURNING id, client, hotel_id, scopes, 'good', created_at, expires_at, last_used_at, revoked_at, description,
                   pms_user_id, replaces
         """
@@ -299,15 +324,13 @@ enum APIKeyAdministrationStatements {
         """
     ) { row in try APIKeyRecord(&row) }
 
-    fileprivate static let succeed = Statement<APIKeyRecord, Int32, String, Int64, Int64>(
+    fileprivate static let succeed = Statement<APIKeyRecord, Int32, String, Int64>(
         "bridge.succeed_api_key",
         """
         INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at, pms_user_id,
                                              replaces)
         SELECT hotel_id, $2, client, description, scopes, now() + $3 * INTERVAL '1 day', pms_user_id, id
-        FROM booking_engine_api_keys
-        WHERE id = $1
-          AND (SELECT count(*) FROM booking_engine_api_keys WHERE is_active AND expires_at > now()) < $4
+        FROM booking_engine_api_keys WHERE id = $1
         RETURNING id, client, hotel_id, scopes, 'good', created_at, expires_at, last_used_at, revoked_at, description,
                   pms_user_id, replaces
         """

@@ -25,6 +25,7 @@ final class Bridge {
     private let issuers: IssuerKeyDirectory
     private let signingKeys: SigningKeyDirectory
     private let ownTokens: TokenService
+    private let apiKeys: APIKeyResource
     private let examiner: TokenExaminer
     private let routes: Routes
     private let policies: PolicyDirectory
@@ -49,7 +50,6 @@ final class Bridge {
         self.triggers = triggers
         self.refresher = refresher
         holds = HoldExpiry(database, hotels, bookings)
-        retention = Retention(database, configuration.policy.retention)
         let keys = APIKeyDirectory(database)
         self.keys = keys
         let tokens = TokenRevocationDirectory(database)
@@ -61,9 +61,13 @@ final class Bridge {
         self.signingKeys = signingKeys
         let ownTokens = TokenService(issuerPolicy.own, database, signingKeys)
         self.ownTokens = ownTokens
+        retention = Retention(database, configuration.policy.retention, ownTokens)
         let examiner = TokenExaminer(issuerPolicy, issuers, tokens)
         self.examiner = examiner
 
+        let apiKeys = APIKeyResource(
+            database, CredentialCheck(database, examiner), registered: configuration.changeable.registeredClients)
+        self.apiKeys = apiKeys
         let answers = IdempotentAnswers(database)
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
@@ -72,7 +76,7 @@ final class Bridge {
             resources: Routes.resources(
                 hotels, bookings, CacheResource(hotels, refresher, triggers, answers), answers,
                 TokenResource(ownTokens, examiner, signingKeys, database, configuration.policy.writer),
-                APIKeyResource(database, CredentialCheck(database, examiner)), configuration.policy))
+                apiKeys, configuration.policy))
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
         let admin = AdminHandler(unreadiness: {
@@ -151,6 +155,7 @@ final class Bridge {
             signingKeys.replace(next.issuers.own)
             ownTokens.replace(next.issuers.own)
             examiner.replace(next.issuers)
+            apiKeys.replace(registered: next.registeredClients)
             routes.replace(next.routes)
             Log.info("bridge goes by the policies as they are now")
             if isReady { Readiness.report(process: "bridge") }

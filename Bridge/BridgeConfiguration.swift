@@ -1,3 +1,4 @@
+internal import Authentication
 internal import Glibc
 internal import HTTP
 internal import Lifecycle
@@ -17,11 +18,14 @@ struct BridgeConfiguration: Sendable {
     struct Changeable: Sendable {
         let routes: RouteTable
         let issuers: IssuerPolicy
+        /// The clients that sign their requests, each with its hotels; their secrets are the gateways'.
+        let registeredClients: [String: HotelAccess]
 
         /// - Throws: `PolicyError` with every mistake of a policy file.
         init(_ directory: PolicyDirectory) throws {
             routes = try directory.routes()
             issuers = try directory.issuers()
+            registeredClients = try directory.registeredClients()
         }
     }
 

@@ -45,8 +45,9 @@ enum BridgeError: Error {
     case signingUnavailable
     /// Which tokens are revoked is not known at the moment.
     case revocationsUnknown
-    /// The request was carried out before, and its answer held a secret; the number of the API key that it made.
-    case answerNotKept(keyID: Int32?)
+    /// The request was carried out before, and its answer held a secret; the number of the API key that it made, and
+    /// what was taken from whoever has that answer.
+    case answerNotKept(keyID: Int32?, IssuedCredential? = nil)
     /// What the client has sent does not prove, or not any more, what the gateway says of it.
     case credentialsUnproven
     case unknownUser
@@ -55,8 +56,8 @@ enum BridgeError: Error {
     case exceedsRights
     /// The client belongs to other hotels, too.
     case foreignClient
-    /// There are as many API keys as gateways hold.
-    case tooManyKeys(Int)
+    /// There are as many API keys as gateways hold, or as a hotel's own administrators may make it.
+    case tooManyKeys(Int, ofHotel: Bool)
 }
 
 /// The words of RFC 6749 §5.2.
@@ -168,12 +169,12 @@ enum ErrorResponse {
                 detail: "Which tokens are revoked is not known at the moment"
             )
             .with(.retryAfter, "1")
-        case .answerNotKept(let keyID):
+        case .answerNotKept(let keyID, let credential):
             var problem = Problem(
                 .conflict, "answer-not-kept", "The request was carried out, and its answer is not kept",
                 detail: "A request with this Idempotency-Key was carried out; its answer held a secret and is not kept")
             problem.extend = { json in if let keyID { json.member("key_id", Int(keyID)) } }
-            return problem
+            return credential.map { problem.with(.drawbridgeCredential, $0.text) } ?? problem
         case .credentialsUnproven:
             return Problem(.unauthorized, "unauthorized", "Valid credentials are needed")
                 .with(.wwwAuthenticate, "Bearer realm=\"drawbridge\"")
@@ -188,11 +189,12 @@ enum ErrorResponse {
         case .foreignClient:
             return Problem(
                 .forbidden, "foreign-client", "The credentials do not cover this client",
-                detail: "The client has keys for other hotels; choose another name")
-        case .tooManyKeys(let bound):
+                detail: "The client is one of other hotels, too; choose another name")
+        case .tooManyKeys(let bound, let isOfHotel):
             return Problem(
                 .conflict, "too-many-keys", "There are too many API keys",
-                detail: "There are \(bound) API keys already; revoke those that nobody uses")
+                detail: "There are \(bound) API keys\(isOfHotel ? " of the hotel" : "") already; "
+                    + "revoke those that nobody uses")
         case .requestUnderWay:
             return Problem(.conflict, "request-in-progress", "A request with this Idempotency-Key is still under way")
                 .with(.retryAfter, "1")
@@ -202,7 +204,9 @@ enum ErrorResponse {
     private static func withErrors(_ problem: Problem, _ mistakes: [(pointer: String, detail: String)]) -> Problem {
         var problem = problem
         problem.errors = mistakes.map { Problem.FieldError(pointer: $0.pointer, detail: $0.detail) }
-        if let first = mistakes.first { problem.detail = "\(first.pointer): \(first.detail)" }
+        if let first = mistakes.first {
+            problem.detail = first.pointer.isEmpty ? first.detail : "\(first.pointer): \(first.detail)"
+        }
         return problem
     }
 

@@ -41,23 +41,22 @@ final class FollowedRows<Row: Sendable> {
 
     /// Looks until the task is cancelled. What fails is tried again at the next look.
     ///
-    /// - Parameter looked: called after each look that told the rows.
+    /// - Parameter looked: called after each look that told the rows; what fails there is tried again, too.
     func run(_ looked: @OnLoop () async throws -> Void = {}) async {
         while !Task.isCancelled {
             do {
                 try await look()
-                try await looked()
-            } catch {
-                if let omitted = failures.admit(at: Loop.monotonicNanoseconds), !Task.isCancelled {
-                    Log.warning(
-                        "what gateways follow not read",
-                        [
-                            "rows": .init(source.name), "error": .init(error: error), "lines_omitted": .init(omitted),
-                        ])
-                }
-            }
+                do { try await looked() } catch { note(error, "what gateways follow not kept in order") }
+            } catch { note(error, "what gateways follow not read") }
             do { try await Loop.sleep(for: interval) } catch { return }
         }
+    }
+
+    private func note(_ error: any Error, _ message: StaticString) {
+        guard !Task.isCancelled, let omitted = failures.admit(at: Loop.monotonicNanoseconds) else { return }
+        Log.warning(
+            message,
+            ["rows": .init(source.name), "error": .init(error: error), "lines_omitted": .init(omitted)])
     }
 
     /// Lets nobody wait any more; the bridge drains.

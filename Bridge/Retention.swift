@@ -18,13 +18,15 @@ final class Retention {
 
     private let database: Database
     private let policy: BridgePolicy.Retention
+    private let tokens: TokenService
     private let failures = Metrics.counter(
         "drawbridge_bridge_retention_failures_total",
         "Times that something old could not be removed, or a month of the audit log not be made.")
 
-    init(_ database: Database, _ policy: BridgePolicy.Retention) {
+    init(_ database: Database, _ policy: BridgePolicy.Retention, _ tokens: TokenService) {
         self.database = database
         self.policy = policy
+        self.tokens = tokens
     }
 
     /// Works until the task is cancelled.
@@ -34,6 +36,7 @@ final class Retention {
             do { try await Loop.sleep(for: looks == 0 ? .seconds(1) : Self.interval) } catch { return }
             await remove("stored answers", BookingStatements.deleteOldRecords())
             if looks % Self.looksPerHour == 0 { await lookAtAll() }
+            for (what, batch) in tokens.outlived { await remove(what, batch) }
             looks += 1
         }
     }
@@ -60,7 +63,7 @@ final class Retention {
         do { try await body() } catch {
             guard !Task.isCancelled else { return }
             failures.increment()
-            // Once an hour at most of each, but for stored answers while the database is away, which its own log says.
+            // Once an hour at most of each, but while the database is away, which its own log says.
             Log.warning("not cleaned up", ["what": .init(what), "error": .init(error: error)])
         }
     }

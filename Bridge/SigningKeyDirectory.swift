@@ -15,6 +15,8 @@ final class SigningKeyDirectory {
     private static let retryInterval: UInt64 = 2_000_000_000
     /// How long a request waits for keys that are just being made or read.
     private static let patience = Duration.seconds(2)
+    /// Requests that wait for them at once; others are refused.
+    private static let waiterBound = 64
     /// Steps that are taken in one go; there are never more to take.
     private static let stepBound = 16
 
@@ -30,7 +32,8 @@ final class SigningKeyDirectory {
     /// Why there is no key to sign with.
     private var fault: String?
     /// Why what is due with the keys cannot be done.
-    private var delay: String?
+    private var postponement: String?
+    private var waiters = 0
     private var nextTry: UInt64 = 0
 
     init(_ policy: OwnTokenPolicy, _ database: Database, _ issuers: IssuerKeyDirectory) {
@@ -83,17 +86,20 @@ final class SigningKeyDirectory {
         return signing
     }
 
-    /// The published keys as a JWK Set.
+    /// The published keys as a JWK Set; nil where there is none, for which nobody waits who would wait in vain.
     ///
     /// - Throws: `BridgeError.signingUnavailable` while they are not known.
-    func keySet() async throws -> String {
-        try await wait { self.published != nil }
-        guard let published else { throw BridgeError.signingUnavailable }
+    func keySet() async throws -> String? {
+        try await wait { self.published != nil || self.fault != nil }
+        guard taken != nil else { throw BridgeError.signingUnavailable }
         return published
     }
 
     private func wait(until isSo: @escaping @OnLoop () -> Bool) async throws {
         guard !isSo() else { return }
+        guard waiters < Self.waiterBound else { throw BridgeError.signingUnavailable }
+        waiters += 1
+        defer { waiters -= 1 }
         do {
             try await Loop.withDeadline(Self.patience, "wait for signing keys") {
                 while !isSo() { try await Loop.sleep(for: .milliseconds(20)) }
@@ -109,14 +115,13 @@ final class SigningKeyDirectory {
     private func keep() async throws {
         if rows.version != taken { publish() }
         guard Loop.monotonicNanoseconds >= nextTry else { return }
-        await unseal()
-        guard fault == nil else { return }
+        guard await unseal() else { return }
         nextTry = 0
         for _ in 0..<Self.stepBound {
             guard schedule.due(at: Loop.unixSeconds, policy.keyTerms) != nil, try await step() else { return }
             try await rows.look()
             publish()
-            await unseal()
+            guard await unseal() else { return }
         }
     }
 
@@ -133,17 +138,21 @@ final class SigningKeyDirectory {
     }
 
     /// Opens the key that signs, if it is another than the one that is open.
-    private func unseal() async {
+    ///
+    /// - Returns: whether the keys' schedule can be kept.
+    private func unseal() async -> Bool {
         guard let current = rows.rows.first(where: { $0.key.state == .current }) else {
-            // One is to be made; whether that can be done is tried again.
-            (signing, fault) = (nil, nil)
-            return
+            // One is to be made; whether that can be done is tried again. Meanwhile what is known to be wrong stays
+            // known.
+            signing = nil
+            return true
         }
-        guard signing?.id != current.key.id else { return }
+        guard signing?.id != current.key.id else { return true }
         do {
             signing = try await open(current)
             if fault != nil { Log.info("tokens can be signed again") }
             fault = nil
+            return true
         } catch {
             // Keys are never replaced for want of the master key: whoever has lost it says so himself (`drawbridge token
             // rotate-keys --withdraw`).
@@ -151,22 +160,23 @@ final class SigningKeyDirectory {
             nextTry = Loop.monotonicNanoseconds + Self.retryInterval
             if fault != "\(error)" { Log.error("tokens cannot be signed", ["error": .init(error: error)]) }
             fault = "\(error)"
+            return false
         }
     }
 
-    private struct Sealed: Error, CustomStringConvertible {
+    private struct Unopenable: Error, CustomStringConvertible {
         let description: String
     }
 
     private func open(_ row: SigningKeyRow) async throws -> SigningKey {
         let master = try await masterKey.read()
         guard master.id == row.masterKeyID else {
-            throw Sealed(
+            throw Unopenable(
                 description: "the signing keys in the database are sealed under the master key \(row.masterKeyID), and "
                     + "\(masterKey.description) holds \(master.id)")
         }
         do { return try master.open(row.sealed, id: row.key.id) } catch {
-            throw Sealed(description: "the signing key \(row.key.id) was changed in the database: \(error)")
+            throw Unopenable(description: "the signing key \(row.key.id) was changed in the database: \(error)")
         }
     }
 
@@ -187,14 +197,14 @@ final class SigningKeyDirectory {
         do { statements = try await self.statements(for: step, stored) } catch {
             transaction.rollback()
             nextTry = Loop.monotonicNanoseconds + Self.retryInterval
-            if delay != "\(error)" { Log.error("signing keys not changed", ["error": .init(error: error)]) }
-            delay = "\(error)"
+            if postponement != "\(error)" { Log.error("signing keys not changed", ["error": .init(error: error)]) }
+            postponement = "\(error)"
             // Without any key there is none to sign with, either.
-            if schedule.current == nil { fault = delay }
+            if schedule.current == nil { fault = postponement }
             return false
         }
         try await transaction.commit(statements)
-        (delay, fault) = (nil, nil)
+        (postponement, fault) = (nil, nil)
         Log.info("signing keys changed", ["step": .init("\(step)")])
         return true
     }

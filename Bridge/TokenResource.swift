@@ -56,11 +56,11 @@ struct TokenResource {
         guard let text = body?["refresh_token"]?.string else {
             throw BridgeError.malformed([("/refresh_token", "A refresh token is needed")])
         }
-        let (scopes, key) = (try Self.scopes(body), try call.idempotencyKey())
+        let (scopes, idempotencyKey) = (try Self.scopes(body), try call.idempotencyKey())
         guard let token = RefreshToken(text) else {
             throw BridgeError.grantRefused(.invalidGrant, "This is no refresh token")
         }
-        return answer(try await tokens.refresh(token, scopes: scopes, call.identity, key))
+        return answer(try await tokens.refresh(token, scopes: scopes, call.identity, idempotencyKey))
     }
 
     /// What there is to say about a token, to those whom it concerns.
@@ -109,7 +109,13 @@ struct TokenResource {
 
     /// The keys by which our tokens are believed, for everybody (RFC 7517).
     func keySet(_ call: Call) async throws -> Answer {
-        let content = Array(try await keys.keySet().utf8)
+        guard let keySet = try await keys.keySet() else {
+            // That none counts is true at once for whoever has others in mind, and soon is not any more.
+            var answer = Answer.json(Array(JSONWebKey.set([]).utf8))
+            answer.fields.append(.cacheControl, "no-cache")
+            return answer
+        }
+        let content = Array(keySet.utf8)
         var answer = Answer.json(content)
         answer.fields.append(.etag, "\"\(Hexadecimal.encode(SHA256.hash(content.span).bytes.prefix(12)))\"")
         answer.isValidated = true

@@ -21,7 +21,26 @@ final class TokenService {
         let credential: IssuedCredential
     }
 
-    private static let cleanUpInterval = Duration.seconds(60)
+    /// Why a refresh token was of no use.
+    private enum Refusal: Hashable, CaseIterable {
+        /// It names no family.
+        case unknown
+        /// It was given to another client.
+        case foreign
+        case of(RefreshFamily.Refusal)
+
+        static let allCases = [unknown, foreign] + RefreshFamily.Refusal.allCases.map { .of($0) }
+
+        var name: String {
+            switch self {
+            case .unknown: "unknown"
+            case .foreign: "foreign"
+            case .of(let refusal): refusal.rawValue
+            }
+        }
+    }
+
+    private static let countInterval = Duration.seconds(60)
 
     private let database: Database
     private let keys: SigningKeyDirectory
@@ -34,8 +53,15 @@ final class TokenService {
         "drawbridge_bridge_tokens_refreshed_total", "Access tokens for which a refresh token was exchanged.")
     private let reused = Metrics.counter(
         "drawbridge_bridge_refresh_reuse_total", "Refresh tokens that came again after they were spent.")
-    private let refused = Metrics.counter(
-        "drawbridge_bridge_refresh_refused_total", "Refresh tokens that were of no use for other reasons.")
+    private let refused = Dictionary(
+        uniqueKeysWithValues: Refusal.allCases.map { refusal in
+            (
+                refusal,
+                Metrics.counter(
+                    "drawbridge_bridge_refresh_refused_total", "Refresh tokens that were of no use for other reasons.",
+                    [("reason", refusal.name)])
+            )
+        })
 
     init(_ policy: OwnTokenPolicy, _ database: Database, _ keys: SigningKeyDirectory) {
         self.policy = policy
@@ -55,14 +81,15 @@ final class TokenService {
     ///
     /// - Parameters:
     ///   - wanted: nil for all that the key grants.
-    ///   - key: the client's name for the request.
+    ///   - clientKey: who asks.
+    ///   - idempotencyKey: the client's name for the request.
     /// - Throws: `BridgeError`, `PostgresError`.
     func issue(
-        apiKey id: Int32, scopes wanted: Scopes?, _ client: String, _ key: IdempotencyKey?
+        apiKey id: Int32, scopes wanted: Scopes?, _ clientKey: String, _ idempotencyKey: IdempotencyKey?
     ) async throws -> Grant {
         let signer = try await keys.signer()
         let transaction = try await database.begin()
-        try await Self.check(key, client, transaction)
+        try await Self.check(idempotencyKey, clientKey, transaction)
         guard let apiKey = try await transaction.first(TokenStatements.key(id)), apiKey.isGood else {
             throw BridgeError.grantRefused(.invalidGrant, "The API key is not good any more")
         }
@@ -84,7 +111,7 @@ final class TokenService {
                 scopes.members.map(\.rawValue), policy.issuer, end, idleEnd, token.expiresAt),
             TokenStatements.endExcess(apiKey.id, Int64(policy.familiesPerKey)),
         ]
-        statements += Self.record(key, client)
+        statements += Self.record(idempotencyKey, clientKey)
         try await transaction.commit(statements)
         issued.increment()
         return grant
@@ -92,35 +119,47 @@ final class TokenService {
 
     /// Exchanges a refresh token for its successor and a fresh access token.
     ///
-    /// Of several that bring the same token at once one is served. The others come later, so theirs is spent, and ends the
-    /// family; but for those that bring the key of the request that was served.
+    /// Of several that bring the same token at once one is served. The others come later, so theirs is spent, and ends
+    /// the family, also where they repeat the request that was served: if nobody has its answer nothing is lost by
+    /// that, and if a thief has it, nobody else would notice.
     ///
     /// - Parameters:
     ///   - wanted: for the access token; nil for all that the family has.
     ///   - identity: who asks; anonymous where he brings nothing but the token.
     func refresh(
-        _ token: RefreshToken, scopes wanted: Scopes?, _ identity: Identity, _ key: IdempotencyKey?
+        _ token: RefreshToken, scopes wanted: Scopes?, _ identity: Identity, _ idempotencyKey: IdempotencyKey?
     ) async throws -> Grant {
+        let familyHash = token.familyHash.bytes
+        // Anybody can make up tokens; those cost no transaction, and wait for no key.
+        guard try await database.first(TokenStatements.isFamily(familyHash)) == true else { throw refusal(.unknown) }
         let signer = try await keys.signer()
         let transaction = try await database.begin()
-        let name = token.familyHash.bytes
         let (apiKeys, families) = try await transaction.query(
-            TokenStatements.keyOfFamily(name), TokenStatements.family(name))
-        guard let apiKey = apiKeys.first, let stored = families.first else { throw refusal() }
-        let client = apiKey.identity.clientKey
+            TokenStatements.keyOfFamily(familyHash), TokenStatements.family(familyHash))
+        guard let apiKey = apiKeys.first, let stored = families.first, var family = RefreshFamily(stored) else {
+            throw refusal(.unknown)
+        }
+        let clientKey = apiKey.identity.clientKey
         // What belongs to somebody else is not there.
-        guard identity.method == .anonymous || identity.clientKey == client else { throw refusal() }
-        try await Self.check(key, client, transaction)
-        guard var family = RefreshFamily(stored) else { throw refusal() }
+        guard identity.method == .anonymous || identity.clientKey == clientKey else { throw refusal(.foreign) }
+        var isRepetition = false
+        do { try await Self.check(idempotencyKey, clientKey, transaction) } catch BridgeError.answerNotKept {
+            isRepetition = true
+        }
         let successor = token.successor()
         let verdict = family.present(
             token.secretHash, successor: successor.secretHash, idle: policy.refreshTokenIdle.components.seconds,
             keyEnd: apiKey.isGood ? apiKey.expiresAt : nil, now: apiKey.now)
         switch verdict {
-        case .refused: throw refusal()
         case .reused:
-            _ = try await transaction.commit(TokenStatements.endFamily(stored.id, RefreshFamily.End.reuse.rawValue))
-            throw noteReuse(IssuedCredential(apiKey.id, apiKey.client, token: nil, family: stored.id))
+            try await transaction.commit([TokenStatements.endReused(stored.id)])
+            let credential = IssuedCredential(apiKey.id, apiKey.client, family: stored.id)
+            noteReuse(credential)
+            throw isRepetition
+                ? BridgeError.answerNotKept(keyID: nil, credential)
+                : BridgeError.grantRefused(.invalidGrant, Self.useless, credential)
+        case _ where isRepetition: throw BridgeError.answerNotKept(keyID: nil)
+        case .refused(let reason): throw refusal(.of(reason))
         case .renewed:
             let familyScopes = Scopes(stored.scopes.compactMap(Scope.init)).intersection(apiKey.granted)
             let scopes = wanted ?? familyScopes
@@ -133,8 +172,8 @@ final class TokenService {
             try await transaction.commit(
                 [
                     TokenStatements.renewFamily(
-                        stored.id, successor.secretHash.bytes, family.idleExpiresAt, access.expiresAt)
-                ] + Self.record(key, client))
+                        stored.id, successor.secretHash.bytes, family.idleExpiresAt, access.expiresAt, access.issuer)
+                ] + Self.record(idempotencyKey, clientKey))
             refreshed.increment()
             return grant
         }
@@ -158,12 +197,12 @@ final class TokenService {
     /// One text for every token that is of no use: why is nobody's business who has come by it.
     private static let useless = "The refresh token is not good, or not any more"
 
-    private func refusal() -> BridgeError {
-        refused.increment()
+    private func refusal(_ reason: Refusal) -> BridgeError {
+        refused[reason]?.increment()
         return .grantRefused(.invalidGrant, Self.useless)
     }
 
-    private func noteReuse(_ credential: IssuedCredential) -> BridgeError {
+    private func noteReuse(_ credential: IssuedCredential) {
         reused.increment()
         if let omitted = reuses.admit(at: Loop.monotonicNanoseconds) {
             Log.warning(
@@ -173,70 +212,56 @@ final class TokenService {
                     "client": .init(credential.client), "lines_omitted": .init(omitted),
                 ])
         }
-        return .grantRefused(.invalidGrant, Self.useless, credential)
     }
 
     // MARK: Repetitions
 
     /// Refuses what was carried out before: its answer held a secret and is not kept.
     static func check(
-        _ key: IdempotencyKey?, _ client: String, _ transaction: borrowing Transaction
+        _ idempotencyKey: IdempotencyKey?, _ clientKey: String, _ transaction: borrowing Transaction
     ) async throws {
-        guard let key else { return }
+        guard let idempotencyKey else { return }
         let (claimed, records) = try await transaction.query(
-            BookingStatements.claim(client, key.key), BookingStatements.record(client, key.key))
+            BookingStatements.claim(clientKey, idempotencyKey.key),
+            BookingStatements.record(clientKey, idempotencyKey.key))
         guard claimed == [true] else { throw BridgeError.requestUnderWay }
         guard let record = records.first else { return }
-        throw BridgeError.answerNotKept(
-            keyID: Int32(String(decoding: try record.outcome(for: key).content, as: UTF8.self)))
+        let content = String(decoding: try record.outcome(for: idempotencyKey).content, as: UTF8.self)
+        throw BridgeError.answerNotKept(keyID: Int32(content))
     }
 
     /// Notes that a request was carried out.
     ///
     /// - Parameter apiKey: the number of the key that it made.
-    static func record(_ key: IdempotencyKey?, _ client: String, apiKey: Int32? = nil) -> [Query<Void>] {
-        guard let key else { return [] }
+    static func record(_ idempotencyKey: IdempotencyKey?, _ clientKey: String, apiKey: Int32? = nil) -> [Query<Void>] {
+        guard let idempotencyKey else { return [] }
         let content = apiKey.map { Array(String($0).utf8) } ?? []
-        return [BookingStatements.insertRecord(client, key.key, key.requestHash, 200, nil, 0, content)]
+        return [
+            BookingStatements.insertRecord(
+                clientKey, idempotencyKey.key, idempotencyKey.requestHash, 200, nil, 0, content)
+        ]
     }
 
-    // MARK: Cleaning up
+    // MARK: Keeping count
 
-    /// Removes what has ended long ago, and counts what lives, until the task is cancelled.
+    /// What has been kept long enough, for whoever removes such things.
+    var outlived: [(what: String, batch: Query<Void>)] {
+        [
+            ("families of tokens", TokenStatements.removeFamilies(policy.endedFamiliesKept.components.seconds)),
+            ("families of tokens that made room", TokenStatements.removeExcessFamilies()),
+            ("API keys", TokenStatements.removeKeys(policy.endedKeysKept.components.seconds)),
+        ]
+    }
+
+    /// Counts the families that live until the task is cancelled.
     func run() async {
         while !Task.isCancelled {
-            do {
-                while try await database.execute(
-                    TokenStatements.removeFamilies(policy.endedFamiliesKept.components.seconds)) > 0
-                {}
-                while try await database.execute(
-                    TokenStatements.removeKeys(policy.endedKeysKept.components.seconds)) > 0
-                {}
-                living = try await database.first(TokenStatements.livingFamilies()) ?? 0
-            } catch {
-                Log.debug("ended tokens and keys not removed", ["error": .init(error: error)])
+            do { living = try await database.first(TokenStatements.livingFamilies()) ?? 0 } catch {
+                Log.debug("families of tokens not counted", ["error": .init(error: error)])
             }
-            do { try await Loop.sleep(for: Self.cleanUpInterval) } catch { return }
+            do { try await Loop.sleep(for: Self.countInterval) } catch { return }
         }
     }
-}
-
-/// What is written down of credentials that were given to somebody, or taken from him; nothing that opens anything.
-struct IssuedCredential: Sendable {
-    let apiKey: Int32
-    let client: String
-    let token: String?
-    let family: String?
-
-    init(_ apiKey: Int32, _ client: String, token: String? = nil, family: String? = nil) {
-        self.apiKey = apiKey
-        self.client = client
-        self.token = token
-        self.family = family
-    }
-
-    /// As the gateway reads it: key, client, token and family with blanks between them; a hyphen for what is not there.
-    var text: String { "\(apiKey) \(client) \(token ?? "-") \(family ?? "-")" }
 }
 
 extension TokenKeyRow {

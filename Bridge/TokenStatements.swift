@@ -7,7 +7,7 @@ enum TokenStatements {
     static let key = Statement<TokenKeyRow, Int32>(
         "bridge.token_key",
         """
-        SELECT id, client, scopes, hotel_id, is_active AND expires_at > now(),
+        SELECT id, client, scopes, hotel_id, is_active,
                floor(extract(epoch FROM expires_at))::int8, floor(extract(epoch FROM now()))::int8
         FROM booking_engine_api_keys WHERE id = $1 FOR NO KEY UPDATE
         """
@@ -17,7 +17,7 @@ enum TokenStatements {
     static let keyByHash = Statement<TokenKeyRow, String>(
         "bridge.token_key_by_hash",
         """
-        SELECT id, client, scopes, hotel_id, is_active AND expires_at > now(),
+        SELECT id, client, scopes, hotel_id, is_active,
                floor(extract(epoch FROM expires_at))::int8, floor(extract(epoch FROM now()))::int8
         FROM booking_engine_api_keys WHERE api_key_hash = $1
         """
@@ -27,12 +27,17 @@ enum TokenStatements {
     static let keyOfFamily = Statement<TokenKeyRow, [UInt8]>(
         "bridge.token_key_of_family",
         """
-        SELECT id, client, scopes, hotel_id, is_active AND expires_at > now(),
+        SELECT id, client, scopes, hotel_id, is_active,
                floor(extract(epoch FROM expires_at))::int8, floor(extract(epoch FROM now()))::int8
         FROM booking_engine_api_keys
         WHERE id = (SELECT api_key_id FROM drawbridge.token_families WHERE family_hash = $1) FOR SHARE
         """
     ) { row in try TokenKeyRow(&row) }
+
+    /// Whether there is a family of that name.
+    static let isFamily = Statement<Bool, [UInt8]>(
+        "bridge.is_token_family", "SELECT EXISTS (SELECT FROM drawbridge.token_families WHERE family_hash = $1)"
+    ) { row in try row.next() }
 
     /// A family, for one request at a time.
     static let family = Statement<TokenFamilyRow, [UInt8]>(
@@ -68,19 +73,22 @@ enum TokenStatements {
             ORDER BY used_at DESC, created_at DESC, id OFFSET $2)
         """)
 
-    static let renewFamily = Statement<Void, String, [UInt8], Int64, Int64>(
+    /// Its access tokens have this issuer from now on: those of another one, whose name was changed, nobody believes.
+    static let renewFamily = Statement<Void, String, [UInt8], Int64, Int64, String>(
         "bridge.renew_token_family",
         """
         UPDATE drawbridge.token_families
         SET secret_hash = $2, used_at = now(), idle_expires_at = to_timestamp($3),
-            access_expires_at = GREATEST(access_expires_at, to_timestamp($4))
+            access_expires_at = GREATEST(access_expires_at, to_timestamp($4)), issuer = $5
         WHERE id = $1
         """)
 
-    /// Ends a family and all access tokens that came of it.
-    static let endFamily = Statement<Bool, String, String>(
-        "bridge.end_token_family", "SELECT drawbridge.end_token_family($1, $2)"
-    ) { row in try row.next() }
+    /// Ends a family because a spent token of it came again, and all access tokens that came of it.
+    static let endReused = Statement<Void, String>(
+        "bridge.end_reused_token_family",
+        """
+        UPDATE drawbridge.token_families SET ended_at = COALESCE(ended_at, now()), ended_by = 'reuse' WHERE id = $1
+        """)
 
     static let livingFamilies = Statement<Int64>(
         "bridge.living_token_families",
@@ -95,6 +103,17 @@ enum TokenStatements {
             SELECT id FROM drawbridge.token_families
             WHERE LEAST(idle_expires_at, ended_at) < now() - $1 * INTERVAL '1 second'
             ORDER BY LEAST(idle_expires_at, ended_at) LIMIT 1000)
+        """)
+
+    /// Families that made room for others and whose last access token ended an hour ago, so many at a time. A client
+    /// that asks for tokens with each of its requests makes thousands of them.
+    static let removeExcessFamilies = Statement<Void>(
+        "bridge.remove_excess_token_families",
+        """
+        DELETE FROM drawbridge.token_families WHERE id IN (
+            SELECT id FROM drawbridge.token_families
+            WHERE ended_by = 'limit' AND access_expires_at < now() - INTERVAL '1 hour'
+            ORDER BY access_expires_at LIMIT 1000)
         """)
 
     /// API keys that ended so many seconds ago, so many at a time.
@@ -113,17 +132,20 @@ struct TokenKeyRow: Sendable {
     let client: String
     let scopes: [String]
     let hotel: Int32?
-    let isGood: Bool
+    private let isActive: Bool
     let expiresAt: Int64
     /// The database's time.
     let now: Int64
+
+    /// Whether a token that comes of it has any time left, in whole seconds as tokens have it.
+    var isGood: Bool { isActive && now < expiresAt }
 
     fileprivate init(_ row: inout RowDecoder) throws {
         id = try row.next()
         client = try row.next()
         scopes = try row.next()
         hotel = try row.next()
-        isGood = try row.next()
+        isActive = try row.next()
         expiresAt = try row.next()
         now = try row.next()
     }

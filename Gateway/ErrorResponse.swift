@@ -137,7 +137,9 @@ enum ErrorResponse {
     private static func withErrors(_ problem: Problem, _ violations: [Violation]) -> Problem {
         var problem = problem
         problem.errors = violations.map { Problem.FieldError(pointer: $0.pointer, detail: $0.detail) }
-        if let first = violations.first { problem.detail = "\(first.pointer): \(first.detail)" }
+        if let first = violations.first {
+            problem.detail = first.pointer.isEmpty ? first.detail : "\(first.pointer): \(first.detail)"
+        }
         return problem
     }
 

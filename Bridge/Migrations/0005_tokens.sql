@@ -1,4 +1,5 @@
--- Tokens that the bridges issue themselves: the keys that sign them, and the families of refresh tokens that they come of.
+-- Tokens that the bridges issue themselves: the keys that sign them, and the families of refresh tokens that they come
+-- of.
 
 -- The private halves are sealed (AES-256-GCM) under a master key that is in no database. Key ids are thumbprints of the
 -- public halves.
@@ -39,9 +40,9 @@ CREATE TRIGGER signing_keys_changed
     AFTER INSERT OR DELETE OR TRUNCATE OR UPDATE ON drawbridge.signing_keys
     FOR EACH STATEMENT EXECUTE FUNCTION drawbridge.note_signing_key_change();
 
--- What an API key was exchanged for: one row for all refresh tokens that follow one another, however many. A token names its
--- family and proves itself by a secret, of both of which only the SHA-256 is here. The family's secret is that of the one
--- token that is good; a token with another one was spent before.
+-- What an API key was exchanged for: one row for all refresh tokens that follow one another, however many. A token
+-- names its family and proves itself by a secret, of both of which only the SHA-256 is here. The family's secret is
+-- that of the one token that is good; a token with another one was spent before.
 CREATE TABLE drawbridge.token_families (
     id TEXT PRIMARY KEY CHECK (id ~ '^[A-Za-z0-9_-]{22}$'),
     api_key_id INTEGER NOT NULL REFERENCES booking_engine_api_keys (id) ON DELETE CASCADE,
@@ -65,33 +66,49 @@ COMMENT ON COLUMN drawbridge.token_families.scopes IS 'What was asked for; never
 COMMENT ON COLUMN drawbridge.token_families.access_expires_at IS 'When the last access token that came of it expires';
 CREATE INDEX token_families_of_key ON drawbridge.token_families (api_key_id, used_at) WHERE ended_at IS NULL;
 CREATE INDEX token_families_end ON drawbridge.token_families (LEAST(idle_expires_at, ended_at));
+CREATE INDEX token_families_access_of_key ON drawbridge.token_families (api_key_id, access_expires_at);
+CREATE INDEX token_families_limit ON drawbridge.token_families (access_expires_at) WHERE ended_by = 'limit';
 
--- Ends a family. Its access tokens count no more wherever they may still live: they are revoked by the family's id, one row
--- however many they are; whether one was written is what this says. Where there are nearly as many revocations as gateways
--- can hold they run out by themselves, within their quarter of an hour: that a family ends must not fail by that, and the
--- last thousand are the administrators'.
-CREATE FUNCTION drawbridge.end_token_family(family TEXT, reason TEXT) RETURNS BOOLEAN LANGUAGE plpgsql SECURITY DEFINER
+-- A family that ends because a spent token came again takes its access tokens along: they are revoked by the family's
+-- id, in one row however many they are, where they may still live. Where gateways hold nearly as many revocations as they
+-- can, access tokens run out by themselves, within their quarter of an hour: that a family ends must not fail by that,
+-- and the last thousand places are the administrators'. Who counts holds the state, so that nobody fills the last place
+-- between counting and writing. This runs as its owner, as a trigger, so that nobody else can call it.
+CREATE FUNCTION drawbridge.revoke_token_family() RETURNS TRIGGER LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    UPDATE drawbridge.token_families SET ended_at = now(), ended_by = reason WHERE id = family AND ended_at IS NULL;
+    PERFORM FROM drawbridge.revoked_token_state FOR UPDATE;
     INSERT INTO drawbridge.revoked_tokens (issuer, jti, expires_at, reason)
-    SELECT ended.issuer, ended.id, ended.access_expires_at + INTERVAL '5 minutes', 'token family ended: ' || reason
-    FROM drawbridge.token_families AS ended
-    WHERE ended.id = family AND ended.access_expires_at + INTERVAL '1 minute' > now()
+    SELECT NEW.issuer, NEW.id, NEW.access_expires_at + INTERVAL '5 minutes', 'refresh token came again'
+    WHERE NEW.access_expires_at + INTERVAL '1 minute' > now()
       AND (SELECT count(*) FROM drawbridge.revoked_tokens) < 9000
     ON CONFLICT (issuer, jti) DO NOTHING;
-    RETURN FOUND;
+    RETURN NULL;
 END
 $$;
 
--- With its API key a family ends, whoever revokes or removes the key, and so do the access tokens of those that were ended
--- for their number alone. The key's own rotation only sets its end.
+CREATE TRIGGER token_families_reused
+    AFTER UPDATE OF ended_by ON drawbridge.token_families
+    FOR EACH ROW WHEN (NEW.ended_by = 'reuse' AND OLD.ended_by IS DISTINCT FROM 'reuse')
+    EXECUTE FUNCTION drawbridge.revoke_token_family();
+
+-- With its API key end all families, whoever revokes or removes the key, and the access tokens that came of it, also
+-- those of families that ended before. They are revoked by their subject, which names the key: one row, so that whoever
+-- has come by a key cannot begin more families than can be revoked; and as it may be several after the issuer's name was
+-- changed, ten places are left. The key's own rotation only sets its end.
 CREATE FUNCTION drawbridge.end_token_families_of_key() RETURNS TRIGGER LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM drawbridge.end_token_family(family.id, 'key')
-    FROM drawbridge.token_families AS family
-    WHERE family.api_key_id = OLD.id AND (family.ended_at IS NULL OR family.ended_by = 'limit');
+    UPDATE drawbridge.token_families SET ended_at = now(), ended_by = 'key'
+    WHERE api_key_id = OLD.id AND ended_at IS NULL;
+    PERFORM FROM drawbridge.revoked_token_state FOR UPDATE;
+    INSERT INTO drawbridge.revoked_tokens AS revoked (issuer, jti, expires_at, reason)
+    SELECT issuer, 'api-key-' || OLD.id, max(access_expires_at) + INTERVAL '5 minutes', 'API key ended'
+    FROM drawbridge.token_families
+    WHERE api_key_id = OLD.id AND access_expires_at + INTERVAL '1 minute' > now()
+      AND (SELECT count(*) FROM drawbridge.revoked_tokens) < 9990
+    GROUP BY issuer
+    ON CONFLICT (issuer, jti) DO UPDATE SET expires_at = GREATEST(revoked.expires_at, EXCLUDED.expires_at);
     RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 END
 $$;
@@ -105,7 +122,8 @@ CREATE TRIGGER api_keys_removed_end_token_families
     BEFORE DELETE ON booking_engine_api_keys
     FOR EACH ROW EXECUTE FUNCTION drawbridge.end_token_families_of_key();
 
--- For whom in the PMS a key speaks; NULL: the user in whose name the bridge writes. No reference: the PMS may remove users.
+-- For whom in the PMS a key speaks; NULL: the user in whose name the bridge writes. No reference: the PMS may remove
+-- users.
 ALTER TABLE booking_engine_api_keys
     ADD COLUMN pms_user_id INTEGER CHECK (pms_user_id > 0),
     ADD COLUMN replaces INTEGER;

@@ -7,7 +7,8 @@ struct Claims {
     let identity: Identity
     /// The instants at which the token is good, skew included.
     let validity: Range<Int64>
-    /// By what it can be revoked: its `jti`, and what its issuer names families of tokens by.
+    /// By what it can be revoked: its `jti`, and of our own what its issuer names families of tokens by, and its
+    /// subject, which names an API key.
     let revocationIDs: [String]
 
     /// Reads the claims the way the issuer's configuration says.
@@ -24,7 +25,7 @@ struct Claims {
             throw AuthenticationError(.badClaim, "the token's times contradict each other")
         }
         validity = max(notBefore, issuedAt ?? 0) - skew..<expiry + skew
-        let names = ["jti"] + (issuer.familyClaim.map { [$0] } ?? [])
+        let names = ["jti"] + (issuer.familyClaim.map { [$0, "sub"] } ?? [])
         var revocationIDs: [String] = []
         for name in names {
             if let id = try Self.name(claims[name], "a token id of a form not accepted") { revocationIDs.append(id) }

@@ -58,7 +58,12 @@ public final class Identity: Sendable {
         return Int32(subject.dropFirst(Self.apiKeyPrefix.utf8.count))
     }
 
+    /// What a revocation of all tokens of a key calls it, too.
     private static let apiKeyPrefix = "api-key-"
+
+    /// Whether a text can name a client that is registered here, in the policies or by an API key: what can be a key
+    /// id.
+    public static func isClientName(_ text: String) -> Bool { VerificationKey.isKeyID(text) }
 
     /// Puts an identity together. Proof is the caller's business: see ``TokenVerifier`` and ``HopIdentity``.
     public init(

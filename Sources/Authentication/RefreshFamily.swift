@@ -63,19 +63,17 @@ public struct RefreshFamily: Sendable, Equatable {
     public mutating func present(
         _ presented: Digest256, successor: Digest256, idle: Int64, keyEnd: Int64?, now: Int64
     ) -> Verdict {
-        guard end == nil else { return .refused(.ended) }
+        guard end == nil || end == .limit else { return .refused(.ended) }
         guard presented == secret else {
-            // Also where the family has expired: access tokens that came of it may live.
+            // Also where the family has expired, or made room for another: access tokens that came of it may live.
             end = .reuse
             return .reused
         }
+        guard end == nil else { return .refused(.ended) }
         guard now < min(expiresAt, idleExpiresAt) else { return .refused(.expired) }
         guard let keyEnd, now < keyEnd else { return .refused(.key) }
         secret = successor
         idleExpiresAt = min(now + idle, expiresAt)
         return .renewed
     }
-
-    /// Ends it for a reason of its own; the first one counts.
-    public mutating func finish(_ reason: End) { end = end ?? reason }
 }

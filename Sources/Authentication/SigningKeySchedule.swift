@@ -63,7 +63,7 @@ public struct SigningKeySchedule: Sendable, Equatable {
     }
 
     /// All keys, in the order in which they were made.
-    public private(set) var keys: [Key]
+    public let keys: [Key]
 
     /// The keys as they are.
     public init(_ keys: [Key] = []) { self.keys = keys }
@@ -90,24 +90,5 @@ public struct SigningKeySchedule: Sendable, Equatable {
     /// Seconds until the current key is to be replaced, negative when that is overdue.
     public func secondsLeft(at now: Int64, _ terms: Terms) -> Int64? {
         current.map { $0.since + terms.rotation - now }
-    }
-
-    /// Takes a step.
-    ///
-    /// - Parameter id: the name of the key that is made, for a step that makes one.
-    public mutating func take(_ step: Step, id: String, at now: Int64) {
-        switch step {
-        case .make(let state): keys.append(Key(id: id, state: state, madeAt: now, since: now))
-        case .drop(let id): keys.removeAll { $0.id == id }
-        case .rotate:
-            for index in keys.indices {
-                switch keys[index].state {
-                case .current: keys[index].state = .previous
-                case .next: keys[index].state = .current
-                case .previous: continue
-                }
-                keys[index].since = now
-            }
-        }
     }
 }

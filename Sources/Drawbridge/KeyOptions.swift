@@ -87,7 +87,7 @@ enum KeyOptions: Equatable {
 
     private static func client(_ arguments: inout [String]) throws(UsageError) -> String {
         let text = try takeValue(&arguments)
-        guard APIKeys.Grant.isClient(text) else {
+        guard Identity.isClientName(text) else {
             throw UsageError("--client takes 1 to 64 letters, digits, dots, hyphens, underscores")
         }
         return text

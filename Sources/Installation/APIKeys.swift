@@ -45,9 +45,6 @@ public struct APIKeys {
             self.description = description
             self.userID = userID
         }
-
-        /// Whether a text can name a client.
-        public static func isClient(_ text: String) -> Bool { VerificationKey.isKeyID(text) }
     }
 
     /// A key that has just been made. Its text is nowhere else.
@@ -65,12 +62,24 @@ public struct APIKeys {
         let key = APIKey()
         let rows = try await database.rows(
             """
+            BEGIN;
+            SELECT :'hotel' = '' OR EXISTS (SELECT FROM hotels WHERE id = NULLIF(:'hotel', '')::INTEGER) AS has_hotel,
+                   :'user' = '' OR EXISTS (SELECT FROM users WHERE id = NULLIF(:'user', '')::INTEGER) AS has_user \\gset
+            \\if :has_hotel
+            \\else
+            SELECT 'hotel';
+            \\quit
+            \\endif
+            \\if :has_user
+            \\else
+            SELECT 'user';
+            \\quit
+            \\endif
             INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at, pms_user_id)
-            SELECT NULLIF(:'hotel', '')::INTEGER, :'hash', :'client', NULLIF(:'description', ''),
-                   string_to_array(:'scopes', ' '), now() + :'days'::INTEGER * INTERVAL '1 day',
-                   NULLIF(:'user', '')::INTEGER
-            WHERE (SELECT count(*) FROM booking_engine_api_keys WHERE is_active AND expires_at > now()) < :'bound'::BIGINT
-            RETURNING id, \(Database.instant("expires_at"));
+            VALUES (NULLIF(:'hotel', '')::INTEGER, :'hash', :'client', NULLIF(:'description', ''),
+                    string_to_array(:'scopes', ' '), now() + :'days'::INTEGER * INTERVAL '1 day',
+                    NULLIF(:'user', '')::INTEGER)
+            \(Self.commitIfItFits)
             """,
             [
                 "hotel": grant.hotelID.map { String($0) } ?? "", "user": grant.userID.map { String($0) } ?? "",
@@ -79,12 +88,11 @@ public struct APIKeys {
                 "scopes": grant.scopes.map(\.rawValue).joined(separator: " "), "days": String(lifetimeInDays),
                 "bound": String(APIKeyRing.maximumCount),
             ])
-        guard let row = rows.first else {
-            throw InstallationError(
-                "there are \(APIKeyRing.maximumCount) keys already, the most that gateways hold",
-                remedy: "revoke those that nobody uses: drawbridge key list")
+        switch rows.first {
+        case ["hotel"]: throw InstallationError("the PMS has no hotel \(grant.hotelID ?? 0)", remedy: "see hotels.id")
+        case ["user"]: throw InstallationError("the PMS has no user \(grant.userID ?? 0)", remedy: "see users.id")
+        default: return try Self.made(rows, key)
         }
-        return Made(id: row[0], key: key, expiresAt: row[1])
     }
 
     /// Makes a key that takes another's place, for the same client with the same rights; the old one works on for the
@@ -93,28 +101,33 @@ public struct APIKeys {
         _ id: Int32, overlapInDays: Int = standardOverlapInDays, lifetimeInDays: Int = standardLifetimeInDays
     ) async throws -> Made {
         let key = APIKey()
+        // The old one first, as the API does it: what ends makes room, and locks are taken in one order by all.
         let rows = try await database.rows(
             """
-            WITH old AS (
-                UPDATE booking_engine_api_keys
-                SET expires_at = LEAST(expires_at, now() + :'overlap'::INTEGER * INTERVAL '1 day'),
-                    is_active = :'overlap'::INTEGER > 0
-                WHERE id = :'id'::INTEGER AND is_active AND expires_at > now()
-                RETURNING id, hotel_id, client, description, scopes, pms_user_id
-            )
+            BEGIN;
+            SELECT count(*) AS found FROM (
+                SELECT FROM booking_engine_api_keys WHERE id = :'id'::INTEGER AND is_active AND expires_at > now()
+                FOR NO KEY UPDATE
+            ) AS old \\gset
+            \\if :found
+            UPDATE booking_engine_api_keys
+            SET expires_at = LEAST(expires_at, now() + :'overlap'::INTEGER * INTERVAL '1 day'),
+                is_active = :'overlap'::INTEGER > 0
+            WHERE id = :'id'::INTEGER;
             INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, description, scopes, expires_at, pms_user_id,
                                                  replaces)
             SELECT hotel_id, :'hash', client, description, scopes, now() + :'days'::INTEGER * INTERVAL '1 day',
                    pms_user_id, id
-            FROM old
-            RETURNING id, \(Database.instant("expires_at"));
+            FROM booking_engine_api_keys WHERE id = :'id'::INTEGER
+            \(Self.commitIfItFits)
+            \\endif
             """,
             [
                 "id": String(id), "hash": Hexadecimal.encode(key.hash.bytes), "overlap": String(overlapInDays),
-                "days": String(lifetimeInDays),
+                "days": String(lifetimeInDays), "bound": String(APIKeyRing.maximumCount),
             ])
-        guard let row = rows.first else { throw Self.noSuchKey(id) }
-        return Made(id: row[0], key: key, expiresAt: row[1])
+        guard !rows.isEmpty else { throw Self.noSuchKey(id) }
+        return try Self.made(rows, key)
     }
 
     /// Revokes a key.
@@ -129,8 +142,15 @@ public struct APIKeys {
     /// Revokes every key of a client; how many there were.
     public func revokeAll(ofClient client: String) async throws -> Int {
         try await database.rows(
-            "UPDATE booking_engine_api_keys SET is_active = FALSE WHERE client = :'client' AND is_active RETURNING id;",
-            ["client": client]
+            """
+            BEGIN;
+            -- All rows before any lock that revoking the first of them takes: others take these in the same order.
+            SELECT count(*) AS held FROM (
+                SELECT FROM booking_engine_api_keys WHERE client = :'client' AND is_active ORDER BY id FOR NO KEY UPDATE
+            ) AS keys \\gset
+            UPDATE booking_engine_api_keys SET is_active = FALSE WHERE client = :'client' AND is_active RETURNING id;
+            COMMIT;
+            """, ["client": client]
         ).count
     }
 
@@ -144,6 +164,29 @@ public struct APIKeys {
                    COALESCE(translate(description, E'|\\n\\t', '   '), '')
             FROM booking_engine_api_keys ORDER BY id DESC;
             """)
+    }
+
+    /// What ends a script after its INSERT: commits, and selects the key's number and its end, unless there are more
+    /// keys now than gateways hold. Whoever has made one lets nobody else make one until the transaction ends.
+    private static let commitIfItFits = """
+        RETURNING id AS made, \(Database.instant("expires_at")) AS until \\gset
+        SELECT count(*) <= :bound AS fits FROM booking_engine_api_keys WHERE is_active AND expires_at > now() \\gset
+        \\if :fits
+        COMMIT;
+        SELECT :'made', :'until';
+        \\else
+        ROLLBACK;
+        SELECT 'too many';
+        \\endif
+        """
+
+    private static func made(_ rows: [[String]], _ key: APIKey) throws -> Made {
+        guard let row = rows.first, row.count == 2 else {
+            throw InstallationError(
+                "there are \(APIKeyRing.maximumCount) keys already, the most that gateways hold",
+                remedy: "revoke those that nobody uses: drawbridge key list")
+        }
+        return Made(id: row[0], key: key, expiresAt: row[1])
     }
 
     private static func noSuchKey(_ id: Int32) -> InstallationError {

@@ -52,6 +52,25 @@ public struct KeyPolicy: Sendable {
         }
     }
 
+    /// The clients that a `keys.yaml` registers, each with all its hotels; no file that it names is read, so none of
+    /// their secrets. Mistakes are ``load(_:installation:)``'s to find: what cannot be read registers nobody.
+    ///
+    /// - Throws: what is wrong with the file itself.
+    public static func registeredClients(_ file: String) throws(PolicyError) -> [String: HotelAccess] {
+        let unheard = MistakeLog(file: file)
+        return try PolicyFile.load(file) { root in
+            let root = PolicyMapping(PolicyNode(root.node, path: "", log: unheard))
+            let nodes = [("signatures", "clients"), ("webhooks", "senders")].flatMap { section, list in
+                root.optional(section).flatMap { PolicyMapping($0).optional(list) }?.elements() ?? []
+            }
+            let clients = nodes.compactMap { RegisteredClient(reading: PolicyMapping($0)) }
+            return Dictionary(clients.map { ($0.name, $0.hotelIDs) }) { first, second in
+                guard case .some(let first) = first, case .some(let second) = second else { return .all }
+                return .of(first + second)
+            }
+        }
+    }
+
     private init(reading mapping: PolicyMapping, installation: InstallationDirectory) {
         apiKeys = mapping.mapping("api_keys", absent: APIKeys()) { APIKeys(reading: $0) }
         signatures = mapping.mapping("signatures", absent: Signatures()) {
@@ -163,7 +182,7 @@ struct RegisteredClient {
         self.scopes = Scopes(scopes.compactMap { $0.choice(Scope.self) })
         hotelIDs = Self.access(hotels)
         guard let name = node?.text(nameForm) else { return nil }
-        if !VerificationKey.isKeyID(name) { node?.refuse(expected: nameForm) }
+        if !Identity.isClientName(name) { node?.refuse(expected: nameForm) }
         self.name = name
     }
 

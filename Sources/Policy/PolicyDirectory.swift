@@ -1,3 +1,5 @@
+public import Authentication
+
 /// The directory with the policy files, and the installation whose files they name.
 public struct PolicyDirectory: Sendable {
     /// The directory with `gateway.yaml` and the others.
@@ -24,6 +26,11 @@ public struct PolicyDirectory: Sendable {
     /// Reads and checks `keys.yaml` and the files it names.
     public func keys() throws(PolicyError) -> KeyPolicy {
         try KeyPolicy.load("\(path)/keys.yaml", installation: installation)
+    }
+
+    /// The clients that `keys.yaml` registers, each with its hotels, and nothing that is secret.
+    public func registeredClients() throws(PolicyError) -> [String: HotelAccess] {
+        try KeyPolicy.registeredClients("\(path)/keys.yaml")
     }
 
     /// Reads and compiles `openapi.yaml`, and compares it with the limits it names and what the bridge implements.

@@ -66,8 +66,18 @@ struct RefreshFamilyTests {
         // A spent one says that it was copied, however late it comes: access tokens may live.
         var late = family()
         #expect(late.present(hash(7), successor: hash(1), idle: 100, keyEnd: nil, now: 5000) == .reused)
-        late.finish(.key)
         #expect(late.end == .reuse)
+    }
+
+    @Test("A family that made room for another is of no use, and a spent token of it tells of a copy all the same")
+    func limit() {
+        var limited = RefreshFamily(secret: hash(0), expiresAt: 1000, idleExpiresAt: 100, end: .limit)
+        #expect(limited.present(hash(0), successor: hash(1), idle: 9, keyEnd: 9999, now: 1) == .refused(.ended))
+        #expect(limited.end == .limit)
+        #expect(limited.present(hash(7), successor: hash(1), idle: 9, keyEnd: 9999, now: 1) == .reused)
+        #expect(limited.end == .reuse)
+        var keyless = RefreshFamily(secret: hash(0), expiresAt: 1000, idleExpiresAt: 100, end: .key)
+        #expect(keyless.present(hash(7), successor: hash(1), idle: 9, keyEnd: 9999, now: 1) == .refused(.ended))
     }
 
     @Test("However requests of an owner and a thief follow one another, a spent token ends it, and one is good at most")
@@ -151,7 +161,9 @@ struct OwnTokenTests {
         }
     }
 
-    @Test("One is revoked by its own id or by its family's, a remembered one too", arguments: ["token-1", "family-1"])
+    @Test(
+        "One is revoked by its own id, its family's or its API key's, a remembered one too",
+        arguments: ["token-1", "family-1", "api-key-12"])
     func revoked(id: String) throws {
         let key = SigningKey()
         let (text, verifier) = (token().signed(with: key), try verifier([key]))

@@ -102,6 +102,29 @@ struct SigningKeyScheduleTests {
     }
 }
 
+extension SigningKeySchedule {
+    /// What the bridge's statements make of the keys by a step.
+    ///
+    /// - Parameter id: the name of the key that is made, for a step that makes one.
+    fileprivate mutating func take(_ step: Step, id: String, at now: Int64) {
+        var keys = self.keys
+        switch step {
+        case .make(let state): keys.append(Key(id: id, state: state, madeAt: now, since: now))
+        case .drop(let id): keys.removeAll { $0.id == id }
+        case .rotate:
+            for index in keys.indices {
+                switch keys[index].state {
+                case .current: keys[index].state = .previous
+                case .next: keys[index].state = .current
+                case .previous: continue
+                }
+                keys[index].since = now
+            }
+        }
+        self = SigningKeySchedule(keys)
+    }
+}
+
 /// SplitMix64, so that a printed seed gives the same numbers again.
 struct Generator: RandomNumberGenerator {
     private var state: UInt64

@@ -113,6 +113,18 @@ struct APIKeyAdministrationTests {
         // By rotating he would get what he has not; revoking gives him nothing.
         expectProblem(try await rotate(node, try #require(Int(mighty)), admin), 403, "exceeds-rights")
         #expect(try await revoke(node, try #require(Int(mighty)), admin).status == 200)
+        // Nor may he become a client that is at home in other hotels, too: the new key's text would be his.
+        let (_, shared) = try await node.apiKey("bound-foreign", "hotel:read", hotel: 2)
+        expectProblem(try await rotate(node, try #require(Int(shared)), admin), 403, "foreign-client")
+        #expect(
+            try await node.value("SELECT count(*) FROM booking_engine_api_keys WHERE replaces = \(shared)") == "0")
+        #expect(try await rotate(node, try #require(Int(shared)), everywhere).status == 201)
+        // Whom the PMS knows is no affair of one hotel.
+        let speaking = #"{"client":"bound-shop",\#(grant),"hotel_id":2,"pms_user_id":1}"#
+        expectProblem(try await create(node, admin, speaking), 403, "exceeds-rights")
+        let user = try await node.gateway.send(.get("\(Node.access)/user/1", admin))
+        expectProblem(user, 404, "user-not-found")
+        #expect(try await node.gateway.send(.get("\(Node.access)/user/1", everywhere)).status == 200)
         #expect(try await revoke(node, try #require(Int(foreign)), everywhere).status == 200)
         // Whoever is no administrator gets nowhere.
         let (plain, _) = try await node.apiKey("bound-plain")
@@ -121,20 +133,88 @@ struct APIKeyAdministrationTests {
         expectProblem(try await create(node, nil, "{}"), 401, "unauthorized")
     }
 
+    @Test("Of two hotels' administrators who name a new client alike at the same moment one gets it")
+    @OnLoop func sameName() async throws {
+        let node = try await Node.shared()
+        let admins = [
+            (try await node.apiKey("same-2", "admin hotel:read", hotel: 2).key, 2),
+            (try await node.apiKey("same-3", "admin hotel:read", hotel: 3).key, 3),
+        ]
+        for round in 0..<10 {
+            let answers = try await concurrently(admins) { admin, hotel in
+                let json = #"{"client":"same-name-\#(round)","scopes":["hotel:read"],"hotel_id":\#(hotel)}"#
+                return try await create(node, admin, json)
+            }
+            #expect(answers.map(\.status).sorted() == [201, 403], "\(answers.map(\.text))")
+            #expect(answers.first { $0.status == 403 }?.problem == "foreign-client")
+        }
+    }
+
+    @Test("A hotel has so many keys at most, unless an administrator of all hotels makes them")
+    @OnLoop func hotelsKeys() async throws {
+        let node = try await Node.shared()
+        let (everywhere, _) = try await administrator(node, "full-by")
+        let (admin, _) = try await node.apiKey("full-admin", "admin hotel:read", hotel: 3)
+        let json = #"{"client":"full","scopes":["hotel:read"],"hotel_id":3}"#
+        let id = try #require(try await create(node, admin, json).integer("id"))
+        _ = try await node.rows(
+            """
+            INSERT INTO booking_engine_api_keys (hotel_id, api_key_hash, client, scopes)
+            SELECT 3, encode(sha256(('full' || n)::BYTEA), 'hex'), 'full', '{hotel:read}'
+            FROM generate_series((SELECT count(*) + 1 FROM booking_engine_api_keys
+                                  WHERE hotel_id = 3 AND is_active AND expires_at > now()), 500) AS n
+            """)
+        let refused = try await create(node, admin, json)
+        expectProblem(refused, 409, "too-many-keys")
+        #expect(refused.string("detail")?.contains("500") == true)
+        expectProblem(try await rotate(node, id, admin), 409, "too-many-keys")
+        // What was refused has changed nothing, and a key that ends makes room for its successor.
+        #expect(try await node.value("SELECT is_active FROM booking_engine_api_keys WHERE id = \(id)") == "t")
+        let successor = try await rotate(node, id, admin, #"{"overlap_days":0}"#)
+        #expect(successor.status == 201, "\(successor.text)")
+        #expect(try await create(node, everywhere, json).status == 201)
+        _ = try await node.rows("DELETE FROM booking_engine_api_keys WHERE client = 'full'")
+    }
+
+    @Test("Rotating without overlap and revoking at once never wait for one another in a circle")
+    @OnLoop func lockOrder() async throws {
+        let node = try await Node.shared()
+        let (admin, _) = try await administrator(node, "locks-by")
+        _ = try await node.rows(
+            """
+            WITH key AS (
+                INSERT INTO booking_engine_api_keys (api_key_hash, client, scopes)
+                SELECT encode(sha256(('locks' || n)::BYTEA), 'hex'), 'locks', '{hotel:read}'
+                FROM generate_series(1, 32) AS n
+                RETURNING id
+            )
+            INSERT INTO drawbridge.token_families (id, api_key_id, family_hash, secret_hash, scopes, issuer, expires_at,
+                                                   idle_expires_at, access_expires_at)
+            SELECT lpad(id::TEXT, 22, 'k'), id, sha256(('k' || id)::BYTEA), sha256('s'::BYTEA), '{}', 'i',
+                   now() + INTERVAL '1 h', now() + INTERVAL '1 h', now() + INTERVAL '15 min' FROM key
+            """)
+        let ids = try await node.rows("SELECT id FROM booking_engine_api_keys WHERE client = 'locks'").compactMap {
+            Int($0[0])
+        }
+        for round in stride(from: 0, to: ids.count, by: 4) {
+            let answers = try await concurrently(Array(ids[round..<round + 4])) { id in
+                id.isMultiple(of: 2)
+                    ? try await rotate(node, id, admin, #"{"overlap_days":0}"#) : try await revoke(node, id, admin)
+            }
+            for answer in answers { #expect(answer.status / 100 == 2, "\(answer.text)") }
+        }
+        #expect(!node.log.contains("deadlock detected"))
+        _ = try await node.rows("DELETE FROM booking_engine_api_keys WHERE client = 'locks'")
+    }
+
     @Test("The word of a gateway makes no credentials: the bridge asks for what proves it")
     @OnLoop func takenOverGateway() async throws {
         let node = try await Node.shared()
         let (admin, adminID) = try await administrator(node, "word-admin")
         let (plain, plainID) = try await node.apiKey("word-plain")
-        let hop = try HopIdentity(keyFile: "\(node.home)/keys/hop.key")
-        let requestID = "00112233445566778899aabbccddeeff"
         func send(_ path: String, _ json: String, as identity: Identity, _ credentials: String?) async throws -> Answer
         {
-            var request = TestRequest.post(path, credentials, json: json).with("X-Request-Id", requestID)
-            let proof = hop.sign(
-                identity, requestID: requestID, method: "POST", target: path, now: Int64(Loop.unixTime))
-            request.fields.append(("Drawbridge-Identity", proof))
-            return try await node.socket("bridge").send(request)
+            try await node.sendToBridge(.post(path, credentials, json: json), as: identity)
         }
         func identity(_ id: String, _ client: String, _ scopes: Scopes, _ method: Identity.Method = .apiKey) throws
             -> Identity
@@ -181,6 +261,7 @@ struct APIKeyAdministrationTests {
             #"{"client":"refused","scopes":["hotel:read"],"hotel_id":1,"expires_in_days":0}"#,
             #"{"client":"refused","scopes":["hotel:read"],"hotel_id":1,"key":"dbk_mine"}"#,
             #"{"client":"refused","scopes":["hotel:read"],"hotel_id":1,"pms_user_id":"1"}"#,
+            #"{"client":"refused","scopes":["hotel:read"],"hotel_id":1,"pms_user_id":999999}"#,
         ] { expectProblem(try await create(node, admin, json), 422, "invalid-request") }
         let large = #"{"client":"refused","description":"\#(String(repeating: "x", count: 9000))"}"#
         expectProblem(try await create(node, admin, large), 413, "content-too-large")

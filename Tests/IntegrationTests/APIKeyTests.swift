@@ -164,7 +164,10 @@ struct APIKeyTests {
             #expect(!result.exit.isSuccess, "\(arguments)")
         }
         let missing = try await node.key("create", "--client", "x", "--scopes", "hotel:read", "--hotel", "999999")
-        #expect(!missing.exit.isSuccess)
+        #expect(!missing.exit.isSuccess && missing.output.contains("no hotel 999999"), "\(missing.output)")
         #expect(!missing.output.contains("dbk_"))
+        let nobody = try await node.key(
+            "create", "--client", "x", "--scopes", "hotel:read", "--hotel", "1", "--user", "999999")
+        #expect(!nobody.exit.isSuccess && nobody.output.contains("no user 999999"), "\(nobody.output)")
     }
 }

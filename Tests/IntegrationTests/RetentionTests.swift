@@ -50,9 +50,12 @@ struct RetentionTests {
     @OnLoop func missingMonth() async throws {
         let node = try Node(workers: 1)
         try await node.start()
-        _ = try await node.rows("DROP TABLE \(try await Self.partition(node, 0))")
-        #expect(try await node.book(BookingBody(.next(1))).status == 201)
-        #expect(try await Self.inDefault(node) == "1")
+        // The bridge looks once when it has started, and then may have made the month again.
+        try await wait("a booking without a month") {
+            _ = try await node.rows("DROP TABLE IF EXISTS \(try await Self.partition(node, 0))")
+            #expect(try await node.book(BookingBody(.next(1))).status == 201)
+            return try await Self.inDefault(node) == "1"
+        }
         #expect(try await node.value("SELECT drawbridge.make_audit_partitions(0)") == "1")
         #expect(try await Self.inDefault(node) == "0")
         #expect(try await node.value("SELECT count(*) FROM \(try await Self.partition(node, 0))") == "1")

@@ -108,6 +108,8 @@ struct SigningKeyTests {
             expectProblem(refused, 503, "unavailable")
             #expect(refused["Retry-After"] != nil)
             expectProblem(try await node.refresh(tokens.refresh, key), 503, "unavailable")
+            // One that nobody was given waits for no key.
+            expectProblem(try await node.refresh(RefreshToken().text), 400, "invalid-grant")
             #expect(try await node.statuses(tokens.access) == [200])
             #expect(try await node.publishedKeys().count == 2)
             #expect(try await node.bridgeMetric("drawbridge_bridge_signing_key_usable") == 0)
@@ -119,7 +121,9 @@ struct SigningKeyTests {
         }
         // Put back, it is taken without a restart, and nothing was spent meanwhile.
         Files.write(master, to: file)
-        try await wait("tokens to be signed again") { try await node.exchange(key).status == 200 }
+        try await wait("tokens to be signed again") {
+            try await node.bridgeMetric("drawbridge_bridge_signing_key_usable") == 1
+        }
         #expect(try await node.refresh(tokens.refresh, key).status == 200)
 
         // Whoever has lost it gives the keys up: what they signed is good no more, and others are made under the new one.
@@ -129,8 +133,12 @@ struct SigningKeyTests {
         try await wait("their tokens to be refused") { try await node.statuses(tokens.access) == [401] }
         expectProblem(try await node.exchange(key), 503, "unavailable")
         #expect(try await node.rows(Self.states) == [])
+        // That none counts is told at once, and not to be kept.
+        let none = try await node.gateway.send(.get("/.well-known/jwks.json"))
+        #expect(none.status == 200 && none.text == #"{"keys":[]}"#, "\(none.text)")
+        #expect(none["Cache-Control"] == "no-cache")
         Files.write(Base64.standard.encode(SecureRandom.bytes(32)) + "\n", to: file)
-        try await wait("others to be made") { try await node.exchange(key).status == 200 }
+        try await wait("others to be made") { try await node.bridgeMetric("drawbridge_bridge_signing_key_usable") == 1 }
         #expect(try await node.statuses(try await node.tokens(key).access) == [200])
         #expect(try await Set(node.publishedKeys()).isDisjoint(with: stored.map { $0[0] }))
 
@@ -242,7 +250,9 @@ struct SigningKeyTests {
                     try await keys("\(node.directory)/other-\(number)/run/bridge.sock") == stored
                 }
             }
-            #expect(try await Set(node.publishedKeys()) == stored)
+            try await wait("the installation's own bridge to publish them") {
+                try await Set(node.publishedKeys()) == stored
+            }
         }
         for number in 0..<3 {
             let log = Files.text("\(node.directory)/other-\(number)/log")

@@ -115,26 +115,4 @@ struct TokenQuestionTests {
         let post = TestRequest.post("/.well-known/jwks.json", nil, json: "{}")
         expectProblem(try await node.gateway.send(post), 405, "method-not-allowed")
     }
-
-    @Test("Whoever guesses refresh tokens is stopped, and keeps nobody who is known from getting his")
-    @OnLoop func guessing() async throws {
-        let node = try await Node.shared()
-        let (key, _) = try await node.apiKey("guessed")
-        var statuses: [Int: Int] = [:]
-        let guess = TestRequest.post("\(Node.access)/refresh", nil, json: #"{"refresh_token":"guess"}"#)
-        let connection = try await node.gateway.connect()
-        defer { connection.close() }
-        for _ in 0..<400 {
-            let answer = try await connection.send(guess)
-            statuses[answer.status, default: 0] += 1
-            if answer.status == 429 {
-                #expect(answer["Retry-After"] != nil)
-                break
-            }
-        }
-        #expect(statuses[429] == 1, "\(statuses)")
-        #expect(try await node.exchange(key).status == 200)
-        // What everybody may know is not counted with it.
-        #expect(try await node.gateway.send(.get("/.well-known/jwks.json")).status == 200)
-    }
 }

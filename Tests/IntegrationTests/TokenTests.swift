@@ -1,3 +1,4 @@
+import Authentication
 import Glibc
 import JSONText
 import Loop
@@ -124,6 +125,7 @@ struct TokenTests {
                 "content-too-large"
             ),
         ] { expectProblem(answer, status, type) }
+        #expect(try await post("token", key, "[]").string("detail") == "An object is expected")
         let form = TestRequest(
             method: "POST", target: "\(Node.access)/token", token: key,
             fields: [("Content-Type", "application/x-www-form-urlencoded")],
@@ -189,20 +191,28 @@ struct TokenTests {
             try await node.value("SELECT ended_by FROM drawbridge.token_families WHERE api_key_id = \(id)") == "reuse")
     }
 
-    @Test("A repetition by its Idempotency-Key is told that it was carried out, and ends nothing")
+    @Test("A repetition by its Idempotency-Key is told that it was carried out, and gets no secret")
     @OnLoop func repetition() async throws {
         let node = try await Node.shared()
-        let (key, _) = try await node.apiKey("token-repetition")
+        let (key, id) = try await node.apiKey("token-repetition")
         let tokens = try await node.exchange(key, idempotencyKey: "exchange-1").tokens
         expectProblem(try await node.exchange(key, idempotencyKey: "exchange-1"), 409, "answer-not-kept")
         let other = try await node.exchange(key, #"{"scope":"hotel:read"}"#, idempotencyKey: "exchange-1")
         expectProblem(other, 422, "idempotency-key-reused")
         let next = try await node.refresh(tokens.refresh, key, idempotencyKey: "refresh-1").tokens
+        #expect(try await node.statuses(next.access) == [200])
+        // Whoever copied the request may have been first: the token was spent, so its family ends like any other's.
+        let before = try await node.bridgeMetric("drawbridge_bridge_refresh_reuse_total")
         for _ in 0..<2 {
             let again = try await node.refresh(tokens.refresh, key, idempotencyKey: "refresh-1")
             expectProblem(again, 409, "answer-not-kept")
+            #expect(again["Drawbridge-Credential"] == nil)
         }
-        #expect(try await node.refresh(next.refresh, key).status == 200)
+        #expect(try await node.bridgeMetric("drawbridge_bridge_refresh_reuse_total") == before + 1)
+        #expect(
+            try await node.value("SELECT ended_by FROM drawbridge.token_families WHERE api_key_id = \(id)") == "reuse")
+        expectProblem(try await node.refresh(next.refresh, key), 400, "invalid-grant")
+        try await wait("the access token to be refused") { try await node.statuses(next.access) == [401] }
         let record = try await node.rows(
             "SELECT * FROM drawbridge.idempotency_records WHERE key IN ('exchange-1', 'refresh-1')"
         ).description
@@ -237,7 +247,8 @@ struct TokenTests {
     @OnLoop func families() async throws {
         let node = try await Node.shared()
         let (key, id) = try await node.apiKey("token-families")
-        let first = try await node.tokens(key)
+        let spent = try await node.tokens(key)
+        let first = try await node.refresh(spent.refresh, key).tokens
         // As many as it may have, without asking for each.
         _ = try await node.rows(
             """
@@ -254,9 +265,12 @@ struct TokenTests {
         // Its access token runs out by itself.
         #expect(try await node.statuses(first.access) == [200])
         #expect(try await node.refresh(last.refresh, key).status == 200)
+        // Unless a spent token of the family says that somebody has a copy.
+        expectProblem(try await node.refresh(spent.refresh, key), 400, "invalid-grant")
+        try await wait("its access token to be refused") { try await node.statuses(first.access) == [401] }
     }
 
-    @Test("What has ended long ago is removed, families and keys")
+    @Test("What has ended long ago is removed, families and keys; families that made room, when their tokens are over")
     @OnLoop func retention() async throws {
         let node = try await Node.shared()
         let (_, old) = try await node.apiKey("token-retention")
@@ -265,9 +279,13 @@ struct TokenTests {
             """
             INSERT INTO drawbridge.token_families (id, api_key_id, family_hash, secret_hash, scopes, issuer, expires_at,
                                                    idle_expires_at, access_expires_at, ended_at, ended_by)
-            SELECT lpad(days::TEXT, 22, 'r'), \(young), sha256(('r' || days)::BYTEA), sha256('s'::BYTEA), '{}', 'i',
+            SELECT lpad(days::TEXT, 22, 'r'), \(young), sha256(('r' || days)::BYTEA), sha256('s'::BYTEA), '{}'::TEXT[], 'i',
                    now() + INTERVAL '1 day', now() + INTERVAL '1 day', now(), now() - days * INTERVAL '1 day', 'reuse'
-            FROM unnest(ARRAY[6, 8]) AS days;
+            FROM unnest(ARRAY[6, 8]) AS days
+            UNION ALL
+            SELECT lpad(age::TEXT, 22, 'm'), \(young), sha256(('m' || age)::BYTEA), sha256('s'::BYTEA), '{}'::TEXT[], 'i',
+                   now() + INTERVAL '1 day', now() + INTERVAL '1 day', now() - age * INTERVAL '1 min', now(), 'limit'
+            FROM unnest(ARRAY[1, 61]) AS age;
             UPDATE booking_engine_api_keys
             SET created_at = now() - INTERVAL '500 days', expires_at = now() - INTERVAL '401 days' WHERE id = \(old)
             """)
@@ -275,7 +293,66 @@ struct TokenTests {
             let families = try await node.rows(
                 "SELECT id FROM drawbridge.token_families WHERE api_key_id = \(young) ORDER BY id")
             let keys = try await node.rows("SELECT id FROM booking_engine_api_keys WHERE id IN (\(old), \(young))")
-            return families == [["rrrrrrrrrrrrrrrrrrrrr6"]] && keys == [[young]]
+            return families == [["mmmmmmmmmmmmmmmmmmmmm1"], ["rrrrrrrrrrrrrrrrrrrrr6"]] && keys == [[young]]
         }
+    }
+
+    @Test("A key in its last second is exchanged for no token that has no time left")
+    @OnLoop func lastSecond() async throws {
+        let node = try await Node.shared()
+        let (key, id) = try await node.apiKey("token-last-second")
+        let identity = Identity(
+            issuer: Identity.ownClients, subject: Identity.apiKeySubject(try #require(Int32(id))),
+            client: "token-last-second", scopes: [.hotelRead, .availabilityRead], hotelIDs: .all, method: .apiKey)
+        // Gateways refuse such a key by their own clocks; those may be behind.
+        let ask = { @OnLoop in
+            try await node.sendToBridge(.post("\(Node.access)/token", key, json: "{}"), as: identity)
+        }
+        #expect(try await ask().status == 200)
+        for _ in 0..<2 {
+            _ = try await node.rows(
+                """
+                SELECT pg_sleep(1.02 - extract(epoch FROM clock_timestamp() - date_trunc('second', clock_timestamp())));
+                UPDATE booking_engine_api_keys
+                SET expires_at = date_trunc('second', clock_timestamp()) + INTERVAL '999 ms' WHERE id = \(id)
+                """)
+            let answer = try await ask()
+            #expect(answer.status != 200 || answer.integer("expires_in") ?? 0 > 0, "\(answer.text)")
+        }
+    }
+
+    @Test("Whoever may use the schema runs none of the functions that act with their owner's rights")
+    @OnLoop func functions() async throws {
+        let node = try await Node.shared()
+        let open = try await node.rows(
+            """
+            SELECT proname FROM pg_proc
+            WHERE pronamespace = 'drawbridge'::regnamespace AND prosecdef
+              AND prorettype <> 'trigger'::regtype AND has_function_privilege('public', oid, 'EXECUTE')
+            """)
+        #expect(open == [])
+    }
+
+    @Test("Whoever guesses refresh tokens is stopped, and keeps nobody who is known from getting his")
+    @OnLoop func guessing() async throws {
+        // The last of them: for a minute strangers at this address are refused.
+        let node = try await Node.shared()
+        let (key, _) = try await node.apiKey("guessed")
+        var statuses: [Int: Int] = [:]
+        let guess = TestRequest.post("\(Node.access)/refresh", nil, json: #"{"refresh_token":"guess"}"#)
+        let connection = try await node.gateway.connect()
+        defer { connection.close() }
+        for _ in 0..<400 {
+            let answer = try await connection.send(guess)
+            statuses[answer.status, default: 0] += 1
+            if answer.status == 429 {
+                #expect(answer["Retry-After"] != nil)
+                break
+            }
+        }
+        #expect(statuses[429] == 1, "\(statuses)")
+        #expect(try await node.exchange(key).status == 200)
+        // What everybody may know is not counted with it.
+        #expect(try await node.gateway.send(.get("/.well-known/jwks.json")).status == 200)
     }
 }

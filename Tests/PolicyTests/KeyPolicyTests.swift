@@ -29,6 +29,27 @@ struct KeyPolicyTests {
     private static let client =
         #"keyid: a, algorithm: hmac-sha256, file: keys/secret, client: c, scopes: ["hotel:read"], hotel_ids: [1]"#
 
+    @Test("Who is registered is told with all hotels, and no file with a secret is needed for that")
+    func registered() throws {
+        try directory.write(
+            """
+            signatures:
+              clients:
+                - {keyid: a, algorithm: hmac-sha256, file: nowhere, client: shop, scopes: ["hotel:read"], hotel_ids: [3]}
+                - {keyid: b, algorithm: hmac-sha256, file: nowhere, client: shop, scopes: ["hotel:read"], hotel_ids: [1]}
+                - {keyid: c, algorithm: hmac-sha256, file: nowhere, client: chain, scopes: ["hotel:read"], hotel_ids: "*"}
+            webhooks:
+              senders:
+                - {name: v, files: [nowhere], client: vendor, scopes: ["cache:write"], hotel_ids: [2]}
+                - {name: w, files: [nowhere], client: chain, scopes: ["cache:write"], hotel_ids: [2]}
+            """, to: "keys.yaml")
+        #expect(
+            try KeyPolicy.registeredClients(directory.path + "/keys.yaml")
+                == ["shop": .of([1, 3]), "chain": .all, "vendor": .of([2])])
+        #expect(try KeyPolicy.registeredClients(TemporaryDirectory.repository + "/keys.yaml") == [:])
+        #expect(throws: PolicyError.self) { try KeyPolicy.registeredClients(directory.path + "/none.yaml") }
+    }
+
     @Test("The repository's file is in order, and says what is the default")
     func repository() throws {
         let policy = try KeyPolicy.load(TemporaryDirectory.repository + "/keys.yaml", installation: directory.path)

@@ -1,3 +1,4 @@
+import Authentication
 import Cryptography
 import JSONText
 import Loop
@@ -78,6 +79,16 @@ extension Node {
         let parts = token.split(separator: ".")
         let bytes = try #require(parts.count == 3 ? Base64.url.decode(String(parts[index])) : nil)
         return try JSONValue(parsing: bytes)
+    }
+
+    /// Sends a request to the bridge as somebody of whom a gateway's proof says who he is.
+    func sendToBridge(_ request: TestRequest, as identity: Identity) async throws -> Answer {
+        let requestID = "00112233445566778899aabbccddeeff"
+        var request = request.with("X-Request-Id", requestID)
+        let proof = try HopIdentity(keyFile: "\(home)/keys/hop.key").sign(
+            identity, requestID: requestID, method: request.method, target: request.target, now: Int64(Loop.unixTime))
+        request.fields.append(("Drawbridge-Identity", proof))
+        return try await socket("bridge").send(request)
     }
 
     /// The value of a metric of the bridge's.

@@ -42,7 +42,8 @@ final class Bridge {
         let hotels = HotelDirectory(configuration.policy, pms, CatalogueStore(database))
         let triggers = CacheTriggers(database)
         let refresher = CatalogueRefresher(hotels, triggers)
-        let bookings = BookingService(database, pms, hotels, configuration.policy)
+        let answers = IdempotentAnswers(database)
+        let bookings = BookingService(database, pms, hotels, answers, configuration.policy)
         self.database = database
         self.hotels = hotels
         changes = ChangeFeed(pms, hotels, database)
@@ -64,7 +65,6 @@ final class Bridge {
         let examiner = TokenExaminer(issuerPolicy, issuers, tokens)
         self.examiner = examiner
 
-        let answers = IdempotentAnswers(database)
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
             configuration.changeable.routes, hop: hop,

@@ -184,7 +184,7 @@ final class TokenService {
     ) async throws {
         guard let key else { return }
         let (claimed, records) = try await transaction.query(
-            BookingStatements.claim(client, key.key), BookingStatements.record(client, key.key))
+            IdempotencyStatements.claim(client, key.key), IdempotencyStatements.record(client, key.key))
         guard claimed == [true] else { throw BridgeError.requestUnderWay }
         guard let record = records.first else { return }
         throw BridgeError.answerNotKept(
@@ -197,7 +197,7 @@ final class TokenService {
     static func record(_ key: IdempotencyKey?, _ client: String, apiKey: Int32? = nil) -> [Query<Void>] {
         guard let key else { return [] }
         let content = apiKey.map { Array(String($0).utf8) } ?? []
-        return [BookingStatements.insertRecord(client, key.key, key.requestHash, 200, nil, 0, content)]
+        return [IdempotencyStatements.insertRecord(client, key.key, key.requestHash, 200, nil, 0, content)]
     }
 
     // MARK: Cleaning up

@@ -58,10 +58,9 @@ public protocol ReservationWork: AnyObject {
 public struct ReservationQuestion: Sendable {
     /// The hotel.
     public var hotel: Int32
-    /// The reservation that is to be changed or cancelled; it is locked.
+    /// The reservation that is to be changed or cancelled; it is locked. A front desk that works on it is not waited for, since
+    /// all of the hotel would wait along.
     public var reservation: BookingID?
-    /// Whether to wait for a front desk that works on the reservation, or to be told so.
-    public var waitsForFrontDesk = true
     /// The nights and rooms that are looked for; what the reservation itself takes counts as free.
     public var wanted: (stay: Stay, rooms: [BookingRequest.Room])?
     /// The guest whose record is looked for.

@@ -24,7 +24,7 @@ extension RhtHotel: ReservationAdapter {
     }
 
     public func reservation(_ id: BookingID, hotel: Int32) async throws -> Reservation? {
-        Reservation(try await database.query(ReservationStatements.reservation(hotel, id)))
+        try await reservations([id], hotels: [hotel])[id]
     }
 
     public func reservations(_ ids: [BookingID], hotels: Set<Int32>) async throws -> [BookingID: Reservation] {
@@ -108,19 +108,14 @@ private struct FactPlaces {
         typealias SQL = ReservationStatements
         var batch = Batch()
         let hotel = question.hotel
-        let lock = question.reservation.map { id in
-            batch.add(
-                question.waitsForFrontDesk ? SQL.awaitReservation(hotel, id) : SQL.lockReservation(hotel, id))
-        }
+        let lock = question.reservation.map { batch.add(SQL.lockReservation(hotel, $0)) }
         let isThere = question.reservation.map { batch.add(SQL.hasReservation(hotel, $0)) }
-        let taking = question.reservation.map { id in
-            batch.add(question.waitsForFrontDesk ? SQL.awaitDetails(hotel, id) : SQL.lockDetails(hotel, id))
-        }
+        let taking = question.reservation.map { batch.add(SQL.lockDetails(hotel, $0)) }
         let rooms = question.wanted.map { batch.add(SQL.lockRooms(hotel, Array(Set($0.rooms.map(\.type))))) }
         let taken = question.wanted.map {
             batch.add(SQL.takenNights(hotel, $0.stay.arrival, $0.stay.departure, question.reservation))
         }
-        let reservation = question.reservation.map { batch.add(SQL.reservation(hotel, $0)) }
+        let reservation = question.reservation.map { batch.add(SQL.reservations([hotel], [$0])) }
         let plans = question.wanted.map { _ in batch.add(RhtHotel.offeredPlans(hotel: hotel)) }
         let rates = question.wanted.map { batch.add(RhtHotel.rates(hotel: hotel, plans: $0.rooms.map(\.plan))) }
         let client = question.guest.map { batch.add(SQL.client($0.email, $0.name, $0.nameKana, $0.phone)) }

@@ -233,13 +233,12 @@ struct ReservationConformanceTests {
         }
     }
 
-    @Test("Whoever does not wait is told that the front desk works on it; one that is deleted is gone")
+    @Test("That the front desk works on it is told, not waited for; one that is deleted is gone")
     @OnLoop func frontDesk() async throws {
         try await withAdapter { adapter, database, node in
             let id = try await self.create(adapter, try self.request(.next(1)))
             var question = ReservationQuestion(hotel: Self.hotel)
             question.reservation = id
-            question.waitsForFrontDesk = false
             for table in ["reservations WHERE id", "reservation_details WHERE reservation_id"] {
                 let frontDesk = try ChildProcess(
                     "/usr/bin/env",

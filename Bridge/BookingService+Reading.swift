@@ -14,10 +14,13 @@ extension BookingService {
         guard let stored = try await database.first(BookingStatements.booking(id)), visible.includes(stored.hotel)
         else { return nil }
         let reservation = try await pms.reservation(id, hotel: stored.hotel)
+        try await settle()
         guard stored.isChanged(by: reservation) else {
             return stored.booking(reservation, today: hotels.today(stored.hotel))
         }
-        return try await hotels.inTurn(stored.hotel) { entry in try await self.noteFrontDesk(stored, entry) }
+        let booking = try await hotels.inTurn(stored.hotel) { entry in try await self.noteFrontDesk(stored, entry) }
+        try await persist()
+        return booking
     }
 
     /// A booking as it stands by what the PMS says now, without noting that.
@@ -118,6 +121,7 @@ extension BookingService {
         if hasMore { found.removeLast() }
         let reservations =
             found.isEmpty ? [:] : try await pms.reservations(found.map(\.id), hotels: Set(found.map(\.hotel)))
+        try await settle()
         let bookings = found.map { $0.booking(reservations[$0.id], today: hotels.today($0.hotel)) }
         let next = found.last.flatMap { last in
             hasMore

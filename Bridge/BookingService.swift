@@ -22,6 +22,10 @@ final class BookingService {
     let hotels: HotelDirectory
     let policy: BridgePolicy
     private let answers: IdempotentAnswers
+    /// Waits for the disk, once for all commands that have committed meanwhile.
+    private let disk: SharedWork<Bool, Void, Void>
+    /// Commands that may have committed what is not on disk yet.
+    private var unsettledCount = 0
     private let arrangements = RoomArrangement()
     private var unreadable = LogThrottle()
     private let created = Metrics.counter("drawbridge_bridge_bookings_total", "Bookings made.")
@@ -39,8 +43,12 @@ final class BookingService {
         self.pms = pms
         self.hotels = hotels
         self.answers = answers
+        disk = SharedWork(atOnce: 1, bound: 1, gathering: .zero) { _, _ in try await pms.persist() }
         self.policy = policy
     }
+
+    /// Works until the task is cancelled.
+    func run() async { await disk.run() }
 
     // MARK: Creating
 
@@ -147,13 +155,15 @@ final class BookingService {
         guard let engineID, let booking = try await database.first(BookingStatements.byEngineID(hotel, engineID)) else {
             return nil
         }
+        try await persist()
         return try await repeated(booking, caller.client)
     }
 
     /// The answer that was given for the same key; nil when none was.
     func earlier(_ caller: Caller) async throws -> BookingOutcome? {
-        guard let key = caller.key else { return nil }
-        return try await answers.kept(key, of: caller.client)
+        guard let key = caller.key, let outcome = try await answers.kept(key, of: caller.client) else { return nil }
+        try await persist()
+        return outcome
     }
 
     // MARK: What every command does
@@ -173,9 +183,14 @@ final class BookingService {
         try await answers.holding(caller.key, of: caller.client) {
             let deadline = CommandDeadline()
             var pauses = Self.frontDeskPauses[...]
+            unsettledCount += 1
+            defer { unsettledCount -= 1 }
             while true {
                 do {
-                    return try await hotels.inTurn(hotel) { entry in try await body(entry, deadline) }
+                    let outcome = try await hotels.inTurn(hotel) { entry in try await body(entry, deadline) }
+                    // Whether it was done now or before, and by whichever process; the next one has its turn meanwhile.
+                    try await persist()
+                    return outcome
                 } catch BridgeError.bookingInUse where !pauses.isEmpty {
                     try await Loop.sleep(for: pauses.removeFirst())
                 } catch let error as PostgresError where error.leavesDoubt {
@@ -184,6 +199,14 @@ final class BookingService {
                 }
             }
         }
+    }
+
+    /// Waits until what is committed now is on disk.
+    func persist() async throws { try await disk(true, ()) }
+
+    /// Waits until what commands of this process may have committed is on disk: nobody reads what a crash could take back.
+    func settle() async throws {
+        if unsettledCount > 0 { try await persist() }
     }
 
     /// Reads what a command needs in one round trip, the answer to an earlier request with the same key first.

@@ -18,6 +18,7 @@ final class Bridge {
     private let changes: ChangeFeed
     private let triggers: CacheTriggers
     private let refresher: CatalogueRefresher
+    private let bookings: BookingService
     private let holds: HoldExpiry
     private let retention: Retention
     private let keys: APIKeyDirectory
@@ -49,6 +50,7 @@ final class Bridge {
         changes = ChangeFeed(pms, hotels, database)
         self.triggers = triggers
         self.refresher = refresher
+        self.bookings = bookings
         holds = HoldExpiry(database, hotels, bookings)
         retention = Retention(database, configuration.policy.retention)
         let keys = APIKeyDirectory(database)
@@ -127,6 +129,7 @@ final class Bridge {
             group.addTask { await self.hotels.noteFreshness() }
             group.addTask { await self.refresher.run() }
             group.addTask { await self.triggers.run() }
+            group.addTask { await self.bookings.run() }
             group.addTask { await self.holds.run() }
             group.addTask { await self.retention.run() }
             group.addTask { await self.keys.run() }

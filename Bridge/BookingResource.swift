@@ -26,7 +26,7 @@ struct BookingResource {
         let caller = try caller(of: call)
         do {
             let request = try body.validate(hotel.bookingRules)
-            return answer(try await bookings.create(request, at: hotel, for: caller), isLocated: true)
+            return answer(try await bookings.create(request, for: caller), isLocated: true)
         } catch let error where error.isRefusal {
             let earlier = try await bookings.earlier(hotel: id, engineID: body.engineID, caller)
             guard let earlier else { throw error }
@@ -45,7 +45,7 @@ struct BookingResource {
             guard let hotel = try hotels.hotel(stored.hotel) else { throw BridgeError.unknownBooking }
             if let reason = stored.unchangeable(today: hotel.today) { throw reason }
             let change = try body.validate(hotel.bookingRules, stored.agreed)
-            return answer(try await bookings.change(stored, change, at: hotel, for: caller), concerning: stored)
+            return answer(try await bookings.change(stored, change, for: caller), concerning: stored)
         } catch let error where error.isRefusal {
             // It may have been possible when it was sent first.
             guard let earlier = try await bookings.earlier(caller) else { throw error }

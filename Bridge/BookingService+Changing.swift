@@ -24,10 +24,9 @@ extension BookingService {
     ///
     /// - Parameter seen: the booking that the change was checked against; it must not have changed since.
     /// - Throws: `BridgeError`, `PostgresError`, `LoopError` when the hotel is too busy.
-    func change(
-        _ seen: StoredBooking, _ change: BookingChange, at hotel: HotelEntry, for caller: Caller
-    ) async throws -> BookingOutcome {
-        try await carryOut(at: seen.hotel, for: caller) { [self] _, deadline in
+    func change(_ seen: StoredBooking, _ change: BookingChange, for caller: Caller) async throws -> BookingOutcome {
+        try await carryOut(at: seen.hotel, for: caller) { [self] hotel, deadline in
+            guard let hotel else { throw BridgeError.unknownBooking }
             var question = ReservationQuestion(hotel: seen.hotel)
             question.reservation = seen.id
             question.wanted = change.arrangement.map { ($0.stay, $0.rooms) }
@@ -200,9 +199,8 @@ extension BookingService {
             throw BridgeError.unknownBooking
         }
         if case .busy = before.facts.reservation {
-            // It was waited for, and is in somebody's hands again.
             work.rollback()
-            throw LoopError(.timedOut, "wait for the front desk")
+            throw BridgeError.bookingInUse
         }
         if stored.isChanged(by: before.facts.reservation.found) {
             return .noted(try await note(stored, before.facts, work))

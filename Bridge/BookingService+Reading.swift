@@ -2,6 +2,7 @@ internal import Authentication
 internal import Booking
 internal import Loop
 internal import PMS
+internal import Policy
 internal import Postgres
 internal import Stay
 
@@ -13,10 +14,13 @@ extension BookingService {
         guard let stored = try await database.first(BookingStatements.booking(id)), visible.includes(stored.hotel)
         else { return nil }
         let reservation = try await pms.reservation(id, hotel: stored.hotel)
+        try await settle()
         guard stored.isChanged(by: reservation) else {
             return stored.booking(reservation, today: hotels.today(stored.hotel))
         }
-        return try await hotels.inTurn(stored.hotel) { entry in try await self.noteFrontDesk(stored, entry) }
+        let booking = try await hotels.inTurn(stored.hotel) { entry in try await self.noteFrontDesk(stored, entry) }
+        try await persist()
+        return booking
     }
 
     /// A booking as it stands by what the PMS says now, without noting that.
@@ -32,7 +36,6 @@ extension BookingService {
         let deadline = CommandDeadline()
         var question = ReservationQuestion(hotel: seen.hotel)
         question.reservation = seen.id
-        question.waitsForFrontDesk = false
         var own = Batch()
         let place = own.add(BookingStatements.booking(seen.id))
         let work = try await pms.begin(deadline: try deadline.timeLeft)
@@ -91,8 +94,12 @@ extension BookingService {
         var completeUntil: Instant
     }
 
-    /// How far back a change may come into view: a transaction that began so long ago may commit still.
-    private static let longestTransaction: Int64 = 30_000_000
+    /// How far back a change may come into view, in microseconds: a transaction that began so long ago may commit still. A
+    /// command has its deadline to read by and one of a statement to commit; the end of a hold two of these.
+    private var longestTransaction: Int64 {
+        let bound = CommandDeadline.patience + policy.database.statementDeadline * 3
+        return Int64(max(bound, .seconds(30)) / .microseconds(1))
+    }
 
     /// A page of the bookings of some hotels, by two statements however many they are.
     ///
@@ -106,7 +113,7 @@ extension BookingService {
         var completeUntil = filter.cursor?.completeUntil
         if completeUntil == nil {
             let now = try await database.first(BookingStatements.now())?.microseconds ?? 0
-            completeUntil = Instant(microseconds: now - Self.longestTransaction)
+            completeUntil = Instant(microseconds: now - longestTransaction)
         }
         let count = Int32(filter.limit + 1)
         var found = try await database.query(query(filter, start, booking, count))
@@ -114,6 +121,7 @@ extension BookingService {
         if hasMore { found.removeLast() }
         let reservations =
             found.isEmpty ? [:] : try await pms.reservations(found.map(\.id), hotels: Set(found.map(\.hotel)))
+        try await settle()
         let bookings = found.map { $0.booking(reservations[$0.id], today: hotels.today($0.hotel)) }
         let next = found.last.flatMap { last in
             hasMore
@@ -127,7 +135,8 @@ extension BookingService {
     ) -> Query<StoredBooking> {
         let ids: [Int32]? = if case .some(let ids) = filter.hotels { ids.sorted() } else { nil }
         if let engineID = filter.engineID {
-            return BookingStatements.pageOfEngineID(engineID, start, booking, count, ids ?? hotels.all.map(\.id))
+            // Also at hotels that are not sold any more, or cannot be read at the moment.
+            return BookingStatements.pageOfEngineID(engineID, start, booking, count, ids ?? hotels.everyID)
         }
         if let ids { return BookingStatements.page(ids, start, booking, count) }
         return BookingStatements.pageOfAll(start, booking, count)

@@ -21,8 +21,11 @@ final class BookingService {
     let pms: any ReservationAdapter
     let hotels: HotelDirectory
     let policy: BridgePolicy
-    /// Client and key of each request that has one and is not answered yet.
-    private var keysUnderWay: Set<String> = []
+    private let answers: IdempotentAnswers
+    /// Waits for the disk, once for all commands that have committed meanwhile.
+    private let disk: SharedWork<Bool, Void, Void>
+    /// Commands that may have committed what is not on disk yet.
+    private var unsettledCount = 0
     private let arrangements = RoomArrangement()
     private var unreadable = LogThrottle()
     private let created = Metrics.counter("drawbridge_bridge_bookings_total", "Bookings made.")
@@ -32,21 +35,30 @@ final class BookingService {
         "drawbridge_bridge_bookings_refused_total",
         "Bookings and changes refused because rooms were lacking or prices had changed.")
 
-    init(_ database: Database, _ pms: any ReservationAdapter, _ hotels: HotelDirectory, _ policy: BridgePolicy) {
+    init(
+        _ database: Database, _ pms: any ReservationAdapter, _ hotels: HotelDirectory, _ answers: IdempotentAnswers,
+        _ policy: BridgePolicy
+    ) {
         self.database = database
         self.pms = pms
         self.hotels = hotels
+        self.answers = answers
+        disk = SharedWork(atOnce: 1, bound: 1, gathering: .zero) { _, _ in try await pms.persist() }
         self.policy = policy
     }
+
+    /// Works until the task is cancelled.
+    func run() async { await disk.run() }
 
     // MARK: Creating
 
     /// Books, or says why not.
     ///
     /// - Throws: `BridgeError`, `PostgresError`, `LoopError` when the hotel is too busy.
-    func create(_ request: BookingRequest, at hotel: HotelEntry, for caller: Caller) async throws -> BookingOutcome {
-        try await carryOut(at: hotel.id, for: caller) { [self] _, deadline in
-            try await create(request, at: hotel, for: caller, until: deadline)
+    func create(_ request: BookingRequest, for caller: Caller) async throws -> BookingOutcome {
+        try await carryOut(at: request.hotel, for: caller) { [self] hotel, deadline in
+            guard let hotel else { throw BridgeError.invalid([("/hotel_id", "There is no such hotel")]) }
+            return try await create(request, at: hotel, for: caller, until: deadline)
         }
     }
 
@@ -143,43 +155,58 @@ final class BookingService {
         guard let engineID, let booking = try await database.first(BookingStatements.byEngineID(hotel, engineID)) else {
             return nil
         }
+        try await persist()
         return try await repeated(booking, caller.client)
     }
 
     /// The answer that was given for the same key; nil when none was.
     func earlier(_ caller: Caller) async throws -> BookingOutcome? {
-        guard let key = caller.key,
-            let record = try await database.first(BookingStatements.record(caller.client, key.key))
-        else { return nil }
-        return try record.outcome(for: key)
+        guard let key = caller.key, let outcome = try await answers.kept(key, of: caller.client) else { return nil }
+        try await persist()
+        return outcome
     }
 
     // MARK: What every command does
 
+    /// How long a command waits for a front desk that works on its booking, and looks again: most are done by then. The others
+    /// at the hotel have their turns meanwhile.
+    private static let frontDeskPauses: [Duration] = [.milliseconds(50), .milliseconds(150), .milliseconds(300)]
+
     /// Runs a command when it is its turn at the hotel.
     ///
-    /// - Parameter body: is given the hotel, if it is in memory, and by when it must be done.
+    /// - Parameter body: is given the hotel, if it is in memory, and by when it must be done. It is run again where it throws
+    ///   `BridgeError.bookingInUse`.
     func carryOut(
         at hotel: Int32, for caller: Caller,
         _ body: @OnLoop (HotelEntry?, CommandDeadline) async throws -> BookingOutcome
     ) async throws -> BookingOutcome {
-        let claim = try claim(caller)
-        defer { if let claim { keysUnderWay.remove(claim) } }
-        let deadline = CommandDeadline()
-        do {
-            return try await hotels.inTurn(hotel) { entry in try await body(entry, deadline) }
-        } catch let error as PostgresError where error.leavesDoubt {
-            hotels.distrust(hotel)
-            throw error
+        try await answers.holding(caller.key, of: caller.client) {
+            let deadline = CommandDeadline()
+            var pauses = Self.frontDeskPauses[...]
+            unsettledCount += 1
+            defer { unsettledCount -= 1 }
+            while true {
+                do {
+                    let outcome = try await hotels.inTurn(hotel) { entry in try await body(entry, deadline) }
+                    // Whether it was done now or before, and by whichever process; the next one has its turn meanwhile.
+                    try await persist()
+                    return outcome
+                } catch BridgeError.bookingInUse where !pauses.isEmpty {
+                    try await Loop.sleep(for: pauses.removeFirst())
+                } catch let error as PostgresError where error.leavesDoubt {
+                    hotels.distrust(hotel)
+                    throw error
+                }
+            }
         }
     }
 
-    /// Notes that a request with this key is under way, so that the same one beside it is told so.
-    private func claim(_ caller: Caller) throws -> String? {
-        guard let key = caller.key else { return nil }
-        let claim = "\(caller.client)\n\(key.key)"
-        guard keysUnderWay.insert(claim).inserted else { throw BridgeError.requestUnderWay }
-        return claim
+    /// Waits until what is committed now is on disk.
+    func persist() async throws { try await disk(true, ()) }
+
+    /// Waits until what commands of this process may have committed is on disk: nobody reads what a crash could take back.
+    func settle() async throws {
+        if unsettledCount > 0 { try await persist() }
     }
 
     /// Reads what a command needs in one round trip, the answer to an earlier request with the same key first.
@@ -193,8 +220,8 @@ final class BookingService {
         var first = Batch()
         let places = caller.key.map { key in
             (
-                claim: first.add(BookingStatements.claim(caller.client, key.key)),
-                record: first.add(BookingStatements.record(caller.client, key.key))
+                claim: first.add(IdempotencyStatements.claim(caller.client, key.key)),
+                record: first.add(IdempotencyStatements.record(caller.client, key.key))
             )
         }
         let found = try await work.read(question, first: first, then: own, deadline: try deadline.timeLeft)
@@ -254,8 +281,8 @@ final class BookingService {
 /// By when a command must be done: well before the gateway gives up. Nobody is answered that it took too long and then has
 /// a booking.
 struct CommandDeadline {
-    private static let patience: UInt64 = 8_000_000_000
-    private let end = Loop.monotonicNanoseconds + Self.patience
+    static let patience = Duration.seconds(8)
+    private let end = Loop.monotonicNanoseconds + Self.patience.nanoseconds
 
     /// - Throws: `LoopError` when there is none.
     var timeLeft: Duration {
@@ -278,7 +305,7 @@ struct Caller: Sendable {
     func record(_ outcome: BookingOutcome) -> [Query<Void>] {
         guard let key else { return [] }
         return [
-            BookingStatements.insertRecord(
+            IdempotencyStatements.insertRecord(
                 client, key.key, key.requestHash, Int32(outcome.status), outcome.booking, outcome.version,
                 outcome.content)
         ]

@@ -5,36 +5,6 @@ internal import Stay
 
 /// The statements on the bridge's own tables.
 enum BookingStatements {
-    /// Says whether no other request with the key is under way; holds the key until the transaction ends.
-    static let claim = Statement<Bool, String, String>(
-        "bridge.claim_key", "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || chr(10) || $2, 0))"
-    ) { row in try row.next() }
-
-    static let record = Statement<IdempotencyRecord, String, String>(
-        "bridge.record",
-        """
-        SELECT request_hash, status, booking_id, response_body, version
-        FROM drawbridge.idempotency_records
-        WHERE client = $1 AND key = $2 AND created_at > now() - INTERVAL '24 hours'
-        """
-    ) { row in
-        IdempotencyRecord(
-            requestHash: try row.next(), status: try row.next(), booking: try row.next(), content: try row.next(),
-            version: try row.next())
-    }
-
-    /// A record that has outlived its day gives way.
-    static let insertRecord = Statement<Void, String, String, [UInt8], Int32, BookingID?, Int32, [UInt8]>(
-        "bridge.insert_record",
-        """
-        INSERT INTO drawbridge.idempotency_records (client, key, request_hash, status, booking_id, version,
-                                                    response_body)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ON CONFLICT (client, key) DO UPDATE
-        SET request_hash = EXCLUDED.request_hash, status = EXCLUDED.status, booking_id = EXCLUDED.booking_id,
-            version = EXCLUDED.version, response_body = EXCLUDED.response_body, created_at = now()
-        """)
-
     /// Events older than so many days, so many at a time.
     static let deleteOldEvents = Statement<Void, Int32>(
         "bridge.delete_old_events",
@@ -66,15 +36,6 @@ enum BookingStatements {
     static let dropAuditPartitions = Statement<Int32, Int32>(
         "bridge.drop_audit_partitions", "SELECT drawbridge.drop_audit_partitions($1)"
     ) { row in try row.next() }
-
-    /// Records past their day, so many at a time.
-    static let deleteOldRecords = Statement<Void>(
-        "bridge.delete_old_records",
-        """
-        DELETE FROM drawbridge.idempotency_records WHERE (client, key) IN (
-            SELECT client, key FROM drawbridge.idempotency_records
-            WHERE created_at < now() - INTERVAL '24 hours' ORDER BY created_at LIMIT 1000)
-        """)
 
     static let byEngineID = Statement<EarlierBooking, Int32, String>(
         "bridge.by_engine_id",
@@ -145,17 +106,19 @@ enum BookingStatements {
         WHERE hotel_id = $1 AND booking_id = $2
         """)
 
-    /// What we know of a booking ourselves; guest and nights are the PMS's.
-    static let booking = Statement<StoredBooking, BookingID>(
-        "bridge.booking",
-        """
+    /// The columns of `StoredBooking`; what is said of a booking between the two texts is which.
+    private static let storedBooking: StaticString = """
         SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.client, booking.status,
                booking.arrival, booking.departure, booking.total, booking.currency, booking.chargeable,
                booking.cancellation_fee, booking.version, booking.created_at, booking.updated_at,
                booking.hold_expires_at, booking.cancelled_at,
                COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message,
                rooms.types, rooms.ids, rooms.guests, rooms.plans
-        FROM drawbridge.bookings AS booking
+        FROM
+        """
+
+    private static let withSyncAndRooms: StaticString = """
+        AS booking
         LEFT JOIN booking_sync_status AS sync
                ON sync.hotel_id = booking.hotel_id AND sync.booking_id = booking.booking_id
         CROSS JOIN LATERAL (
@@ -165,22 +128,23 @@ enum BookingStatements {
                    COALESCE(array_agg(plan_key ORDER BY position), '{}') AS plans
             FROM drawbridge.booking_rooms AS room WHERE room.booking_id = booking.booking_id
         ) AS rooms
-        WHERE booking.booking_id = $1
         """
+
+    private static let inOrder: StaticString = "ORDER BY booking.updated_at, booking.booking_id"
+
+    /// What we know of a booking ourselves; guest and nights are the PMS's.
+    static let booking = Statement<StoredBooking, BookingID>(
+        "bridge.booking",
+        storedBooking, "drawbridge.bookings", withSyncAndRooms, "WHERE booking.booking_id = $1"
     ) { row in try StoredBooking(&row) }
 
     /// A page of the bookings of some hotels, by when they last changed, after a place in that order. Each hotel's part of
     /// the index is read no further than the page is long.
     static let page = Statement<StoredBooking, [Int32], Instant, BookingID, Int32>(
         "bridge.page",
+        storedBooking,
         """
-        SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.client, booking.status,
-               booking.arrival, booking.departure, booking.total, booking.currency, booking.chargeable,
-               booking.cancellation_fee, booking.version, booking.created_at, booking.updated_at,
-               booking.hold_expires_at, booking.cancelled_at,
-               COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message,
-               rooms.types, rooms.ids, rooms.guests, rooms.plans
-        FROM (
+        (
             SELECT page.* FROM unnest($1) AS hotel (id)
             CROSS JOIN LATERAL (
                 SELECT * FROM drawbridge.bookings
@@ -188,74 +152,34 @@ enum BookingStatements {
                 ORDER BY updated_at, booking_id LIMIT $4
             ) AS page
             ORDER BY page.updated_at, page.booking_id LIMIT $4
-        ) AS booking
-        LEFT JOIN booking_sync_status AS sync
-               ON sync.hotel_id = booking.hotel_id AND sync.booking_id = booking.booking_id
-        CROSS JOIN LATERAL (
-            SELECT COALESCE(array_agg(room_type_id ORDER BY position), '{}') AS types,
-                   COALESCE(array_agg(room_id ORDER BY position), '{}') AS ids,
-                   COALESCE(array_agg(guests ORDER BY position), '{}') AS guests,
-                   COALESCE(array_agg(plan_key ORDER BY position), '{}') AS plans
-            FROM drawbridge.booking_rooms AS room WHERE room.booking_id = booking.booking_id
-        ) AS rooms
-        ORDER BY booking.updated_at, booking.booking_id
-        """
+        )
+        """, withSyncAndRooms, inOrder
     ) { row in try StoredBooking(&row) }
 
     /// The same of all hotels.
     static let pageOfAll = Statement<StoredBooking, Instant, BookingID, Int32>(
         "bridge.page_of_all",
+        storedBooking,
         """
-        SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.client, booking.status,
-               booking.arrival, booking.departure, booking.total, booking.currency, booking.chargeable,
-               booking.cancellation_fee, booking.version, booking.created_at, booking.updated_at,
-               booking.hold_expires_at, booking.cancelled_at,
-               COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message,
-               rooms.types, rooms.ids, rooms.guests, rooms.plans
-        FROM (
+        (
             SELECT * FROM drawbridge.bookings
             WHERE (updated_at, booking_id) > ($1, $2) ORDER BY updated_at, booking_id LIMIT $3
-        ) AS booking
-        LEFT JOIN booking_sync_status AS sync
-               ON sync.hotel_id = booking.hotel_id AND sync.booking_id = booking.booking_id
-        CROSS JOIN LATERAL (
-            SELECT COALESCE(array_agg(room_type_id ORDER BY position), '{}') AS types,
-                   COALESCE(array_agg(room_id ORDER BY position), '{}') AS ids,
-                   COALESCE(array_agg(guests ORDER BY position), '{}') AS guests,
-                   COALESCE(array_agg(plan_key ORDER BY position), '{}') AS plans
-            FROM drawbridge.booking_rooms AS room WHERE room.booking_id = booking.booking_id
-        ) AS rooms
-        ORDER BY booking.updated_at, booking.booking_id
-        """
+        )
+        """, withSyncAndRooms, inOrder
     ) { row in try StoredBooking(&row) }
 
     /// Those with an id of the booking engine, at most one of each hotel.
     static let pageOfEngineID = Statement<StoredBooking, String, Instant, BookingID, Int32, [Int32]>(
         "bridge.page_of_engine_id",
+        storedBooking,
         """
-        SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.client, booking.status,
-               booking.arrival, booking.departure, booking.total, booking.currency, booking.chargeable,
-               booking.cancellation_fee, booking.version, booking.created_at, booking.updated_at,
-               booking.hold_expires_at, booking.cancelled_at,
-               COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message,
-               rooms.types, rooms.ids, rooms.guests, rooms.plans
-        FROM (
+        (
             SELECT * FROM drawbridge.bookings
             WHERE booking_engine_id = $1 AND (updated_at, booking_id) > ($2, $3)
               AND hotel_id = ANY ($5)
             ORDER BY updated_at, booking_id LIMIT $4
-        ) AS booking
-        LEFT JOIN booking_sync_status AS sync
-               ON sync.hotel_id = booking.hotel_id AND sync.booking_id = booking.booking_id
-        CROSS JOIN LATERAL (
-            SELECT COALESCE(array_agg(room_type_id ORDER BY position), '{}') AS types,
-                   COALESCE(array_agg(room_id ORDER BY position), '{}') AS ids,
-                   COALESCE(array_agg(guests ORDER BY position), '{}') AS guests,
-                   COALESCE(array_agg(plan_key ORDER BY position), '{}') AS plans
-            FROM drawbridge.booking_rooms AS room WHERE room.booking_id = booking.booking_id
-        ) AS rooms
-        ORDER BY booking.updated_at, booking.booking_id
-        """
+        )
+        """, withSyncAndRooms, inOrder
     ) { row in try StoredBooking(&row) }
 
     /// The hold that ran out first, but for those named.
@@ -277,23 +201,6 @@ struct EarlierBooking: Sendable {
     let id: BookingID
     let client: String
     let status: String
-}
-
-/// An answer that was given for a key.
-struct IdempotencyRecord: Sendable {
-    let requestHash: [UInt8]
-    let status: Int32
-    let booking: BookingID?
-    let content: [UInt8]
-    let version: Int32
-
-    /// The answer, if it was given to the same request.
-    ///
-    /// - Throws: `BridgeError.keyUsedOtherwise`.
-    func outcome(for key: IdempotencyKey) throws -> BookingOutcome {
-        guard requestHash == key.requestHash else { throw BridgeError.keyUsedOtherwise }
-        return BookingOutcome(status: UInt16(status), booking: booking, version: version, content: content)
-    }
 }
 
 /// A hold that has run out.

@@ -18,6 +18,7 @@ final class Bridge {
     private let changes: ChangeFeed
     private let triggers: CacheTriggers
     private let refresher: CatalogueRefresher
+    private let bookings: BookingService
     private let holds: HoldExpiry
     private let retention: Retention
     private let keys: APIKeyDirectory
@@ -43,12 +44,14 @@ final class Bridge {
         let hotels = HotelDirectory(configuration.policy, pms, CatalogueStore(database))
         let triggers = CacheTriggers(database)
         let refresher = CatalogueRefresher(hotels, triggers)
-        let bookings = BookingService(database, pms, hotels, configuration.policy)
+        let answers = IdempotentAnswers(database)
+        let bookings = BookingService(database, pms, hotels, answers, configuration.policy)
         self.database = database
         self.hotels = hotels
         changes = ChangeFeed(pms, hotels, database)
         self.triggers = triggers
         self.refresher = refresher
+        self.bookings = bookings
         holds = HoldExpiry(database, hotels, bookings)
         let keys = APIKeyDirectory(database)
         self.keys = keys
@@ -68,7 +71,6 @@ final class Bridge {
         let apiKeys = APIKeyResource(
             database, CredentialCheck(database, examiner), registered: configuration.changeable.registeredClients)
         self.apiKeys = apiKeys
-        let answers = IdempotentAnswers(database)
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
             configuration.changeable.routes, hop: hop,
@@ -131,6 +133,7 @@ final class Bridge {
             group.addTask { await self.hotels.noteFreshness() }
             group.addTask { await self.refresher.run() }
             group.addTask { await self.triggers.run() }
+            group.addTask { await self.bookings.run() }
             group.addTask { await self.holds.run() }
             group.addTask { await self.retention.run() }
             group.addTask { await self.keys.run() }

@@ -88,6 +88,11 @@ final class CatalogueStore {
         saw(version)
     }
 
+    /// The pictures of a hotel, which may have some from an earlier time.
+    func images(of hotel: Int32) async throws -> [HotelImage] {
+        try await database.query(CatalogueStatements.images(hotel))
+    }
+
     func remove(_ hotel: Int32) async throws {
         saw(try await database.first(CatalogueStatements.remove(hotel)))
     }
@@ -102,7 +107,8 @@ final class CatalogueStore {
         saw(try await database.first(CatalogueStatements.announceAvailability(hotel)))
     }
 
-    /// Everything the PMS has was written down: nobody else is to read it at its start.
+    /// Everything the PMS has was written down: nobody else is to read it at its start. Other hotels go, unless a booking names
+    /// them.
     func markFilled(with hotels: [Int32]) async throws {
         saw(try await database.first(CatalogueStatements.markFilled(Self.format, hotels)))
     }
@@ -233,6 +239,18 @@ private enum CatalogueStatements {
         """
     ) { row in try row.next() }
 
+    static let images = Statement<HotelImage, Int32>(
+        "catalogue.images",
+        """
+        SELECT url, caption, room_type_id, width, height FROM drawbridge.hotel_images
+        WHERE hotel_id = $1 ORDER BY position
+        """
+    ) { row in
+        HotelImage(
+            url: try row.next(), caption: try row.next(), roomType: try row.next(), width: try row.next(),
+            height: try row.next())
+    }
+
     static let deleteImages = Statement<Void, Int32>(
         "catalogue.delete_images", "DELETE FROM drawbridge.hotel_images WHERE hotel_id = $1")
 
@@ -280,7 +298,10 @@ private enum CatalogueStatements {
     static let markFilled = Statement<Int64, Int32, [Int32]>(
         "catalogue.mark_filled",
         """
-        WITH removed AS (DELETE FROM drawbridge.catalogue_hotels WHERE hotel_id <> ALL ($2))
+        WITH removed AS (
+            DELETE FROM drawbridge.catalogue_hotels AS known
+            WHERE hotel_id <> ALL ($2)
+              AND NOT EXISTS (SELECT FROM drawbridge.bookings AS booking WHERE booking.hotel_id = known.hotel_id))
         UPDATE drawbridge.catalogue_state SET version = version + 1, format = $1 RETURNING version
         """
     ) { row in try row.next() }

@@ -33,6 +33,8 @@ enum BridgeError: Error {
     case bookingEnded(String)
     /// The stay has begun.
     case bookingStarted
+    /// Somebody at the front desk works on the booking.
+    case bookingInUse
     /// Another client has made it.
     case foreignBooking
     /// `If-Match` is missing where it is required.
@@ -138,6 +140,11 @@ enum ErrorResponse {
                 detail: "The booking is \(status); a new one needs a new booking_engine_id")
             problem.extend = { json in json.member("booking_status", status) }
             return problem
+        case .bookingInUse:
+            return Problem(
+                .serviceUnavailable, "booking-in-use", "The front desk works on the booking",
+                detail: "Somebody at the hotel is changing this booking; send the request again"
+            ).with(.retryAfter, "1")
         case .bookingStarted:
             return Problem(
                 .conflict, "booking-started", "The stay has begun", detail: "Only the hotel can change it now")

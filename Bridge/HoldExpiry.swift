@@ -63,7 +63,6 @@ final class HoldExpiry {
     private func expire(_ hold: ExpiredHold, of hotel: HotelEntry?) async throws {
         var question = ReservationQuestion(hotel: hold.hotel)
         question.reservation = hold.id
-        question.waitsForFrontDesk = false
         var own = Batch()
         let place = own.add(BookingStatements.booking(hold.id))
         let work = try await bookings.pms.begin(deadline: Self.patience)

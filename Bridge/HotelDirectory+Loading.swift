@@ -59,7 +59,7 @@ extension HotelDirectory {
         var faults: [Int32: Fault] = [:]
         let isFirst = !snapshot.isFilled
         if isFirst {
-            faults = try await fill()
+            faults = try await fill(knowing: snapshot.rows.count)
             snapshot = try await store.snapshot()
         }
         for row in snapshot.rows { adopt(row, faults[row.id]) }
@@ -83,9 +83,11 @@ extension HotelDirectory {
 
     /// Reads everything from the PMS and writes it down.
     ///
+    /// - Parameter count: hotels that are written down already, in whatever form.
     /// - Returns: the hotels that could not be read.
-    private func fill() async throws -> [Int32: Fault] {
+    private func fill(knowing count: Int) async throws -> [Int32: Fault] {
         let ids = try await pms.hotelIDs()
+        guard !ids.isEmpty || count == 0 else { throw NoHotels() }
         var unreadable: [Int32: Fault] = [:]
         var faults: Set<Fault> = []
         var position = 0
@@ -168,6 +170,9 @@ extension HotelDirectory {
                 for fault in offers.faults where fault.hotel == id {
                     Log.warning("not all of the PMS can be sold", fault.fields)
                 }
+            } else if try await store.isLinked(id) {
+                // The PMS has it no longer, but a booking names it.
+                gaps[id]?.postpone()
             } else {
                 try await store.remove(id)
                 remove(id)
@@ -180,8 +185,9 @@ extension HotelDirectory {
     func admit(_ id: Int32, _ hotel: CachedHotel, _ offer: CachedOffer) async throws {
         let position = order.firstIndex(of: id) ?? order.count
         try await store.save([(id, position, hotel, offer)])
+        let images = try await store.images(of: id)
         let now = Loop.unixTime
-        take(id, hotel, offer, images: nil, readAt: (now, now))
+        take(id, hotel, offer, images: images, readAt: (now, now))
         if !order.contains(id) { setOrder(order + [id]) }
     }
 
@@ -231,6 +237,11 @@ extension HotelDirectory {
         setOrder(snapshot.rows.map(\.id).filter { entries[$0]?.hotel.isActive ?? true })
         store.note(snapshot.version)
     }
+}
+
+/// The PMS, which had hotels, has none: it is being restored, more likely than not.
+struct NoHotels: Error, CustomStringConvertible {
+    var description: String { "the PMS has no hotel any more" }
 }
 
 extension CatalogueStore.Row {

@@ -108,6 +108,9 @@ final class HotelDirectory {
     /// Whether there is such a hotel, readable or not.
     func isKnown(_ id: Int32) -> Bool { entries[id] != nil || gaps[id] != nil }
 
+    /// The ids of all hotels of which something is known, readable, sold or not: those with bookings are among them.
+    var everyID: [Int32] { Array(Set(entries.keys).union(gaps.keys)) }
+
     /// The day it is at a hotel, whether it can be read or not.
     func today(_ hotel: Int32) -> Day { clock(hotel).today(at: Loop.unixSeconds) ?? .first }
 
@@ -182,8 +185,14 @@ final class HotelDirectory {
     func inTurn<Output>(
         _ hotel: Int32, _ body: @OnLoop (HotelEntry?) async throws -> Output
     ) async throws -> Output {
-        guard let entry = entries[hotel] else { return try await body(nil) }
-        return try await entry.turnstile.pass { try await body(entry) }
+        while let entry = entries[hotel] {
+            let outcome: Output? = try await entry.turnstile.pass {
+                // One that went and came back meanwhile has another line.
+                entries[hotel] === entry ? .some(try await body(entry)) : .none
+            }
+            if let outcome { return outcome }
+        }
+        return try await body(nil)
     }
 }
 

@@ -1,4 +1,5 @@
 internal import Authentication
+internal import Booking
 internal import HTTP
 internal import Loop
 internal import Postgres
@@ -7,8 +8,9 @@ internal import Server
 /// Lets a request that changes something be sent again without being carried out again: what was answered to its
 /// `Idempotency-Key` is kept for 24 hours.
 ///
-/// For what may be carried out twice without harm, should two bridges get the same key at the same moment or one end before
-/// it has written the answer down. What must not be commits with its record: see `BookingService`.
+/// It knows which keys are under way in this process, whatever their requests ask for. What must not be carried out twice
+/// commits with its record, and holds its key in the database too: see `BookingService`. What may be, should two bridges get
+/// the same key at the same moment or one end before it has written the answer down, is answered here.
 @OnLoop
 final class IdempotentAnswers {
     private let database: Database
@@ -17,25 +19,44 @@ final class IdempotentAnswers {
 
     init(_ database: Database) { self.database = database }
 
+    /// Runs `body` while no other request with the key is under way; at once where there is no key.
+    ///
+    /// - Throws: `BridgeError.requestUnderWay`; what `body` throws.
+    func holding<Output>(
+        _ key: IdempotencyKey?, of client: String, _ body: @OnLoop () async throws -> Output
+    ) async throws -> Output {
+        guard let key else { return try await body() }
+        let claim = "\(client)\n\(key.key)"
+        guard underWay.insert(claim).inserted else { throw BridgeError.requestUnderWay }
+        defer { underWay.remove(claim) }
+        return try await body()
+    }
+
+    /// What was answered to the same request before; nil when nothing was.
+    ///
+    /// - Throws: `BridgeError.keyUsedOtherwise`, `PostgresError`.
+    func kept(_ key: IdempotencyKey, of client: String) async throws -> BookingOutcome? {
+        try await database.first(IdempotencyStatements.record(client, key.key))?.outcome(for: key)
+    }
+
     /// The answer to a request: the one that its key got before, or else what `carryOut` gives, as JSON.
     ///
     /// - Throws: `BridgeError` for a key that is none, was used otherwise, or whose request is under way; what `carryOut`
     ///   throws, which is not kept.
     func answer(_ call: Call, _ carryOut: @OnLoop () async throws -> [UInt8]) async throws -> Answer {
-        guard let key = try call.idempotencyKey() else { return Self.answer(try await carryOut()) }
         let client = call.identity.clientKey
-        let claim = "\(client)\n\(key.key)"
-        guard underWay.insert(claim).inserted else { throw BridgeError.requestUnderWay }
-        defer { underWay.remove(claim) }
-        if let kept = try await database.first(IdempotentAnswerStatements.kept(client, key.key)) {
-            guard kept.requestHash == key.requestHash else { throw BridgeError.keyUsedOtherwise }
-            return Self.answer(kept.content, status: Status(rawValue: UInt16(clamping: kept.status)))
+        let key = try call.idempotencyKey()
+        return try await holding(key, of: client) {
+            guard let key else { return Self.answer(try await carryOut()) }
+            if let kept = try await self.kept(key, of: client) {
+                return Self.answer(kept.content, status: Status(rawValue: kept.status))
+            }
+            let content = try await carryOut()
+            try await database.execute(
+                IdempotencyStatements.insertRecord(
+                    client, key.key, key.requestHash, Int32(Status.ok.rawValue), nil, 0, content))
+            return Self.answer(content)
         }
-        let content = try await carryOut()
-        try await database.execute(
-            IdempotentAnswerStatements.keep(
-                client, key.key, key.requestHash, Int32(Status.ok.rawValue), content))
-        return Self.answer(content)
     }
 
     private static func answer(_ content: [UInt8], status: Status = .ok) -> Answer {
@@ -45,29 +66,62 @@ final class IdempotentAnswers {
     }
 }
 
-/// The statements on `drawbridge.idempotency_records` for answers that are about no booking.
-private enum IdempotentAnswerStatements {
-    struct Kept: Sendable {
-        let requestHash: [UInt8]
-        let status: Int32
-        let content: [UInt8]
-    }
+/// The statements on `drawbridge.idempotency_records`.
+enum IdempotencyStatements {
+    /// Says whether no other request with the key is under way; holds the key until the transaction ends.
+    static let claim = Statement<Bool, String, String>(
+        "bridge.claim_key", "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || chr(10) || $2, 0))"
+    ) { row in try row.next() }
 
-    static let kept = Statement<Kept, String, String>(
-        "answers.kept",
+    static let record = Statement<IdempotencyRecord, String, String>(
+        "bridge.record",
         """
-        SELECT request_hash, status, response_body FROM drawbridge.idempotency_records
+        SELECT request_hash, status, booking_id, response_body, version
+        FROM drawbridge.idempotency_records
         WHERE client = $1 AND key = $2 AND created_at > now() - INTERVAL '24 hours'
         """
-    ) { row in Kept(requestHash: try row.next(), status: try row.next(), content: try row.next()) }
+    ) { row in
+        IdempotencyRecord(
+            requestHash: try row.next(), status: try row.next(), booking: try row.next(), content: try row.next(),
+            version: try row.next())
+    }
 
-    static let keep = Statement<Void, String, String, [UInt8], Int32, [UInt8]>(
-        "answers.keep",
+    /// A record that has outlived its day gives way; another one stays.
+    static let insertRecord = Statement<Void, String, String, [UInt8], Int32, BookingID?, Int32, [UInt8]>(
+        "bridge.insert_record",
         """
-        INSERT INTO drawbridge.idempotency_records (client, key, request_hash, status, version, response_body)
-        VALUES ($1, $2, $3, $4, 0, $5)
+        INSERT INTO drawbridge.idempotency_records (client, key, request_hash, status, booking_id, version,
+                                                    response_body)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT (client, key) DO UPDATE
-        SET request_hash = EXCLUDED.request_hash, status = EXCLUDED.status, booking_id = NULL, version = 0,
-            response_body = EXCLUDED.response_body, created_at = now()
+        SET request_hash = EXCLUDED.request_hash, status = EXCLUDED.status, booking_id = EXCLUDED.booking_id,
+            version = EXCLUDED.version, response_body = EXCLUDED.response_body, created_at = now()
+        WHERE idempotency_records.created_at <= now() - INTERVAL '24 hours'
         """)
+
+    /// Records past their day, so many at a time.
+    static let deleteOldRecords = Statement<Void>(
+        "bridge.delete_old_records",
+        """
+        DELETE FROM drawbridge.idempotency_records WHERE (client, key) IN (
+            SELECT client, key FROM drawbridge.idempotency_records
+            WHERE created_at < now() - INTERVAL '24 hours' ORDER BY created_at LIMIT 1000)
+        """)
+}
+
+/// An answer that was given for a key.
+struct IdempotencyRecord: Sendable {
+    let requestHash: [UInt8]
+    let status: Int32
+    let booking: BookingID?
+    let content: [UInt8]
+    let version: Int32
+
+    /// The answer, if it was given to the same request.
+    ///
+    /// - Throws: `BridgeError.keyUsedOtherwise`.
+    func outcome(for key: IdempotencyKey) throws -> BookingOutcome {
+        guard requestHash == key.requestHash else { throw BridgeError.keyUsedOtherwise }
+        return BookingOutcome(status: UInt16(status), booking: booking, version: version, content: content)
+    }
 }

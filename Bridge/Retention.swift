@@ -34,7 +34,7 @@ final class Retention {
         var looks = 0
         while !Task.isCancelled {
             do { try await Loop.sleep(for: looks == 0 ? .seconds(1) : Self.interval) } catch { return }
-            await remove("stored answers", BookingStatements.deleteOldRecords())
+            await remove("stored answers", IdempotencyStatements.deleteOldRecords())
             if looks % Self.looksPerHour == 0 { await lookAtAll() }
             for (what, batch) in tokens.outlived { await remove(what, batch) }
             looks += 1

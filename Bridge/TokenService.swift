@@ -222,8 +222,8 @@ final class TokenService {
     ) async throws {
         guard let idempotencyKey else { return }
         let (claimed, records) = try await transaction.query(
-            BookingStatements.claim(clientKey, idempotencyKey.key),
-            BookingStatements.record(clientKey, idempotencyKey.key))
+            IdempotencyStatements.claim(clientKey, idempotencyKey.key),
+            IdempotencyStatements.record(clientKey, idempotencyKey.key))
         guard claimed == [true] else { throw BridgeError.requestUnderWay }
         guard let record = records.first else { return }
         let content = String(decoding: try record.outcome(for: idempotencyKey).content, as: UTF8.self)
@@ -237,7 +237,7 @@ final class TokenService {
         guard let idempotencyKey else { return [] }
         let content = apiKey.map { Array(String($0).utf8) } ?? []
         return [
-            BookingStatements.insertRecord(
+            IdempotencyStatements.insertRecord(
                 clientKey, idempotencyKey.key, idempotencyKey.requestHash, 200, nil, 0, content)
         ]
     }

@@ -2,6 +2,8 @@
 
 local hotels = tonumber(os.getenv("HOTELS"))
 local first_day = os.time() + 7 * 86400
+-- Milliseconds for which each connection waits between an answer and its next request, on average; not part of the latencies.
+local pause = tonumber(os.getenv("PAUSE") or "")
 local run = os.getenv("RUN")
 local count = 0
 local threads = {}
@@ -30,6 +32,10 @@ function request()
       ["Authorization"] = wrk.headers["Authorization"], ["Content-Type"] = "application/json",
       ["Host"] = wrk.headers["Host"], ["Idempotency-Key"] = run .. "-" .. count,
    }, body)
+end
+
+if pause then
+   function delay() return math.random(0, 2 * pause) end
 end
 
 function response(status)

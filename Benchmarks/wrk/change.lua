@@ -3,6 +3,8 @@
 
 local threads = {}
 local known = {}
+-- As in booking.lua.
+local pause = tonumber(os.getenv("PAUSE") or "")
 local count = 0
 
 wrk.method = "PUT"
@@ -27,6 +29,10 @@ function request()
       ["Authorization"] = wrk.headers["Authorization"], ["Content-Type"] = "application/json",
       ["Host"] = wrk.headers["Host"], ["If-Match"] = "*",
    }, body)
+end
+
+if pause then
+   function delay() return math.random(0, 2 * pause) end
 end
 
 function response(status)

@@ -27,9 +27,10 @@ COMMENT ON COLUMN drawbridge.catalogue_hotels.version IS 'The version of the cat
 COMMENT ON COLUMN drawbridge.catalogue_hotels.availability_version IS
     'The version at which somebody asked for its availability to be read anew';
 
--- Pictures are the bridge's own: nothing else has them, so back them up.
+-- Pictures are the bridge's own: nothing else has them, so back them up. They do not go with the hotel, which may only have
+-- been missing when the PMS was read, and are shown again when it is back.
 CREATE TABLE drawbridge.hotel_images (
-    hotel_id INTEGER NOT NULL REFERENCES drawbridge.catalogue_hotels ON DELETE CASCADE,
+    hotel_id INTEGER NOT NULL,
     position SMALLINT NOT NULL CHECK (position >= 0 AND position < 64),
     url TEXT NOT NULL CHECK (url LIKE 'https://_%' AND octet_length(url) <= 2048),
     caption TEXT CHECK (length(caption) <= 300),

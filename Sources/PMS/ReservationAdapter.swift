@@ -25,6 +25,12 @@ public protocol ReservationAdapter: Sendable {
     /// - Throws: `PostgresError`.
     func reservation(_ id: BookingID, hotel: Int32) async throws -> Reservation?
 
+    /// Waits until what others can see of committed work is on disk; a commit itself need not wait for that. Nobody is to be
+    /// told before that something was done.
+    ///
+    /// - Throws: `PostgresError`: it is unknown whether a crash takes something back.
+    func persist() async throws
+
     /// Several reservations as they are now, by one question however many there are; those that are gone are left out.
     ///
     /// - Throws: `PostgresError`.
@@ -45,7 +51,8 @@ public protocol ReservationWork: AnyObject {
         _ question: ReservationQuestion, first: Batch, then: Batch, deadline: Duration?
     ) async throws -> (facts: ReservationFacts, first: Batch.Rows, then: Batch.Rows)
 
-    /// Writes into the PMS and into the bridge's own tables, and commits: all of it or nothing.
+    /// Writes into the PMS and into the bridge's own tables, and commits: all of it or nothing. From then on others see it; that
+    /// it stays is known when the adapter's `persist` has returned.
     ///
     /// - Throws: `PostgresError`; with `connectionLost`, `timedOut` and `cancelled` nobody knows whether it was committed.
     func commit(_ writes: [ReservationWrite], with own: [Query<Void>]) async throws
@@ -58,10 +65,9 @@ public protocol ReservationWork: AnyObject {
 public struct ReservationQuestion: Sendable {
     /// The hotel.
     public var hotel: Int32
-    /// The reservation that is to be changed or cancelled; it is locked.
+    /// The reservation that is to be changed or cancelled; it is locked. A front desk that works on it is not waited for, since
+    /// all of the hotel would wait along.
     public var reservation: BookingID?
-    /// Whether to wait for a front desk that works on the reservation, or to be told so.
-    public var waitsForFrontDesk = true
     /// The nights and rooms that are looked for; what the reservation itself takes counts as free.
     public var wanted: (stay: Stay, rooms: [BookingRequest.Room])?
     /// The guest whose record is looked for.

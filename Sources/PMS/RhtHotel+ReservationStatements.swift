@@ -49,43 +49,13 @@ enum ReservationStatements {
         """
     ) { row in try row.next() }
 
-    /// A row for each of its nights, in order: one row without a night where it has none, no row when it is gone. Of cancelled
-    /// nights those within its dates.
+    /// A row for each night of some reservations, in order: one row without a night where a reservation has none, no row when
+    /// it is gone. Of one that has no other nights, the cancelled ones within its dates.
     ///
-    /// Active nights are found by the PMS's index on them, cancelled ones by their dates. What a room costs is the stored
-    /// price, for each guest where the plan is per person; one too large or too fine to be read counts as none.
-    static let reservation = Statement<ReservationRow, Int32, BookingID>(
-        "rht.reservation",
-        """
-        SELECT reservation.id, reservation.status, reservation.reservation_client_id, COALESCE(client.name, ''),
-               client.name_kana, client.email, client.phone, detail.id, detail.date, detail.room_id,
-               rooms.room_type_id, rooms.room_number, detail.number_of_people, detail.plans_global_id,
-               detail.plans_hotel_id, detail.cancelled IS NOT NULL,
-               CASE WHEN abs(detail.price) < 100000000000 THEN round(detail.price, 4) END
-        FROM reservations AS reservation
-        LEFT JOIN clients AS client ON client.id = reservation.reservation_client_id
-        LEFT JOIN LATERAL (
-            SELECT id, date, room_id, number_of_people, plans_global_id, plans_hotel_id, cancelled, created_at,
-                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END AS price
-            FROM reservation_details
-            WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL
-              AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
-            UNION ALL
-            SELECT id, date, room_id, number_of_people, plans_global_id, plans_hotel_id, cancelled, created_at,
-                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END
-            FROM reservation_details
-            WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NOT NULL
-              AND date >= reservation.check_in AND date < reservation.check_out
-              AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
-        ) AS detail ON TRUE
-        LEFT JOIN rooms ON rooms.hotel_id = $1 AND rooms.id = detail.room_id
-        WHERE reservation.hotel_id = $1 AND reservation.id = $2
-        ORDER BY detail.date, detail.created_at DESC, detail.room_id, detail.id
-        """
-    ) { row in try ReservationRow(&row) }
-
-    /// The same of several reservations. The hotels are a parameter by themselves, so that only their partitions are planned
-    /// for.
+    /// Active nights are found by the PMS's index on them. Cancelled ones are on no index but that of all nights by their
+    /// dates, so they are looked for only where they count. What a room costs is the stored price, for each guest where the
+    /// plan is per person; one too large or too fine to be read counts as none. The hotels are a parameter by themselves, so
+    /// that only their partitions are planned for.
     static let reservations = Statement<ReservationRow, [Int32], [BookingID]>(
         "rht.reservations",
         """
@@ -97,18 +67,19 @@ enum ReservationStatements {
         FROM reservations AS reservation
         LEFT JOIN clients AS client ON client.id = reservation.reservation_client_id
         LEFT JOIN LATERAL (
-            SELECT id, date, room_id, number_of_people, plans_global_id, plans_hotel_id, cancelled, created_at,
-                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END AS price
-            FROM reservation_details
-            WHERE hotel_id = ANY ($1) AND hotel_id = reservation.hotel_id AND reservation_id = reservation.id
+        """, nightColumns,
+        """
               AND cancelled IS NULL AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
             UNION ALL
-            SELECT id, date, room_id, number_of_people, plans_global_id, plans_hotel_id, cancelled, created_at,
-                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END
-            FROM reservation_details
-            WHERE hotel_id = ANY ($1) AND hotel_id = reservation.hotel_id AND reservation_id = reservation.id
+        """, nightColumns,
+        """
               AND cancelled IS NOT NULL AND date >= reservation.check_in AND date < reservation.check_out
               AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
+              AND NOT EXISTS (
+                  SELECT FROM reservation_details AS active
+                  WHERE active.hotel_id = ANY ($1) AND active.hotel_id = reservation.hotel_id
+                    AND active.reservation_id = reservation.id AND active.cancelled IS NULL
+                    AND active.date >= DATE '0001-01-01' AND active.date <= DATE '9999-12-31')
         ) AS detail ON TRUE
         LEFT JOIN rooms
                ON rooms.hotel_id = ANY ($1) AND rooms.hotel_id = reservation.hotel_id AND rooms.id = detail.room_id
@@ -117,10 +88,12 @@ enum ReservationStatements {
         """
     ) { row in try ReservationRow(&row) }
 
-    /// Waits for whoever works on it at the front desk; no row when it is gone.
-    static let awaitReservation = Statement<String, Int32, BookingID>(
-        "rht.await_reservation", "SELECT status FROM reservations WHERE hotel_id = $1 AND id = $2 FOR UPDATE"
-    ) { row in try row.next() }
+    private static let nightColumns: StaticString = """
+            SELECT id, date, room_id, number_of_people, plans_global_id, plans_hotel_id, cancelled, created_at,
+                   CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END AS price
+            FROM reservation_details
+            WHERE hotel_id = ANY ($1) AND hotel_id = reservation.hotel_id AND reservation_id = reservation.id
+        """
 
     /// No row when it is gone, or when somebody at the front desk works on it.
     static let lockReservation = Statement<String, Int32, BookingID>(
@@ -132,16 +105,8 @@ enum ReservationStatements {
         "rht.has_reservation", "SELECT EXISTS (SELECT FROM reservations WHERE hotel_id = $1 AND id = $2)"
     ) { row in try row.next() }
 
-    /// The rows of a reservation that take rooms, locked, so that nobody moves them.
-    static let awaitDetails = Statement<Reservation.TakingNight, Int32, BookingID>(
-        "rht.await_details",
-        """
-        SELECT id, room_id, CASE WHEN date BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN date END
-        FROM reservation_details WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL FOR UPDATE
-        """
-    ) { row in Reservation.TakingNight(id: try row.next(), room: try row.next(), night: try row.next()) }
-
-    /// The same, but for rows that somebody at the front desk works on.
+    /// The rows of a reservation that take rooms, locked, so that nobody moves them; but for those that somebody at the front
+    /// desk works on.
     static let lockDetails = Statement<Reservation.TakingNight, Int32, BookingID>(
         "rht.lock_details",
         """
@@ -150,6 +115,19 @@ enum ReservationStatements {
         FOR UPDATE SKIP LOCKED
         """
     ) { row in Reservation.TakingNight(id: try row.next(), room: try row.next(), night: try row.next()) }
+
+    /// For what is left of the transaction: what adds rows names no partitions, so it is planned once in a session, as are the
+    /// PMS's triggers and foreign keys; and whether the commit waits for the disk.
+    static let beforeInserts = Statement<Void, String?>(
+        "rht.before_inserts",
+        """
+        SELECT set_config('plan_cache_mode', 'auto', TRUE),
+               set_config('synchronous_commit', COALESCE($1, current_setting('synchronous_commit')), TRUE)
+        """)
+
+    /// Transactional, so that it ends with a commit that is flushed.
+    static let persist = Statement<Void>(
+        "rht.persist", "SELECT FROM pg_logical_emit_message(TRUE, 'drawbridge', '')")
 
     static let insertClient = Statement<Void, BookingID, String, String?, String?, String?, Int32>(
         "rht.insert_client",

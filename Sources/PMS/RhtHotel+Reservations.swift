@@ -20,11 +20,24 @@ extension RhtHotel: ReservationAdapter {
     }
 
     public func begin(deadline: Duration) async throws -> any ReservationWork {
-        RhtReservationWork(try await database.begin(deadline: deadline), writer)
+        RhtReservationWork(try await database.begin(deadline: deadline), writer, commits)
+    }
+
+    /// By a transaction that writes nothing but a note to the server's log, and commits as the server is set to: with it
+    /// everything that was committed before is on disk, and on the standbys that are to be waited for.
+    public func persist() async throws {
+        guard commits.areDeferred else { return }
+        do {
+            _ = try await database.query(ReservationStatements.persist())
+        } catch let error as PostgresError {
+            // Everybody may do this, unless that was taken away: the next ones wait for the disk in their commits.
+            if case .sql(let state) = error.code, state.hasPrefix("42") { commits.areDeferred = false }
+            throw error
+        }
     }
 
     public func reservation(_ id: BookingID, hotel: Int32) async throws -> Reservation? {
-        Reservation(try await database.query(ReservationStatements.reservation(hotel, id)))
+        try await reservations([id], hotels: [hotel])[id]
     }
 
     public func reservations(_ ids: [BookingID], hotels: Set<Int32>) async throws -> [BookingID: Reservation] {
@@ -39,16 +52,29 @@ extension RhtHotel: ReservationAdapter {
     static func lock(hotel: Int32) -> Query<Void> { ReservationStatements.lock(hotel) }
 }
 
+/// How transactions are committed.
+///
+/// The PMS's triggers announce each change (NOTIFY), and PostgreSQL commits transactions that announce something one after the
+/// other, all over the server, each until it is on disk. So ours do not wait for the disk there, but together afterwards.
+@OnLoop
+final class CommitStyle: Sendable {
+    var areDeferred = true
+
+    nonisolated init() {}
+}
+
 /// A transaction in the PMS's database, where the bridge's own tables are too: one round trip to read, one to write and
 /// commit, the bridge's own statements in both.
 @OnLoop
 final class RhtReservationWork: ReservationWork {
     private var transaction: Transaction?
     private let writer: RhtHotel.Writer
+    private let commits: CommitStyle
 
-    init(_ transaction: consuming Transaction, _ writer: RhtHotel.Writer) {
+    init(_ transaction: consuming Transaction, _ writer: RhtHotel.Writer, _ commits: CommitStyle) {
         self.transaction = consume transaction
         self.writer = writer
+        self.commits = commits
     }
 
     func read(
@@ -66,7 +92,11 @@ final class RhtReservationWork: ReservationWork {
 
     func commit(_ writes: [ReservationWrite], with own: [Query<Void>]) async throws {
         guard let transaction = transaction.take() else { throw Self.ended }
-        try await transaction.commit(writes.flatMap { $0.statements(writer) } + own)
+        let statements = writes.map { $0.statements(writer) }
+        try await transaction.commit(
+            statements.flatMap(\.updates)
+                + [ReservationStatements.beforeInserts(commits.areDeferred ? "off" : nil)]
+                + statements.flatMap(\.inserts) + own)
     }
 
     func rollback() { transaction.take()?.rollback() }
@@ -108,19 +138,14 @@ private struct FactPlaces {
         typealias SQL = ReservationStatements
         var batch = Batch()
         let hotel = question.hotel
-        let lock = question.reservation.map { id in
-            batch.add(
-                question.waitsForFrontDesk ? SQL.awaitReservation(hotel, id) : SQL.lockReservation(hotel, id))
-        }
+        let lock = question.reservation.map { batch.add(SQL.lockReservation(hotel, $0)) }
         let isThere = question.reservation.map { batch.add(SQL.hasReservation(hotel, $0)) }
-        let taking = question.reservation.map { id in
-            batch.add(question.waitsForFrontDesk ? SQL.awaitDetails(hotel, id) : SQL.lockDetails(hotel, id))
-        }
+        let taking = question.reservation.map { batch.add(SQL.lockDetails(hotel, $0)) }
         let rooms = question.wanted.map { batch.add(SQL.lockRooms(hotel, Array(Set($0.rooms.map(\.type))))) }
         let taken = question.wanted.map {
             batch.add(SQL.takenNights(hotel, $0.stay.arrival, $0.stay.departure, question.reservation))
         }
-        let reservation = question.reservation.map { batch.add(SQL.reservation(hotel, $0)) }
+        let reservation = question.reservation.map { batch.add(SQL.reservations([hotel], [$0])) }
         let plans = question.wanted.map { _ in batch.add(RhtHotel.offeredPlans(hotel: hotel)) }
         let rates = question.wanted.map { batch.add(RhtHotel.rates(hotel: hotel, plans: $0.rooms.map(\.plan))) }
         let client = question.guest.map { batch.add(SQL.client($0.email, $0.name, $0.nameKana, $0.phone)) }
@@ -175,9 +200,12 @@ extension ReservationStatus {
 
 // MARK: - Writing
 
+/// The statements of a write, in an order that the PMS's foreign keys allow: those that look for rows in the hotel's
+/// partitions, and those that only add some.
+private typealias WriteStatements = (updates: [Query<Void>], inserts: [Query<Void>])
+
 extension ReservationWrite {
-    /// The statements, in an order that the PMS's foreign keys allow.
-    fileprivate func statements(_ writer: RhtHotel.Writer) -> [Query<Void>] {
+    fileprivate func statements(_ writer: RhtHotel.Writer) -> WriteStatements {
         switch self {
         case .create(let new): new.statements(writer)
         case .change(let change): change.statements(writer)
@@ -187,22 +215,23 @@ extension ReservationWrite {
 }
 
 extension NewReservation {
-    fileprivate func statements(_ writer: RhtHotel.Writer) -> [Query<Void>] {
+    fileprivate func statements(_ writer: RhtHotel.Writer) -> WriteStatements {
         typealias SQL = ReservationStatements
         let (client, insertion) = request.guest.record(client, writer)
-        return insertion + [
+        let reservation = [
             SQL.insertReservation(
                 id, request.hotel, client, request.stay.arrival, request.stay.departure,
                 rooms.reduce(0) { $0 + $1.guests }, request.holdMinutes == nil ? "confirmed" : "hold", writer.agent,
                 request.engineID, request.paymentTiming.rawValue, request.comment, writer.user)
         ]
-            + NightColumns(rooms.flatMap { room in room.quote.nights.map { (room, $0) } })
+        let nights = NightColumns(rooms.flatMap { room in room.quote.nights.map { (room, $0) } })
             .insertion(hotel: request.hotel, reservation: id, client: client, writer)
+        return ([], insertion + reservation + nights)
     }
 }
 
 extension ReservationChange {
-    fileprivate func statements(_ writer: RhtHotel.Writer) -> [Query<Void>] {
+    fileprivate func statements(_ writer: RhtHotel.Writer) -> WriteStatements {
         typealias SQL = ReservationStatements
         var statements: [Query<Void>] = []
         var client = reservation.client
@@ -225,20 +254,21 @@ extension ReservationChange {
             let kept = reservation.taking.map(\.id).filter { !dropped.contains($0) }
             statements.append(SQL.changeGuest(hotel, kept, reservation.client, client, writer.user))
         }
-        if let nights, !nights.entered.isEmpty {
-            statements += NightColumns(nights.entered)
-                .insertion(hotel: hotel, reservation: reservation.id, client: client, writer)
-        }
-        return statements
+        guard let nights, !nights.entered.isEmpty else { return (statements, []) }
+        return (
+            statements,
+            NightColumns(nights.entered).insertion(hotel: hotel, reservation: reservation.id, client: client, writer)
+        )
     }
 }
 
 extension ReservationCancellation {
-    fileprivate func statements(_ writer: RhtHotel.Writer) -> [Query<Void>] {
-        [
+    fileprivate func statements(_ writer: RhtHotel.Writer) -> WriteStatements {
+        let updates = [
             ReservationStatements.cancelReservation(hotel, reservation.id, writer.user),
             ReservationStatements.cancelNights(hotel, reservation.taking.map(\.id), writer.user, chargesInFull),
         ]
+        return (updates, [])
     }
 }
 

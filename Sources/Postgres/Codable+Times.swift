@@ -14,7 +14,11 @@ extension PostgresDate {
 
     public static func canDecode(_ type: PostgresType) -> Bool { type == .date }
 
-    public func encode(into field: inout FieldWriter) { field.write(daysSinceEpoch - PostgresEpoch.days) }
+    /// What lies too far back for the server's count is sent as the day before all others.
+    public func encode(into field: inout FieldWriter) {
+        let (days, isTooEarly) = daysSinceEpoch.subtractingReportingOverflow(PostgresEpoch.days)
+        field.write(isTooEarly ? .min : days)
+    }
 
     public init(postgres field: Span<UInt8>, type: PostgresType) throws(FieldError) {
         let days: Int32 = try field.whole()
@@ -40,8 +44,10 @@ public struct Timestamp: PostgresCodable, PostgresElement, Hashable, Comparable 
 
     public static func canDecode(_ type: PostgresType) -> Bool { type == .timestamptz }
 
+    /// What lies too far back for the server's count is sent as the moment before all others.
     public func encode(into field: inout FieldWriter) {
-        field.write(microsecondsSince1970 - PostgresEpoch.microseconds)
+        let (count, isTooEarly) = microsecondsSince1970.subtractingReportingOverflow(PostgresEpoch.microseconds)
+        field.write(isTooEarly ? .min : count)
     }
 
     public init(postgres field: Span<UInt8>, type: PostgresType) throws(FieldError) {

@@ -135,7 +135,7 @@ final class Connection {
         }
         prepared[text.key] = text
         let types = text.parameterTypes
-        guard PQsendPrepare(pointer, text.name.cString, text.sql.cString, CInt(types.count), types) == 1,
+        guard PQsendPrepare(pointer, text.name.cString, text.sql, CInt(types.count), types) == 1,
             PQpipelineSync(pointer) == 1
         else { return false }
         expected.append(.preparation(text))

@@ -14,19 +14,26 @@ public struct Statement<Row: Sendable, each Parameter: PostgresEncodable>: Senda
 
     /// - Parameters:
     ///   - name: unique in the program, up to 63 bytes.
-    ///   - sql: one statement with parameters `$1`, `$2`, ….
+    ///   - sql: one statement with parameters `$1`, `$2`, …; in parts where it shares some of them with others.
     ///   - decode: reads all columns of a row, in order.
     public init(
-        _ name: StaticString, _ sql: StaticString, decode: @escaping @Sendable (inout RowDecoder) throws -> Row
+        _ name: StaticString, _ sql: StaticString..., decode: @escaping @Sendable (inout RowDecoder) throws -> Row
     ) {
-        var types: [UInt32] = []
-        repeat types.append((each Parameter).postgresType.oid)
-        text = StatementText(name: name, sql: sql, parameterTypes: types)
-        self.decode = decode
+        self.init(name, sql, decode)
     }
 
     /// A statement that returns no rows.
-    public init(_ name: StaticString, _ sql: StaticString) where Row == Void { self.init(name, sql) { _ in } }
+    public init(_ name: StaticString, _ sql: StaticString...) where Row == Void { self.init(name, sql) { _ in } }
+
+    private init(
+        _ name: StaticString, _ sql: [StaticString], _ decode: @escaping @Sendable (inout RowDecoder) throws -> Row
+    ) {
+        var types: [UInt32] = []
+        repeat types.append((each Parameter).postgresType.oid)
+        let sql = sql.map(\.description).joined(separator: "\n")
+        text = StatementText(name: name, sql: sql, parameterTypes: types)
+        self.decode = decode
+    }
 
     /// The statement with its parameters.
     public func callAsFunction(_ parameter: repeat each Parameter) -> Query<Row> {
@@ -67,10 +74,10 @@ public struct Query<Row: Sendable>: Sendable {
 final class StatementText: Sendable {
     let name: StaticString
     let key: String
-    let sql: StaticString
+    let sql: String
     let parameterTypes: [UInt32]
 
-    init(name: StaticString, sql: StaticString, parameterTypes: [UInt32]) {
+    init(name: StaticString, sql: String, parameterTypes: [UInt32]) {
         precondition(name.utf8CodeUnitCount < 64, "the server cuts longer names")
         self.name = name
         key = name.description
@@ -79,8 +86,7 @@ final class StatementText: Sendable {
     }
 
     func isSame(as other: StatementText) -> Bool {
-        self === other
-            || sql.description == other.sql.description && parameterTypes == other.parameterTypes
+        self === other || sql == other.sql && parameterTypes == other.parameterTypes
     }
 }
 

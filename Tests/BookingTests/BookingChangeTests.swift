@@ -98,6 +98,20 @@ struct BookingCursorTests {
         ])
     func noCursor(text: String) { #expect(BookingCursor(text) == nil) }
 
+    @Test("Of the numbers that a place is made of, moments must be those of a calendar, and ids may be any")
+    func extremes() {
+        for extreme in [Int64.min, .max] {
+            for position in 0..<4 {
+                var words: [UInt64] = [0, 0, 0, 0]
+                words[position] = UInt64(bitPattern: extreme)
+                let text = words.map { word in
+                    String(repeating: "0", count: 16 - String(word, radix: 16).count) + String(word, radix: 16)
+                }.joined()
+                #expect((BookingCursor(text) == nil) == (position == 0 || position == 3), "\(text)")
+            }
+        }
+    }
+
     @Test(
         "Moments are read as RFC 3339 has them",
         arguments: [

@@ -135,6 +135,37 @@ struct FrontDeskTests {
         #expect(again.string("booking_status") == "cancelled")
     }
 
+    @Test("What the front desk has in hand is neither changed nor cancelled, and keeps nobody else waiting")
+    @OnLoop func inHand() async throws {
+        let node = try await Node.shared()
+        let stay = TestStay.next(2)
+        let (id, booked) = try await book(node, BookingBody(stay))
+        let target = "/api/booking-engine/bookings/\(id)"
+        var change = TestRequest.post(target, try node.token(), json: #"{"comment":"late"}"#).with("If-Match", "*")
+        change.method = "PUT"
+        var cancellation = TestRequest.get(target, try node.token())
+        cancellation.method = "DELETE"
+        for table in ["reservations WHERE id", "reservation_details WHERE reservation_id"] {
+            let frontDesk = try psql(
+                node,
+                "BEGIN; SELECT FROM \(table) = '\(id)' AND hotel_id = 2 FOR UPDATE; SELECT 1, pg_sleep(60)")
+            defer { frontDesk.send(signal: SIGKILL) }
+            let sleeping = "FROM pg_stat_activity WHERE query LIKE '%\(id)%' AND wait_event = 'PgSleep'"
+            try await wait("it is locked") { try await node.value("SELECT count(*) \(sleeping)") == "1" }
+            for request in [change, cancellation] {
+                let answer = try await node.gateway.send(request)
+                expectProblem(answer, 503, "booking-in-use")
+                #expect(answer["Retry-After"] == "1")
+            }
+            #expect(try await node.book(BookingBody(stay)).status == 201)
+            #expect(try await node.get(target).content == booked.content)
+            _ = try await node.rows("SELECT pg_terminate_backend(pid) \(sleeping)")
+            _ = try await frontDesk.waitForExit()
+        }
+        #expect(try await node.gateway.send(change).string("comment") == booked.string("comment"))
+        #expect(try await node.gateway.send(cancellation).string("status") == "cancelled")
+    }
+
     @Test("That the front desk has cancelled it is also seen when the same booking is asked for again")
     @OnLoop func cancelledAndRepeated() async throws {
         let node = try await Node.shared()

@@ -134,6 +134,29 @@ struct RepetitionTests {
         #expect(try await node.gateway.send(request).content == first.content)
     }
 
+    @Test("A key under way for one thing is under way for all others", .timeLimit(.minutes(2)))
+    @OnLoop func inFlightElsewhere() async throws {
+        let node = try await Node.shared()
+        let token = try node.token { $0.scopes = "booking:write cache:write" }
+        let key = "key-\(UInt64.random(in: 0 ... .max))"
+        let locker = try await node.lock("addons_global")
+        let trigger = TestRequest.post(
+            "/api/booking-engine/cache/update-room-types", token, json: #"{"hotel_ids":[3]}"#
+        ).with("Idempotency-Key", key)
+        let connection = try await node.gateway.connect()
+        defer { connection.close() }
+        try await connection.begin(trigger)
+        try await wait("the trigger waits") {
+            try await node.value("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0"
+        }
+        let booking = TestRequest.post("/api/booking-engine/bookings", token, json: BookingBody(.next()).json)
+            .with("Idempotency-Key", key)
+        expectProblem(try await node.gateway.send(booking), 409, "request-in-progress")
+        try await node.unlock(locker)
+        #expect(try await connection.answer(to: trigger).status == 200)
+        expectProblem(try await node.gateway.send(booking), 422, "idempotency-key-reused")
+    }
+
     @Test("Another price than expected is refused with the current quote, and nothing is booked")
     @OnLoop func priceChanged() async throws {
         let node = try await Node.shared()

@@ -73,6 +73,23 @@ struct UnusualInstallationTests {
         #expect(access("\(node.home)/policies-in-force", F_OK) != 0)
     }
 
+    @Test("Where transactions may take longer, lists are complete until longer ago")
+    @OnLoop func longTransactions() async throws {
+        let node = try Node(ownsPolicies: true)
+        let policy = "\(node.policies)/bridge.yaml"
+        Files.write(
+            Files.text(policy).replacing("statement_deadline: 5 s", with: "statement_deadline: 300 s"), to: policy)
+        try await node.start()
+        let earliest = try await node.value(
+            "SELECT to_char(now() - INTERVAL '908 s', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+        let complete = try #require(
+            try await node.get("/api/booking-engine/bookings?limit=1").string("complete_until"))
+        let latest = try await node.value(
+            "SELECT to_char(now() - INTERVAL '908 s', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+        #expect(earliest < complete && complete < latest)
+        #expect(try await node.stop().isSuccess)
+    }
+
     @Test("A certificate that is about to expire is said to be, and its end is a metric")
     @OnLoop func certificate() async throws {
         let node = try Node()

@@ -12,6 +12,15 @@ private struct Day: PostgresDate, Equatable {
     }
 }
 
+/// One that knows no calendar.
+private struct AnyDay: PostgresDate {
+    let daysSinceEpoch: Int32
+
+    init(daysSinceEpoch: Int32) { self.daysSinceEpoch = daysSinceEpoch }
+
+    init?(daysSinceEpoch days: Int) { self.init(daysSinceEpoch: Int32(truncatingIfNeeded: days)) }
+}
+
 /// Sends values and has the server send them back, and also print them, so that both directions are checked on their
 /// own.
 private func roundTrip<Value: PostgresCodable & Equatable>(
@@ -98,6 +107,18 @@ private func echo<Value: PostgresCodable>(_ name: StaticString, _ sql: StaticStr
                 (Timestamp(microsecondsSince1970: 1_700_000_000_123_456), "2023-11-14 22:13:20.123456"),
                 (Timestamp(microsecondsSince1970: -1), "1969-12-31 23:59:59.999999"),
             ])
+    }
+
+    @Test("Days and instants too far back for the server's count are before all others")
+    func outsideTheCalendar() async throws {
+        let day = Statement<String, AnyDay>("echo.early_date", "SELECT $1::text") { row in try row.next() }
+        let instant = Statement<String, Timestamp>("echo.early", "SELECT $1::text") { row in try row.next() }
+        try await withDatabase(connections: 1) { database in
+            let firstDay = try await database.query(day(AnyDay(daysSinceEpoch: .min)))
+            #expect(firstDay == ["-infinity"])
+            let first = try await database.query(instant(Timestamp(microsecondsSince1970: .min)))
+            #expect(first == ["-infinity"])
+        }
     }
 
     @Test("Times of day") func times() async throws {

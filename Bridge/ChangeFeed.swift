@@ -21,6 +21,7 @@ final class ChangeFeed {
 
     private let pms: RhtHotel
     private let hotels: HotelDirectory
+    private let suspect: @OnLoop ([RoomNight]) async -> Void
     private let notifications: Notifications
     private let growth = Signal()
     /// Nil until it is known where to begin.
@@ -35,7 +36,12 @@ final class ChangeFeed {
     private let lag = Metrics.histogram(
         "drawbridge_bridge_change_duration_seconds", "From hearing of changes to knowing what is free now.")
 
-    init(_ pms: RhtHotel, _ hotels: HotelDirectory, _ database: Database) {
+    /// - Parameter suspect: told of room-nights that are taken twice.
+    init(
+        _ pms: RhtHotel, _ hotels: HotelDirectory, _ database: Database,
+        suspect: @escaping @OnLoop ([RoomNight]) async -> Void
+    ) {
+        self.suspect = suspect
         self.pms = pms
         self.hotels = hotels
         notifications = database.notifications(on: RhtHotel.changes)
@@ -129,11 +135,12 @@ final class ChangeFeed {
         defer { underWay.remove(hotel) }
         while pending[hotel] != nil {
             do {
-                try await hotels.inTurn(hotel) { entry in
-                    guard let places = pending.removeValue(forKey: hotel), let entry else { return }
-                    try await look(at: places, of: entry)
-                    lag.record(nanoseconds: Loop.monotonicNanoseconds - places.since)
+                let doubles = try await hotels.inTurn(hotel) { entry -> [RoomNight] in
+                    guard let places = pending.removeValue(forKey: hotel), let entry else { return [] }
+                    defer { lag.record(nanoseconds: Loop.monotonicNanoseconds - places.since) }
+                    return try await look(at: places, of: entry)
                 }
+                if !doubles.isEmpty { await suspect(doubles) }
             } catch {
                 if Task.isCancelled { return }
                 // Too many bookings wait there, or the database is away. It is read as a whole, when that is possible.
@@ -144,11 +151,17 @@ final class ChangeFeed {
     }
 
     /// Reads what is taken there now. No booking of ours is under way meanwhile, so what was read holds each of them or none.
-    private func look(at places: Places, of entry: HotelEntry) async throws {
+    ///
+    /// - Returns: what is taken twice.
+    private func look(at places: Places, of entry: HotelEntry) async throws -> [RoomNight] {
         let rooms = Array(places.rooms)
         let nights = Array(places.nights)
         let counts = try await pms.takenCounts(of: entry.id, rooms: rooms, nights: nights)
         entry.set(counts, rooms: rooms, nights: nights)
+        return counts.compactMap { count in
+            guard let room = count.room, count.count > 1 else { return nil }
+            return RoomNight(hotel: entry.id, room: room, night: count.night)
+        }
     }
 }
 

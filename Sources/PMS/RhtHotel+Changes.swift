@@ -7,7 +7,7 @@ extension RhtHotel: PMSChangeFeed {
     public static var changes: Channel { Channel("reservation_log_inserted") }
 
     /// Rows of the log that are read at once.
-    private static let pageSize: Int32 = 1000
+    static let pageSize: Int32 = 1000
 
     /// How many of the newest numbers are looked through for missing ones at the start.
     private static let startSpan: Int64 = 10_000

@@ -33,7 +33,7 @@ struct BookingLifeTests {
 
     @Test("What is confirmed or cancelled already is not done again")
     func again() throws {
-        for command in [BookingLife.Command.confirm, .frontDesk(.confirmed), .frontDesk(.hold), .frontDesk(.inHouse)] {
+        for command in [BookingLife.Command.confirm, .frontDesk(.confirmed), .frontDesk(.hold), .frontDesk(.checkedIn)] {
             let step = try life(.confirmed).after(command, at: Self.made)
             #expect(step.event == nil)
             #expect(step.life == life(.confirmed))

@@ -23,10 +23,7 @@ extension BookingService {
             return stored.booking(
                 try await pms.reservation(seen.id, hotel: seen.hotel), today: hotels.today(seen.hotel))
         }
-        let booking = try await note(stored, facts, work)
-        // What the front desk has freed is not known here.
-        hotels.distrust(stored.hotel)
-        return booking
+        return try await note(stored, facts, work)
     }
 
     /// Notes what the front desk did to a booking that is locked, if it did anything, and ends the work.
@@ -34,7 +31,7 @@ extension BookingService {
     /// - Parameters:
     ///   - writes: what is left to do in the PMS.
     ///   - settles: whether its rooms are known to be its own, should they not have been.
-    ///   - more: what is written besides.
+    ///   - more: what is written besides, by whoever follows the PMS's log.
     func note(
         _ stored: StoredBooking, _ facts: ReservationFacts, _ work: any ReservationWork,
         with writes: [ReservationWrite] = [], settles: Bool = false, _ more: [Query<Void>] = []
@@ -55,6 +52,8 @@ extension BookingService {
             writes,
             with: stored.update(to: booking, chargeable: current.chargeable, told: told)
                 + stored.replacement(ofRooms: current.rooms) + journal.entries(event, booking) + more)
+        // What the front desk has freed is not known here; whoever follows its log knows.
+        if more.isEmpty { hotels.distrust(stored.hotel) }
         return booking
     }
 

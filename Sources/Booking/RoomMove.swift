@@ -7,6 +7,12 @@ public struct RoomMove: Hashable, Sendable {
     /// The room that takes its place.
     public let to: Int32
 
+    /// A move.
+    public init(from: Int32, to: Int32) {
+        self.from = from
+        self.to = to
+    }
+
     /// What is to be moved: everything that a reservation has in one room.
     public struct Part: Hashable, Sendable {
         /// The room it is in now.

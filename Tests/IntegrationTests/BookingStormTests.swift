@@ -92,7 +92,8 @@ struct BookingStormTests {
 
     /// Ends PostgreSQL as a whole; `drawbridge up` starts it again.
     @OnLoop private static func restart(_ node: Node) async throws {
-        let server = try node.processID("postgresql")
+        // One that still recovers from a crash may never come to an end.
+        let (server, _) = try await postgreSQL(of: node)
         // A fast shutdown: whoever is connected is rolled back.
         kill(server, SIGINT)
         try await wait("another PostgreSQL runs", for: .seconds(60)) { try node.processID("postgresql") != server }
@@ -100,15 +101,20 @@ struct BookingStormTests {
 
     /// Kills one of PostgreSQL's processes, upon which the server ends all others and recovers from its log.
     @OnLoop private static func crash(_ node: Node) async throws {
+        kill(try await postgreSQL(of: node).walWriter, SIGKILL)
+    }
+
+    /// The processes of a PostgreSQL that runs and has recovered.
+    @OnLoop private static func postgreSQL(of node: Node) async throws -> (server: Int32, walWriter: Int32) {
         let server = try node.processID("postgresql")
-        var victim: Int32?
+        var found: Int32?
         try await wait("PostgreSQL is back", for: .seconds(60)) {
-            victim = Files.names(in: "/proc").lazy.compactMap { Int32($0) }.first { id in
+            found = Files.names(in: "/proc").lazy.compactMap { Int32($0) }.first { id in
                 Files.text("/proc/\(id)/cmdline").hasPrefix("postgres: walwriter")
                     && Files.text("/proc/\(id)/stat").split(separator: " ").dropFirst(3).first == "\(server)"
             }
-            return victim != nil
+            return found != nil
         }
-        kill(try #require(victim), SIGKILL)
+        return (server, try #require(found))
     }
 }

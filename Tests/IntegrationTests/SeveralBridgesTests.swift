@@ -19,7 +19,7 @@ struct SeveralBridgesTests {
             // One that has just been killed does not answer.
             guard let answer = try? await node.socket("\(name).admin").send(.get("/metrics")) else { continue }
             let line = answer.text.split(separator: "\n").first { $0.contains(/^drawbridge_bridge_leader[ {]/) }
-            if line?.hasSuffix(" 1") == true { leaders.append(name) }
+            if line?.split(separator: " ").last.flatMap({ Double($0) }) == 1 { leaders.append(name) }
         }
         return leaders.count == 1 ? leaders[0] : nil
     }

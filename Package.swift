@@ -41,7 +41,7 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 /// The bridge applies them, `drawbridge doctor` compares what was applied with them.
 let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
-    "0007_booking_events",
+    "0007_booking_events", "0009_front_desk",
 ].map { .embedInCode("Migrations/\($0).sql") }
 
 let package = Package(
@@ -116,8 +116,8 @@ let package = Package(
         process(
             "drawbridge-bridge", "Bridge",
             resources: migrations,
-            "Loop", "HTTP", "JSONText", "Server", "Fetch", "Policy", "Authentication", "Cryptography", "Postgres",
-            "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue"),
+            "Loop", "HTTP", "JSONText", "Server", "Client", "Fetch", "Policy", "Authentication", "Cryptography",
+            "Postgres", "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue"),
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),

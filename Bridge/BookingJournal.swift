@@ -13,6 +13,8 @@ struct BookingJournal {
         case create, update, confirm, cancel, expire
         /// The front desk did it in the PMS; it was seen and noted.
         case frontDesk = "front_desk"
+        /// A room was taken twice: the booking has another one now, has none of its own, or has again.
+        case move, conflict, settle
     }
 
     let action: Action

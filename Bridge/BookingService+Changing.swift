@@ -82,13 +82,16 @@ extension BookingService {
             booking.rooms = arranged.bookedRooms(facts)
             booking.total = arranged.total
             write.arrangement = (arrangement.stay, arranged.rooms)
+            // Whoever else had its rooms, these are its own.
+            booking.sync = SyncState(status: .synced, lastAttempt: facts.now)
         }
         write.guest = change.guest.map { ($0, facts.client) }
         write.paymentTiming = change.paymentTiming
         write.comment = change.comment
         write.confirms = confirms
         let outcome = BookingOutcome(.ok, booking)
-        var own = stored.update(to: booking, chargeable: arranged?.chargeable)
+        var own = stored.update(
+            to: booking, chargeable: arranged?.chargeable, told: write.content(stored.total.currency).hash)
         if let arranged { own += [BookingStatements.deleteRooms(stored.id), arranged.insertion(stored.id)] }
         // The last moment to give up: from here on only the database knows whether it is changed.
         _ = try deadline.timeLeft
@@ -224,7 +227,7 @@ extension BookingService {
         do {
             let step = try found.stored.life.after(command, at: found.facts.now)
             let hasStarted =
-                found.reservation.status == .inHouse
+                found.reservation.status.hasCome
                 || found.stored.stay.arrival < hotels.today(found.stored.hotel)
             if step.event != nil, hasStarted { throw BridgeError.bookingStarted }
             return step

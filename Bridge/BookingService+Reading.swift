@@ -9,7 +9,7 @@ internal import Stay
 extension BookingService {
     /// A booking by its id, as the PMS has it now; nil when there is none in these hotels.
     ///
-    /// That the front desk has confirmed or cancelled it is noted when it is seen.
+    /// What the front desk has changed about it is noted when it is seen.
     func booking(_ id: BookingID, ofHotels visible: HotelAccess) async throws -> Booking? {
         guard let stored = try await database.first(BookingStatements.booking(id)), visible.includes(stored.hotel)
         else { return nil }
@@ -18,7 +18,7 @@ extension BookingService {
         guard stored.isChanged(by: reservation) else {
             return stored.booking(reservation, today: hotels.today(stored.hotel))
         }
-        let booking = try await hotels.inTurn(stored.hotel) { entry in try await self.noteFrontDesk(stored, entry) }
+        let booking = try await hotels.inTurn(stored.hotel) { _ in try await self.noteFrontDesk(stored) }
         try await persist()
         return booking
     }
@@ -28,50 +28,6 @@ extension BookingService {
         let reservation = try await pms.reservation(stored.id, hotel: stored.hotel)
         var booking = stored.booking(reservation, today: hotels.today(stored.hotel))
         booking.status = stored.afterFrontDesk(reservation).life.status
-        return booking
-    }
-
-    /// Notes what the front desk did to a booking, in its hotel's turn; the booking as it stands then.
-    private func noteFrontDesk(_ seen: StoredBooking, _ entry: HotelEntry?) async throws -> Booking? {
-        let deadline = CommandDeadline()
-        var question = ReservationQuestion(hotel: seen.hotel)
-        question.reservation = seen.id
-        var own = Batch()
-        let place = own.add(BookingStatements.booking(seen.id))
-        let work = try await pms.begin(deadline: try deadline.timeLeft)
-        let found = try await work.read(question, first: Batch(), then: own, deadline: try deadline.timeLeft)
-        guard let stored = try found.then.of(place).first else {
-            work.rollback()
-            return nil
-        }
-        if case .busy = found.facts.reservation {
-            // The front desk is not done yet; whoever reads it next will see what it did.
-            work.rollback()
-            return stored.booking(
-                try await pms.reservation(seen.id, hotel: seen.hotel), today: hotels.today(seen.hotel))
-        }
-        return try await note(stored, found.facts, work)
-    }
-
-    /// Notes what the front desk did to a booking that is locked, if it did anything, and ends the work.
-    ///
-    /// - Parameter writes: what is left to do in the PMS.
-    func note(
-        _ stored: StoredBooking, _ facts: ReservationFacts, _ work: any ReservationWork,
-        with writes: [ReservationWrite] = []
-    ) async throws -> Booking {
-        let today = hotels.today(stored.hotel)
-        let reservation = facts.reservation.found
-        let step = stored.afterFrontDesk(reservation)
-        guard let event = step.event else {
-            work.rollback()
-            return stored.booking(reservation, today: today)
-        }
-        let booking = stored.booking(after: step.life, reservation, at: facts.now, today: today)
-        let journal = BookingJournal(action: .frontDesk, actor: BookingJournal.frontDesk)
-        try await work.commit(writes, with: stored.update(to: booking) + journal.entries(event, booking))
-        // What the front desk has freed is not known here.
-        hotels.distrust(stored.hotel)
         return booking
     }
 
@@ -141,18 +97,4 @@ extension BookingService {
         if let ids { return BookingStatements.page(ids, start, booking, count) }
         return BookingStatements.pageOfAll(start, booking, count)
     }
-}
-
-extension StoredBooking {
-    /// What the PMS says about it makes of it.
-    func afterFrontDesk(_ reservation: Reservation?) -> BookingLife.Step {
-        life.afterFrontDesk(reservation?.status ?? .cancelled)
-    }
-
-    func isChanged(by reservation: Reservation?) -> Bool { afterFrontDesk(reservation).event != nil }
-}
-
-extension ReservationFacts.Found {
-    /// The reservation, where it is there and nobody else works on it.
-    var found: Reservation? { if case .locked(let reservation) = self { reservation } else { nil } }
 }

@@ -117,7 +117,8 @@ final class BookingService {
                 BookingStatements.insertBooking(
                     booking.id, request.hotel, request.engineID, caller.client, booking.status.rawValue,
                     request.stay.arrival, request.stay.departure, arranged.total.minorUnits,
-                    arranged.total.currency.code, arranged.chargeable.minorUnits, holdExpiresAt),
+                    arranged.total.currency.code, arranged.chargeable.minorUnits, holdExpiresAt,
+                    reservation.content.hash),
                 arranged.insertion(booking.id),
                 BookingStatements.insertSync(request.hotel, booking.id, request.engineID),
             ] + journal.entries(.created, booking)

@@ -43,23 +43,24 @@ enum BookingStatements {
     ) { row in EarlierBooking(id: try row.next(), client: try row.next(), status: try row.next()) }
 
     static let insertBooking = Statement<
-        Void, BookingID, Int32, String, String, String, Day, Day, Int64, String, Int64, Instant?
+        Void, BookingID, Int32, String, String, String, Day, Day, Int64, String, Int64, Instant?, [UInt8]
     >(
         "bridge.insert_booking",
         """
         INSERT INTO drawbridge.bookings (booking_id, hotel_id, booking_engine_id, client, status, arrival, departure,
-                                         total, currency, chargeable, hold_expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                                         total, currency, chargeable, hold_expires_at, told_hash)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
         """)
 
     /// What was done to a booking that has the version before this one. Nobody else does anything to it: its hotel is
     /// locked; if somebody did all the same, the event of this version would be there already, and nothing be committed.
-    static let updateBooking = Statement<Void, BookingID, Int32, String, Day, Day, Int64, Int64, Int64?>(
+    static let updateBooking = Statement<Void, BookingID, Int32, String, Day, Day, Int64, Int64, Int64?, [UInt8]?>(
         "bridge.update_booking",
         """
         UPDATE drawbridge.bookings
         SET version = $2, status = $3, arrival = $4, departure = $5, total = $6, chargeable = $7,
-            cancellation_fee = $8, cancelled_at = CASE $3 WHEN 'cancelled' THEN now() END, updated_at = now()
+            cancellation_fee = $8, told_hash = $9,
+            cancelled_at = CASE $3 WHEN 'cancelled' THEN now() END, updated_at = now()
         WHERE booking_id = $1 AND version = $2 - 1
         """)
 
@@ -98,11 +99,11 @@ enum BookingStatements {
         VALUES ($1, $2, $3, 'synced', now())
         """)
 
-    /// The PMS has what the booking engine knows.
-    static let noteSync = Statement<Void, Int32, BookingID>(
+    /// Whether the PMS has what the booking engine knows.
+    static let noteSync = Statement<Void, Int32, BookingID, String, String?>(
         "bridge.note_sync",
         """
-        UPDATE booking_sync_status SET sync_status = 'synced', last_sync_attempt = now(), error_message = NULL
+        UPDATE booking_sync_status SET sync_status = $3, last_sync_attempt = now(), error_message = $4
         WHERE hotel_id = $1 AND booking_id = $2
         """)
 
@@ -111,7 +112,7 @@ enum BookingStatements {
         SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.client, booking.status,
                booking.arrival, booking.departure, booking.total, booking.currency, booking.chargeable,
                booking.cancellation_fee, booking.version, booking.created_at, booking.updated_at,
-               booking.hold_expires_at, booking.cancelled_at,
+               booking.hold_expires_at, booking.cancelled_at, booking.told_hash,
                COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message,
                rooms.types, rooms.ids, rooms.guests, rooms.plans
         FROM
@@ -215,18 +216,20 @@ struct StoredBooking: Sendable {
     let engineID: String
     let hotel: Int32
     let client: String
-    let stay: Stay
-    let total: Money
+    var stay: Stay
+    var total: Money
     /// The part of the total that counts for a cancellation fee.
-    let chargeable: Money
+    var chargeable: Money
     let cancellationFee: Money?
     let life: BookingLife
     let createdAt: Instant
     let updatedAt: Instant
     let cancelledAt: Instant?
+    /// What of the reservation others were told, as a hash; nil where it has ended, or that is not known.
+    let toldHash: [UInt8]?
     let sync: SyncState
     /// In the order in which they were asked for.
-    let rooms: [SoldRoom]
+    var rooms: [SoldRoom]
 
     /// - Throws: `PostgresError` where a row breaks the schema's own rules.
     init(_ row: inout RowDecoder) throws {
@@ -250,6 +253,7 @@ struct StoredBooking: Sendable {
         updatedAt = try row.next()
         life = BookingLife(status: status, version: version, holdExpiresAt: try row.next())
         cancelledAt = try row.next()
+        toldHash = try row.next()
         sync = SyncState(
             status: try valid(SyncState.Status(rawValue: try row.next()), "sync_status"),
             lastAttempt: try row.next(), error: try row.next())
@@ -265,12 +269,14 @@ struct StoredBooking: Sendable {
     /// The booking with what the PMS has of it; nil where the reservation is gone.
     func booking(_ reservation: Reservation?, today: Day) -> Booking {
         let nights = reservation?.nights(total.currency) ?? []
-        return Booking(
+        var booking = Booking(
             id: id, engineID: engineID, hotel: hotel, status: life.status, stay: stay,
             rooms: BookedRoom.rooms(rooms, nights: nights, today: today),
             guest: reservation?.guest ?? Guest(name: "", nameKana: nil, email: nil, phone: nil), total: total,
             sync: sync, version: life.version, createdAt: createdAt, updatedAt: updatedAt,
             holdExpiresAt: life.holdExpiresAt, cancelledAt: cancelledAt, cancellationFee: cancellationFee)
+        if life.isActive { booking.guestStatus = reservation?.status.guest }
+        return booking
     }
 
     /// The booking after something was done to it that leaves its rooms, nights and guest as they are.
@@ -286,18 +292,39 @@ struct StoredBooking: Sendable {
         booking.cancelledAt = life.status == .cancelled ? now : nil
         booking.cancellationFee = fee
         // The note of a reservation that is deleted went with it.
-        booking.sync = reservation == nil ? SyncState(status: .pending) : SyncState(status: .synced, lastAttempt: now)
+        booking.sync =
+            if reservation == nil {
+                SyncState(status: .pending)
+            } else if sync.status == .conflict, life.isActive {
+                SyncState(status: .conflict, lastAttempt: now, error: sync.error)
+            } else {
+                SyncState(status: .synced, lastAttempt: now)
+            }
+        if !life.isActive { booking.guestStatus = nil }
         return booking
     }
 
     /// Writes that down.
-    func update(to booking: Booking, chargeable: Money? = nil) -> [Query<Void>] {
+    ///
+    /// - Parameter told: a hash of what of the reservation others are told with it; nil once the booking has ended.
+    func update(to booking: Booking, chargeable: Money? = nil, told: [UInt8]? = nil) -> [Query<Void>] {
         [
             BookingStatements.updateBooking(
                 id, booking.version, booking.status.rawValue, booking.stay.arrival, booking.stay.departure,
                 booking.total.minorUnits, (chargeable ?? self.chargeable).minorUnits,
-                booking.cancellationFee?.minorUnits),
-            BookingStatements.noteSync(hotel, id),
+                booking.cancellationFee?.minorUnits, told),
+            BookingStatements.noteSync(hotel, id, booking.sync.status.rawValue, booking.sync.error),
         ]
+    }
+}
+
+extension ReservationStatus {
+    /// What clients are told of the guest.
+    fileprivate var guest: Booking.GuestStatus? {
+        switch self {
+        case .checkedIn: .checkedIn
+        case .checkedOut: .checkedOut
+        case .hold, .confirmed, .cancelled: nil
+        }
     }
 }

@@ -13,9 +13,12 @@ final class Bridge {
     /// How long open requests may take when the bridge is stopped; the gateways have drained by then.
     private static let drainTimeout = Duration.seconds(10)
 
+    private let name: String
     private let database: Database
     private let hotels: HotelDirectory
     private let changes: ChangeFeed
+    private let leadership: Leadership
+    private let frontDesk: FrontDeskFeed
     private let triggers: CacheTriggers
     private let refresher: CatalogueRefresher
     private let bookings: BookingService
@@ -35,7 +38,9 @@ final class Bridge {
     private let administration: (server: Server, listener: Listener)
 
     init(_ configuration: BridgeConfiguration, _ context: ProcessContext) throws {
-        Metrics.start(process: "bridge", restarts: Lifecycle.restarts)
+        let name = Lifecycle.bridgeName(context.worker)
+        self.name = name
+        Metrics.start(process: name, restarts: Lifecycle.restarts)
         let database = try Database(configuration.database)
         let writer = configuration.policy.writer
         let pms = RhtHotel(
@@ -48,7 +53,13 @@ final class Bridge {
         let bookings = BookingService(database, pms, hotels, answers, configuration.policy)
         self.database = database
         self.hotels = hotels
-        changes = ChangeFeed(pms, hotels, database)
+        let leadership = try Leadership(configuration.database)
+        let frontDesk = FrontDeskFeed(pms, bookings, database)
+        self.leadership = leadership
+        self.frontDesk = frontDesk
+        changes = ChangeFeed(pms, hotels, database) { places in
+            if leadership.isLeader { await frontDesk.suspect(places) }
+        }
         self.triggers = triggers
         self.refresher = refresher
         self.bookings = bookings
@@ -81,14 +92,14 @@ final class Bridge {
                 apiKeys, configuration.policy))
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
-        let admin = AdminHandler(unreadiness: {
+        let admin = BridgeAdministration(hotels) {
             hotels.unreadiness ?? (pms.isConnected ? nil : "the database is not reachable")
-        })
+        }
         let socket = try context.socket("bridge") {
             try ListeningSocket(unixPath: "\(context.home)/run/bridge.sock")
         }
         let adminSocket = try context.socket("process-admin") {
-            try ListeningSocket(unixPath: "\(context.home)/run/bridge.admin.sock")
+            try ListeningSocket(unixPath: "\(context.home)/run/\(name).admin.sock")
         }
         contract = (
             Server(name: "bridge", configuration: configuration.server, handler: routes), try Listener(socket)
@@ -96,6 +107,37 @@ final class Bridge {
         administration = (
             Server(name: "process-admin", configuration: .init(), handler: admin), try Listener(adminSocket)
         )
+    }
+
+    /// Compares bookings and indexes with the PMS, beside bridges that serve.
+    ///
+    /// - Returns: how much differs, when all is done.
+    static func reconcile(
+        _ configuration: BridgeConfiguration, _ context: ProcessContext, _ order: Reconciliation.Order
+    ) async throws -> Int {
+        Metrics.start(process: "reconcile", restarts: 0)
+        var own = configuration.database
+        own.connections = 2
+        let database = try Database(own)
+        let writer = configuration.policy.writer
+        let pms = RhtHotel(
+            database, writer: RhtHotel.Writer(agent: writer.agentName, user: writer.userID),
+            statementDeadline: configuration.policy.database.statementDeadline)
+        let hotels = HotelDirectory(configuration.policy, pms, CatalogueStore(database))
+        let reconciliation = Reconciliation(
+            database: database, pms: pms, hotels: hotels,
+            bookings: BookingService(database, pms, hotels, configuration.policy), agent: writer.agentName,
+            sockets: context.run)
+        return try await withThrowingTaskGroup(of: Int?.self) { group in
+            group.addTask {
+                await database.run()
+                return nil
+            }
+            group.addTask { try await reconciliation.run(order) }
+            defer { group.cancelAll() }
+            while let left = try await group.next() { if let left { return left } }
+            throw CancellationError()
+        }
     }
 
     /// Loads the hotels, then serves until a signal says to stop.
@@ -134,17 +176,20 @@ final class Bridge {
             group.addTask { await self.refresher.run() }
             group.addTask { await self.triggers.run() }
             group.addTask { await self.bookings.run() }
-            group.addTask { await self.holds.run() }
-            group.addTask { await self.retention.run() }
+            group.addTask { await self.leadership.run() }
+            // What one of the bridges on a database does for all of them.
+            group.addTask { await self.leadership.whileLeading { await self.frontDesk.run(term: $0) } }
+            group.addTask { await self.leadership.whileLeading { _ in await self.holds.run() } }
+            group.addTask { await self.leadership.whileLeading { _ in await self.retention.run() } }
+            group.addTask { await self.ownTokens.run() }
             group.addTask { await self.keys.run() }
             group.addTask { await self.tokens.run() }
             group.addTask { await self.issuers.run() }
             group.addTask { await self.signingKeys.run() }
-            group.addTask { await self.ownTokens.run() }
             // Meanwhile clients are told that the hotel they ask for is not available.
             do { try await hotels.waitUntilReadable() } catch { return }
             isReady = true
-            Readiness.report(process: "bridge")
+            Readiness.report(process: name)
             Log.info("bridge is ready", ["hotels": .init(hotels.count)])
         }
     }
@@ -161,7 +206,7 @@ final class Bridge {
             apiKeys.replace(registered: next.registeredClients)
             routes.replace(next.routes)
             Log.info("bridge goes by the policies as they are now")
-            if isReady { Readiness.report(process: "bridge") }
+            if isReady { Readiness.report(process: name) }
         } catch {
             Log.error("bridge goes on by the policies as they were", ["error": .init(error: error)])
         }

@@ -49,6 +49,8 @@ struct BridgeConfiguration: Sendable {
         database.connections = policy.database.poolSize
         database.callDeadline = policy.database.statementDeadline
         database.statementTimeout = policy.database.statementDeadline
+        // A bridge that stands still in a transaction keeps a hotel from being booked no longer than that.
+        database.idleTransactionTimeout = .seconds(5)
         // The PMS's audit triggers read who acts from the session; see Documentation/PMS.md.
         database.sessionSettings["my_app.user_id"] = String(policy.writer.userID)
         // The PMS has several tables with a partition per hotel. Planned for this hotel, a statement touches one of

@@ -66,6 +66,8 @@ final class FollowedRows<Row: Sendable> {
     ///
     /// - Parameter write: adds the rows; asked where the gateway does not have them.
     func state(unlike known: Int64?, _ write: (inout JSONWriter, [Row]) -> Void) async throws -> [UInt8] {
+        // A gateway that knows another state has it from another bridge, which has looked since we did.
+        if let known, known != version { try? await look() }
         if version == known { try await change.wait() }
         var json = JSONWriter()
         json.object { json in

@@ -2,6 +2,7 @@ internal import Glibc
 internal import Lifecycle
 internal import Loop
 internal import Postgres
+internal import Synchronization
 internal import Telemetry
 
 // The bridge: the booking-engine contract in front of the PMS.
@@ -10,10 +11,20 @@ Lifecycle.holdHangUp()
 Lifecycle.dieWithParent()
 Log.start(process: "bridge")
 do {
-    let context = try ProcessContext(flags: ["--migrate"])
+    let context = try ProcessContext(flags: ["--migrate", "--reconcile", "--repair"], values: ["--hotel"])
     let configuration = try BridgeConfiguration(context)
     if context.flags.contains("--migrate") {
         try Loop.run { try await Migrations.apply(bridgeMigrations, to: configuration.database) }
+    } else if context.flags.contains("--reconcile") {
+        let order = Reconciliation.Order(
+            hotel: context.values["--hotel"].flatMap { Int32($0) }, repairs: context.flags.contains("--repair"))
+        let left = Mutex(0)
+        try Loop.run {
+            let count = try await Bridge.reconcile(configuration, context, order)
+            left.withLock { $0 = count }
+        }
+        // Something differs: told apart from what could not be compared.
+        if left.withLock({ $0 }) > 0 { exit(2) }
     } else {
         Loop.scheduleForThroughput()
         try Loop.run { try await Bridge(configuration, context).run() }

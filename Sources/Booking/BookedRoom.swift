@@ -70,6 +70,8 @@ public struct ReservationNight: Hashable, Sendable {
     public let number: String?
     /// How many guests sleep in it; nil if the PMS does not say.
     public let guests: Int32?
+    /// The plan; nil if the PMS names none that can be read.
+    public let plan: PlanKey?
     /// The price for all guests, in minor units; nil if it has none that can be read.
     public let price: Int64?
     /// Whether the front desk, or we, have cancelled the night.
@@ -77,13 +79,15 @@ public struct ReservationNight: Hashable, Sendable {
 
     /// A night of a reservation.
     public init(
-        night: Day, room: Int32?, type: Int32?, number: String?, guests: Int32?, price: Int64?, isCancelled: Bool
+        night: Day, room: Int32?, type: Int32?, number: String?, guests: Int32?, plan: PlanKey? = nil, price: Int64?,
+        isCancelled: Bool
     ) {
         self.night = night
         self.room = room
         self.type = type
         self.number = number
         self.guests = guests
+        self.plan = plan
         self.price = price
         self.isCancelled = isCancelled
     }
@@ -101,16 +105,7 @@ extension BookedRoom {
     ///   - nights: in the order of the nights.
     ///   - today: decides which room's number is told where a stay has several: that of the next night.
     public static func rooms(_ sold: [SoldRoom], nights: [ReservationNight], today: Day) -> [BookedRoom] {
-        let active = nights.filter { !$0.isCancelled }
-        let counted = active.isEmpty ? nights : active
-        var found: [[ReservationNight]] = sold.map { _ in [] }
-        var start = 0
-        while start < counted.count {
-            let end = counted[start...].firstIndex { $0.night != counted[start].night } ?? counted.count
-            assign(counted[start..<end], to: sold, &found)
-            start = end
-        }
-        return zip(sold, found).map { sold, nights in
+        zip(sold, assign(nights, to: sold).found).map { sold, nights in
             let next = nights.first { $0.night >= today } ?? nights.last
             return BookedRoom(
                 type: sold.type, number: next?.number, guests: sold.guests, plan: sold.plan,
@@ -118,10 +113,58 @@ extension BookedRoom {
         }
     }
 
+    /// The rooms of a booking as they are now, after the front desk has changed something: which of the PMS's rooms each is
+    /// on its next night. One that has no nights left is no longer among them; one that came is.
+    ///
+    /// - Parameter nights: in the order of the nights. Where none is active, the rooms stay as they were sold.
+    public static func current(_ sold: [SoldRoom], nights: [ReservationNight], today: Day) -> [SoldRoom] {
+        let active = nights.filter { !$0.isCancelled }
+        guard !active.isEmpty else { return sold }
+        let (found, rest) = assign(active, to: sold)
+        func next(_ nights: [ReservationNight]) -> ReservationNight? {
+            nights.first { $0.night >= today } ?? nights.last
+        }
+        let kept = zip(sold, found).compactMap { sold, nights in
+            next(nights).map { night in
+                SoldRoom(
+                    type: night.type ?? sold.type, room: night.room ?? sold.room, guests: night.sleepers ?? sold.guests,
+                    plan: night.plan ?? sold.plan)
+            }
+        }
+        var rooms: [Int32] = []
+        for night in rest { if let room = night.room, !rooms.contains(room) { rooms.append(room) } }
+        let added = rooms.compactMap { room -> SoldRoom? in
+            guard let night = next(rest.filter { $0.room == room }), let type = night.type else { return nil }
+            return SoldRoom(
+                type: type, room: room, guests: night.sleepers ?? 1, plan: night.plan ?? sold.first?.plan)
+        }
+        return kept + added
+    }
+
+    /// Which nights each of the rooms sold has, and those that belong to none. Cancelled ones count only where there are no
+    /// others.
+    private static func assign(
+        _ nights: [ReservationNight], to sold: [SoldRoom]
+    ) -> (found: [[ReservationNight]], rest: [ReservationNight]) {
+        let active = nights.filter { !$0.isCancelled }
+        let counted = active.isEmpty ? nights : active
+        var found: [[ReservationNight]] = sold.map { _ in [] }
+        var rest: [ReservationNight] = []
+        var start = 0
+        while start < counted.count {
+            let end = counted[start...].firstIndex { $0.night != counted[start].night } ?? counted.count
+            rest += assign(counted[start..<end], to: sold, &found)
+            start = end
+        }
+        return (found, rest)
+    }
+
     /// Gives each room at most one of the rows of one night, the surest matches first.
+    ///
+    /// - Returns: the rows that are left.
     private static func assign(
         _ rows: ArraySlice<ReservationNight>, to sold: [SoldRoom], _ found: inout [[ReservationNight]]
-    ) {
+    ) -> [ReservationNight] {
         let lastRooms = found.map { $0.last?.room }
         func isWhereItWas(_ row: ReservationNight, _ position: Int) -> Bool {
             row.room == sold[position].room || row.room != nil && row.room == lastRooms[position]
@@ -144,5 +187,11 @@ extension BookedRoom {
             free.removeAll { position in chosen.contains { $0.position == position } }
             for (position, row) in chosen { found[position].append(row) }
         }
+        return rows
     }
+}
+
+extension ReservationNight {
+    /// The number of guests, where it is one.
+    fileprivate var sleepers: Int32? { guests.flatMap { (1...Int32(Int16.max)).contains($0) ? $0 : nil } }
 }

@@ -43,6 +43,14 @@ public struct Booking: Hashable, Sendable {
     public var cancelledAt: Instant?
     /// What cancelling it costs; nil unless its client has cancelled it.
     public var cancellationFee: Money?
+    /// Whether the guest has come, or has left, by what the front desk says; nil before, and where the booking has ended.
+    public var guestStatus: GuestStatus?
+
+    /// Where the guest is.
+    public enum GuestStatus: String, Sendable, CaseIterable {
+        case checkedIn = "checked_in"
+        case checkedOut = "checked_out"
+    }
 
     /// A booking.
     public init(
@@ -133,6 +141,7 @@ extension Booking {
         if let holdExpiresAt { json.member("hold_expires_at", holdExpiresAt.description) }
         if let cancelledAt { json.member("cancelled_at", cancelledAt.description) }
         if let cancellationFee { json.object("cancellation_fee") { cancellationFee.write(to: &$0) } }
+        if let guestStatus { json.member("guest_status", guestStatus.rawValue) }
     }
 }
 

@@ -9,6 +9,8 @@ public enum BookingEvent {
         case updated = "booking.updated"
         /// However it ended: `status` says whether it was cancelled or ran out.
         case cancelled = "booking.cancelled"
+        /// The front desk has given a room of it to somebody else as well, and there is no other; `sync` says so.
+        case conflict = "booking.conflict"
     }
 
     /// The event as subscribers get it: `{"type","timestamp","data"}`, where `data` is the booking.

@@ -8,6 +8,8 @@
 /// | expire | – | `expired` | – | – | – |
 /// | front desk confirms | `confirmed` | `confirmed` | nothing | nothing | nothing |
 /// | front desk cancels | `cancelled` | `cancelled` | `cancelled` | nothing | nothing |
+/// | front desk changes something else | `hold` | `hold` | `confirmed` | nothing | nothing |
+/// | move to another room, conflict, end of one | `hold` | `hold` | `confirmed` | – | – |
 ///
 /// "–" is refused. What does something counts the version up by one and makes one event, so that each version of a booking
 /// has exactly one.
@@ -38,6 +40,12 @@ public struct BookingLife: Hashable, Sendable {
         case expire
         /// The reservation in the PMS is found to stand so.
         case frontDesk(ReservationStatus)
+        /// A room of it is taken twice, and it gets another one.
+        case move
+        /// A room of it is taken twice, and there is no other.
+        case conflict
+        /// Its rooms are its own again.
+        case settle
     }
 
     /// Why a command is not possible.
@@ -80,15 +88,29 @@ public struct BookingLife: Hashable, Sendable {
             guard status == .hold, isHoldOver(at: now) else { throw .notDue }
             return step(to: .expired, .cancelled)
         case .frontDesk(let reservation): return afterFrontDesk(reservation)
+        case .move, .conflict, .settle:
+            guard isActive else { throw .ended(status) }
+            return step(to: status, command == .conflict ? .conflict : .updated)
         }
     }
 
+    /// Whether it takes rooms.
+    public var isActive: Bool { status == .hold || status == .confirmed }
+
     /// What it becomes when the reservation in the PMS is found to stand so; that is always possible.
-    public func afterFrontDesk(_ reservation: ReservationStatus) -> Step {
-        switch reservation {
-        case .hold: unchanged
-        case .confirmed, .inHouse: status == .hold ? step(to: .confirmed, .updated) : unchanged
-        case .cancelled: status == .hold || status == .confirmed ? step(to: .cancelled, .cancelled) : unchanged
+    ///
+    /// - Parameter isChanged: whether something else about the reservation is other than others were told.
+    public func afterFrontDesk(_ reservation: ReservationStatus, isChanged: Bool = false) -> Step {
+        guard isActive else { return unchanged }
+        return switch reservation {
+        case .cancelled: step(to: .cancelled, .cancelled)
+        case .confirmed, .checkedIn, .checkedOut:
+            if status == .hold {
+                step(to: .confirmed, .updated)
+            } else {
+                isChanged ? step(to: status, .updated) : unchanged
+            }
+        case .hold: isChanged ? step(to: status, .updated) : unchanged
         }
     }
 
@@ -114,8 +136,13 @@ public enum ReservationStatus: Hashable, Sendable, CaseIterable {
     case hold
     /// The front desk counts on the guest.
     case confirmed
-    /// The guest has come, or has been there.
-    case inHouse
+    /// The guest has come.
+    case checkedIn
+    /// The guest has been there.
+    case checkedOut
     /// Cancelled, or gone altogether.
     case cancelled
+
+    /// Whether the guest has come, or has been there.
+    public var hasCome: Bool { self == .checkedIn || self == .checkedOut }
 }

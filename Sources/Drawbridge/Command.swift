@@ -8,6 +8,7 @@ enum Command: Equatable {
     case policy(PolicyCommand)
     case key(KeyOptions)
     case token(TokenCommand)
+    case reconcile(ReconcileOptions)
     case audit(AuditCommand)
     case auditHelp
     case help
@@ -21,6 +22,7 @@ enum Command: Equatable {
           up       sets up what is missing and runs the installation until Ctrl-C or SIGTERM
             --config DIR        the policies' directory
             --workers N         gateway workers (one per core)
+            --bridges N         bridges (1)
             --demo-hotels N     hotels in the demo PMS (3)
           doctor   says what is missing or misconfigured, and how to put it right
             --config DIR        the policies' directory
@@ -30,6 +32,7 @@ enum Command: Equatable {
                    lets the running installation go over to the policies as they are now, if they are in order
         \(KeyOptions.usage)
         \(TokenCommand.usage)
+        \(ReconcileOptions.usage)
           audit    reads and verifies the ledger of all requests: drawbridge audit help
           help     says this
           --version
@@ -48,6 +51,7 @@ enum Command: Equatable {
         case "policy": self = .policy(try PolicyCommand(&arguments))
         case "key": self = .key(try KeyOptions(&arguments))
         case "token": self = .token(try TokenCommand(&arguments))
+        case "reconcile": self = .reconcile(try ReconcileOptions(&arguments))
         case "audit":
             do throws(AuditUsageError) {
                 self = try AuditCommand(arguments).map { .audit($0) } ?? .auditHelp
@@ -78,10 +82,13 @@ struct UsageError: Error, Equatable {
 /// What `drawbridge up` is asked for.
 struct UpOptions: Equatable {
     static let workerBound = 256
+    /// Each opens connections to the database.
+    static let bridgeBound = 8
     static let hotelBound = 100_000
 
     var config: String?
     var workers = min(workerBound, Machine.processors)
+    var bridges = 1
     var demoHotels = 3
 
     init(_ arguments: inout [String]) throws(UsageError) {
@@ -89,6 +96,7 @@ struct UpOptions: Equatable {
             switch name {
             case "--config": config = try takeValue(&arguments)
             case "--workers": workers = try takeCount(&arguments, 1...Self.workerBound)
+            case "--bridges": bridges = try takeCount(&arguments, 1...Self.bridgeBound)
             case "--demo-hotels": demoHotels = try takeCount(&arguments, 1...Self.hotelBound)
             default: return
             }

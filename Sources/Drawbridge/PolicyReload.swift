@@ -64,7 +64,7 @@ final class PolicyReload {
     private let tools = Tools()
     private let command: String
     private let gateways: [SupervisedProcess]
-    private let bridge: SupervisedProcess
+    private let bridges: [SupervisedProcess]
     private var demands: [RestartDemand]
     private let policy: GatewayPolicy
     private let nonces: Int
@@ -74,7 +74,7 @@ final class PolicyReload {
     /// - Parameter policies: those by which the installation is started.
     init(
         _ config: String, home: Home, policies: PolicyDirectory, gateways: [SupervisedProcess],
-        bridge: SupervisedProcess, ledger: SupervisedProcess
+        bridges: [SupervisedProcess], ledger: SupervisedProcess
     ) throws {
         self.config = config
         self.home = home
@@ -82,10 +82,10 @@ final class PolicyReload {
         policy = try policies.gateway()
         nonces = try policies.keys().signatures.nonces
         self.gateways = gateways
-        self.bridge = bridge
-        demands = [
-            RestartDemand(of: bridge, "bridge.yaml") { _ in true },
-            RestartDemand(of: ledger, "gateway.yaml") { $0.hasPrefix("ledger") && $0 != "ledger.deadline" },
+        self.bridges = bridges
+        demands = bridges.map { RestartDemand(of: $0, "bridge.yaml") { _ in true } }
+        demands += [
+            RestartDemand(of: ledger, "gateway.yaml") { $0.hasPrefix("ledger") && $0 != "ledger.deadline" }
         ]
         counters = Dictionary(
             uniqueKeysWithValues: ReloadResult.allCases.map { result in
@@ -138,8 +138,8 @@ final class PolicyReload {
     private func goOver(to next: Next) async -> (ReloadResult, report: [String]) {
         var remarks = next.remarks
         // First, so that it knows what the new workers ask for.
-        if await !bridge.reload(patience: Self.bridgePatience) {
-            remarks.append("the bridge has not gone over to them; its log says why, and a restart helps")
+        if await !reloadBridges() {
+            remarks.append("a bridge has not gone over to them; its log says why, and a restart helps")
         }
         // What workers may open hangs on the policies, too.
         next.openFiles.allow()
@@ -152,7 +152,11 @@ final class PolicyReload {
         }
         await confirm()
         for gateway in gateways { gateway.end(by: Programs.endings(drain: next.drain)) }
-        if let now = try? PoliciesInForce.contents(home) { remarks += demands.compactMap { $0.remark(inForce: now) } }
+        if let now = try? PoliciesInForce.contents(home) {
+            for remark in demands.compactMap({ $0.remark(inForce: now) }) where !remarks.contains(remark) {
+                remarks.append(remark)
+            }
+        }
         for remark in remarks { Log.warning("policies are not in force everywhere", ["remark": .string(remark)]) }
         Log.info("policies are in force")
         return (.applied, remarks)
@@ -190,12 +194,19 @@ final class PolicyReload {
 
     /// Lets the bridge forget what it has kept of the keys of issuers that are not, or elsewhere, in the policies: it
     /// goes over to the same ones again.
-    private func confirm() async { _ = await bridge.reload(patience: Self.bridgePatience) }
+    private func confirm() async { _ = await reloadBridges() }
+
+    /// - Returns: whether all have gone over to the policies.
+    private func reloadBridges() async -> Bool {
+        var haveAll = true
+        for bridge in bridges where await !bridge.reload(patience: Self.bridgePatience) { haveAll = false }
+        return haveAll
+    }
 
     private func goBack(replaced: ArraySlice<SupervisedProcess>) async {
         do {
             try PoliciesInForce.exchange(home)
-            _ = await bridge.reload(patience: Self.bridgePatience)
+            _ = await reloadBridges()
             for gateway in replaced { try await gateway.replace() }
             await confirm()
             Log.error("the old policies are in force again")

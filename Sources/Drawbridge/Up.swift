@@ -53,14 +53,14 @@ struct Up {
         let sockets = try GatewaySockets(
             policy.listeners, workers: options.workers, port: settings.port, adminPort: settings.adminPort, run: run)
         let programs = try Programs(home: home, policies: policies, run: run, databaseURL: databaseURL)
-        let bridge = try programs.bridge()
+        let bridges = try programs.bridges(options.bridges)
         try LedgerHome.prepare(home)
         let ledger = try programs.ledger()
         let gateways = sockets.slots.enumerated().map { worker, sockets in
             programs.gateway(worker, sockets: sockets, drain: policy.drainTimeout)
         }
         notifications = try ReadinessListener(path: run.notifySocket) { name in
-            for process in [ledger, bridge] + gateways where process.name == name { process.reportReady() }
+            for process in [ledger] + bridges + gateways where process.name == name { process.reportReady() }
         }
 
         func step(_ name: String, _ work: @escaping @OnLoop () async throws -> Void) -> [any Service] {
@@ -78,7 +78,7 @@ struct Up {
         } else {
             stages.append(step("migrations") { try await programs.migrate(tools) })
         }
-        stages.append([ledger, bridge])
+        stages.append([ledger] + bridges)
         stages.append(gateways)
         stages.append(
             step("demo.env") {
@@ -91,7 +91,7 @@ struct Up {
         self.gateways = gateways
         Metrics.start(process: "drawbridge", restarts: 0)
         reload = try PolicyReload(
-            config, home: home, policies: policies, gateways: gateways, bridge: bridge, ledger: ledger)
+            config, home: home, policies: policies, gateways: gateways, bridges: bridges, ledger: ledger)
         onReady = {
             Terminal.print("drawbridge is ready")
             if cluster != nil { Terminal.print(DemoEnvironment.commands(home: home, unixTime: Loop.unixTime)) }

@@ -25,14 +25,18 @@ struct Database {
     ///
     /// - Throws: `InstallationError` when neither is there.
     init(of home: Home, _ settings: Settings, tools: Tools) throws {
-        if let url = settings.databaseURL {
-            self.init(tools: tools, url: url)
-        } else if HomeLock.isHeld(home), let url = try EnvironmentFile.value("DATABASE_URL", in: home.environmentFile) {
-            self.init(tools: tools, url: url)
-        } else {
-            throw InstallationError(
-                "no database", remedy: "set DATABASE_URL, or start the installation first (drawbridge up)")
-        }
+        guard let url = try Self.url(of: home, settings) else { throw Self.isMissing }
+        self.init(tools: tools, url: url)
+    }
+
+    /// Where the installation's is: `$DATABASE_URL`, or the private one while the installation runs.
+    static func url(of home: Home, _ settings: Settings) throws -> String? {
+        if let url = settings.databaseURL { return url }
+        return HomeLock.isHeld(home) ? try EnvironmentFile.value("DATABASE_URL", in: home.environmentFile) : nil
+    }
+
+    static var isMissing: InstallationError {
+        InstallationError("no database", remedy: "set DATABASE_URL, or start the installation first (drawbridge up)")
     }
 
     /// What psql is told on its command line; without a password.

@@ -17,9 +17,7 @@ struct DatabaseExamination {
 
     func run() async throws -> [Finding] {
         let database: Database
-        if let url = settings.databaseURL {
-            database = Database(tools: tools, url: url)
-        } else if HomeLock.isHeld(home), let url = try EnvironmentFile.value("DATABASE_URL", in: home.environmentFile) {
+        if let url = try Database.url(of: home, settings) {
             database = Database(tools: tools, url: url)
         } else {
             return [.well("private database (not running)")]

@@ -73,19 +73,21 @@ public struct Programs {
         return SupervisedProcess("ledger", plan)
     }
 
-    /// The bridge.
-    public func bridge() throws -> SupervisedProcess {
-        var plan = plan("drawbridge-bridge", [])
-        plan.environment["DATABASE_URL"] = databaseURL
-        plan.environment[MasterKey.variable] = Settings.masterKey
-        plan.sockets = [
-            HandedSocket("bridge", try ListeningSocket(unixPath: run.bridgeSocket)),
-            try GatewaySockets.processAdmin("bridge", run),
-        ]
-        plan.endings = [(SIGTERM, .seconds(15))]
-        // It reads every hotel's availability first.
-        plan.startTimeout = .seconds(300)
-        return SupervisedProcess("bridge", plan)
+    /// The bridges. All of them listen on one socket, so that a gateway's connection goes to one that takes it, and waits
+    /// for no other.
+    public func bridges(_ count: Int) throws -> [SupervisedProcess] {
+        let socket = HandedSocket("bridge", try ListeningSocket(unixPath: run.bridgeSocket))
+        return try (0..<count).map { number in
+            let name = Lifecycle.bridgeName(number)
+            var plan = plan("drawbridge-bridge", number == 0 ? [] : ["--worker", String(number)])
+            plan.environment["DATABASE_URL"] = databaseURL
+            plan.environment[MasterKey.variable] = Settings.masterKey
+            plan.sockets = [socket, try GatewaySockets.processAdmin(name, run)]
+            plan.endings = [(SIGTERM, .seconds(15))]
+            // It reads every hotel's availability first.
+            plan.startTimeout = .seconds(300)
+            return SupervisedProcess(name, plan)
+        }
     }
 
     /// Applies the bridge's migrations to the database.

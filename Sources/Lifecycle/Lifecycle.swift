@@ -25,6 +25,11 @@ public enum Lifecycle {
         if getppid() != supervisor { exit(0) }
     }
 
+    /// The name of a bridge, in logs and when it reports.
+    ///
+    /// - Parameter number: which of an installation's bridges it is, from 0.
+    public static func bridgeName(_ number: Int) -> String { number == 0 ? "bridge" : "bridge-\(number)" }
+
     /// Lets a SIGHUP wait that comes before `ProcessSignals` can receive it; to be called in `main`, before there is
     /// another thread. It would end this process otherwise, and a supervisor sends it whenever policies change.
     public static func holdHangUp() {

@@ -18,6 +18,9 @@ public struct ProcessContext: Sendable {
     /// What was asked for besides, such as `--migrate`.
     public let flags: Set<String>
 
+    /// What was named besides, by its option, such as `--hotel`.
+    public let values: [String: String]
+
     private let sockets: [(name: String, descriptor: Int32)]
 
     /// A process that was started with words it does not understand.
@@ -28,14 +31,18 @@ public struct ProcessContext: Sendable {
     /// Reads the command line and the sockets of this process. To be called once, because sockets are taken over.
     ///
     /// - Throws: `UsageError`.
-    public init(arguments: [String] = CommandLine.arguments, flags known: Set<String> = []) throws {
+    public init(
+        arguments: [String] = CommandLine.arguments, flags known: Set<String> = [], values named: Set<String> = []
+    ) throws {
         var values: [String: String] = [:]
         var flags: Set<String> = []
         var rest = arguments.dropFirst()
         while let word = rest.popFirst() {
             if known.contains(word) {
                 flags.insert(word)
-            } else if ["--config", "--home", "--worker"].contains(word), let value = rest.popFirst() {
+            } else if ["--config", "--home", "--worker"].contains(word) || named.contains(word),
+                let value = rest.popFirst()
+            {
                 values[word] = value
             } else {
                 throw UsageError(description: "usage: \(arguments.first ?? "") --config DIR --home DIR [--worker N]")
@@ -51,6 +58,7 @@ public struct ProcessContext: Sendable {
         run = SocketPath.directory("\(home)/run")
         self.worker = worker
         self.flags = flags
+        self.values = values.filter { named.contains($0.key) }
         sockets = try ListeningSocket.inherited()
     }
 

@@ -32,6 +32,9 @@ public struct ChangePage<Position: Sendable>: Sendable {
     public let doubtful: Set<Int32?>
     /// Whether these are all that there were.
     public let isComplete: Bool
+    /// Whether the PMS's log goes on from the position. Where it does not (it was restored, or emptied), what has changed
+    /// since is not known, and one begins anew.
+    public let isContinued: Bool
 }
 
 /// A change of a night: where the night was and where it is now.

@@ -32,6 +32,9 @@ public struct ChangeLogPosition: Sendable, Equatable {
 
     /// The highest number seen.
     public private(set) var highest: Int64
+    /// What tells the row with the highest number from any other that may get its number: after a restore, or a failover
+    /// that lost it. Nil where none was seen.
+    public var mark: String?
     /// In order.
     private var gaps: [Gap] = []
 

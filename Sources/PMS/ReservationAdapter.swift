@@ -72,6 +72,10 @@ public struct ReservationQuestion: Sendable {
     public var wanted: (stay: Stay, rooms: [BookingRequest.Room])?
     /// The guest whose record is looked for.
     public var guest: Guest?
+    /// Whether to say which of the reservation's nights another one takes as well.
+    public var looksForShared = false
+    /// The types and nights of rooms that a reservation could be moved to.
+    public var candidates: (types: Set<Int32>, nights: Range<Day>)?
 
     /// A question about a hotel.
     public init(hotel: Int32) { self.hotel = hotel }
@@ -89,6 +93,8 @@ public struct ReservationFacts: Sendable {
     public let client: BookingID?
     /// The reservation that was asked for.
     public let reservation: Found
+    /// The nights that it has in rooms that others take as well; looked for only where that was asked.
+    public let sharedNights: [TakenNight]
     /// When the work began: what the rows it writes say.
     public let now: Instant
 
@@ -108,6 +114,7 @@ public enum ReservationWrite: Sendable {
     case create(NewReservation)
     case change(ReservationChange)
     case cancel(ReservationCancellation)
+    case move(ReservationMoves)
 }
 
 /// A reservation as it is written into the PMS: whole, priced, its rooms chosen.
@@ -162,11 +169,41 @@ public struct ReservationCancellation: Sendable {
     }
 }
 
+/// A reservation that gets other rooms, and stays as it is otherwise.
+public struct ReservationMoves: Sendable {
+    /// The reservation as it was found, locked.
+    public let reservation: Reservation
+    public let hotel: Int32
+    public let moves: [RoomMove]
+
+    public init(_ reservation: Reservation, hotel: Int32, _ moves: [RoomMove]) {
+        self.reservation = reservation
+        self.hotel = hotel
+        self.moves = moves
+    }
+
+    /// The rows of each move.
+    func rows(of move: RoomMove) -> [Reservation.TakingNight] {
+        reservation.taking.filter { $0.room == move.from }
+    }
+
+    /// What is free again, and what is taken, once it is committed.
+    public var effect: (released: [ReleasedNight], taken: [(room: Int32, night: Day)]) {
+        let rows = moves.flatMap { move in self.rows(of: move).map { (move, $0) } }
+        return (
+            rows.map { ReleasedNight(room: $0.1.room, night: $0.1.night) },
+            rows.compactMap { move, row in row.night.map { (move.to, $0) } }
+        )
+    }
+}
+
 /// A reservation as the PMS has it.
 public struct Reservation: Sendable {
     public let id: BookingID
     /// Where it stands.
     public let status: ReservationStatus
+    /// Its dates; nil where the PMS has none that are a stay.
+    public let stay: Stay?
     /// In whose name it is.
     public let guest: Guest
     /// The PMS's record of the guest.
@@ -199,12 +236,23 @@ public struct Reservation: Sendable {
         nights.map {
             ReservationNight(
                 night: $0.night, room: $0.room, type: $0.type, number: $0.number, guests: $0.guests,
-                price: $0.price?.minorUnits(currency), isCancelled: $0.isCancelled)
+                plan: $0.plan, price: $0.price?.minorUnits(currency), isCancelled: $0.isCancelled)
         }
     }
 
     /// The rooms in which it takes nights now; known where it is locked.
     public var roomsTaken: Set<Int32> { Set(taking.compactMap(\.room)) }
+
+    /// What it has in some rooms, each room as one part; where it is in none of them on a night of the calendar, nothing.
+    public func parts(in rooms: Set<Int32>) -> [RoomMove.Part] {
+        rooms.sorted().compactMap { room in
+            let nights = self.nights.filter { !$0.isCancelled && $0.room == room }
+            guard let type = nights.first?.type else { return nil }
+            return RoomMove.Part(
+                room: room, type: type, guests: nights.compactMap(\.guests).max() ?? 1, nights: Set(nights.map(\.night))
+            )
+        }
+    }
 
     /// What a cancellation of all of it gives back.
     public var released: [ReleasedNight] { taking.map { ReleasedNight(room: $0.room, night: $0.night) } }

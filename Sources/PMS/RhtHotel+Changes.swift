@@ -7,7 +7,7 @@ extension RhtHotel: PMSChangeFeed {
     public static var changes: Channel { Channel("reservation_log_inserted") }
 
     /// Rows of the log that are read at once.
-    private static let pageSize: Int32 = 1000
+    static let pageSize: Int32 = 1000
 
     /// How many of the newest numbers are looked through for missing ones at the start.
     private static let startSpan: Int64 = 10_000
@@ -28,14 +28,17 @@ extension RhtHotel: PMSChangeFeed {
         let rows = try await database.query(
             ChangeStatements.page(
                 position.highest, missing.map(\.lowerBound), missing.map(\.upperBound), Self.pageSize))
-        guard let snapshot = rows.first?.snapshot else { throw PostgresError(.decoding, "no snapshot was told") }
+        guard let first = rows.first else { throw PostgresError(.decoding, "no snapshot was told") }
+        let snapshot = first.snapshot
         let found = rows.compactMap(\.row)
         let isComplete = found.count < Int(Self.pageSize)
         var next = position
         next.advance(found.map(\.number), isComplete: isComplete, snapshot)
+        if let newest = found.last, newest.number == next.highest { next.mark = newest.mark }
         return ChangePage(
             next: next, entryCount: found.count, nights: found.compactMap(\.change),
-            doubtful: Set(found.filter(\.isDoubtful).map(\.hotel)), isComplete: isComplete)
+            doubtful: Set(found.filter(\.isDoubtful).map(\.hotel)), isComplete: isComplete,
+            isContinued: position.mark == nil || position.mark == first.mark)
     }
 
     public func takenCounts(of hotel: Int32, rooms: [Int32], nights: [Day]) async throws -> [NightCount] {
@@ -46,10 +49,13 @@ extension RhtHotel: PMSChangeFeed {
 /// A row of the log as far as it matters, with the snapshot that saw it; without a row where there was none to see.
 struct ChangeLogRow: Sendable {
     let snapshot: ChangeLogPosition.Snapshot
+    /// Of the row that was the newest at the last reading; nil where it is gone.
+    let mark: String?
     let row: Row?
 
     struct Row: Sendable {
         let number: Int64
+        let mark: String
         /// Whether it is about a night.
         let isNight: Bool
         let hotel: Int32?
@@ -79,20 +85,22 @@ private enum ChangeStatements {
         "rht.changes",
         """
         WITH found AS MATERIALIZED (
-            SELECT id, table_name, action, changes FROM logs_reservation WHERE id > $1
+            SELECT id, record_id::TEXT || '/' || xmin::TEXT AS mark, table_name, action, changes
+            FROM logs_reservation WHERE id > $1
             UNION ALL
-            SELECT log.id, log.table_name, log.action, log.changes
+            SELECT log.id, log.record_id::TEXT || '/' || log.xmin::TEXT, log.table_name, log.action, log.changes
             FROM unnest($2, $3) AS gap (low, high) JOIN logs_reservation AS log ON log.id BETWEEN gap.low AND gap.high
             ORDER BY id LIMIT $4
         ), version AS (
-            SELECT id, table_name LIKE 'reservation\\_details%' AS is_night,
+            SELECT id, mark, table_name LIKE 'reservation\\_details%' AS is_night,
                    substring(table_name FROM '_([0-9]{1,9})$') AS partition,
                    CASE action WHEN 'INSERT' THEN NULL WHEN 'DELETE' THEN changes ELSE changes -> 'old' END AS old,
                    CASE action WHEN 'INSERT' THEN changes WHEN 'DELETE' THEN NULL ELSE changes -> 'new' END AS new
             FROM found
         )
         SELECT pg_snapshot_xmin(snapshot)::TEXT::BIGINT, pg_snapshot_xmax(snapshot)::TEXT::BIGINT,
-               id::BIGINT, is_night, COALESCE(new ->> 'hotel_id', old ->> 'hotel_id', partition),
+               (SELECT record_id::TEXT || '/' || xmin::TEXT FROM logs_reservation WHERE id = $1),
+               id::BIGINT, mark, is_night, COALESCE(new ->> 'hotel_id', old ->> 'hotel_id', partition),
                old IS NOT NULL, old ->> 'room_id', old ->> 'date', new IS NOT NULL, new ->> 'room_id', new ->> 'date'
         FROM pg_current_snapshot() AS snapshot LEFT JOIN version ON TRUE
         ORDER BY id
@@ -100,7 +108,9 @@ private enum ChangeStatements {
     ) { row in
         let snapshot = ChangeLogPosition.Snapshot(
             firstRunning: UInt64(try row.next(Int64.self)), firstUnborn: UInt64(try row.next(Int64.self)))
+        let lastMark = try row.next(String?.self)
         let number = try row.next(Int64?.self)
+        let mark = try row.next(String?.self)
         let isNight = try row.next(Bool?.self)
         let hotel = try row.next(String?.self).flatMap { Int32($0) }
         var places: [NightChange.Place?] = []
@@ -110,9 +120,12 @@ private enum ChangeStatements {
             let night = try row.next(String?.self).flatMap { Day($0) }
             places.append(isThere ? NightChange.Place(room: room, night: night) : nil)
         }
-        guard let number, let isNight else { return ChangeLogRow(snapshot: snapshot, row: nil) }
+        guard let number, let mark, let isNight else {
+            return ChangeLogRow(snapshot: snapshot, mark: lastMark, row: nil)
+        }
         return ChangeLogRow(
-            snapshot: snapshot, row: .init(number: number, isNight: isNight, hotel: hotel, places: places))
+            snapshot: snapshot, mark: lastMark,
+            row: .init(number: number, mark: mark, isNight: isNight, hotel: hotel, places: places))
     }
 
     static let counts = Statement<NightCount, Int32, [Int32], [Day]>(

@@ -35,6 +35,20 @@ enum ReservationStatements {
         """
     ) { row in TakenNight(room: try row.next(), night: try row.next()) }
 
+    /// Of a reservation's nights those that another one takes as well.
+    static let sharedNights = Statement<TakenNight, Int32, BookingID>(
+        "rht.shared_nights",
+        """
+        SELECT mine.room_id, mine.date FROM reservation_details AS mine
+        WHERE mine.hotel_id = $1 AND mine.reservation_id = $2 AND mine.cancelled IS NULL AND mine.room_id IS NOT NULL
+          AND mine.date BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'
+          AND EXISTS (
+              SELECT FROM reservation_details AS other
+              WHERE other.hotel_id = $1 AND other.date = mine.date AND other.room_id = mine.room_id
+                AND other.cancelled IS NULL AND other.reservation_id <> mine.reservation_id)
+        """
+    ) { row in TakenNight(room: try row.next(), night: try row.next()) }
+
     /// The client with exactly these particulars, if there is one.
     ///
     /// Only a guest with an e-mail address can be one: two who share no more than a name are two people, and the PMS has
@@ -59,7 +73,10 @@ enum ReservationStatements {
     static let reservations = Statement<ReservationRow, [Int32], [BookingID]>(
         "rht.reservations",
         """
-        SELECT reservation.id, reservation.status, reservation.reservation_client_id, COALESCE(client.name, ''),
+        SELECT reservation.id, reservation.status,
+               CASE WHEN check_in BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN check_in END,
+               CASE WHEN check_out BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN check_out END,
+               reservation.reservation_client_id, COALESCE(client.name, ''),
                client.name_kana, client.email, client.phone, detail.id, detail.date, detail.room_id,
                rooms.room_type_id, rooms.room_number, detail.number_of_people, detail.plans_global_id,
                detail.plans_hotel_id, detail.cancelled IS NOT NULL,
@@ -206,6 +223,11 @@ enum ReservationStatements {
         "rht.cancel_reservation",
         "UPDATE reservations SET status = 'cancelled', updated_by = $3 WHERE hotel_id = $1 AND id = $2")
 
+    /// As the front desk puts a guest into another room: prices, rates and who sleeps there stay.
+    static let moveNights = Statement<Void, Int32, [BookingID], Int32, Int32>(
+        "rht.move_nights",
+        "UPDATE reservation_details SET room_id = $3, updated_by = $4 WHERE hotel_id = $1 AND id = ANY ($2)")
+
     /// Gives rooms back and keeps prices.
     static let cancelNights = Statement<Void, Int32, [BookingID], Int32, Bool>(
         "rht.cancel_nights",
@@ -219,6 +241,7 @@ enum ReservationStatements {
 struct ReservationRow: Sendable {
     let id: BookingID
     let status: ReservationStatus
+    let stay: Stay?
     let client: BookingID
     let guest: Guest
     /// Nil in the row of a reservation without nights.
@@ -227,6 +250,9 @@ struct ReservationRow: Sendable {
     fileprivate init(_ row: inout RowDecoder) throws {
         id = try row.next()
         status = ReservationStatus(word: try row.next())
+        let arrival = try row.next(Day?.self)
+        let departure = try row.next(Day?.self)
+        stay = arrival.flatMap { arrival in departure.flatMap { Stay(arrival: arrival, departure: $0) } }
         client = try row.next()
         guest = Guest(name: try row.next(), nameKana: try row.next(), email: try row.next(), phone: try row.next())
         let detail = try row.next(BookingID?.self)

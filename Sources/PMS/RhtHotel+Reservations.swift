@@ -131,6 +131,7 @@ private struct FactPlaces {
     let plans: Batch.Place<OfferedPlan>?
     let rates: Batch.Place<PlanRate>?
     let client: Batch.Place<BookingID>?
+    let shared: Batch.Place<TakenNight>?
     let now: Batch.Place<Instant>
 
     /// The reservation is locked before rooms and nights, and all of them before what they decide is read.
@@ -141,17 +142,25 @@ private struct FactPlaces {
         let lock = question.reservation.map { batch.add(SQL.lockReservation(hotel, $0)) }
         let isThere = question.reservation.map { batch.add(SQL.hasReservation(hotel, $0)) }
         let taking = question.reservation.map { batch.add(SQL.lockDetails(hotel, $0)) }
-        let rooms = question.wanted.map { batch.add(SQL.lockRooms(hotel, Array(Set($0.rooms.map(\.type))))) }
-        let taken = question.wanted.map {
-            batch.add(SQL.takenNights(hotel, $0.stay.arrival, $0.stay.departure, question.reservation))
-        }
+        let types = question.wanted.map { Set($0.rooms.map(\.type)) } ?? question.candidates?.types
+        let rooms = types.map { batch.add(SQL.lockRooms(hotel, Array($0))) }
+        // A reservation that is changed may take what it has; one that is moved is in its other rooms all the same.
+        let taken =
+            question.wanted.map {
+                batch.add(SQL.takenNights(hotel, $0.stay.arrival, $0.stay.departure, question.reservation))
+            }
+            ?? question.candidates.map {
+                batch.add(SQL.takenNights(hotel, $0.nights.lowerBound, $0.nights.upperBound, nil))
+            }
         let reservation = question.reservation.map { batch.add(SQL.reservations([hotel], [$0])) }
         let plans = question.wanted.map { _ in batch.add(RhtHotel.offeredPlans(hotel: hotel)) }
         let rates = question.wanted.map { batch.add(RhtHotel.rates(hotel: hotel, plans: $0.rooms.map(\.plan))) }
         let client = question.guest.map { batch.add(SQL.client($0.email, $0.name, $0.nameKana, $0.phone)) }
+        let shared =
+            question.looksForShared ? question.reservation.map { batch.add(SQL.sharedNights(hotel, $0)) } : nil
         let places = FactPlaces(
             lock: lock, isThere: isThere, taking: taking, reservation: reservation, rooms: rooms, taken: taken,
-            plans: plans, rates: rates, client: client, now: batch.add(SQL.now()))
+            plans: plans, rates: rates, client: client, shared: shared, now: batch.add(SQL.now()))
         return (batch, places)
     }
 
@@ -172,7 +181,7 @@ private struct FactPlaces {
         return ReservationFacts(
             rooms: try all(rooms), takenNights: try all(taken),
             plans: { RhtHotel.plans(offered, rates, $0) }, client: try all(client).first, reservation: found,
-            now: try rows.of(now)[0])
+            sharedNights: try all(shared), now: try rows.of(now)[0])
     }
 }
 
@@ -181,7 +190,7 @@ extension Reservation {
     fileprivate init?(_ rows: [ReservationRow]) {
         guard let first = rows.first else { return nil }
         self.init(
-            id: first.id, status: first.status, guest: first.guest, client: first.client,
+            id: first.id, status: first.status, stay: first.stay, guest: first.guest, client: first.client,
             nights: rows.compactMap(\.night))
     }
 }
@@ -192,7 +201,8 @@ extension ReservationStatus {
         switch word {
         case "hold": self = .hold
         case "cancelled": self = .cancelled
-        case "checked_in", "checked_out": self = .inHouse
+        case "checked_in": self = .checkedIn
+        case "checked_out": self = .checkedOut
         default: self = .confirmed
         }
     }
@@ -210,6 +220,11 @@ extension ReservationWrite {
         case .create(let new): new.statements(writer)
         case .change(let change): change.statements(writer)
         case .cancel(let cancellation): cancellation.statements(writer)
+        case .move(let moves):
+            moves.moves.map { move in
+                ReservationStatements.moveNights(
+                    moves.hotel, moves.rows(of: move).map(\.id), move.to, writer.user)
+            }
         }
     }
 }

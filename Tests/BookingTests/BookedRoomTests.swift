@@ -106,4 +106,35 @@ struct BookedRoomTests {
         #expect(rooms([sold(101), sold(102)], []) == ["none ", "none "])
         #expect(rooms([], [night(0, 101)]) == [])
     }
+
+    /// Type, room and guests of each room now.
+    private func current(_ sold: [SoldRoom], _ nights: [ReservationNight], today: Int = -10) -> [String] {
+        BookedRoom.current(sold, nights: nights, today: first.advanced(by: today)).map {
+            "\($0.type) \($0.room) \($0.guests)"
+        }
+    }
+
+    @Test("A room is the one it is in on its next night")
+    func nextRoom() {
+        let nights = [night(0, 101), night(1, 105, type: 2, guests: 1)]
+        #expect(current([sold(101)], nights) == ["1 101 2"])
+        #expect(current([sold(101)], nights, today: 1) == ["2 105 1"])
+        #expect(current([sold(101)], nights, today: 9) == ["2 105 1"])
+    }
+
+    @Test("What the PMS does not say stays as it was sold")
+    func unknown() {
+        #expect(current([sold(101)], [night(0, nil, guests: nil)]) == ["1 101 2"])
+        #expect(current([sold(101)], []) == ["1 101 2"])
+        #expect(current([sold(101)], [night(0, 105, isCancelled: true)]) == ["1 101 2"])
+    }
+
+    @Test("A room without nights is none any more, and one that came is one")
+    func otherRooms() {
+        #expect(current([sold(101), sold(102)], [night(0, 102), night(1, 102)]) == ["1 102 2"])
+        let nights = [
+            night(0, 101), night(0, 107, type: 3, guests: 4), night(1, 101), night(1, 107, type: 3, guests: 4),
+        ]
+        #expect(current([sold(101)], nights) == ["1 101 2", "3 107 4"])
+    }
 }

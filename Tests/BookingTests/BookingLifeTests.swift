@@ -33,7 +33,8 @@ struct BookingLifeTests {
 
     @Test("What is confirmed or cancelled already is not done again")
     func again() throws {
-        for command in [BookingLife.Command.confirm, .frontDesk(.confirmed), .frontDesk(.hold), .frontDesk(.inHouse)] {
+        for command in [BookingLife.Command.confirm, .frontDesk(.confirmed), .frontDesk(.hold), .frontDesk(.checkedIn)]
+        {
             let step = try life(.confirmed).after(command, at: Self.made)
             #expect(step.event == nil)
             #expect(step.life == life(.confirmed))
@@ -55,12 +56,36 @@ struct BookingLifeTests {
         #expect(throws: BookingLife.Refusal.ended(.expired)) { try life(.expired).after(.cancel, at: Self.end) }
     }
 
+    @Test(
+        "What the front desk changes is a version of what takes rooms, whatever it is",
+        arguments: [Booking.Status.hold, .confirmed])
+    func changedByFrontDesk(status: Booking.Status) {
+        for reservation in ReservationStatus.allCases {
+            let step = life(status).afterFrontDesk(reservation, isChanged: true)
+            #expect(step.life.version == 2)
+            #expect(step.event == (reservation == .cancelled ? .cancelled : .updated))
+        }
+        #expect(life(.expired).afterFrontDesk(.confirmed, isChanged: true).event == nil)
+        #expect(life(.cancelled).afterFrontDesk(.confirmed, isChanged: true).event == nil)
+    }
+
+    @Test("A conflict has an event of its own, and its end is a change")
+    func conflict() throws {
+        #expect(try life(.confirmed).after(.conflict, at: Self.made).event == .conflict)
+        for command in [BookingLife.Command.move, .settle] {
+            let step = try life(.hold).after(command, at: Self.end)
+            #expect(step.event == .updated)
+            #expect(step.life == life(.hold, version: 2))
+        }
+        #expect(throws: BookingLife.Refusal.ended(.cancelled)) { try life(.cancelled).after(.move, at: Self.made) }
+    }
+
     @Test("Random histories: versions have no gaps, each has one event, and an end is an end")
     func histories() {
         let seed = UInt64.random(in: 0 ... .max)
         var random = Numbers(state: seed)
         let commands =
-            [BookingLife.Command.change, .confirm, .cancel, .expire]
+            [BookingLife.Command.change, .confirm, .cancel, .expire, .move, .conflict, .settle]
             + ReservationStatus.allCases.map { .frontDesk($0) }
         for _ in 0..<5_000 {
             var now = Self.made

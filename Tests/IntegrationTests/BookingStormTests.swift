@@ -48,7 +48,7 @@ struct BookingStormTests {
     }
 
     @Test(
-        "The bridge is killed and PostgreSQL crashes, 50 times: what was answered is there, and nothing else",
+        "The bridge is killed, PostgreSQL crashes or restarts, 50 times: what was answered is there, and nothing else",
         .timeLimit(.minutes(5)))
     @OnLoop func chaos() async throws {
         let seed = Self.seed()
@@ -57,13 +57,17 @@ struct BookingStormTests {
         try await node.start()
         let processes = try await RestlessProcesses(beside: node, workers: 1)
         var crashes = 0
+        var restarts = 0
         do {
             try await processes.run {
                 let storm = BookingStorm(node, gateway: processes.gateway, clients: 16, seed: seed)
                 try await storm.wait(successes: 20)
                 for round in 1...Self.rounds {
                     try await Loop.sleep(for: .milliseconds(.random(in: 0...250, using: &random)))
-                    if Int.random(in: 0..<3, using: &random) > 0 {
+                    if round % 10 == 5 {
+                        try await Self.restart(node)
+                        restarts += 1
+                    } else if Int.random(in: 0..<3, using: &random) > 0 {
                         try await processes.kill("bridge")
                     } else {
                         try await Self.crash(node)
@@ -80,23 +84,37 @@ struct BookingStormTests {
             Issue.record("STORM_SEED=\(seed), \(processes.kills): \(processes.log.suffix(2000))")
             throw error
         }
-        #expect(processes.kills.values.reduce(0, +) + crashes == Self.rounds)
+        #expect(processes.kills.values.reduce(0, +) + crashes + restarts == Self.rounds)
         #expect(crashes > 0 && processes.kills["bridge"] ?? 0 > 0, "STORM_SEED=\(seed)")
         #expect(processes.oddities == [], "STORM_SEED=\(seed)")
         #expect(try await node.stop().isSuccess)
     }
 
+    /// Ends PostgreSQL as a whole; `drawbridge up` starts it again.
+    @OnLoop private static func restart(_ node: Node) async throws {
+        // One that still recovers from a crash may never come to an end.
+        let (server, _) = try await postgreSQL(of: node)
+        // A fast shutdown: whoever is connected is rolled back.
+        kill(server, SIGINT)
+        try await wait("another PostgreSQL runs", for: .seconds(60)) { try node.processID("postgresql") != server }
+    }
+
     /// Kills one of PostgreSQL's processes, upon which the server ends all others and recovers from its log.
     @OnLoop private static func crash(_ node: Node) async throws {
+        kill(try await postgreSQL(of: node).walWriter, SIGKILL)
+    }
+
+    /// The processes of a PostgreSQL that runs and has recovered.
+    @OnLoop private static func postgreSQL(of node: Node) async throws -> (server: Int32, walWriter: Int32) {
         let server = try node.processID("postgresql")
-        var victim: Int32?
+        var found: Int32?
         try await wait("PostgreSQL is back", for: .seconds(60)) {
-            victim = Files.names(in: "/proc").lazy.compactMap { Int32($0) }.first { id in
+            found = Files.names(in: "/proc").lazy.compactMap { Int32($0) }.first { id in
                 Files.text("/proc/\(id)/cmdline").hasPrefix("postgres: walwriter")
                     && Files.text("/proc/\(id)/stat").split(separator: " ").dropFirst(3).first == "\(server)"
             }
-            return victim != nil
+            return found != nil
         }
-        kill(try #require(victim), SIGKILL)
+        return (server, try #require(found))
     }
 }

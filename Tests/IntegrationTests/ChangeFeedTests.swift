@@ -136,4 +136,50 @@ struct ChangeFeedTests {
         _ = try await node.rows(insert(stay, room: rooms[0]))
         try await expectFree(rooms.count - 1, node, stay)
     }
+
+    @Test("A log whose numbers begin anew is followed all the same", .timeLimit(.minutes(3)))
+    @OnLoop func renumbered() async throws {
+        let node = try Node()
+        try await node.start()
+        let stay = TestStay.next(2)
+        let rooms = try await freeRooms(node, stay)
+        _ = try await node.rows(insert(stay, room: rooms[0]))
+        try await expectFree(rooms.count - 1, node, stay)
+        // As after a restore: what comes has numbers that were seen before.
+        _ = try await node.rows("TRUNCATE logs_reservation RESTART IDENTITY")
+        _ = try await node.rows(insert(stay, room: rooms[1]))
+        try await expectFree(rooms.count - 2, node, stay)
+        _ = try await node.rows(insert(stay, room: rooms[2]))
+        try await expectFree(rooms.count - 3, node, stay)
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("A hotel at which bookings wait keeps no other hotel's changes from being seen", .timeLimit(.minutes(3)))
+    @OnLoop func busyHotel() async throws {
+        let node = try await Node.shared()
+        let lock = "FROM pg_locks WHERE locktype = 'advisory' AND classid = 17474 AND objid = 3"
+        // The booking gives up after some seconds; on a machine that stands still for as long nothing can be seen.
+        for attempt in 1...5 {
+            let stay = TestStay.next(1)
+            let rooms = try await freeRooms(node, stay)
+            let locker = try psql(node, "SELECT pg_advisory_lock(17474, 3); SELECT pg_sleep(600)")
+            defer { locker.send(signal: SIGKILL) }
+            try await wait("the hotel is locked") { try await node.value("SELECT count(*) \(lock)") == "1" }
+            let connection = try await node.gateway.connect()
+            defer { connection.close() }
+            try await connection.begin(try node.request(BookingBody(stay, hotel: 3, type: 31)))
+            try await wait("a booking waits") { try await node.value("SELECT count(*) \(lock)") == "2" }
+            _ = try await node.rows(
+                """
+                UPDATE reservation_details SET number_of_people = number_of_people WHERE id IN (
+                    SELECT id FROM reservation_details WHERE hotel_id = 3 LIMIT 1)
+                """)
+            _ = try await node.rows(insert(stay, room: rooms[0]))
+            try await expectFree(rooms.count - 1, node, stay)
+            let isWaiting = try await node.value("SELECT count(*) \(lock) AND NOT granted") == "1"
+            _ = try await node.rows("SELECT pg_terminate_backend(pid) \(lock) AND granted AND pid <> pg_backend_pid()")
+            if isWaiting { return }
+            #expect(attempt < 5, "the change was seen only when the booking at the other hotel had ended")
+        }
+    }
 }

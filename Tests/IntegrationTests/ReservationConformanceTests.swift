@@ -98,6 +98,8 @@ struct ReservationConformanceTests {
         let new = NewReservation(
             id: id, request: request, client: facts.client, rooms: try reserved(request, facts))
         try await work.commit([.create(new)], with: own)
+        // What was written is what is read: nobody else has changed anything.
+        #expect(try await adapter.reservation(id, hotel: Self.hotel)?.content(.jpy) == new.content)
         return id
     }
 
@@ -221,6 +223,8 @@ struct ReservationConformanceTests {
             #expect(change.effect.taken.map(\.night) == [stay.nights[2]])
             let read = try #require(try await adapter.reservation(id, hotel: Self.hotel))
             #expect(read.nights(.jpy).map(\.night) == stay.nights)
+            #expect(read.content(.jpy) == change.content(.jpy))
+            #expect(change.content(.jpy).bytes != change.reservation.content(.jpy).bytes)
 
             question.wanted = nil
             (work, facts) = try await self.ask(adapter, question)
@@ -304,6 +308,45 @@ struct ReservationConformanceTests {
                 Issue.record("not gone: \(facts.reservation)")
                 return
             }
+        }
+    }
+
+    @Test("A reservation whose room another one takes, too, is told, and moves with its prices")
+    @OnLoop func moved() async throws {
+        try await withAdapter { adapter, _, node in
+            let request = try self.request(.next(2), rooms: 2)
+            let id = try await self.create(adapter, request)
+            var question = ReservationQuestion(hotel: Self.hotel)
+            question.reservation = id
+            question.looksForShared = true
+            var (work, facts) = try await self.ask(adapter, question)
+            work.rollback()
+            #expect(facts.sharedNights.isEmpty)
+            let room = try #require(try self.locked(facts).roomsTaken.sorted().first)
+            let night = request.stay.nights.lowerBound
+            _ = try await node.rows(
+                """
+                INSERT INTO reservation_details (hotel_id, reservation_id, date, room_id, number_of_people)
+                SELECT 2, id, '\(night)', \(room), 1 FROM reservations WHERE hotel_id = 2 AND agent IS NULL LIMIT 1
+                """)
+            question.candidates = ([21], request.stay.nights)
+            (work, facts) = try await self.ask(adapter, question)
+            #expect(facts.sharedNights.map(\.night) == [night])
+            #expect(facts.sharedNights.map(\.room) == [room])
+            let before = try self.locked(facts)
+            // Its own nights count as taken: it stays where it is otherwise.
+            #expect(facts.takenNights.count { $0.room.map(before.roomsTaken.contains) ?? false } == 5)
+            let free = try #require(facts.rooms.first { room in !facts.takenNights.contains { $0.room == room.id } })
+            let moves = [RoomMove(from: room, to: free.id)]
+            let write = ReservationMoves(before, hotel: Self.hotel, moves)
+            try await work.commit([.move(write)], with: [])
+            let after = try #require(try await adapter.reservation(id, hotel: Self.hotel))
+            #expect(after.content(.jpy) == before.after(moves, among: facts.rooms).content(.jpy))
+            #expect(
+                Set(after.nights(.jpy).compactMap(\.room)) == before.roomsTaken.subtracting([room]).union([free.id]))
+            #expect(after.nights(.jpy).map(\.price) == before.nights(.jpy).map(\.price))
+            #expect(write.effect.taken.map(\.night).sorted() == Array(request.stay.nights))
+            #expect(write.effect.released.compactMap(\.room) == [room, room])
         }
     }
 }

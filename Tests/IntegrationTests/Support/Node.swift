@@ -30,6 +30,7 @@ final class Node {
     /// The directory of the test's own that all of it is in.
     let directory: String
     private let workers: Int
+    private let bridges: Int
     private var child: ChildProcess?
     private var variables: [String: String] = [:]
 
@@ -37,8 +38,10 @@ final class Node {
     ///   - name: the home's name, in a directory of the installation's own.
     ///   - ownsPolicies: whether its policies are a copy that the test may change.
     ///   - workers: how many gateway workers it has.
-    init(name: String = "home", ownsPolicies: Bool = false, workers: Int = 2) throws {
+    ///   - bridges: how many bridges.
+    init(name: String = "home", ownsPolicies: Bool = false, workers: Int = 2, bridges: Int = 1) throws {
         self.workers = workers
+        self.bridges = bridges
         var template = Array("/tmp/dbi-XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)
         directory = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
@@ -88,7 +91,7 @@ final class Node {
             "/usr/bin/env",
             [
                 "setpriv", "--pdeathsig", "TERM", "--", "\(Self.programs)/drawbridge", "up", "--workers", "\(workers)",
-                "--config", policies,
+                "--bridges", "\(bridges)", "--config", policies,
             ],
             environment: [
                 "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "DRAWBRIDGE_HOME": home,

@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0009_front_desk.sql

@@ -1,0 +1,253 @@
+import Glibc
+import JSONText
+import Loop
+import Stay
+import Testing
+
+/// What the front desk does to bookings of ours is noted without anybody asking for the booking: state, event, audit log.
+@Suite("What the front desk does to bookings is told")
+struct FrontDeskEventTests {
+    init() { Loop.runInBackground() }
+
+    @OnLoop private func book(_ node: Node, _ body: BookingBody) async throws -> String {
+        let answer = try await node.book(body)
+        #expect(answer.status == 201, "\(answer.text)")
+        return try #require(answer.string("booking_id"))
+    }
+
+    /// The events of a booking so far, in the order of its versions, as `type version status check_in total sync guest`.
+    @OnLoop private func events(_ node: Node, _ id: String) async throws -> [String] {
+        try await node.rows(
+            """
+            SELECT concat_ws(' ', type, version, payload->'data'->>'status', payload->'data'->>'check_in',
+                   payload->'data'->'total'->>'amount', payload->'data'->'sync'->>'status',
+                   payload->'data'->>'guest_status')
+            FROM drawbridge.outbox_events WHERE entity_id = '\(id)' ORDER BY version
+            """
+        ).map { $0[0] }
+    }
+
+    /// Waits until so many versions were told, and checks that each was told once, is what we have, and that nothing is left
+    /// to be looked at.
+    @OnLoop private func expect(
+        _ versions: Int, _ node: Node, _ id: String, waits: Bool = false, _ location: SourceLocation = #_sourceLocation
+    ) async throws -> String {
+        try await wait("version \(versions) is told", for: .seconds(60)) {
+            try await node.value("SELECT version FROM drawbridge.bookings WHERE booking_id = '\(id)'") == "\(versions)"
+        }
+        if !waits {
+            try await wait("nothing is left to be looked at", for: .seconds(60)) {
+                try await node.value("SELECT count(*) FROM drawbridge.booking_checks WHERE booking_id = '\(id)'") == "0"
+            }
+        }
+        let found = try await events(node, id)
+        #expect(found.count == versions, "\(found)", sourceLocation: location)
+        let lines = try await node.value(
+            "SELECT count(*) FROM booking_engine_audit_log WHERE entity_id = '\(id)' AND status = 'success'")
+        #expect(lines == "\(versions)", sourceLocation: location)
+        return try #require(found.last, sourceLocation: location)
+    }
+
+    private func mine(_ id: String) -> String { "hotel_id = 2 AND reservation_id = '\(id)'" }
+
+    /// Rooms of a type of hotel 2 that nobody sleeps in then.
+    @OnLoop private func freeRooms(_ node: Node, _ stay: TestStay, type: Int) async throws -> [String] {
+        try await node.rows(
+            """
+            SELECT id FROM rooms WHERE hotel_id = 2 AND room_type_id = \(type) AND for_sale AND NOT is_staff_room
+                AND NOT EXISTS (SELECT FROM reservation_details WHERE hotel_id = 2 AND room_id = rooms.id
+                                AND cancelled IS NULL AND \(stay.sql))
+            ORDER BY id
+            """
+        ).map { $0[0] }
+    }
+
+    /// A reservation of the front desk's own, in rooms of its choice; returns its id.
+    @OnLoop private func frontDesk(_ node: Node, _ stay: TestStay, rooms: [String]) async throws -> String {
+        try await node.value(
+            """
+            WITH made AS (
+                INSERT INTO reservations (hotel_id, reservation_client_id, check_in, check_out, number_of_people, status)
+                SELECT 2, id, '\(stay.arrival)', '\(stay.departure)', 1, 'confirmed' FROM clients LIMIT 1 RETURNING id),
+            nights AS (
+                INSERT INTO reservation_details (hotel_id, reservation_id, date, room_id, plan_type, number_of_people, price)
+                SELECT 2, made.id, night, room, 'per_room', 1, 9000
+                FROM made, unnest(ARRAY[\(rooms.joined(separator: ","))]) AS room,
+                     generate_series('\(stay.arrival)'::DATE, '\(stay.departure)'::DATE - 1, '1 day') AS night)
+            SELECT id FROM made
+            """)
+    }
+
+    @OnLoop private func rooms(_ node: Node, _ id: String) async throws -> Set<String> {
+        Set(
+            try await node.rows("SELECT room_id FROM reservation_details WHERE \(mine(id)) AND cancelled IS NULL")
+                .map { $0[0] })
+    }
+
+    @Test("Dates, room, guest, price, arrival, departure: each a version of its own", .timeLimit(.minutes(3)))
+    @OnLoop func changes() async throws {
+        let node = try await Node.shared()
+        let (stay, later) = (TestStay.next(2), TestStay.next(2))
+        let id = try await book(node, BookingBody(stay))
+        let total = try await node.value("SELECT total FROM drawbridge.bookings WHERE booking_id = '\(id)'")
+        #expect(try await events(node, id) == ["booking.created 1 confirmed \(stay.arrival) \(total) synced"])
+
+        _ = try await node.rows(
+            """
+            UPDATE reservations SET check_in = '\(later.arrival)', check_out = '\(later.departure)' WHERE id = '\(id)';
+            UPDATE reservation_details SET date = date + \(stay.arrival.distance(to: later.arrival)) WHERE \(mine(id))
+            """)
+        #expect(try await expect(2, node, id) == "booking.updated 2 confirmed \(later.arrival) \(total) synced")
+        let room = try #require(try await freeRooms(node, later, type: 21).last)
+        _ = try await node.rows("UPDATE reservation_details SET room_id = \(room) WHERE \(mine(id))")
+        _ = try await expect(3, node, id)
+        #expect(
+            try await node.value("SELECT room_id FROM drawbridge.booking_rooms WHERE booking_id = '\(id)'") == room)
+        _ = try await node.rows("UPDATE reservation_details SET price = 7000 WHERE \(mine(id))")
+        #expect(try await expect(4, node, id) == "booking.updated 4 confirmed \(later.arrival) 14000 synced")
+        let other = try await node.value(
+            "INSERT INTO clients (name, legal_or_natural_person) VALUES ('Somebody Else', 'natural') RETURNING id")
+        _ = try await node.rows("UPDATE reservations SET reservation_client_id = '\(other)' WHERE id = '\(id)'")
+        _ = try await expect(5, node, id)
+        #expect(
+            try await node.value(
+                """
+                SELECT payload->'data'->'guest'->>'name' FROM drawbridge.outbox_events
+                WHERE entity_id = '\(id)' AND version = 5
+                """) == "Somebody Else")
+        _ = try await node.rows("UPDATE reservations SET status = 'checked_in' WHERE id = '\(id)'")
+        #expect(try await expect(6, node, id).hasSuffix("synced checked_in"))
+        _ = try await node.rows("UPDATE reservations SET status = 'checked_out' WHERE id = '\(id)'")
+        #expect(try await expect(7, node, id).hasSuffix("synced checked_out"))
+        // What is told of nobody changes nothing.
+        _ = try await node.rows("UPDATE reservations SET comment = 'late' WHERE id = '\(id)'")
+        _ = try await node.rows("UPDATE reservation_details SET price = 8000 WHERE \(mine(id))")
+        #expect(try await expect(8, node, id).contains(" 16000 "))
+        #expect(try await node.get("/api/booking-engine/bookings/\(id)").integer("version") == 8)
+    }
+
+    @Test("Cancelled, deleted, and a hold that is confirmed", .timeLimit(.minutes(3)))
+    @OnLoop func ends() async throws {
+        let node = try await Node.shared()
+        let stay = TestStay.next(1)
+        let cancelled = try await book(node, BookingBody(stay))
+        let deleted = try await book(node, BookingBody(stay))
+        var body = BookingBody(stay)
+        body.more = #","hold_minutes":50"#
+        let held = try await book(node, body)
+        _ = try await node.rows("UPDATE reservations SET status = 'cancelled' WHERE id = '\(cancelled)'")
+        _ = try await node.rows("DELETE FROM reservations WHERE hotel_id = 2 AND id = '\(deleted)'")
+        _ = try await node.rows("UPDATE reservations SET status = 'confirmed' WHERE id = '\(held)'")
+        #expect(try await expect(2, node, cancelled).hasPrefix("booking.cancelled 2 cancelled"))
+        #expect(try await expect(2, node, deleted).hasPrefix("booking.cancelled 2 cancelled"))
+        #expect(try await expect(2, node, held).hasPrefix("booking.updated 2 confirmed"))
+    }
+
+    @Test("What is done while no bridge runs is found when one does", .timeLimit(.minutes(3)))
+    @OnLoop func whileDown() async throws {
+        let node = try Node()
+        try await node.start()
+        let stay = TestStay.next(1)
+        let ids = [try await book(node, BookingBody(stay)), try await book(node, BookingBody(stay))]
+        // One change that is noted, so that a position is written down.
+        _ = try await node.rows("UPDATE reservation_details SET price = 5000 WHERE \(mine(ids[0]))")
+        _ = try await expect(2, node, ids[0])
+        let supervisor = try #require(node.supervisor)
+        kill(supervisor, SIGSTOP)
+        kill(try node.processID("bridge"), SIGKILL)
+        _ = try await node.rows("UPDATE reservation_details SET price = 6000 WHERE \(mine(ids[0]))")
+        _ = try await node.rows("DELETE FROM reservations WHERE hotel_id = 2 AND id = '\(ids[1])'")
+        kill(supervisor, SIGCONT)
+        #expect(try await expect(3, node, ids[0]).contains(" 6000 "))
+        #expect(try await expect(2, node, ids[1]).hasPrefix("booking.cancelled 2"))
+        // The same where the log does not tell: it was emptied meanwhile.
+        kill(supervisor, SIGSTOP)
+        kill(try node.processID("bridge"), SIGKILL)
+        _ = try await node.rows("UPDATE reservation_details SET price = 7000 WHERE \(mine(ids[0]))")
+        _ = try await node.rows("TRUNCATE logs_reservation RESTART IDENTITY")
+        kill(supervisor, SIGCONT)
+        #expect(try await expect(4, node, ids[0]).contains(" 7000 "))
+        #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("A booking whose room the front desk gives away gets another one, whole", .timeLimit(.minutes(3)))
+    @OnLoop func moved() async throws {
+        let node = try await Node.shared()
+        let stay = TestStay.next(3)
+        let id = try await book(node, BookingBody(stay, rooms: 2))
+        let before = try await rooms(node, id)
+        let prices = "SELECT array_agg(price ORDER BY date, price) FROM reservation_details WHERE \(mine(id))"
+        let agreed = try await node.value(prices)
+        let taken = try #require(before.sorted().first)
+        // On one of the nights only.
+        let night = TestStay(arrival: stay.nights[1], nights: 1)
+        let other = try await frontDesk(node, night, rooms: [taken])
+        #expect(try await expect(2, node, id).hasPrefix("booking.updated 2 confirmed"))
+        let after = try await rooms(node, id)
+        #expect(after.count == 2 && !after.contains(taken) && after.intersection(before).count == 1)
+        #expect(try await node.value(prices) == agreed)
+        #expect(
+            try await node.value("SELECT count(*) FROM reservation_details WHERE \(mine(id)) AND cancelled IS NULL")
+                == "6")
+        let told = Set(
+            try await node.rows("SELECT room_id FROM drawbridge.booking_rooms WHERE booking_id = '\(id)'").map { $0[0] }
+        )
+        #expect(told == after)
+        let number = try await node.value("SELECT room_number FROM rooms WHERE hotel_id = 2 AND id = \(taken)")
+        let read = try await node.get("/api/booking-engine/bookings/\(id)")
+        #expect(read.integer("version") == 2)
+        for room in ["rooms.0.room_number", "rooms.1.room_number"] { #expect(read.string(room) != number) }
+        let types = try await node.value("SELECT count(*) FROM rooms WHERE hotel_id = 2 AND room_type_id = 21")
+        #expect(types != "0")
+        _ = try await node.rows("DELETE FROM reservations WHERE hotel_id = 2 AND id = '\(other)'")
+    }
+
+    @Test("Without another room it is a conflict, told once, and its end is told, too", .timeLimit(.minutes(3)))
+    @OnLoop func conflict() async throws {
+        let node = try await Node.shared()
+        let stay = TestStay.next(1)
+        let id = try await book(node, BookingBody(stay, type: 23))
+        let own = try #require(try await rooms(node, id).first)
+        let others = try await freeRooms(node, stay, type: 23)
+        let full = try await frontDesk(node, stay, rooms: others)
+        let twice = try await frontDesk(node, stay, rooms: [own])
+        #expect(try await expect(2, node, id, waits: true).hasSuffix("conflict"))
+        #expect(try await events(node, id).last?.hasPrefix("booking.conflict 2 confirmed") == true)
+        let read = try await node.get("/api/booking-engine/bookings/\(id)")
+        #expect(read.string("sync.status") == "conflict")
+        #expect(read.string("sync.error")?.contains("\(stay.arrival)") == true)
+        #expect(
+            try await node.value("SELECT sync_status FROM booking_sync_status WHERE booking_id = '\(id)'") == "conflict"
+        )
+        // Looked at again, and not told again.
+        let attempts = "SELECT attempts FROM drawbridge.booking_checks WHERE booking_id = '\(id)'"
+        try await wait("it was tried again", for: .seconds(60)) { Int(try await node.value(attempts)) ?? 0 >= 2 }
+        #expect(try await events(node, id).count == 2)
+        // The front desk changes its mind.
+        _ = try await node.rows("DELETE FROM reservations WHERE hotel_id = 2 AND id = '\(twice)'")
+        #expect(try await expect(3, node, id).contains("booking.updated 3 confirmed"))
+        #expect(try await events(node, id).last?.hasSuffix("synced") == true)
+        // And again; then another room becomes free.
+        let again = try await frontDesk(node, stay, rooms: [own])
+        #expect(try await expect(4, node, id, waits: true).hasSuffix("conflict"))
+        _ = try await node.rows("DELETE FROM reservations WHERE hotel_id = 2 AND id = '\(full)'")
+        #expect(try await expect(5, node, id).hasSuffix("synced"))
+        #expect(try await rooms(node, id).isDisjoint(with: [own]))
+        _ = try await node.rows("DELETE FROM reservations WHERE hotel_id = 2 AND id = '\(again)'")
+    }
+
+    @Test("A guest who has come is not moved", .timeLimit(.minutes(3)))
+    @OnLoop func inHouse() async throws {
+        let node = try await Node.shared()
+        let stay = TestStay.next(1)
+        let id = try await book(node, BookingBody(stay))
+        _ = try await node.rows("UPDATE reservations SET status = 'checked_in' WHERE id = '\(id)'")
+        _ = try await expect(2, node, id)
+        let own = try await rooms(node, id)
+        let other = try await frontDesk(node, stay, rooms: own.sorted())
+        #expect(try await expect(3, node, id, waits: true).contains("booking.conflict 3"))
+        #expect(try await rooms(node, id) == own)
+        _ = try await node.rows("DELETE FROM reservations WHERE hotel_id = 2 AND id = '\(other)'")
+        _ = try await expect(4, node, id)
+    }
+}

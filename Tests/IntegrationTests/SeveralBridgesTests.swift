@@ -1,0 +1,109 @@
+import Glibc
+import JSONText
+import Loop
+import Stay
+import TestSupport
+import Testing
+
+/// Three bridges on one database, which one of them leads.
+@Suite("Several bridges", .serialized)
+struct SeveralBridgesTests {
+    init() { Loop.runInBackground() }
+
+    private static let names = ["bridge", "bridge-1", "bridge-2"]
+
+    /// The one that says it leads; nil where none does, or more than one.
+    @OnLoop private func leader(_ node: Node, among names: [String] = names) async throws -> String? {
+        var leaders: [String] = []
+        for name in names {
+            // One that has just been killed does not answer.
+            guard let answer = try? await node.socket("\(name).admin").send(.get("/metrics")) else { continue }
+            let line = answer.text.split(separator: "\n").first { $0.contains(/^drawbridge_bridge_leader[ {]/) }
+            if line?.split(separator: " ").last.flatMap({ Double($0) }) == 1 { leaders.append(name) }
+        }
+        return leaders.count == 1 ? leaders[0] : nil
+    }
+
+    /// Books, and lets the front desk change the price; returns the booking's id.
+    @OnLoop private func changedBooking(_ node: Node) async throws -> String {
+        let key = "key-\(UInt64.random(in: 0 ... .max))"
+        let body = BookingBody(.next(1))
+        var answer = try await node.book(body, key: key)
+        // A bridge may die of it, or stand still; the same request is sent until its end is known.
+        for _ in 0..<100 where answer.status >= 500 { answer = try await node.book(body, key: key) }
+        #expect(answer.status == 201, "\(answer.text)")
+        let id = try #require(answer.string("booking_id"))
+        try await change(node, id, price: 4321)
+        return id
+    }
+
+    @OnLoop private func change(_ node: Node, _ id: String, price: Int) async throws {
+        _ = try await node.rows(
+            "UPDATE reservation_details SET price = \(price) WHERE hotel_id = 2 AND reservation_id = '\(id)'")
+    }
+
+    @OnLoop private func expectTold(_ node: Node, _ ids: [String], price: Int) async throws {
+        for id in ids {
+            try await wait("the change of \(id) is told") {
+                try await node.rows(
+                    """
+                    SELECT version, payload->'data'->'total'->>'amount' FROM drawbridge.outbox_events
+                    WHERE entity_id = '\(id)' ORDER BY version OFFSET 1
+                    """) == [["2", "\(price)"]]
+            }
+        }
+    }
+
+    @Test("The leader is killed, and another one stands still, while 24 clients book", .timeLimit(.minutes(5)))
+    @OnLoop func leadership() async throws {
+        let seed = UInt64.random(in: 0 ... .max)
+        let node = try Node(ownsPolicies: true, workers: 2, bridges: 3)
+        try node.liftLimits()
+        try await node.start()
+        try await wait("one leads") { try await leader(node) != nil }
+        let storm = BookingStorm(node, gateway: try node.gateway, clients: 24, seed: seed)
+        try await storm.wait(successes: 30)
+
+        var told: [String] = []
+        let first = try #require(try await leader(node))
+        told.append(try await changedBooking(node))
+        kill(try node.processID(first), SIGKILL)
+        try await wait("another one leads within 5 s", for: .seconds(5)) {
+            guard let now = try await leader(node) else { return false }
+            return now != first
+        }
+        told.append(try await changedBooking(node))
+        try await expectTold(node, told, price: 4321)
+        try await storm.wait(successes: 20)
+
+        let second = try #require(try await leader(node))
+        let frozen = try node.processID(second)
+        let others = Self.names.filter { $0 != second }
+        told.append(try await changedBooking(node))
+        kill(frozen, SIGSTOP)
+        defer { kill(frozen, SIGCONT) }
+        try await wait("another one leads within 5 s", for: .seconds(5)) {
+            try await leader(node, among: others) != nil
+        }
+        // What it has not told yet, the other one tells; and the one that stood still does not tell it again.
+        try await expectTold(node, told, price: 4321)
+        kill(frozen, SIGCONT)
+        try await wait("it knows that it leads no longer") {
+            guard let now = try await leader(node) else { return false }
+            return now != second
+        }
+        told.append(try await changedBooking(node))
+        try await storm.wait(successes: 20)
+        try await storm.stop()
+        try await expectTold(node, told, price: 4321)
+        try await storm.expectAgreement()
+        try await storm.expectTruth()
+        for name in Self.names {
+            try await wait("the index of \(name) is the database's") {
+                let answer = try? await node.socket("\(name).admin").send(.get("/index-drift?hotels=1,2,3"))
+                return answer?.text == #"{"hotels":[]}"#
+            }
+        }
+        #expect(try await node.stop().isSuccess)
+    }
+}

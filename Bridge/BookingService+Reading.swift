@@ -52,10 +52,12 @@ extension BookingService {
 
     /// Notes what the front desk did to a booking that is locked, if it did anything, and ends the work.
     ///
-    /// - Parameter writes: what is left to do in the PMS.
+    /// - Parameters:
+    ///   - writes: what is left to do in the PMS.
+    ///   - own: what else is noted with it.
     func note(
         _ stored: StoredBooking, _ facts: ReservationFacts, _ work: any ReservationWork,
-        with writes: [ReservationWrite] = []
+        with writes: [ReservationWrite] = [], and own: [Query<Void>] = []
     ) async throws -> Booking {
         let today = hotels.today(stored.hotel)
         let reservation = facts.reservation.found
@@ -66,7 +68,7 @@ extension BookingService {
         }
         let booking = stored.booking(after: step.life, reservation, at: facts.now, today: today)
         let journal = BookingJournal(action: .frontDesk, actor: BookingJournal.frontDesk)
-        try await work.commit(writes, with: stored.update(to: booking) + journal.entries(event, booking))
+        try await work.commit(writes, with: stored.update(to: booking) + journal.entries(event, booking) + own)
         // What the front desk has freed is not known here.
         hotels.distrust(stored.hotel)
         return booking

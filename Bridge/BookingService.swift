@@ -23,6 +23,9 @@ final class BookingService {
     let policy: BridgePolicy
     /// Client and key of each request that has one and is not answered yet.
     private var keysUnderWay: Set<String> = []
+    /// Commands that wait for their next attempt.
+    private var waitingCount = 0
+    private let retries: RetryPolicy
     private let arrangements = RoomArrangement()
     private var unreadable = LogThrottle()
     private let created = Metrics.counter("drawbridge_bridge_bookings_total", "Bookings made.")
@@ -31,12 +34,16 @@ final class BookingService {
     private let lost = Metrics.counter(
         "drawbridge_bridge_bookings_refused_total",
         "Bookings and changes refused because rooms were lacking or prices had changed.")
+    private let retried = Metrics.counter(
+        "drawbridge_bridge_commands_retried_total",
+        "Times that a booking, change or cancellation was tried again because the PMS did not take it.")
 
     init(_ database: Database, _ pms: any ReservationAdapter, _ hotels: HotelDirectory, _ policy: BridgePolicy) {
         self.database = database
         self.pms = pms
         self.hotels = hotels
         self.policy = policy
+        retries = RetryPolicy(policy.pmsWrites)
     }
 
     // MARK: Creating
@@ -156,22 +163,64 @@ final class BookingService {
 
     // MARK: What every command does
 
-    /// Runs a command when it is its turn at the hotel.
+    /// The most commands that may wait for their next attempt. With the PMS away, more would only hold up connections that
+    /// those need who can be answered from memory.
+    private static let maximumWaiting = 64
+
+    /// Runs a command when it is its turn at the hotel; again, by the retry policy, where the PMS did not take it, while its
+    /// client waits. Others have their turns in between.
+    ///
+    /// Each attempt begins by looking, under the hotel's lock, for what an earlier one may have done: a commit whose end is
+    /// unknown holds that lock until it has ended.
     ///
     /// - Parameter body: is given the hotel, if it is in memory, and by when it must be done.
+    /// - Throws: `BridgeError.outcomeUnknown` where it may have taken effect.
     func carryOut(
         at hotel: Int32, for caller: Caller,
         _ body: @OnLoop (HotelEntry?, CommandDeadline) async throws -> BookingOutcome
     ) async throws -> BookingOutcome {
         let claim = try claim(caller)
         defer { if let claim { keysUnderWay.remove(claim) } }
-        let deadline = CommandDeadline()
-        do {
-            return try await hotels.inTurn(hotel) { entry in try await body(entry, deadline) }
-        } catch let error as PostgresError where error.leavesDoubt {
-            hotels.distrust(hotel)
-            throw error
+        var deadline = CommandDeadline()
+        while true {
+            do {
+                let attempt = deadline
+                return try await hotels.inTurn(hotel) { entry in try await body(entry, attempt) }
+            } catch {
+                let failure = failure(error, deadline)
+                if failure?.isDoubtful == true {
+                    hotels.distrust(hotel)
+                    deadline.followsDoubt = true
+                }
+                guard let failure, let wait = wait(after: failure, deadline) else {
+                    // A refusal was decided by looking; what failed was not.
+                    if deadline.followsDoubt, failure != nil || error is LoopError { throw BridgeError.outcomeUnknown }
+                    throw error
+                }
+                retried.increment()
+                deadline.attempt += 1
+                waitingCount += 1
+                defer { waitingCount -= 1 }
+                try await Loop.sleep(for: wait)
+            }
         }
+    }
+
+    /// What an attempt failed by; nil for a refusal.
+    private func failure(_ error: any Error, _ deadline: CommandDeadline) -> WriteFailure? {
+        // The attempt before has not ended in the database.
+        if deadline.followsDoubt, case .requestUnderWay? = error as? BridgeError {
+            return WriteFailure(.collision, isDoubtful: true, "the attempt before is under way")
+        }
+        return WriteFailure(error)
+    }
+
+    /// How long to wait before the next attempt; nil when there is none.
+    private func wait(after failure: WriteFailure, _ deadline: CommandDeadline) -> Duration? {
+        guard waitingCount < Self.maximumWaiting, let timeLeft = try? deadline.timeLeft,
+            let wait = retries.wait(after: deadline.attempt, failure, random: .random(in: 0...1)), wait < timeLeft
+        else { return nil }
+        return wait
     }
 
     /// Notes that a request with this key is under way, so that the same one beside it is told so.
@@ -251,11 +300,15 @@ final class BookingService {
 
 }
 
-/// By when a command must be done: well before the gateway gives up. Nobody is answered that it took too long and then has
-/// a booking.
+/// By when a command must be done, with all its attempts: well before the gateway gives up. Nobody is answered that it took
+/// too long and then has a booking.
 struct CommandDeadline {
     private static let patience: UInt64 = 8_000_000_000
     private let end = Loop.monotonicNanoseconds + Self.patience
+    /// Which attempt it is, from 1.
+    fileprivate(set) var attempt = 1
+    /// Whether an attempt before may have taken effect.
+    fileprivate(set) var followsDoubt = false
 
     /// - Throws: `LoopError` when there is none.
     var timeLeft: Duration {
@@ -291,12 +344,15 @@ extension Instant {
     }
 }
 
-extension PostgresError {
-    /// Whether it may be that a transaction was committed all the same.
-    var leavesDoubt: Bool {
-        switch code {
-        case .connectionLost, .timedOut, .cancelled: true
-        default: false
-        }
+extension RetryPolicy {
+    /// As the policy's file says. Its words for failures are ours.
+    init(_ policy: BridgePolicy.PMSWrites) {
+        self.init()
+        attempts = policy.attempts
+        initialDelay = policy.initialDelay
+        multiplier = policy.multiplier
+        longestDelay = policy.longestDelay
+        jitterPercentage = policy.jitterPercentage
+        retryable = Set(policy.retryableErrors.compactMap { WriteFailure.Kind(rawValue: $0.rawValue) })
     }
 }

@@ -18,6 +18,7 @@ final class Bridge {
     private let changes: ChangeFeed
     private let triggers: CacheTriggers
     private let refresher: CatalogueRefresher
+    private let writes: PMSWriteQueue
     private let holds: HoldExpiry
     private let retention: Retention
     private let keys: APIKeyDirectory
@@ -48,7 +49,9 @@ final class Bridge {
         changes = ChangeFeed(pms, hotels, database)
         self.triggers = triggers
         self.refresher = refresher
-        holds = HoldExpiry(database, hotels, bookings)
+        let writes = PMSWriteQueue(database, hotels, RetryPolicy(configuration.policy.pmsWrites))
+        self.writes = writes
+        holds = HoldExpiry(database, hotels, bookings, writes)
         retention = Retention(database, configuration.policy.retention)
         let keys = APIKeyDirectory(database)
         self.keys = keys
@@ -72,7 +75,8 @@ final class Bridge {
             resources: Routes.resources(
                 hotels, bookings, CacheResource(hotels, refresher, triggers, answers), answers,
                 TokenResource(ownTokens, examiner, signingKeys, database, configuration.policy.writer),
-                APIKeyResource(database, CredentialCheck(database, examiner)), configuration.policy))
+                APIKeyResource(database, CredentialCheck(database, examiner)),
+                DeadLetterResource(database, writes, answers), configuration.policy))
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
         let admin = AdminHandler(unreadiness: {
@@ -127,6 +131,7 @@ final class Bridge {
             group.addTask { await self.hotels.noteFreshness() }
             group.addTask { await self.refresher.run() }
             group.addTask { await self.triggers.run() }
+            group.addTask { await self.writes.run() }
             group.addTask { await self.holds.run() }
             group.addTask { await self.retention.run() }
             group.addTask { await self.keys.run() }

@@ -8,6 +8,7 @@ enum Command: Equatable {
     case policy(PolicyCommand)
     case key(KeyOptions)
     case token(TokenCommand)
+    case deadLetters(DeadLetterCommand)
     case audit(AuditCommand)
     case auditHelp
     case help
@@ -30,6 +31,7 @@ enum Command: Equatable {
                    lets the running installation go over to the policies as they are now, if they are in order
         \(KeyOptions.usage)
         \(TokenCommand.usage)
+        \(DeadLetterCommand.usage)
           audit    reads and verifies the ledger of all requests: drawbridge audit help
           help     says this
           --version
@@ -48,6 +50,7 @@ enum Command: Equatable {
         case "policy": self = .policy(try PolicyCommand(&arguments))
         case "key": self = .key(try KeyOptions(&arguments))
         case "token": self = .token(try TokenCommand(&arguments))
+        case "dead-letters": self = .deadLetters(try DeadLetterCommand(&arguments))
         case "audit":
             do throws(AuditUsageError) {
                 self = try AuditCommand(arguments).map { .audit($0) } ?? .auditHelp

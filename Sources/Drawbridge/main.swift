@@ -13,6 +13,7 @@ do {
     case .policy(let command): exit(try command.run())
     case .key(let options): try Key.run(options)
     case .token(let command): try command.run()
+    case .deadLetters(let command): try command.run()
     case .audit(let command):
         exit(command.run(.current(home: Home.current.path, release: Command.release)))
     case .auditHelp: Terminal.print(AuditCommand.usage)

@@ -9,6 +9,8 @@ public enum BookingEvent {
         case updated = "booking.updated"
         /// However it ended: `status` says whether it was cancelled or ran out.
         case cancelled = "booking.cancelled"
+        /// The PMS has no room for it, or has given its room to somebody else.
+        case conflict = "booking.conflict"
     }
 
     /// The event as subscribers get it: `{"type","timestamp","data"}`, where `data` is the booking.

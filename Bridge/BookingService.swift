@@ -209,8 +209,8 @@ final class BookingService {
     /// What an attempt failed by; nil for a refusal.
     private func failure(_ error: any Error, _ deadline: CommandDeadline) -> WriteFailure? {
         // The attempt before has not ended in the database.
-        if deadline.followsDoubt, case .requestUnderWay? = error as? BridgeError {
-            return WriteFailure(.collision, isDoubtful: true, "the attempt before is under way")
+        if deadline.attempt > 1, case .requestUnderWay? = error as? BridgeError {
+            return WriteFailure(.collision, isDoubtful: deadline.followsDoubt, "the attempt before is under way")
         }
         return WriteFailure(error)
     }

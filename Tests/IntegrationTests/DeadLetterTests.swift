@@ -276,6 +276,9 @@ struct DeadLetterTests {
             try await node.value(
                 Self.isBusy) == "1",
             "the lock was held all the while")
+        let tried =
+            "SELECT count(*) FROM drawbridge.pms_writes WHERE booking_id IN (\(list)) AND error_code IS NOT NULL"
+        #expect(try #require(Int(try await node.value(tried))) < 4, "it did not wait for the busy hotel's")
         _ = try await node.rows(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'busy'")
         _ = try await locker.waitForExit()

@@ -41,7 +41,7 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 /// The bridge applies them, `drawbridge doctor` compares what was applied with them.
 let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
-    "0007_booking_events", "0009_front_desk",
+    "0007_booking_events", "0009_front_desk", "0010_pms_writes",
 ].map { .embedInCode("Migrations/\($0).sql") }
 
 let package = Package(
@@ -160,10 +160,10 @@ let package = Package(
         tests("RateLimitTests", exclude: ["Hammer"], "TestSupport", "RateLimit", "Loop", "ratelimit-hammer"),
         // What the tests above start several times, to share one table between real processes.
         process("ratelimit-hammer", "Tests/RateLimitTests/Hammer", "RateLimit"),
-        tests("PMSTests", "TestSupport", "PMS"),
+        tests("PMSTests", "TestSupport", "PMS", "Postgres"),
         tests("StayTests", "Stay"),
         tests("AvailabilityTests", "TestSupport", "Availability", "Stay"),
-        tests("BookingTests", "Booking", "JSONText", "Stay"),
+        tests("BookingTests", "TestSupport", "Booking", "JSONText", "Stay"),
         tests("CatalogueTests", "Catalogue", "PMS", "Booking", "JSONText", "Stay"),
         // What every adapter to a PMS must pass, against real ones.
         tests(

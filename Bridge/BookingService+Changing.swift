@@ -37,6 +37,8 @@ extension BookingService {
             case .found(let found):
                 guard found.stored.life.version == seen.life.version else {
                     found.work.rollback()
+                    // It may be this very request that has changed it.
+                    if deadline.followsDoubt, let done = try await done(found, for: caller) { return done }
                     throw BridgeError.preconditionFailed
                 }
                 return try await self.change(found, change, at: hotel, for: caller, until: deadline)
@@ -102,6 +104,13 @@ extension BookingService {
         for (room, night) in effect.taken { hotel.take([room], nights: night..<night.advanced(by: 1)) }
         changed.increment()
         return outcome
+    }
+
+    /// The booking as it stands, if the request has changed it: the line in the audit log committed with the change.
+    private func done(_ found: Found, for caller: Caller) async throws -> BookingOutcome? {
+        let (stored, id) = (found.stored, caller.requestID.description)
+        guard try await database.first(BookingStatements.wasDone(stored.id.description, id)) == true else { return nil }
+        return BookingOutcome(.ok, stored.booking(found.reservation, today: hotels.today(stored.hotel)))
     }
 
     /// Cancels a booking, or says why not. One that is cancelled already is answered as it is.

@@ -26,6 +26,9 @@ final class BookingService {
     private let disk: SharedWork<Bool, Void, Void>
     /// Commands that may have committed what is not on disk yet.
     private var unsettledCount = 0
+    /// Commands that wait for their next attempt.
+    private var waitingCount = 0
+    private let retries: RetryPolicy
     private let arrangements = RoomArrangement()
     private var unreadable = LogThrottle()
     private let created = Metrics.counter("drawbridge_bridge_bookings_total", "Bookings made.")
@@ -34,6 +37,9 @@ final class BookingService {
     private let lost = Metrics.counter(
         "drawbridge_bridge_bookings_refused_total",
         "Bookings and changes refused because rooms were lacking or prices had changed.")
+    private let retried = Metrics.counter(
+        "drawbridge_bridge_commands_retried_total",
+        "Times that a booking, change or cancellation was tried again because the PMS did not take it.")
 
     init(
         _ database: Database, _ pms: any ReservationAdapter, _ hotels: HotelDirectory, _ answers: IdempotentAnswers,
@@ -45,6 +51,7 @@ final class BookingService {
         self.answers = answers
         disk = SharedWork(atOnce: 1, bound: 1, gathering: .zero) { _, _ in try await pms.persist() }
         self.policy = policy
+        retries = RetryPolicy(policy.pmsWrites)
     }
 
     /// Works until the task is cancelled.
@@ -173,30 +180,57 @@ final class BookingService {
     /// at the hotel have their turns meanwhile.
     private static let frontDeskPauses: [Duration] = [.milliseconds(50), .milliseconds(150), .milliseconds(300)]
 
-    /// Runs a command when it is its turn at the hotel.
+    /// The most commands that may wait for their next attempt. With the PMS away, more would only hold up connections that
+    /// those need who can be answered from memory.
+    private static let maximumWaiting = 64
+
+    /// Runs a command when it is its turn at the hotel; again, by the retry policy, where the PMS did not take it, while its
+    /// client waits. Others have their turns in between.
+    ///
+    /// Each attempt begins by looking, under the hotel's lock, for what an earlier one may have done: a commit whose end is
+    /// unknown holds that lock until it has ended.
     ///
     /// - Parameter body: is given the hotel, if it is in memory, and by when it must be done. It is run again where it throws
     ///   `BridgeError.bookingInUse`.
+    /// - Throws: `BridgeError.outcomeUnknown` where it may have taken effect.
     func carryOut(
         at hotel: Int32, for caller: Caller,
         _ body: @OnLoop (HotelEntry?, CommandDeadline) async throws -> BookingOutcome
     ) async throws -> BookingOutcome {
         try await answers.holding(caller.key, of: caller.client) {
-            let deadline = CommandDeadline()
+            var deadline = CommandDeadline()
             var pauses = Self.frontDeskPauses[...]
             unsettledCount += 1
             defer { unsettledCount -= 1 }
             while true {
                 do {
-                    let outcome = try await hotels.inTurn(hotel) { entry in try await body(entry, deadline) }
-                    // Whether it was done now or before, and by whichever process; the next one has its turn meanwhile.
+                    let attempt = deadline
+                    let outcome = try await hotels.inTurn(hotel) { entry in try await body(entry, attempt) }
+                    // Whether it was done now or before, and by whichever process; the next one has its turn meanwhile. It is
+                    // committed, and not certain to be on disk.
+                    deadline.followsDoubt = true
                     try await persist()
                     return outcome
                 } catch BridgeError.bookingInUse where !pauses.isEmpty {
                     try await Loop.sleep(for: pauses.removeFirst())
-                } catch let error as PostgresError where error.leavesDoubt {
-                    hotels.distrust(hotel)
-                    throw error
+                } catch {
+                    let failure = failure(error, deadline)
+                    if failure?.isDoubtful == true {
+                        hotels.distrust(hotel)
+                        deadline.followsDoubt = true
+                    }
+                    guard let failure, let wait = wait(after: failure, deadline) else {
+                        // A refusal was decided by looking; what failed was not.
+                        if deadline.followsDoubt, failure != nil || error is LoopError {
+                            throw BridgeError.outcomeUnknown
+                        }
+                        throw error
+                    }
+                    retried.increment()
+                    deadline.attempt += 1
+                    waitingCount += 1
+                    defer { waitingCount -= 1 }
+                    try await Loop.sleep(for: wait)
                 }
             }
         }
@@ -208,6 +242,23 @@ final class BookingService {
     /// Waits until what commands of this process may have committed is on disk: nobody reads what a crash could take back.
     func settle() async throws {
         if unsettledCount > 0 { try await persist() }
+    }
+
+    /// What an attempt failed by; nil for a refusal.
+    private func failure(_ error: any Error, _ deadline: CommandDeadline) -> WriteFailure? {
+        // The attempt before has not ended in the database.
+        if deadline.attempt > 1, case .requestUnderWay? = error as? BridgeError {
+            return WriteFailure(.collision, isDoubtful: deadline.followsDoubt, "the attempt before is under way")
+        }
+        return WriteFailure(error)
+    }
+
+    /// How long to wait before the next attempt; nil when there is none.
+    private func wait(after failure: WriteFailure, _ deadline: CommandDeadline) -> Duration? {
+        guard waitingCount < Self.maximumWaiting, let timeLeft = try? deadline.timeLeft,
+            let wait = retries.wait(after: deadline.attempt, failure, random: .random(in: 0...1)), wait < timeLeft
+        else { return nil }
+        return wait
     }
 
     /// Reads what a command needs in one round trip, the answer to an earlier request with the same key first.
@@ -279,11 +330,15 @@ final class BookingService {
 
 }
 
-/// By when a command must be done: well before the gateway gives up. Nobody is answered that it took too long and then has
-/// a booking.
+/// By when a command must be done, with all its attempts: well before the gateway gives up. Nobody is answered that it took
+/// too long and then has a booking.
 struct CommandDeadline {
     static let patience = Duration.seconds(8)
     private let end = Loop.monotonicNanoseconds + Self.patience.nanoseconds
+    /// Which attempt it is, from 1.
+    fileprivate(set) var attempt = 1
+    /// Whether an attempt before may have taken effect.
+    fileprivate(set) var followsDoubt = false
 
     /// - Throws: `LoopError` when there is none.
     var timeLeft: Duration {
@@ -319,12 +374,15 @@ extension Instant {
     }
 }
 
-extension PostgresError {
-    /// Whether it may be that a transaction was committed all the same.
-    var leavesDoubt: Bool {
-        switch code {
-        case .connectionLost, .timedOut, .cancelled: true
-        default: false
-        }
+extension RetryPolicy {
+    /// As the policy's file says. Its words for failures are ours.
+    init(_ policy: BridgePolicy.PMSWrites) {
+        self.init()
+        attempts = policy.attempts
+        initialDelay = policy.initialDelay
+        multiplier = policy.multiplier
+        longestDelay = policy.longestDelay
+        jitterPercentage = policy.jitterPercentage
+        retryable = Set(policy.retryableErrors.compactMap { WriteFailure.Kind(rawValue: $0.rawValue) })
     }
 }

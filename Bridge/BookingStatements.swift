@@ -183,15 +183,23 @@ enum BookingStatements {
         """, withSyncAndRooms, inOrder
     ) { row in try StoredBooking(&row) }
 
-    /// The hold that ran out first, but for those named.
-    static let expiredHold = Statement<ExpiredHold, [BookingID]>(
-        "bridge.expired_hold",
+    /// Whether something was done to a booking by a request.
+    static let wasDone = Statement<Bool, String, String>(
+        "bridge.was_done",
         """
-        SELECT booking_id, hotel_id FROM drawbridge.bookings
-        WHERE status = 'hold' AND hold_expires_at <= now() AND booking_id <> ALL ($1)
-        ORDER BY hold_expires_at LIMIT 1
+        SELECT EXISTS (SELECT FROM booking_engine_audit_log
+                       WHERE entity_id = $1 AND request_id = $2 AND status = 'success')
         """
-    ) { row in ExpiredHold(id: try row.next(), hotel: try row.next()) }
+    ) { row in try row.next() }
+
+    /// What could not be done in the PMS is said of the booking.
+    static let noteSyncFailure = Statement<Void, Int32, BookingID, String>(
+        "bridge.note_sync_failure",
+        """
+        UPDATE booking_sync_status
+        SET sync_status = 'failed', last_sync_attempt = now(), error_message = $3, retry_count = retry_count + 1
+        WHERE hotel_id = $1 AND booking_id = $2
+        """)
 
     /// When it is, for whoever asks what has changed since.
     static let now = Statement<Instant>("bridge.now", "SELECT now()") { row in try row.next() }
@@ -202,12 +210,6 @@ struct EarlierBooking: Sendable {
     let id: BookingID
     let client: String
     let status: String
-}
-
-/// A hold that has run out.
-struct ExpiredHold: Sendable {
-    let id: BookingID
-    let hotel: Int32
 }
 
 /// A booking as far as it is ours, as stored.

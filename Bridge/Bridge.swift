@@ -22,6 +22,7 @@ final class Bridge {
     private let triggers: CacheTriggers
     private let refresher: CatalogueRefresher
     private let bookings: BookingService
+    private let writes: PMSWriteQueue
     private let holds: HoldExpiry
     private let retention: Retention
     private let keys: APIKeyDirectory
@@ -63,7 +64,9 @@ final class Bridge {
         self.triggers = triggers
         self.refresher = refresher
         self.bookings = bookings
-        holds = HoldExpiry(database, hotels, bookings)
+        let writes = PMSWriteQueue(database, hotels, RetryPolicy(configuration.policy.pmsWrites))
+        self.writes = writes
+        holds = HoldExpiry(database, hotels, bookings, writes)
         let keys = APIKeyDirectory(database)
         self.keys = keys
         let tokens = TokenRevocationDirectory(database)
@@ -89,7 +92,7 @@ final class Bridge {
             resources: Routes.resources(
                 hotels, bookings, CacheResource(hotels, refresher, triggers, answers), answers,
                 TokenResource(ownTokens, examiner, signingKeys, database, configuration.policy.writer),
-                apiKeys, configuration.policy))
+                apiKeys, DeadLetterResource(database, writes, answers), configuration.policy))
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
         let admin = BridgeAdministration(hotels) {
@@ -126,14 +129,20 @@ final class Bridge {
         let hotels = HotelDirectory(configuration.policy, pms, CatalogueStore(database))
         let reconciliation = Reconciliation(
             database: database, pms: pms, hotels: hotels,
-            bookings: BookingService(database, pms, hotels, configuration.policy), agent: writer.agentName,
+            bookings: BookingService(
+                database, pms, hotels, IdempotentAnswers(database), configuration.policy), agent: writer.agentName,
             sockets: context.run)
         return try await withThrowingTaskGroup(of: Int?.self) { group in
             group.addTask {
                 await database.run()
                 return nil
             }
-            group.addTask { try await reconciliation.run(order) }
+            group.addTask {
+                let left = try await reconciliation.run(order)
+                // What is said to be repaired is on disk.
+                try await pms.persist()
+                return left
+            }
             defer { group.cancelAll() }
             while let left = try await group.next() { if let left { return left } }
             throw CancellationError()
@@ -182,6 +191,7 @@ final class Bridge {
             group.addTask { await self.leadership.whileLeading { _ in await self.holds.run() } }
             group.addTask { await self.leadership.whileLeading { _ in await self.retention.run() } }
             group.addTask { await self.ownTokens.run() }
+            group.addTask { await self.writes.run() }
             group.addTask { await self.keys.run() }
             group.addTask { await self.tokens.run() }
             group.addTask { await self.issuers.run() }

@@ -3,6 +3,7 @@ internal import Booking
 internal import HTTP
 internal import JSONText
 internal import Loop
+internal import PMS
 internal import Postgres
 internal import Server
 internal import Stay
@@ -18,6 +19,11 @@ enum BridgeError: Error {
     case unreadableHotel(retryAfter: Int)
     case unknownBooking
     case unknownTrigger
+    /// An attempt may have taken effect, and it could not be found out in time.
+    case outcomeUnknown
+    case unknownDeadLetter
+    /// The write into the PMS is no dead letter, as this status says.
+    case noDeadLetter(String)
     /// What a trigger asked for could not be read anew.
     case refreshFailed(trigger: Int64, reason: String)
     /// Parameters that cannot be read.
@@ -86,6 +92,7 @@ enum ErrorResponse {
         case let error as InvalidRequest: problem(for: error)
         case let error as AuthenticationError: problem(for: error, request)
         case let error as PostgresError: problem(for: error, request)
+        case let error as WriteFailure: problem(for: error)
         case let error as LoopError where error.code == .tooLarge || error.code == .timedOut:
             Problem(.serviceUnavailable, "overloaded", "The hotel is busy").with(.retryAfter, "1")
         default: error
@@ -107,6 +114,19 @@ enum ErrorResponse {
                 detail: "The hotel cannot be read from the property management system"
             )
             .with(.retryAfter, String(seconds))
+        case .outcomeUnknown:
+            return Problem(
+                .serviceUnavailable, "outcome-unknown", "It is not known whether this was done",
+                detail: "It may have been done; send the same request again to find out, with the same ids"
+            )
+            .with(.retryAfter, "2")
+        case .unknownDeadLetter: return Problem(.notFound, "dead-letter-not-found", "Dead letter not found")
+        case .noDeadLetter(let status):
+            var problem = Problem(
+                .conflict, "no-dead-letter", "The write is no dead letter",
+                detail: "The write into the property management system is \(status)")
+            problem.extend = { json in json.member("write_status", status) }
+            return problem
         case .unknownTrigger: return Problem(.notFound, "trigger-not-found", "Trigger not found")
         case .refreshFailed(let trigger, let reason):
             var problem = Problem(
@@ -237,6 +257,16 @@ enum ErrorResponse {
                 ])
         }
         return Problem(.misdirectedRequest, "misdirected-request", "This is not the place to ask")
+    }
+
+    /// The PMS itself did not take it; nothing was changed.
+    private static func problem(for failure: WriteFailure) -> Problem {
+        let seconds = max(1, failure.retryAfter?.components.seconds ?? 5)
+        return Problem(
+            .serviceUnavailable, "pms-unavailable", "The property management system is not available at the moment",
+            detail: "Nothing was changed"
+        )
+        .with(.retryAfter, String(seconds))
     }
 
     private static func problem(for error: PostgresError, _ request: Request) -> Problem {

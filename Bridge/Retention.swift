@@ -49,6 +49,7 @@ final class Retention {
             _ = try await database.query(BookingStatements.dropAuditPartitions(Int32(policy.auditLogMonths)))
         }
         await remove("events", BookingStatements.deleteOldEvents(Int32(policy.eventDays)))
+        await remove("writes into the PMS", PMSWriteStatements.deleteOld(Int32(policy.pmsWriteDays)))
         await remove("bookings", BookingStatements.deleteOldBookings(Int32(policy.bookingDays)))
     }
 

@@ -13,8 +13,7 @@ final class Routes: Handler {
 
     static func resources(
         _ hotels: HotelDirectory, _ bookings: BookingService, _ cache: CacheResource, _ answers: IdempotentAnswers,
-        _ token: TokenResource, _ apiKey: APIKeyResource,
-        _ policy: BridgePolicy
+        _ token: TokenResource, _ apiKey: APIKeyResource, _ deadLetter: DeadLetterResource, _ policy: BridgePolicy
     ) -> [String: Resource] {
         let hotelResource = HotelResource(hotels, answers)
         let pricing = PricingResource(hotels, policy.availability)
@@ -50,6 +49,10 @@ final class Routes: Handler {
             case .listAPIKeys: apiKey.list
             case .rotateAPIKey: apiKey.rotate
             case .revokeAPIKey: apiKey.revoke
+            case .listDeadLetters: deadLetter.list
+            case .getDeadLetter: deadLetter.get
+            case .retryDeadLetter: deadLetter.retry
+            case .abandonDeadLetter: deadLetter.abandon
             }
         }
         return Dictionary(uniqueKeysWithValues: Operation.allCases.map { ($0.rawValue, resource($0)) })

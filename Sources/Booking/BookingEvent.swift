@@ -9,7 +9,7 @@ public enum BookingEvent {
         case updated = "booking.updated"
         /// However it ended: `status` says whether it was cancelled or ran out.
         case cancelled = "booking.cancelled"
-        /// The front desk has given a room of it to somebody else as well, and there is no other; `sync` says so.
+        /// The PMS has no room for it, or has given its room to somebody else and has no other; `sync` says so.
         case conflict = "booking.conflict"
     }
 

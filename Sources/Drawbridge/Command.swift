@@ -9,6 +9,7 @@ enum Command: Equatable {
     case key(KeyOptions)
     case token(TokenCommand)
     case reconcile(ReconcileOptions)
+    case deadLetters(DeadLetterCommand)
     case audit(AuditCommand)
     case auditHelp
     case help
@@ -33,6 +34,7 @@ enum Command: Equatable {
         \(KeyOptions.usage)
         \(TokenCommand.usage)
         \(ReconcileOptions.usage)
+        \(DeadLetterCommand.usage)
           audit    reads and verifies the ledger of all requests: drawbridge audit help
           help     says this
           --version
@@ -52,6 +54,7 @@ enum Command: Equatable {
         case "key": self = .key(try KeyOptions(&arguments))
         case "token": self = .token(try TokenCommand(&arguments))
         case "reconcile": self = .reconcile(try ReconcileOptions(&arguments))
+        case "dead-letters": self = .deadLetters(try DeadLetterCommand(&arguments))
         case "audit":
             do throws(AuditUsageError) {
                 self = try AuditCommand(arguments).map { .audit($0) } ?? .auditHelp

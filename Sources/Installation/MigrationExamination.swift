@@ -13,6 +13,7 @@ struct MigrationExamination {
         (6, "catalogue", PackageResources._006_catalogue_sql),
         (7, "booking_events", PackageResources._007_booking_events_sql),
         (9, "front_desk", PackageResources._009_front_desk_sql),
+        (10, "pms_writes", PackageResources._010_pms_writes_sql),
     ]
 
     /// How a migration stands in the database.

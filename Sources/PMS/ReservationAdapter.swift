@@ -10,8 +10,9 @@ public import Stay
 /// happens to a reservation and what is noted of it must both be there or neither, so an adapter takes the bridge's own
 /// statements along wherever it reads and commits. One that works on the PMS's database runs all of them in one transaction
 /// there. One that calls a vendor over the network runs the bridge's statements in a transaction of its own and calls the
-/// vendor between reading and committing; what it cannot know then it throws, as doubt (`PostgresError` with an unknown end),
-/// and the bridge settles it later.
+/// vendor between reading and committing; what the vendor does not take it throws as `WriteFailure`, with doubt where it may
+/// have been done. Whoever tries again then reads first, so such an adapter looks in the vendor's PMS, by the
+/// `booking_engine_id` for instance, for what an attempt before may have done.
 @OnLoop
 public protocol ReservationAdapter: Sendable {
     /// Begins a piece of work on a hotel's reservations.
@@ -54,7 +55,7 @@ public protocol ReservationWork: AnyObject {
     /// Writes into the PMS and into the bridge's own tables, and commits: all of it or nothing. From then on others see it; that
     /// it stays is known when the adapter's `persist` has returned.
     ///
-    /// - Throws: `PostgresError`; with `connectionLost`, `timedOut` and `cancelled` nobody knows whether it was committed.
+    /// - Throws: `PostgresError`, `WriteFailure`; where they leave doubt nobody knows whether it was committed.
     func commit(_ writes: [ReservationWrite], with own: [Query<Void>]) async throws
 
     /// Gives it up.

@@ -220,11 +220,7 @@ extension ReservationWrite {
         case .create(let new): new.statements(writer)
         case .change(let change): change.statements(writer)
         case .cancel(let cancellation): cancellation.statements(writer)
-        case .move(let moves):
-            moves.moves.map { move in
-                ReservationStatements.moveNights(
-                    moves.hotel, moves.rows(of: move).map(\.id), move.to, writer.user)
-            }
+        case .move(let moves): moves.statements(writer)
         }
     }
 }
@@ -283,6 +279,15 @@ extension ReservationCancellation {
             ReservationStatements.cancelReservation(hotel, reservation.id, writer.user),
             ReservationStatements.cancelNights(hotel, reservation.taking.map(\.id), writer.user, chargesInFull),
         ]
+        return (updates, [])
+    }
+}
+
+extension ReservationMoves {
+    fileprivate func statements(_ writer: RhtHotel.Writer) -> WriteStatements {
+        let updates = moves.map { move in
+            ReservationStatements.moveNights(hotel, rows(of: move).map(\.id), move.to, writer.user)
+        }
         return (updates, [])
     }
 }

@@ -10,6 +10,8 @@ public struct BridgePolicy: Sendable, Equatable {
     public var hotels: [Int32: Hotel]
     /// What the bridge's own writes look like in the PMS.
     public var writer: PMSWriter
+    /// What happens to writes into the PMS that fail.
+    public var pmsWrites: PMSWrites
     /// The largest request body.
     public var maximumRequestBody: ByteCount
     /// How long what the bridge keeps is kept.
@@ -72,6 +74,8 @@ public struct BridgePolicy: Sendable, Equatable {
         public var eventDays = 30
         /// Days after the departure for which a booking can be read, and its `booking_engine_id` be recognised.
         public var bookingDays = 1100
+        /// Days for which writes into the PMS that had failed and have ended stay on record.
+        public var pmsWriteDays = 90
 
         /// The defaults.
         public init() {}
@@ -94,6 +98,7 @@ public struct BridgePolicy: Sendable, Equatable {
         writer =
             mapping.required("pms_writer", expected: "the PMS user the bridge writes as")?
             .mapping { PMSWriter(reading: $0) } ?? PMSWriter(userID: 1, agentName: "")
+        pmsWrites = mapping.mapping("pms_writes", absent: PMSWrites()) { PMSWrites(reading: $0) }
         maximumRequestBody = mapping.byteCount(
             "maximum_request_body", in: .kibibytes(1)...ByteCount.mebibytes(16), default: .kibibytes(64))
         retention = mapping.mapping("retention", absent: Retention()) { Retention(reading: $0) }
@@ -157,6 +162,7 @@ extension BridgePolicy.Retention {
         auditLogMonths = mapping.integer("audit_log_months", in: 1...240, default: auditLogMonths)
         eventDays = mapping.integer("event_days", in: 1...3650, default: eventDays)
         bookingDays = mapping.integer("booking_days", in: 30...36_500, default: bookingDays)
+        pmsWriteDays = mapping.integer("pms_write_days", in: 1...3650, default: pmsWriteDays)
     }
 }
 

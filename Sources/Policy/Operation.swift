@@ -6,6 +6,7 @@ public enum Operation: String, Sendable, CaseIterable {
     case updateHotels, updateRoomTypes, refreshAvailability, getCacheStatus, getCacheTrigger
     case issueToken, refreshToken, validateToken, getTokenUser, getSigningKeys
     case createAPIKey, listAPIKeys, rotateAPIKey, revokeAPIKey
+    case listDeadLetters, getDeadLetter, retryDeadLetter, abandonDeadLetter
 
     /// Their names.
     public static var names: [String] { allCases.map(\.rawValue) }

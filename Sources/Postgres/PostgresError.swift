@@ -41,6 +41,10 @@ public struct PostgresError: Error, Sendable, CustomStringConvertible {
     /// The name of the statement, where one was involved.
     public internal(set) var statement: String?
 
+    /// Whether a transaction was being committed, which may have taken effect all the same: with `connectionLost`, `timedOut`
+    /// and `cancelled` nobody knows.
+    public internal(set) var leavesDoubt = false
+
     public init(_ code: Code, _ message: String, statement: String? = nil) {
         self.code = code
         self.message = message

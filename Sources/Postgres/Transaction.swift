@@ -66,8 +66,8 @@ public struct Transaction: ~Copyable {
     /// Runs the last statements and COMMIT in one round trip.
     ///
     /// - Returns: the rows of each statement.
-    /// - Throws: `PostgresError`: the transaction is rolled back, unless the code is `connectionLost`, `timedOut` or
-    ///   `cancelled`: then it is unknown whether it was committed.
+    /// - Throws: `PostgresError`: the transaction is rolled back, unless `leavesDoubt` says that it is unknown whether it was
+    ///   committed.
     public consuming func commit<each Row>(
         _ query: repeat Query<each Row>, deadline: Duration? = nil
     ) async throws -> (repeat [each Row]) {
@@ -190,6 +190,13 @@ final class TransactionSession {
             }
             end()
             return results
+        } catch var error as PostgresError {
+            rollBack()
+            switch error.code {
+            case .connectionLost, .timedOut, .cancelled: error.leavesDoubt = true
+            default: break
+            }
+            throw error
         } catch {
             rollBack()
             throw error

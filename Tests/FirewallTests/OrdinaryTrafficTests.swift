@@ -73,6 +73,11 @@ import Testing
             .get("/.well-known/jwks.json"), .get("/api/booking-engine/auth/user/2"),
             .get("/api/booking-engine/auth/keys?client=web-shop.1&limit=50&before=12"),
             TestRequest(method: .delete, target: "/api/booking-engine/auth/keys/12"),
+            .get("/api/booking-engine/dead-letters?hotel_id=1&status=dead&operation=expire_hold&limit=50&before=12"),
+            .json(
+                #"{"reason":"Cancelled by hand at the front desk (ticket #4711); the guest's room was given away."}"#,
+                .post,
+                "/api/booking-engine/dead-letters/12/abandon"),
             .json(#"{"grant_type":"client_credentials","scope":"availability:read booking:write"}"#)
                 .called("asking for a token"),
             .json(#"{"refresh_token":"dbr_xUjw6HJlymtLZJOr_z3ecQkE4lKmubP1rnvwtd80hcgUz-ZsPwsN09n6eRxg71hmF5-RFA"}"#)

@@ -22,6 +22,12 @@ struct RetentionTests {
                 ('test', 'booking', 'success', 'test', date_trunc('month', now() AT TIME ZONE 'UTC') + INTERVAL '2 months'),
                 ('test', 'booking', 'success', 'test', now() - INTERVAL '20 months'),
                 ('test', 'booking', 'success', 'test', now() - INTERVAL '12 months');
+            -- Ended long ago, lately, and one that still waits for somebody.
+            INSERT INTO drawbridge.pms_writes (operation, hotel_id, booking_id, status, next_attempt_at, error_code, dead_at,
+                                               resolved_at)
+            VALUES ('move_booking', 1, gen_random_uuid(), 'resolved', NULL, 'busy', NULL, now() - INTERVAL '91 days'),
+                   ('move_booking', 2, gen_random_uuid(), 'resolved', NULL, 'busy', NULL, now() - INTERVAL '89 days'),
+                   ('move_booking', 3, gen_random_uuid(), 'dead', NULL, 'busy', now() - INTERVAL '900 days', NULL);
             CREATE TABLE booking_engine_audit_log_2020_01 PARTITION OF booking_engine_audit_log
                 FOR VALUES FROM ('2020-01-01') TO ('2020-02-01');
             """)
@@ -37,6 +43,9 @@ struct RetentionTests {
         #expect(
             try await node.rows("SELECT entity_id FROM drawbridge.outbox_events") == [[booking]])
         #expect(try await node.value("SELECT count(*) FROM drawbridge.bookings WHERE booking_id = '\(booking)'") == "1")
+        try await wait("the old write is gone") {
+            try await node.rows("SELECT hotel_id FROM drawbridge.pms_writes ORDER BY 1") == [["2"], ["3"]]
+        }
         // What waited has moved into its month; what is too old is gone; what is young enough and has no month stays.
         #expect(try await node.value("SELECT to_regclass('booking_engine_audit_log_2020_01') IS NULL") == "t")
         #expect(try await Self.inDefault(node) == "1")

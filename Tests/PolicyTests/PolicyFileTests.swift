@@ -216,6 +216,28 @@ struct BridgePolicyTests {
         #expect(policy.hotel(1) == BridgePolicy.Hotel())
         #expect(policy.writer == BridgePolicy.PMSWriter(userID: 2, agentName: "Drawbridge"))
         #expect(policy.maximumRequestBody == .kibibytes(64))
+        #expect(policy.pmsWrites == BridgePolicy.PMSWrites())
+        #expect(policy.retention == BridgePolicy.Retention())
+    }
+
+    @Test("What is written of writes that fail is taken")
+    func writes() throws {
+        let policy = try load(
+            least + """
+                pms_writes:
+                  attempts: 5
+                  initial_delay: 500 ms
+                  multiplier: 3
+                  longest_delay: 1 min
+                  jitter_percentage: 0
+                  retryable_errors: [busy, timed_out]
+                retention: {pms_write_days: 7}
+                """)
+        #expect(policy.pmsWrites.attempts == 5 && policy.pmsWrites.multiplier == 3)
+        #expect(policy.pmsWrites.initialDelay == .milliseconds(500) && policy.pmsWrites.longestDelay == .seconds(60))
+        #expect(policy.pmsWrites.jitterPercentage == 0)
+        #expect(policy.pmsWrites.retryableErrors == [.busy, .timedOut])
+        #expect(policy.retention.pmsWriteDays == 7)
     }
 
     @Test("A hotel's own entry goes over the defaults, key by key")
@@ -238,7 +260,11 @@ struct BridgePolicyTests {
             "hotel_defaults: {time_zone: /etc/passwd}", "hotel_defaults: {currency: yen}",
             "hotels: [{currency: JPY}]", "hotels: [{hotel_id: 1}, {hotel_id: 1}]", "database: {pool_size: 0}",
             "availability: {maximum_nights: 31}", "hotel_defaults: {currency: XYZ}", "availability: {window: 500}",
-            "maximum_request_body: 64",
+            "maximum_request_body: 64", "pms_writes: {attempts: 0}", "pms_writes: {jitter_percentage: 51}",
+            "pms_writes: {initial_delay: 31 s, longest_delay: 30 s}", "pms_writes: {retryable_errors: [refused]}",
+            "pms_writes: {retryable_errors: busy}", "pms_writes: {tries: 3}",
+            "pms_writes: {when_unreachable: pending}", "pms_writes: {when_unreachable: queue}",
+            "retention: {pms_write_days: 0}",
         ])
     func refused(line: String) throws {
         let directory = try TemporaryDirectory()

@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0010_pms_writes.sql

@@ -237,6 +237,39 @@ struct DeadLetterTests {
         #expect(try await audit(node, booking, "abandon_write").count == 1)
     }
 
+    @Test(
+        "What a bridge has claimed is another one's only when its time is over; one that ends so too often is a dead letter"
+    )
+    @OnLoop func claimed() async throws {
+        let node = try await Self.node()
+        func hold(_ attempts: Int, _ next: String) async throws -> String {
+            var body = BookingBody(.next(1))
+            body.more = #","hold_minutes":60"#
+            let id = try #require(try await node.book(body).string("booking_id"))
+            _ = try await node.rows(
+                """
+                INSERT INTO drawbridge.pms_writes (operation, hotel_id, booking_id, attempts, claims, next_attempt_at)
+                VALUES ('expire_hold', 2, '\(id)', \(attempts), \(attempts), \(next));
+                UPDATE drawbridge.bookings SET hold_expires_at = now() - INTERVAL '1 s' WHERE booking_id = '\(id)'
+                """)
+            return id
+        }
+        let mine = try await hold(1, "now() + INTERVAL '1 hour'")
+        let spent = try await hold(3, "now()")
+        let letter = try await letter(node, try await deadLetter(node, of: spent))
+        #expect(letter.string("error.code") == "timed_out", "\(letter.text)")
+        // The bridge has looked since; a hold that nobody has claimed has ended.
+        let other = try await stuckHold(node, .next(1), why: "fine")
+        func status(_ id: String) async throws -> String {
+            try await node.value("SELECT status FROM drawbridge.bookings WHERE booking_id = '\(id)'")
+        }
+        try await wait("the other hold has ended") { try await status(other) == "expired" }
+        for id in [mine, spent] { #expect(try await status(id) == "hold") }
+        _ = try await node.rows("UPDATE drawbridge.pms_writes SET next_attempt_at = now() WHERE booking_id = '\(mine)'")
+        try await wait("the claimed one has ended, too") { try await status(mine) == "expired" }
+        #expect(try await writes(node, mine) == "0")
+    }
+
     private static let isBusy =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'busy' AND wait_event = 'PgSleep'"
 

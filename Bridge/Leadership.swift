@@ -64,7 +64,7 @@ final class Leadership {
                     let age = Duration.nanoseconds(Int64(Loop.monotonicNanoseconds - asked))
                     if age < Self.validity { expiry.set(Self.validity - age) } else { end("the answer came too late") }
                 } else {
-                    expiry.cancel()
+                    expiry.clear()
                 }
             } catch {
                 // Whether it still leads is not known; that ends when the last answer is too old.

@@ -12,6 +12,7 @@ Lifecycle.dieWithParent()
 Log.start(process: "bridge")
 do {
     let context = try ProcessContext(flags: ["--migrate", "--reconcile", "--repair"], values: ["--hotel"])
+    Log.start(process: Lifecycle.bridgeName(context.worker))
     let configuration = try BridgeConfiguration(context)
     if context.flags.contains("--migrate") {
         try Loop.run { try await Migrations.apply(bridgeMigrations, to: configuration.database) }

@@ -128,7 +128,7 @@ struct DatabaseExamination {
         "reservation_clients": "hotel_id reservation_details_id client_id created_by updated_by",
         "reservation_rates": "hotel_id reservation_details_id adjustment_type adjustment_value price tax_type_id "
             + "tax_rate include_in_cancel_fee created_by updated_by",
-        "logs_reservation": "id table_name action changes",
+        "logs_reservation": "id table_name action record_id changes",
         "users": "id name role_id",
         "user_roles": "id role_name",
         "clients": "id name name_kana legal_or_natural_person email phone created_at created_by updated_by",

@@ -29,16 +29,22 @@ extension RhtHotel: PMSChangeFeed {
             ChangeStatements.page(
                 position.highest, missing.map(\.lowerBound), missing.map(\.upperBound), Self.pageSize))
         guard let first = rows.first else { throw PostgresError(.decoding, "no snapshot was told") }
-        let snapshot = first.snapshot
         let found = rows.compactMap(\.row)
         let isComplete = found.count < Int(Self.pageSize)
         var next = position
-        next.advance(found.map(\.number), isComplete: isComplete, snapshot)
+        next.advance(found.map(\.number), isComplete: isComplete, firstRunning: first.firstRunning)
         if let newest = found.last, newest.number == next.highest { next.mark = newest.mark }
+        try await bound(&next)
         return ChangePage(
             next: next, entryCount: found.count, nights: found.compactMap(\.change),
             doubtful: Set(found.filter(\.isDoubtful).map(\.hotel)), isComplete: isComplete,
             isContinued: position.mark == nil || position.mark == first.mark)
+    }
+
+    /// Finds out who may have the numbers that were missed.
+    func bound(_ position: inout ChangeLogPosition) async throws {
+        guard position.isUnbound, let own = try await database.first(ChangeStatements.ownTransaction()) else { return }
+        position.bound(before: UInt64(own))
     }
 
     public func takenCounts(of hotel: Int32, rooms: [Int32], nights: [Day]) async throws -> [NightCount] {
@@ -46,9 +52,9 @@ extension RhtHotel: PMSChangeFeed {
     }
 }
 
-/// A row of the log as far as it matters, with the snapshot that saw it; without a row where there was none to see.
+/// A row of the log as far as it matters, with the first transaction that ran when it was read; without a row where there was none to see.
 struct ChangeLogRow: Sendable {
-    let snapshot: ChangeLogPosition.Snapshot
+    let firstRunning: UInt64
     /// Of the row that was the newest at the last reading; nil where it is gone.
     let mark: String?
     let row: Row?
@@ -79,7 +85,11 @@ private enum ChangeStatements {
         try row.next()
     }
 
-    /// The snapshot stands in every row, and in one of its own where there is none else. What may hold anything is read as
+    static let ownTransaction = Statement<Int64>(
+        "rht.own_transaction", "SELECT pg_current_xact_id()::TEXT::BIGINT"
+    ) { row in try row.next() }
+
+    /// What is known of transactions stands in every row, and in one of its own where there is none else. What may hold anything is read as
     /// text and taken as a number or a date only where it has the form of one.
     static let page = Statement<ChangeLogRow, Int64, [Int64], [Int64], Int32>(
         "rht.changes",
@@ -98,7 +108,7 @@ private enum ChangeStatements {
                    CASE action WHEN 'INSERT' THEN changes WHEN 'DELETE' THEN NULL ELSE changes -> 'new' END AS new
             FROM found
         )
-        SELECT pg_snapshot_xmin(snapshot)::TEXT::BIGINT, pg_snapshot_xmax(snapshot)::TEXT::BIGINT,
+        SELECT pg_snapshot_xmin(snapshot)::TEXT::BIGINT,
                (SELECT record_id::TEXT || '/' || xmin::TEXT FROM logs_reservation WHERE id = $1),
                id::BIGINT, mark, is_night, COALESCE(new ->> 'hotel_id', old ->> 'hotel_id', partition),
                old IS NOT NULL, old ->> 'room_id', old ->> 'date', new IS NOT NULL, new ->> 'room_id', new ->> 'date'
@@ -106,8 +116,7 @@ private enum ChangeStatements {
         ORDER BY id
         """
     ) { row in
-        let snapshot = ChangeLogPosition.Snapshot(
-            firstRunning: UInt64(try row.next(Int64.self)), firstUnborn: UInt64(try row.next(Int64.self)))
+        let firstRunning = UInt64(try row.next(Int64.self))
         let lastMark = try row.next(String?.self)
         let number = try row.next(Int64?.self)
         let mark = try row.next(String?.self)
@@ -121,10 +130,10 @@ private enum ChangeStatements {
             places.append(isThere ? NightChange.Place(room: room, night: night) : nil)
         }
         guard let number, let mark, let isNight else {
-            return ChangeLogRow(snapshot: snapshot, mark: lastMark, row: nil)
+            return ChangeLogRow(firstRunning: firstRunning, mark: lastMark, row: nil)
         }
         return ChangeLogRow(
-            snapshot: snapshot, mark: lastMark,
+            firstRunning: firstRunning, mark: lastMark,
             row: .init(number: number, mark: mark, isNight: isNight, hotel: hotel, places: places))
     }
 

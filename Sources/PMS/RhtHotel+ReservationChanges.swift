@@ -25,8 +25,9 @@ extension RhtHotel {
         for row in found { if let number = row.number, number != numbers.last { numbers.append(number) } }
         let isComplete = numbers.count < Int(Self.pageSize)
         var next = position
-        next.advance(numbers, isComplete: isComplete, first.snapshot)
+        next.advance(numbers, isComplete: isComplete, firstRunning: first.firstRunning)
         if let newest = found.last, newest.number == next.highest { next.mark = newest.mark }
+        try await bound(&next)
         return ReservationChangePage(
             next: next, changes: found.compactMap(\.change), isComplete: isComplete,
             isContinued: position.mark == nil || position.mark == first.lastMark)
@@ -94,7 +95,7 @@ public struct RoomNight: Hashable, Sendable {
 
 /// A version of a row that the log tells of.
 private struct Row: Sendable {
-    let snapshot: ChangeLogPosition.Snapshot
+    let firstRunning: UInt64
     let lastMark: String?
     let number: Int64?
     let mark: String?
@@ -127,7 +128,7 @@ private enum ReservationChangeStatements {
             WHERE (table_name LIKE 'reservations%' OR table_name LIKE 'reservation\\_details%')
               AND action <> CASE WHEN is_new THEN 'DELETE' ELSE 'INSERT' END
         )
-        SELECT pg_snapshot_xmin(snapshot)::TEXT::BIGINT, pg_snapshot_xmax(snapshot)::TEXT::BIGINT,
+        SELECT pg_snapshot_xmin(snapshot)::TEXT::BIGINT,
                (SELECT record_id::TEXT || '/' || xmin::TEXT FROM logs_reservation WHERE id = $1),
                found.id::BIGINT, found.record_id::TEXT || '/' || found.writer::TEXT, found.writer::TEXT::BIGINT,
                CASE WHEN is_reservation THEN record ELSE content ->> 'reservation_id' END,
@@ -139,8 +140,7 @@ private enum ReservationChangeStatements {
         ORDER BY found.id
         """
     ) { row in
-        let snapshot = ChangeLogPosition.Snapshot(
-            firstRunning: UInt64(try row.next(Int64.self)), firstUnborn: UInt64(try row.next(Int64.self)))
+        let firstRunning = UInt64(try row.next(Int64.self))
         let lastMark = try row.next(String?.self)
         let number = try row.next(Int64?.self)
         let mark = try row.next(String?.self)
@@ -156,7 +156,7 @@ private enum ReservationChangeStatements {
             if takes, let hotel, let room, let night { taken = RoomNight(hotel: hotel, room: room, night: night) }
             change = LoggedReservationChange(reservation: reservation, writer: writer, taken: taken, hotel: hotel)
         }
-        return Row(snapshot: snapshot, lastMark: lastMark, number: number, mark: mark, change: change)
+        return Row(firstRunning: firstRunning, lastMark: lastMark, number: number, mark: mark, change: change)
     }
 
     static let ofAgent = Statement<RhtHotel.OwnReservation, String, Int32?>(

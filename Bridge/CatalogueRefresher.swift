@@ -43,6 +43,9 @@ final class CatalogueRefresher {
     /// How long a trigger waits for others that ask for the same.
     private static let gathering = Duration.milliseconds(25)
 
+    /// Why nothing was done about a hotel in whose line too many stand.
+    private static let busy = "the hotel is too busy with bookings"
+
     /// Triggers for different things that may wait.
     private static let bound = 256
 
@@ -148,7 +151,11 @@ final class CatalogueRefresher {
             guard let hotel = read[id] else { continue }
             try await keep(hotel, now, &outcome)
         }
-        for id in (asked ?? known).intersection(known).subtracting(present) { try await retire(id, now, &outcome) }
+        for id in (asked ?? known).intersection(known).subtracting(present) {
+            do { try await retire(id, now, &outcome) } catch let error as LoopError where error.isOfLine {
+                outcome.failures.append((id, Self.busy))
+            }
+        }
         if asked == nil {
             try await directory.store.save(order: present)
             directory.setOrder(present)
@@ -186,7 +193,11 @@ final class CatalogueRefresher {
         }
         try await directory.admit(hotel.id, CachedHotel(hotel), CachedOffer(offer))
         // What cannot be counted now is tried again by itself; it is not sold before.
-        do { try await directory.count([hotel.id]) } catch {
+        do {
+            try await directory.count([hotel.id])
+            // Not in its turn: a booking that came meanwhile may be missing.
+            directory.distrust(hotel.id)
+        } catch {
             Log.warning("new hotel not counted yet", ["hotel_id": .init(hotel.id), "error": .init(error: error)])
         }
         outcome.change.updated += 1
@@ -274,8 +285,8 @@ final class CatalogueRefresher {
                 directory.take(occupancy, of: entry)
                 return change
             }
-        } catch let error as LoopError where error.code == .timedOut || error.code == .tooLarge {
-            outcome.failures.append((entry.id, "the hotel is too busy with bookings"))
+        } catch let error as LoopError where error.isOfLine {
+            outcome.failures.append((entry.id, Self.busy))
         } catch let error as PostgresError {
             guard let fault = Fault(inBooking: error, hotel: entry.id) else { throw error }
             outcome.failures.append((entry.id, fault.publicReason))

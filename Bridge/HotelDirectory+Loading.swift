@@ -152,6 +152,8 @@ extension HotelDirectory {
         if !unknown.isEmpty { try await readCatalogues(of: unknown) }
         try await count(ids)
         for id in ids where gaps[id] == nil && entries[id] != nil {
+            // It was read together with others and not in its turn: what was booked meanwhile may be missing.
+            distrust(id)
             Log.info("hotel can be read again", ["hotel_id": .init(id)])
         }
     }
@@ -221,16 +223,32 @@ extension HotelDirectory {
         guard snapshot.isFilled else { return }
         let present = Set(snapshot.rows.map(\.id))
         for id in Array(entries.keys) + Array(gaps.keys) where !present.contains(id) { remove(id) }
+        var isWhole = true
         for row in snapshot.rows {
             if row.content != nil {
-                // A change of rooms waits for the bookings under way.
-                try await inTurn(row.id) { _ in adopt(row, nil) }
+                do {
+                    // A change of rooms waits for the bookings under way.
+                    try await inTurn(row.id) { _ in adopt(row, nil) }
+                } catch let error as LoopError where error.isOfLine {
+                    // The others need not wait for one that is busy; it comes with the next look.
+                    isWhole = false
+                    if let omitted = unfollowed.admit(at: Loop.monotonicNanoseconds) {
+                        Log.warning(
+                            "change of a hotel not taken over yet",
+                            ["hotel_id": .init(row.id), "error": .init(error: error), "lines_omitted": .init(omitted)])
+                    }
+                }
             }
             if row.mustRecount { distrust(row.id) }
         }
         setOrder(snapshot.rows.map(\.id).filter { entries[$0]?.hotel.isActive ?? true })
-        store.note(snapshot.version)
+        if isWhole { store.note(snapshot.version) }
     }
+}
+
+extension LoopError {
+    /// Whether too many stood in line at a hotel, or one waited there too long.
+    var isOfLine: Bool { code == .timedOut || code == .tooLarge }
 }
 
 extension CatalogueStore.Row {

@@ -39,6 +39,7 @@ final class HotelDirectory {
     var doubtful: [Int32] = []
     let doubt = Signal()
     var unread = LogThrottle()
+    var unfollowed = LogThrottle()
 
     /// How often memory had what was asked for.
     let use = CacheUse()

@@ -41,7 +41,7 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 /// The bridge applies them, `drawbridge doctor` compares what was applied with them.
 let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
-    "0007_booking_events",
+    "0007_booking_events", "0008_availability",
 ].map { .embedInCode("Migrations/\($0).sql") }
 
 let package = Package(
@@ -92,7 +92,7 @@ let package = Package(
         module("Availability", "Stay"),
         module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
-        module("Catalogue", "PMS", "Stay", "Booking", "JSONText", "Cryptography"),
+        module("Catalogue", "PMS", "Availability", "Stay", "Booking", "JSONText", "Cryptography"),
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(

@@ -1,5 +1,6 @@
 internal import Availability
 internal import Booking
+internal import Catalogue
 internal import HTTP
 internal import JSONText
 internal import Loop
@@ -21,24 +22,38 @@ final class AvailabilityResource {
         self.policy = policy
     }
 
-    func get(_ call: Call) throws -> Answer {
-        let entry = try call.hotel(in: hotels)
-        hotels.use.availability.hits.increment()
+    func get(_ call: Call) async throws -> Answer {
+        let entry = try call.counted(in: hotels)
         let query = try AvailabilityQuery(call.request.head.target.query ?? "")
+        entry.askedAt = Loop.unixTime
+        let isExpired = Self.isExpired(entry, query.roomType)
+        // Asked of the PMS now, once however many ask; what cannot be read soon is told as it was.
+        if isExpired { await hotels.freshen(entry) }
+        let isRefreshed = isExpired && !Self.isExpired(entry, query.roomType)
+        (isRefreshed ? hotels.use.availability.misses : hotels.use.availability.hits).increment()
+        let readAt = entry.readAt(query.roomType)
+        guard Loop.unixTime - readAt <= policy.maximumAge.seconds else { throw BridgeError.outdatedHotel }
         entry.rollWindow()
-        try query.stay.check(today: entry.index.firstNight, policy)
-        if let type = query.roomType, !entry.index.hasType(type) {
+        let availability = entry.availability
+        try query.stay.check(today: availability.firstNight, policy)
+        if let type = query.roomType, !availability.hasType(type) {
             throw BridgeError.invalid([(QueryParameters.pointer("room_type_id"), "The hotel has no such room type")])
         }
-        guard entry.index.query(query.stay, type: query.roomType, guests: query.guests, into: &found) else {
+        guard availability.query(query.stay, type: query.roomType, guests: query.guests, into: &found) else {
             throw BridgeError.invalid([(QueryParameters.pointer("start_date"), "The stay is outside the window")])
         }
-        return answer(entry, query)
+        return answer(entry, query, readAt: readAt, isRefreshed: isRefreshed)
     }
 
-    private func answer(_ entry: HotelEntry, _ query: AvailabilityQuery) -> Answer {
+    private static func isExpired(_ entry: HotelEntry, _ type: Int32?) -> Bool {
+        entry.isRestored || Loop.unixTime - entry.readAt(type) > HotelDirectory.timeToLive.seconds
+    }
+
+    private func answer(
+        _ entry: HotelEntry, _ query: AvailabilityQuery, readAt: Double, isRefreshed: Bool
+    ) -> Answer {
         let timeToLive = Int(HotelDirectory.timeToLive.components.seconds)
-        let age = max(0, Int(Loop.unixTime - entry.loadedAt))
+        let age = max(0, Int(Loop.unixTime - readAt))
         var json = JSONWriter(capacity: 1024)
         json.object { json in
             json.member("hotel_id", Int(entry.id))
@@ -47,19 +62,22 @@ final class AvailabilityResource {
             json.member("nights", query.stay.nightCount)
             json.array("room_types", found.types.indices) { json, position in
                 let type = found.types[position]
-                guard type.capacity >= query.guests, query.rooms.map(type.suffices(forRooms:)) ?? true else { return }
+                let suffices = type.capacity >= query.guests && query.rooms.map(type.suffices(forRooms:)) ?? true
+                guard suffices || query.explains else { return }
                 write(type, nights: found.nights(ofTypeAt: position), entry, query, to: &json)
             }
-            let unassigned = query.stay.nights.reduce(0) { $0 + Int(entry.index.unassigned(on: $1)) }
+            let unassigned = query.stay.nights.reduce(0) { $0 + Int(entry.availability.unassigned(on: $1)) }
             // The PMS knows these nights are sold, but not in which room: the counts are that much too high.
             if unassigned > 0 { json.member("unassigned_nights", unassigned) }
-            json.member("last_updated", Instant(microseconds: Int64(entry.loadedAt) * 1_000_000).description)
+            json.member("last_updated", Instant(microseconds: Int64(readAt) * 1_000_000).description)
             json.member(
-                "expires_at",
-                Instant(microseconds: (Int64(entry.loadedAt) + Int64(timeToLive)) * 1_000_000).description)
-            json.member("is_stale", age > timeToLive)
+                "expires_at", Instant(microseconds: (Int64(readAt) + Int64(timeToLive)) * 1_000_000).description)
+            // What was written down before a restart may have missed changes however young it is.
+            json.member("is_stale", entry.isRestored || age > timeToLive)
         }
-        return .cached(json.bytes, age: age, timeToLive: timeToLive)
+        return .cached(
+            Document(json.bytes), age: age, timeToLive: timeToLive,
+            how: isRefreshed ? .refreshed : entry.isRestored ? .restored : .known)
     }
 
     private func write(
@@ -78,6 +96,11 @@ final class AvailabilityResource {
                     json.member("available", Int(night.1))
                 }
             }
+            if query.explains {
+                let obstacles = entry.availability.obstacles(
+                    ofType: type.type, stay: query.stay, guests: query.guests, rooms: Int32(query.rooms ?? 1))
+                json.array("reasons", obstacles) { json, obstacle in obstacle.write(to: &json) }
+            }
         }
     }
 }
@@ -88,6 +111,8 @@ struct AvailabilityQuery {
     let roomType: Int32?
     let guests: Int32
     let rooms: Int?
+    /// Whether it is to be said of each room type why it cannot be booked.
+    let explains: Bool
 
     /// - Throws: `BridgeError.malformed` with every parameter that is none.
     init(_ query: String) throws {
@@ -96,6 +121,7 @@ struct AvailabilityQuery {
         roomType = parameters.integer("room_type_id", in: 1...Int(Int32.max)).map { Int32($0) }
         guests = Int32(parameters.integer("guests", in: 1...99) ?? 1)
         rooms = parameters.integer("rooms", in: 1...99)
+        explains = parameters.flag("explain") ?? false
         parameters.refuseOthers()
         guard parameters.mistakes.isEmpty, let stay else { throw BridgeError.malformed(parameters.mistakes) }
         self.stay = stay
@@ -220,6 +246,17 @@ struct QueryParameters {
             return nil
         }
         return value
+    }
+
+    mutating func flag(_ name: String) -> Bool? {
+        guard let text = values.removeValue(forKey: name) else { return nil }
+        switch text {
+        case "true": return true
+        case "false": return false
+        default:
+            fail(name, "This is neither true nor false")
+            return nil
+        }
     }
 
     mutating func refuseOthers() {

@@ -39,7 +39,7 @@ final class Bridge {
         let pms = RhtHotel(
             database, writer: RhtHotel.Writer(agent: writer.agentName, user: writer.userID),
             statementDeadline: configuration.policy.database.statementDeadline)
-        let hotels = HotelDirectory(configuration.policy, pms, CatalogueStore(database))
+        let hotels = HotelDirectory(configuration.policy, pms, database)
         let triggers = CacheTriggers(database)
         let refresher = CatalogueRefresher(hotels, triggers)
         let bookings = BookingService(database, pms, hotels, configuration.policy)
@@ -125,6 +125,7 @@ final class Bridge {
             group.addTask { await self.changes.run() }
             group.addTask { await self.hotels.follow() }
             group.addTask { await self.hotels.noteFreshness() }
+            group.addTask { await self.hotels.writeDown() }
             group.addTask { await self.refresher.run() }
             group.addTask { await self.triggers.run() }
             group.addTask { await self.holds.run() }

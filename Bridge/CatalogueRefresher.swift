@@ -279,7 +279,7 @@ final class CatalogueRefresher {
                     entry.take(cached)
                     return change
                 }
-                let occupancy = try await directory.pms.occupancy(of: entry.id, from: entry.today, isSettled: true)
+                let occupancy = try await directory.occupancy(of: entry, isSettled: true)
                 try await save(entry, nil, cached)
                 entry.take(cached)
                 directory.take(occupancy, of: entry)
@@ -314,17 +314,19 @@ final class CatalogueRefresher {
     /// In the hotel's turnstile: no booking of ours is under way here while its rooms are counted.
     private func recount(_ entry: HotelEntry, _ type: Int32?, _ nights: Range<Day>?) async throws -> CatalogueChange {
         entry.rollWindow()
-        guard entry.isCounted, type != nil || nights != nil else {
-            let before = entry.index
-            directory.take(
-                try await directory.pms.occupancy(of: entry.id, from: entry.today, isSettled: true), of: entry)
-            let flipped = entry.index.difference(from: before)
-            return CatalogueChange(updated: flipped, unchanged: entry.index.roomNightCount - flipped)
+        // Counts of a vendor are told of whole hotels alone.
+        let isOfRooms = entry.availability.allotments == nil
+        guard entry.isCounted, isOfRooms, type != nil || nights != nil else {
+            let before = entry.availability.rooms
+            directory.take(try await directory.occupancy(of: entry, isSettled: true), of: entry)
+            let rooms = entry.availability.rooms
+            let flipped = rooms.difference(from: before)
+            return CatalogueChange(updated: flipped, unchanged: rooms.roomNightCount - flipped)
         }
         let rooms = type.map { type in entry.offer.rooms.filter { $0.type == type }.map(\.id) }
-        let nights = (nights ?? entry.index.window).clamped(to: entry.index.window)
+        let nights = (nights ?? entry.availability.window).clamped(to: entry.availability.window)
         let taken = try await directory.pms.takenNights(of: entry.id, rooms: rooms, nights: nights)
-        let flipped = entry.replaceIndex(rooms: rooms, nights: nights, taken)
+        let flipped = entry.replaceIndex(rooms: rooms, nights: nights, taken, ofType: type)
         let count = (rooms?.count ?? entry.offer.rooms.count) * nights.count
         return CatalogueChange(updated: flipped, unchanged: max(0, count - flipped))
     }

@@ -36,9 +36,12 @@ extension HotelDirectory {
                 try await Loop.sleep(for: .seconds(1))
             }
         }
+        await restore()
         isLoaded = true
         do {
-            let patience = policy.database.statementDeadline * Self.countingDeadlines
+            // What was written down can be told at once; what is read meanwhile is better.
+            let isRestored = order.allSatisfy { entries[$0]?.isCounted ?? true }
+            let patience = policy.database.statementDeadline * (isRestored ? 1 : Self.countingDeadlines)
             try await Loop.withDeadline(patience, "count free rooms") { try await self.count(self.order) }
         } catch is CancellationError {
             throw CancellationError()
@@ -55,6 +58,9 @@ extension HotelDirectory {
     }
 
     private func loadOnce() async throws -> Bool {
+        let news = try await restrictions.news()
+        take(news.terms)
+        restrictions.note(news.version)
         var snapshot = try await store.snapshot()
         var faults: [Int32: Fault] = [:]
         let isFirst = !snapshot.isFilled
@@ -86,22 +92,20 @@ extension HotelDirectory {
     /// - Returns: the hotels that could not be read.
     private func fill() async throws -> [Int32: Fault] {
         let ids = try await pms.hotelIDs()
-        var unreadable: [Int32: Fault] = [:]
-        var faults: Set<Fault> = []
-        var position = 0
-        for part in ids.parts(ofAtMost: Self.batch) {
+        let positions = Dictionary(
+            ids.enumerated().map { ($0.element, $0.offset) }, uniquingKeysWith: { first, _ in first })
+        let readings = try await inBatches(ids) { [self] part in
             let hotels = try await pms.hotels(part)
             let offers = try await pms.offers(of: part)
-            for reading in [hotels.unreadable, offers.unreadable] { unreadable.merge(reading) { first, _ in first } }
-            faults.formUnion(offers.faults)
-            let rows = part.map { id in
-                defer { position += 1 }
-                let hotel = hotels.found[id].map { CachedHotel($0) }
-                let offer = offers.found[id].map { CachedOffer($0) }
-                return (id: id, position: position, hotel: hotel, offer: offer)
-            }
-            try await store.save(rows)
+            try await store.save(
+                part.map { id in
+                    let hotel = hotels.found[id].map { CachedHotel($0) }
+                    return (id, positions[id] ?? 0, hotel, offers.found[id].map { CachedOffer($0) })
+                })
+            return (hotels.unreadable.merging(offers.unreadable) { first, _ in first }, offers.faults)
         }
+        let unreadable = readings.reduce(into: [:]) { all, reading in all.merge(reading.0) { first, _ in first } }
+        let faults = Set(readings.flatMap(\.1))
         try await store.markFilled(with: ids)
         let read = ids.filter { unreadable[$0] == nil }
         let now = Instant(microseconds: Int64(Loop.unixTime * 1_000_000))
@@ -113,18 +117,41 @@ extension HotelDirectory {
 
     /// Reads what is free at some hotels.
     func count(_ ids: [Int32]) async throws {
-        let ids = ids.filter { entries[$0] != nil }
-        for part in ids.parts(ofAtMost: Self.batch) {
-            let reading = try await pms.occupancy(of: part, from: part.map(today).min() ?? .first)
-            for (id, occupancy) in reading.found { if let entry = entries[id] { take(occupancy, of: entry) } }
-            for (id, fault) in reading.unreadable {
-                gaps[id]?.failed(fault)
-                report(id)
+        _ = try await inBatches(ids.filter { entries[$0] != nil }) { [self] part in try await countTogether(part) }
+    }
+
+    private func countTogether(_ ids: [Int32]) async throws {
+        let reading = try await pms.occupancy(of: ids, from: ids.map(today).min() ?? .first)
+        for (id, occupancy) in try await readings(reading.found) {
+            if let entry = entries[id] { take(occupancy, of: entry) }
+        }
+        for (id, fault) in reading.unreadable {
+            gaps[id]?.failed(fault)
+            report(id)
+        }
+        for id in ids where reading.found[id] == nil && reading.unreadable[id] == nil {
+            // The PMS has it no longer, which the catalogue learns by the next trigger.
+            gaps[id]?.postpone()
+        }
+    }
+
+    /// Reads hotels in batches, several of them at the same time, on half of the connections.
+    ///
+    /// - Throws: the first error; what has not been begun then is not.
+    private func inBatches<Output: Sendable>(
+        _ ids: [Int32], _ read: @escaping @Sendable @OnLoop ([Int32]) async throws -> Output
+    ) async throws -> [Output] {
+        var rest = ids.parts(ofAtMost: Self.batch)[...]
+        return try await withThrowingTaskGroup(of: Output.self) { group in
+            var outputs: [Output] = []
+            for _ in 0..<max(1, policy.database.poolSize / 2) {
+                if let part = rest.popFirst() { group.addTask { try await read(part) } }
             }
-            for id in part where reading.found[id] == nil && reading.unreadable[id] == nil {
-                // The PMS has it no longer, which the catalogue learns by the next trigger.
-                gaps[id]?.postpone()
+            while let output = try await group.next() {
+                outputs.append(output)
+                if let part = rest.popFirst() { group.addTask { try await read(part) } }
             }
+            return outputs
         }
     }
 
@@ -207,14 +234,31 @@ extension HotelDirectory {
 
     // MARK: What other bridges have changed
 
-    /// Takes over what other bridges read from the PMS, until the task is cancelled.
+    /// Takes over what other bridges read from the PMS, and what hotels have set there, until the task is cancelled.
     func follow() async {
         while !Task.isCancelled {
             do { try await Loop.sleep(for: Self.followInterval) } catch { return }
-            do { if try await store.hasNews() { try await catchUp() } } catch {
+            do {
+                if try await restrictions.hasNews() { try await catchUpWithTerms() }
+                if try await store.hasNews() { try await catchUp() }
+            } catch {
                 // The database is away, which its own log says.
                 Log.debug("catalogue not followed", ["error": .init(error: error)])
             }
+        }
+    }
+
+    private func catchUpWithTerms() async throws {
+        let news = try await restrictions.news()
+        take(news.terms)
+        restrictions.note(news.version)
+    }
+
+    /// Hotels have set how their rooms are sold.
+    func take(_ news: [Int32: SaleTerms]) {
+        for (hotel, terms) in news where terms.version > self.terms[hotel]?.version ?? 0 {
+            self.terms[hotel] = terms
+            entries[hotel]?.take(terms)
         }
     }
 

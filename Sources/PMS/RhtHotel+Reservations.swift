@@ -69,6 +69,10 @@ final class RhtReservationWork: ReservationWork {
         try await transaction.commit(writes.flatMap { $0.statements(writer) } + own)
     }
 
+    func more(_ own: Batch, deadline: Duration?) async throws -> Batch.Rows {
+        try await use { transaction in try await transaction.run([own], deadline: deadline)[0] }
+    }
+
     func rollback() { transaction.take()?.rollback() }
 
     /// Lends the transaction, which is whoever's turn it is.
@@ -97,7 +101,7 @@ private struct FactPlaces {
     let taking: Batch.Place<Reservation.TakingNight>?
     let reservation: Batch.Place<ReservationRow>?
     let rooms: Batch.Place<LockedRoom>?
-    let taken: Batch.Place<TakenNight>?
+    let taken: Batch.Place<OtherNight>?
     let plans: Batch.Place<OfferedPlan>?
     let rates: Batch.Place<PlanRate>?
     let client: Batch.Place<BookingID>?
@@ -144,8 +148,12 @@ private struct FactPlaces {
                 if isWhole { found = .locked(reservation) }
             }
         }
+        let others = try all(taken)
         return ReservationFacts(
-            rooms: try all(rooms), takenNights: try all(taken),
+            rooms: try all(rooms), takenNights: others.map(\.night),
+            unassigned: others.compactMap { other in
+                other.reservation.map { UnassignedNight(reservation: $0, night: other.night.night) }
+            },
             plans: { RhtHotel.plans(offered, rates, $0) }, client: try all(client).first, reservation: found,
             now: try rows.of(now)[0])
     }
@@ -255,7 +263,7 @@ extension Guest {
 private struct NightColumns {
     var ids: [BookingID] = []
     var days: [Day] = []
-    var rooms: [Int32] = []
+    var rooms: [Int32?] = []
     var globalPlans: [Int32?] = []
     var hotelPlans: [Int32?] = []
     var planNames: [String] = []

@@ -125,6 +125,7 @@ let package = Package(
         process("bench-ledger", "Benchmarks/Ledger", "Loop", "HTTP", "Server", "Ledger", "Audit", "Telemetry"),
         process(
             "bench-changes", "Benchmarks/Changes", "Loop", "HTTP", "Client", "Postgres", "Stay"),
+        process("bench-bridge", "Benchmarks/Bridge", "Authentication"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
         // Tests, module by module, and what several share.
@@ -154,7 +155,7 @@ let package = Package(
         tests("SchemaTests", "TestSupport", "Schema"),
         tests(
             "PolicyTests", "TestSupport", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking",
-            "Stay"),
+            "Catalogue", "Stay"),
         tests("PostgresTests", "TestSupport", "Postgres", "Loop", "Installation"),
         tests("FirewallTests", "TestSupport", "Firewall", "Loop", "HTTP"),
         tests("RateLimitTests", exclude: ["Hammer"], "TestSupport", "RateLimit", "Loop", "ratelimit-hammer"),

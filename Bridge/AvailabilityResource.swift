@@ -16,6 +16,8 @@ final class AvailabilityResource {
     private let policy: BridgePolicy.Availability
     /// Used again for each query, which then allocates nothing.
     private var found = AvailabilityAnswer()
+    private var memory = AnswerMemory()
+    private static let timeToLive = HotelDirectory.timeToLive.seconds
 
     init(_ hotels: HotelDirectory, _ policy: BridgePolicy.Availability) {
         self.hotels = hotels
@@ -24,36 +26,56 @@ final class AvailabilityResource {
 
     func get(_ call: Call) async throws -> Answer {
         let entry = try call.counted(in: hotels)
-        let query = try AvailabilityQuery(call.request.head.target.query ?? "")
-        entry.askedAt = Loop.unixTime
-        let isExpired = Self.isExpired(entry, query.roomType)
+        let question = AnswerMemory.Question(hotel: entry.id, query: call.request.head.target.query ?? "")
+        let now = Loop.unixTime
+        entry.askedAt = now
+        entry.rollWindow()
+        if !entry.isRestored, let known = memory.answer(question, changes: entry.changes),
+            now - known.readAt <= Self.timeToLive
+        {
+            hotels.use.availability.hits.increment()
+            return .cached(known.document, age: age(known.readAt, now), timeToLive: Int(Self.timeToLive))
+        }
+        return try await answer(entry, question)
+    }
+
+    private func answer(_ entry: HotelEntry, _ question: AnswerMemory.Question) async throws -> Answer {
+        let query = try AvailabilityQuery(question.query)
+        let isExpired = isExpired(entry, query)
         // Asked of the PMS now, once however many ask; what cannot be read soon is told as it was.
         if isExpired { await hotels.freshen(entry) }
-        let isRefreshed = isExpired && !Self.isExpired(entry, query.roomType)
-        (isRefreshed ? hotels.use.availability.misses : hotels.use.availability.hits).increment()
+        let isStale = isExpired && self.isExpired(entry, query)
+        (isExpired && !isStale ? hotels.use.availability.misses : hotels.use.availability.hits).increment()
+        let now = Loop.unixTime
         let readAt = entry.readAt(query.roomType)
-        guard Loop.unixTime - readAt <= policy.maximumAge.seconds else { throw BridgeError.outdatedHotel }
+        guard now - readAt <= policy.maximumAge.seconds else { throw BridgeError.outdatedHotel }
         entry.rollWindow()
-        let availability = entry.availability
-        try query.stay.check(today: availability.firstNight, policy)
-        if let type = query.roomType, !availability.hasType(type) {
+        try query.stay.check(today: entry.availability.firstNight, policy)
+        if let type = query.roomType, !entry.availability.hasType(type) {
             throw BridgeError.invalid([(QueryParameters.pointer("room_type_id"), "The hotel has no such room type")])
         }
-        guard availability.query(query.stay, type: query.roomType, guests: query.guests, into: &found) else {
+        guard entry.availability.query(query.stay, type: query.roomType, guests: query.guests, into: &found) else {
             throw BridgeError.invalid([(QueryParameters.pointer("start_date"), "The stay is outside the window")])
         }
-        return answer(entry, query, readAt: readAt, isRefreshed: isRefreshed)
+        let document = document(entry, query, readAt: readAt, isStale: isStale)
+        if !isStale {
+            memory.remember(.init(document: document, changes: entry.changes, readAt: readAt), to: question)
+        }
+        return .cached(
+            document, age: age(readAt, now), timeToLive: Int(Self.timeToLive),
+            how: entry.isRestored ? .restored : isExpired && !isStale ? .refreshed : .known)
     }
 
-    private static func isExpired(_ entry: HotelEntry, _ type: Int32?) -> Bool {
-        entry.isRestored || Loop.unixTime - entry.readAt(type) > HotelDirectory.timeToLive.seconds
+    /// What was written down before a restart may have missed changes, however young it is.
+    private func isExpired(_ entry: HotelEntry, _ query: AvailabilityQuery) -> Bool {
+        entry.isRestored || Loop.unixTime - entry.readAt(query.roomType) > Self.timeToLive
     }
 
-    private func answer(
-        _ entry: HotelEntry, _ query: AvailabilityQuery, readAt: Double, isRefreshed: Bool
-    ) -> Answer {
-        let timeToLive = Int(HotelDirectory.timeToLive.components.seconds)
-        let age = max(0, Int(Loop.unixTime - readAt))
+    private func age(_ readAt: Double, _ now: Double) -> Int { max(0, Int(now - readAt)) }
+
+    private func document(
+        _ entry: HotelEntry, _ query: AvailabilityQuery, readAt: Double, isStale: Bool
+    ) -> Document {
         var json = JSONWriter(capacity: 1024)
         json.object { json in
             json.member("hotel_id", Int(entry.id))
@@ -70,14 +92,11 @@ final class AvailabilityResource {
             // The PMS knows these nights are sold, but not in which room: the counts are that much too high.
             if unassigned > 0 { json.member("unassigned_nights", unassigned) }
             json.member("last_updated", Instant(microseconds: Int64(readAt) * 1_000_000).description)
-            json.member(
-                "expires_at", Instant(microseconds: (Int64(readAt) + Int64(timeToLive)) * 1_000_000).description)
-            // What was written down before a restart may have missed changes however young it is.
-            json.member("is_stale", entry.isRestored || age > timeToLive)
+            let expiry = Int64(readAt) + Int64(Self.timeToLive)
+            json.member("expires_at", Instant(microseconds: expiry * 1_000_000).description)
+            json.member("is_stale", isStale)
         }
-        return .cached(
-            Document(json.bytes), age: age, timeToLive: timeToLive,
-            how: isRefreshed ? .refreshed : entry.isRestored ? .restored : .known)
+        return Document(json.bytes)
     }
 
     private func write(

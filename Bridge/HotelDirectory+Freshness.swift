@@ -12,6 +12,7 @@ extension HotelDirectory {
 
     /// How long a worker waits for something to do.
     private static let idle = 1.0
+    private static let shortPause = 0.05
 
     /// Reads one hotel after the other anew, so that each is fresh and the PMS sees an even trickle of questions, on no more
     /// than a share of its connections. First come those that somebody is in doubt about or waits for; one that cannot be
@@ -58,6 +59,8 @@ extension HotelDirectory {
             }
             freshness.end(hotel)
         }
+        // What is planned is under way.
+        freshness.nextReading = max(freshness.nextReading, now + Self.shortPause)
         return nil
     }
 
@@ -93,7 +96,7 @@ extension HotelDirectory {
     /// Reads a hotel that has expired, once however many ask for it, and waits for that for a while.
     func freshen(_ entry: HotelEntry) async {
         guard pms.isConnected, entry.nextReading <= Loop.unixTime else { return }
-        freshness.hasten(entry.id, isDoubted: false, first: true)
+        if !freshness.underWay.contains(entry.id) { freshness.hasten(entry.id, isDoubted: false, first: true) }
         try? await entry.reading.wait()
     }
 

@@ -39,9 +39,7 @@ extension HotelDirectory {
         await restore()
         isLoaded = true
         do {
-            // What was written down can be told at once; what is read meanwhile is better.
-            let isRestored = order.allSatisfy { entries[$0]?.isCounted ?? true }
-            let patience = policy.database.statementDeadline * (isRestored ? 1 : Self.countingDeadlines)
+            let patience = policy.database.statementDeadline * Self.countingDeadlines
             try await Loop.withDeadline(patience, "count free rooms") { try await self.count(self.order) }
         } catch is CancellationError {
             throw CancellationError()

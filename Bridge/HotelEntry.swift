@@ -55,8 +55,9 @@ final class HotelEntry {
     /// When somebody last asked what is free.
     var askedAt = -Double.infinity
 
-    /// Counts what became known to be taken or free.
+    /// Raised whenever what is told of it changes, and the same for no two hotels.
     private(set) var changes: UInt64 = 0
+    private static var lastChange: UInt64 = 0
 
     /// Up to which of these changes it is written down, what was written, and when.
     var written: (changes: UInt64, hash: Int, at: Double) = (0, 0, -.infinity)
@@ -122,6 +123,7 @@ final class HotelEntry {
         guard offer != self.offer else { return }
         self.offer = offer
         documents = HotelDocuments(hotel, offer)
+        noteChange()
         followOffer()
     }
 
@@ -140,6 +142,11 @@ final class HotelEntry {
     }
 
     // MARK: What is free
+
+    private func noteChange() {
+        Self.lastChange += 1
+        changes = Self.lastChange
+    }
 
     /// When it was read what is free of a room type, or of all of them.
     func readAt(_ type: Int32?) -> Double {
@@ -160,7 +167,7 @@ final class HotelEntry {
     private func followTerms() {
         availability.follow(terms.rules)
         availability.overbooking.allow(terms.overbooking)
-        changes += 1
+        noteChange()
     }
 
     /// Lets the window start today, as it does from midnight on.
@@ -168,7 +175,7 @@ final class HotelEntry {
         let today = today
         guard availability.firstNight < today else { return }
         availability.advance(to: today)
-        changes += 1
+        noteChange()
     }
 
     /// Rooms were booked; one without a room of its own is of the type. To be called in the turnstile, as the others below.
@@ -182,12 +189,12 @@ final class HotelEntry {
                 availability.overbooking.take(type: type, nights: nights)
             }
         }
-        changes += 1
+        noteChange()
     }
 
     /// A reservation no longer takes a night of the calendar.
     func release(_ room: Int32?, on night: Day) {
-        changes += 1
+        noteChange()
         if let room {
             _ = availability.rooms.release(room: room, nights: night..<night.advanced(by: 1))
         } else {
@@ -200,7 +207,7 @@ final class HotelEntry {
     ///
     /// - Parameter counts: of those that are taken at all.
     func set(_ counts: [NightCount], rooms: [Int32], nights: [Day]) {
-        changes += 1
+        noteChange()
         let counts = Dictionary(grouping: counts, by: \.night)
         var hasUnassignedChanged = false
         for night in nights {
@@ -278,7 +285,7 @@ final class HotelEntry {
         availability.replace(
             rooms: HotelIndex(firstNight: today, nightCount: nightCount, types: types, rooms: rooms, taken: taken),
             allotments: allotments, roomless: roomless)
-        changes += 1
+        noteChange()
         isCounted = true
     }
 
@@ -287,7 +294,7 @@ final class HotelEntry {
     /// - Parameter type: the room type of which everything was read, if it was one.
     /// - Returns: how many room-nights became taken or free by it.
     func replaceIndex(rooms: [Int32]?, nights: Range<Day>, _ taken: [TakenNight], ofType type: Int32?) -> Int {
-        changes += 1
+        noteChange()
         if let type, nights == availability.window { typesReadAt[type] = Loop.unixTime }
         return availability.rooms.replace(rooms: rooms, nights: nights, with: taken)
     }

@@ -237,7 +237,8 @@ struct BridgePolicyTests {
             "hotel_defaults: {time_zone: Asia/Atlantis}", "hotel_defaults: {time_zone: ../../etc/passwd}",
             "hotel_defaults: {time_zone: /etc/passwd}", "hotel_defaults: {currency: yen}",
             "hotels: [{currency: JPY}]", "hotels: [{hotel_id: 1}, {hotel_id: 1}]", "database: {pool_size: 0}",
-            "availability: {maximum_nights: 31}", "hotel_defaults: {currency: XYZ}", "availability: {window: 500}",
+            "availability: {maximum_nights: 31}", "availability: {refresh_share: 0}",
+            "availability: {maximum_age: 1 min}", "hotel_defaults: {currency: XYZ}", "availability: {window: 500}",
             "maximum_request_body: 64",
         ])
     func refused(line: String) throws {

@@ -41,9 +41,6 @@ public struct Overbooking: Sendable {
     /// Whether free rooms alone say what can be sold.
     public var isEmpty: Bool { allowances.isEmpty && sold.isEmpty }
 
-    /// Whether anything is sold without a room.
-    public var hasSold: Bool { !sold.isEmpty }
-
     /// The rooms of a type that may be sold beyond the free ones.
     public func allowance(ofType type: Int32) -> Int32 { allowances[type] ?? 0 }
 

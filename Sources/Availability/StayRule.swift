@@ -67,9 +67,6 @@ public struct StayRules: Sendable {
     /// Of all other types; empty without such rules.
     private var ofAll: [Terms] = []
 
-    /// Whether any rule is about the type.
-    func concern(type: Int32) -> Bool { !(ofType[type] ?? ofAll).isEmpty }
-
     /// Whether the night is not sold.
     func isStopped(_ night: Day, type: Int32) -> Bool {
         let terms = ofType[type] ?? ofAll

@@ -1,4 +1,4 @@
--- A hotel of 300 rooms in 5 types with 100,000 past reservations of two nights each, and 3,000 to come. They come as history:
+-- A hotel of 300 rooms in 5 types with 100,000 past reservations of two nights each, and some thousands to come. They come as history:
 -- no change log rows, no announcements.
 SET session_replication_role = replica;
 INSERT INTO hotels (id, name) VALUES (900, 'Cold Hotel');

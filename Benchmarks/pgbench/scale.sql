@@ -17,6 +17,6 @@ FROM generate_series(1001, 11000) AS hotel, generate_series(1, 20) AS room;
 INSERT INTO reservation_details (hotel_id, reservation_id, date, room_id, number_of_people, price)
 SELECT hotel, gen_random_uuid(), current_date + (stay * 53 + hotel * 7) % 480 + night, hotel * 100 + 1 + stay % 20, 1, 9000
 FROM generate_series(1001, 11000) AS hotel, generate_series(0, 39) AS stay, generate_series(0, 1) AS night;
-ANALYZE;
+ANALYZE hotels, room_types, rooms, reservation_details;
 -- The next bridge that starts reads everything anew.
 UPDATE drawbridge.catalogue_state SET format = NULL;

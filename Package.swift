@@ -41,7 +41,7 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 /// The bridge applies them, `drawbridge doctor` compares what was applied with them.
 let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
-    "0007_booking_events", "0009_front_desk", "0010_pms_writes",
+    "0007_booking_events", "0008_availability", "0009_front_desk", "0010_pms_writes",
 ].map { .embedInCode("Migrations/\($0).sql") }
 
 let package = Package(
@@ -92,7 +92,7 @@ let package = Package(
         module("Availability", "Stay"),
         module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
-        module("Catalogue", "PMS", "Stay", "Booking", "JSONText", "Cryptography"),
+        module("Catalogue", "PMS", "Availability", "Stay", "Booking", "JSONText", "Cryptography"),
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
@@ -125,6 +125,7 @@ let package = Package(
         process("bench-ledger", "Benchmarks/Ledger", "Loop", "HTTP", "Server", "Ledger", "Audit", "Telemetry"),
         process(
             "bench-changes", "Benchmarks/Changes", "Loop", "HTTP", "Client", "Postgres", "Stay"),
+        process("bench-bridge", "Benchmarks/Bridge", "Authentication"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
         // Tests, module by module, and what several share.
@@ -154,7 +155,7 @@ let package = Package(
         tests("SchemaTests", "TestSupport", "Schema"),
         tests(
             "PolicyTests", "TestSupport", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking",
-            "Stay"),
+            "Catalogue", "Stay"),
         tests("PostgresTests", "TestSupport", "Postgres", "Loop", "Installation"),
         tests("FirewallTests", "TestSupport", "Firewall", "Loop", "HTTP"),
         tests("RateLimitTests", exclude: ["Hammer"], "TestSupport", "RateLimit", "Loop", "ratelimit-hammer"),

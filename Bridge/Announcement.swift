@@ -1,13 +1,16 @@
 internal import Loop
 
-/// Lets gateways' requests wait until something changes, or for a while: each is answered then, and asks again.
+/// Lets requests wait until something changes, or for a while: each is answered then.
 @OnLoop
 final class Announcement {
     /// How long a request waits at most.
-    private static let patience = Duration.seconds(20)
+    private let patience: Duration
 
     private var waiting: [ObjectIdentifier: Signal] = [:]
     private var isClosed = false
+
+    /// - Parameter patience: how long a request waits; that of a gateway, which then asks again, by default.
+    init(patience: Duration = .seconds(20)) { self.patience = patience }
 
     /// Returns at the next change, or when the patience or everything ends.
     func wait() async throws {
@@ -15,7 +18,7 @@ final class Announcement {
         let signal = Signal()
         waiting[ObjectIdentifier(signal)] = signal
         let deadline = Deadline { signal.fire() }
-        deadline.set(Self.patience)
+        deadline.set(patience)
         defer {
             deadline.cancel()
             waiting[ObjectIdentifier(signal)] = nil

@@ -23,23 +23,29 @@ struct Answer {
     /// belongs into the ledger.
     mutating func concerns(hotel: Int32) { fields.append(.drawbridgeHotel, String(hotel)) }
 
+    /// How it came into memory.
+    enum Origin: String {
+        /// It was there when the request came.
+        case known = "hit"
+        /// It was there, written down before the process began, and not read since.
+        case restored = "hit; detail=restored"
+        /// It was there and too old, so it was read from the PMS for this request.
+        case refreshed = "fwd=stale; stored"
+    }
+
     /// A JSON answer from memory.
     ///
     /// - Parameters:
     ///   - age: seconds since it was read from the PMS.
     ///   - timeToLive: seconds it counts as fresh; nil where only a trigger changes it.
-    static func cached(_ content: [UInt8], age: Int, timeToLive: Int?) -> Answer {
-        cached(Document(content), age: age, timeToLive: timeToLive)
-    }
-
-    /// A JSON answer from memory that was written before.
-    static func cached(_ document: Document, age: Int, timeToLive: Int?) -> Answer {
+    static func cached(_ document: Document, age: Int, timeToLive: Int?, how origin: Origin = .known) -> Answer {
         var answer = json(document.content)
         answer.fields.append(.etag, document.tag)
         answer.isValidated = true
         answer.fields.append(.age, String(age))
         answer.fields.append(
-            .cacheStatus, timeToLive.map { "Drawbridge; hit; ttl=\($0 - age)" } ?? "Drawbridge; hit")
+            .cacheStatus,
+            timeToLive.map { "Drawbridge; \(origin.rawValue); ttl=\($0 - age)" } ?? "Drawbridge; \(origin.rawValue)")
         answer.fields.append(.cacheControl, "private, no-cache")
         return answer
     }

@@ -1,5 +1,6 @@
 internal import Availability
 internal import Booking
+internal import Catalogue
 internal import HTTP
 internal import JSONText
 internal import Loop
@@ -15,30 +16,66 @@ final class AvailabilityResource {
     private let policy: BridgePolicy.Availability
     /// Used again for each query, which then allocates nothing.
     private var found = AvailabilityAnswer()
+    private var memory = AnswerMemory()
+    private static let timeToLive = HotelDirectory.timeToLive.seconds
 
     init(_ hotels: HotelDirectory, _ policy: BridgePolicy.Availability) {
         self.hotels = hotels
         self.policy = policy
     }
 
-    func get(_ call: Call) throws -> Answer {
-        let entry = try call.hotel(in: hotels)
-        hotels.use.availability.hits.increment()
-        let query = try AvailabilityQuery(call.request.head.target.query ?? "")
+    func get(_ call: Call) async throws -> Answer {
+        let entry = try call.counted(in: hotels)
+        let question = AnswerMemory.Question(hotel: entry.id, query: call.request.head.target.query ?? "")
+        let now = Loop.unixTime
+        entry.askedAt = now
         entry.rollWindow()
-        try query.stay.check(today: entry.index.firstNight, policy)
-        if let type = query.roomType, !entry.index.hasType(type) {
-            throw BridgeError.invalid([(QueryParameters.pointer("room_type_id"), "The hotel has no such room type")])
+        if !entry.isRestored, let known = memory.answer(question, changes: entry.changes),
+            now - known.readAt <= Self.timeToLive
+        {
+            hotels.use.availability.hits.increment()
+            return .cached(known.document, age: age(known.readAt, now), timeToLive: Int(Self.timeToLive))
         }
-        guard entry.index.query(query.stay, type: query.roomType, guests: query.guests, into: &found) else {
-            throw BridgeError.invalid([(QueryParameters.pointer("start_date"), "The stay is outside the window")])
-        }
-        return answer(entry, query)
+        return try await answer(entry, question)
     }
 
-    private func answer(_ entry: HotelEntry, _ query: AvailabilityQuery) -> Answer {
-        let timeToLive = Int(HotelDirectory.timeToLive.components.seconds)
-        let age = max(0, Int(Loop.unixTime - entry.loadedAt))
+    private func answer(_ entry: HotelEntry, _ question: AnswerMemory.Question) async throws -> Answer {
+        let query = try AvailabilityQuery(question.query)
+        let isExpired = isExpired(entry, query)
+        // Asked of the PMS now, once however many ask; what cannot be read soon is told as it was.
+        if isExpired { await hotels.freshen(entry) }
+        let isStale = isExpired && self.isExpired(entry, query)
+        (isExpired && !isStale ? hotels.use.availability.misses : hotels.use.availability.hits).increment()
+        let now = Loop.unixTime
+        let readAt = entry.readAt(query.roomType)
+        guard now - readAt <= policy.maximumAge.seconds else { throw BridgeError.outdatedHotel }
+        entry.rollWindow()
+        try query.stay.check(today: entry.availability.firstNight, policy)
+        if let type = query.roomType, !entry.availability.hasType(type) {
+            throw BridgeError.invalid([(QueryParameters.pointer("room_type_id"), "The hotel has no such room type")])
+        }
+        guard entry.availability.query(query.stay, type: query.roomType, guests: query.guests, into: &found) else {
+            throw BridgeError.invalid([(QueryParameters.pointer("start_date"), "The stay is outside the window")])
+        }
+        let document = document(entry, query, readAt: readAt, isStale: isStale)
+        if !isStale {
+            memory.remember(.init(document: document, changes: entry.changes, readAt: readAt), to: question)
+        }
+        return .cached(
+            document, age: age(readAt, now), timeToLive: Int(Self.timeToLive),
+            how: entry.isRestored ? .restored : isExpired && !isStale ? .refreshed : .known)
+    }
+
+    /// What was written down before a restart may have missed changes, however young it is.
+    private func isExpired(_ entry: HotelEntry, _ query: AvailabilityQuery) -> Bool {
+        entry.isRestored || Loop.unixTime - entry.readAt(query.roomType) > Self.timeToLive
+    }
+
+    private func age(_ readAt: Double, _ now: Double) -> Int { max(0, Int(now - readAt)) }
+
+    private func document(
+        _ entry: HotelEntry, _ query: AvailabilityQuery, readAt: Double, isStale: Bool
+    ) -> Document {
         var json = JSONWriter(capacity: 1024)
         json.object { json in
             json.member("hotel_id", Int(entry.id))
@@ -47,19 +84,19 @@ final class AvailabilityResource {
             json.member("nights", query.stay.nightCount)
             json.array("room_types", found.types.indices) { json, position in
                 let type = found.types[position]
-                guard type.capacity >= query.guests, query.rooms.map(type.suffices(forRooms:)) ?? true else { return }
+                let suffices = type.capacity >= query.guests && query.rooms.map(type.suffices(forRooms:)) ?? true
+                guard suffices || query.explains else { return }
                 write(type, nights: found.nights(ofTypeAt: position), entry, query, to: &json)
             }
-            let unassigned = query.stay.nights.reduce(0) { $0 + Int(entry.index.unassigned(on: $1)) }
+            let unassigned = query.stay.nights.reduce(0) { $0 + Int(entry.availability.unassigned(on: $1)) }
             // The PMS knows these nights are sold, but not in which room: the counts are that much too high.
             if unassigned > 0 { json.member("unassigned_nights", unassigned) }
-            json.member("last_updated", Instant(microseconds: Int64(entry.loadedAt) * 1_000_000).description)
-            json.member(
-                "expires_at",
-                Instant(microseconds: (Int64(entry.loadedAt) + Int64(timeToLive)) * 1_000_000).description)
-            json.member("is_stale", age > timeToLive)
+            json.member("last_updated", Instant(microseconds: Int64(readAt) * 1_000_000).description)
+            let expiry = Int64(readAt) + Int64(Self.timeToLive)
+            json.member("expires_at", Instant(microseconds: expiry * 1_000_000).description)
+            json.member("is_stale", isStale)
         }
-        return .cached(json.bytes, age: age, timeToLive: timeToLive)
+        return Document(json.bytes)
     }
 
     private func write(
@@ -78,6 +115,11 @@ final class AvailabilityResource {
                     json.member("available", Int(night.1))
                 }
             }
+            if query.explains {
+                let obstacles = entry.availability.obstacles(
+                    ofType: type.type, stay: query.stay, guests: query.guests, rooms: Int32(query.rooms ?? 1))
+                json.array("reasons", obstacles) { json, obstacle in obstacle.write(to: &json) }
+            }
         }
     }
 }
@@ -88,6 +130,8 @@ struct AvailabilityQuery {
     let roomType: Int32?
     let guests: Int32
     let rooms: Int?
+    /// Whether it is to be said of each room type why it cannot be booked.
+    let explains: Bool
 
     /// - Throws: `BridgeError.malformed` with every parameter that is none.
     init(_ query: String) throws {
@@ -96,6 +140,7 @@ struct AvailabilityQuery {
         roomType = parameters.integer("room_type_id", in: 1...Int(Int32.max)).map { Int32($0) }
         guests = Int32(parameters.integer("guests", in: 1...99) ?? 1)
         rooms = parameters.integer("rooms", in: 1...99)
+        explains = parameters.flag("explain") ?? false
         parameters.refuseOthers()
         guard parameters.mistakes.isEmpty, let stay else { throw BridgeError.malformed(parameters.mistakes) }
         self.stay = stay
@@ -220,6 +265,17 @@ struct QueryParameters {
             return nil
         }
         return value
+    }
+
+    mutating func flag(_ name: String) -> Bool? {
+        guard let text = values.removeValue(forKey: name) else { return nil }
+        switch text {
+        case "true": return true
+        case "false": return false
+        default:
+            fail(name, "This is neither true nor false")
+            return nil
+        }
     }
 
     mutating func refuseOthers() {

@@ -23,7 +23,7 @@ struct BookingResource {
         guard let id = body.hotel else { throw body.invalidHotel() }
         guard call.identity.hotelIDs.includes(id) else { throw BridgeError.foreignHotel }
         guard let hotel = try hotels.hotel(id) else { throw body.invalidHotel() }
-        let caller = try caller(of: call)
+        let caller = try call.caller
         do {
             let request = try body.validate(hotel.bookingRules)
             return answer(try await bookings.create(request, for: caller), isLocated: true)
@@ -36,9 +36,9 @@ struct BookingResource {
 
     /// Changes a booking, or confirms a hold.
     func change(_ call: Call) async throws -> Answer {
-        guard let condition = condition(of: call) else { throw BridgeError.preconditionRequired }
+        guard let condition = call.entityCondition else { throw BridgeError.preconditionRequired }
         let body = try BookingChangeBody(json: call.content)
-        let caller = try caller(of: call)
+        let caller = try call.caller
         let stored = try await bookings.own(try id(in: call), call.identity.hotelIDs, caller)
         do {
             guard condition.admits(version: stored.life.version) else { throw BridgeError.preconditionFailed }
@@ -55,8 +55,8 @@ struct BookingResource {
 
     /// Cancels a booking.
     func cancel(_ call: Call) async throws -> Answer {
-        let condition = condition(of: call)
-        let caller = try caller(of: call)
+        let condition = call.entityCondition
+        let caller = try call.caller
         let stored = try await bookings.own(try id(in: call), call.identity.hotelIDs, caller)
         return answer(try await bookings.cancel(stored, condition, for: caller), concerning: stored)
     }
@@ -107,15 +107,6 @@ struct BookingResource {
         return id
     }
 
-    private func caller(of call: Call) throws -> Caller {
-        Caller(client: call.identity.clientKey, key: try call.idempotencyKey(), requestID: call.request.id)
-    }
-
-    private func condition(of call: Call) -> EntityCondition? {
-        let values = call.request.head.fields.filter { $0.name == .ifMatch }.map(\.value)
-        return values.isEmpty ? nil : EntityCondition(values.joined(separator: ","))
-    }
-
     /// Which bookings a list is to have; a hotel that is named must be one of the client's.
     private func filter(of call: Call) throws -> BookingService.Filter {
         var query = QueryParameters(call.request.head.target.query ?? "")
@@ -140,6 +131,21 @@ struct BookingResource {
     /// How many bookings a page may have.
     private static let pageSizes = 1...100
     private static let defaultPageSize = 50
+}
+
+extension Call {
+    /// Who asks for something to be done.
+    var caller: Caller {
+        get throws {
+            Caller(client: identity.clientKey, key: try idempotencyKey(), requestID: request.id)
+        }
+    }
+
+    /// Which version the request is about; nil where it does not say.
+    var entityCondition: EntityCondition? {
+        let values = request.head.fields.filter { $0.name == .ifMatch }.map(\.value)
+        return values.isEmpty ? nil : EntityCondition(values.joined(separator: ","))
+    }
 }
 
 /// A client's name for one request, and a digest of the request.

@@ -1,5 +1,6 @@
 internal import Authentication
 internal import Booking
+internal import Catalogue
 internal import HTTP
 internal import Loop
 internal import PMS
@@ -58,8 +59,10 @@ extension BookingService {
         journal.request = change.masked
         var arranged: RoomArrangement.Arranged?
         if let arrangement = change.arrangement {
+            let terms = try await terms(of: hotel, found.terms, facts, found.work, deadline)
             let outcome = try arrange(
-                arrangement.stay, arrangement.rooms, at: hotel, facts,
+                arrangement.stay, arrangement.rooms, at: hotel, facts, terms,
+                agreed: stored.agreedRooms(for: arrangement.stay),
                 keeping: stored.roomsToKeep(arrangement.rooms, reservation, facts), expecting: change.expectedTotal)
             switch outcome {
             case .refused(let problem):
@@ -101,7 +104,15 @@ extension BookingService {
             [.change(write)], with: own + journal.entries(event, booking) + caller.record(outcome))
         let effect = write.effect
         free(effect.released, in: hotel, stored.hotel)
-        for (room, night) in effect.taken { hotel.take([room], nights: night..<night.advanced(by: 1)) }
+        let types = Dictionary(facts.rooms.map { ($0.id, $0.type) }, uniquingKeysWith: { first, _ in first })
+        for (room, night) in effect.taken {
+            if let room {
+                hotel.take([(room, types[room] ?? 0)], nights: night..<night.advanced(by: 1))
+            } else {
+                // Of which type says the whole hotel.
+                hotels.distrust(stored.hotel)
+            }
+        }
         changed.increment()
         return outcome
     }
@@ -180,6 +191,8 @@ extension BookingService {
         let facts: ReservationFacts
         let reservation: Reservation
         let work: any ReservationWork
+        /// What the hotel has decided about its sales, without what memory has already.
+        let terms: StoredTerms?
     }
 
     /// What became of looking for one.
@@ -196,6 +209,8 @@ extension BookingService {
     ) async throws -> Finding {
         var own = Batch()
         let place = own.add(BookingStatements.booking(id))
+        let known = hotels.entries[question.hotel]?.terms.version ?? 0
+        let terms = question.wanted.map { _ in own.add(RestrictionStatements.current(question.hotel, known)) }
         let work = try await pms.begin(deadline: try deadline.timeLeft)
         let before: (facts: ReservationFacts, record: IdempotencyRecord?, own: Batch.Rows)
         do {
@@ -225,7 +240,9 @@ extension BookingService {
             }
             throw BridgeError.bookingEnded(stored.life.status.rawValue)
         }
-        return .found(Found(stored: stored, facts: before.facts, reservation: reservation, work: work))
+        let storedTerms = try terms.flatMap { try before.own.of($0).first }
+        return .found(
+            Found(stored: stored, facts: before.facts, reservation: reservation, work: work, terms: storedTerms))
     }
 
     /// What a command makes of a booking.
@@ -280,6 +297,11 @@ extension StoredBooking {
             kept[position] = take { $0.type == asked[position].type && $0.capacity >= asked[position].guests }
         }
         return kept
+    }
+
+    /// What it has for a stay already, by type: nothing unless these are its nights.
+    func agreedRooms(for stay: Stay) -> [Int32: Int] {
+        stay == self.stay ? Dictionary(grouping: rooms, by: \.type).mapValues(\.count) : [:]
     }
 
     /// What a change is checked against.

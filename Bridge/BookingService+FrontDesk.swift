@@ -224,7 +224,11 @@ extension BookingService {
             with: own + stored.replacement(ofRooms: current.rooms) + journal.entries(.updated, booking) + check.end)
         let effect = write.effect
         free(effect.released, in: entry, stored.hotel)
-        for (room, night) in effect.taken { entry?.take([room], nights: night..<night.advanced(by: 1)) }
+        let types = Dictionary(uniqueKeysWithValues: facts.rooms.map { ($0.id, $0.type) })
+        for (room, night) in effect.taken {
+            guard let type = types[room] else { continue }
+            entry?.take([(room, type)], nights: night..<night.advanced(by: 1))
+        }
         return .moved
     }
 }

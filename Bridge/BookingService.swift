@@ -1,5 +1,7 @@
 internal import Authentication
+internal import Availability
 internal import Booking
+internal import Catalogue
 internal import HTTP
 internal import Loop
 internal import PMS
@@ -77,6 +79,7 @@ final class BookingService {
         question.guest = request.guest
         var own = Batch()
         let earlier = own.add(BookingStatements.byEngineID(hotel.id, request.engineID))
+        let terms = own.add(RestrictionStatements.current(hotel.id, hotel.terms.version))
         let work = try await pms.begin(deadline: try deadline.timeLeft)
         let before: (facts: ReservationFacts, record: IdempotencyRecord?, own: Batch.Rows)
         do {
@@ -92,13 +95,17 @@ final class BookingService {
         }
         let journal = BookingJournal(
             action: .create, actor: caller.client, requestID: caller.requestID, request: request.masked)
-        switch try arrange(request.stay, request.rooms, at: hotel, before.facts, expecting: request.expectedTotal) {
+        let termsNow = try await self.terms(of: hotel, try before.own.of(terms).first, before.facts, work, deadline)
+        let outcome = try arrange(
+            request.stay, request.rooms, at: hotel, before.facts, termsNow, expecting: request.expectedTotal)
+        switch outcome {
         case .refused(let problem): return try await refuse(problem, hotel.id, nil, caller, journal, work)
         case .arranged(let arranged):
             // The last moment to give up: from here on only the database knows whether there is a booking.
             _ = try deadline.timeLeft
             let outcome = try await write(request, arranged, before.facts, caller, journal, work)
-            for room in arranged.rooms { hotel.take([room.room], nights: request.stay.nights) }
+            hotel.take(
+                zip(arranged.rooms, arranged.asked).map { ($0.room, $1.type) }, nights: request.stay.nights)
             created.increment()
             return outcome
         }
@@ -297,9 +304,27 @@ final class BookingService {
     /// Rooms and prices for a stay.
     func arrange(
         _ stay: Stay, _ rooms: [BookingRequest.Room], at hotel: HotelEntry, _ facts: ReservationFacts,
-        keeping kept: [Int32?] = [], expecting expected: Money?
+        _ terms: RoomArrangement.Terms, agreed: [Int32: Int] = [:], keeping kept: [Int32?] = [],
+        expecting expected: Money?
     ) throws -> RoomArrangement.Outcome {
-        try arrangements.arrange(stay, rooms, at: hotel, facts, keeping: kept, expecting: expected)
+        try arrangements.arrange(
+            stay, rooms, at: hotel, facts, terms, agreed: agreed, keeping: kept, expecting: expected)
+    }
+
+    /// What a hotel has decided about its sales, as it is under the hotel's lock.
+    ///
+    /// - Parameter stored: what the database says, without what memory has already; nil where nothing was ever set.
+    func terms(
+        of hotel: HotelEntry, _ stored: StoredTerms?, _ facts: ReservationFacts, _ work: any ReservationWork,
+        _ deadline: CommandDeadline
+    ) async throws -> RoomArrangement.Terms {
+        let terms: SaleTerms = try stored.map { try $0.terms() ?? hotel.terms } ?? SaleTerms.none
+        guard !facts.unassigned.isEmpty else { return RoomArrangement.Terms(terms) }
+        // Nights without a room, which are rare: those that we have sold are of a type that is known.
+        var own = Batch()
+        let sold = own.add(RestrictionStatements.soldTypes(Array(Set(facts.unassigned.map(\.reservation)))))
+        let rows = try await work.more(own, deadline: try deadline.timeLeft)
+        return RoomArrangement.Terms(terms, facts.unassigned.roomless(SoldType.counts(try rows.of(sold))))
     }
 
     /// A refusal changes nothing, but is kept for the same key, and in the audit log.

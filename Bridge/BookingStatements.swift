@@ -84,7 +84,7 @@ enum BookingStatements {
         VALUES ($1, $2, 'booking', $3, $4, $5, $6, $7, $8, $9)
         """)
 
-    static let insertRooms = Statement<Void, BookingID, [Int16], [Int32], [Int32], [Int16], [String]>(
+    static let insertRooms = Statement<Void, BookingID, [Int16], [Int32], [Int32?], [Int16], [String]>(
         "bridge.insert_rooms",
         """
         INSERT INTO drawbridge.booking_rooms (booking_id, position, room_type_id, room_id, guests, plan_key)
@@ -260,7 +260,7 @@ struct StoredBooking: Sendable {
             status: try valid(SyncState.Status(rawValue: try row.next()), "sync_status"),
             lastAttempt: try row.next(), error: try row.next())
         let types = try row.next([Int32].self)
-        let ids = try row.next([Int32].self)
+        let ids = try row.next([Int32?].self)
         let guests = try row.next([Int16].self)
         let plans = try row.next([String].self)
         rooms = types.indices.map {

@@ -47,7 +47,7 @@ final class Bridge {
         let pms = RhtHotel(
             database, writer: RhtHotel.Writer(agent: writer.agentName, user: writer.userID),
             statementDeadline: configuration.policy.database.statementDeadline)
-        let hotels = HotelDirectory(configuration.policy, pms, CatalogueStore(database))
+        let hotels = HotelDirectory(configuration.policy, pms, database)
         let triggers = CacheTriggers(database)
         let refresher = CatalogueRefresher(hotels, triggers)
         let answers = IdempotentAnswers(database)
@@ -126,7 +126,7 @@ final class Bridge {
         let pms = RhtHotel(
             database, writer: RhtHotel.Writer(agent: writer.agentName, user: writer.userID),
             statementDeadline: configuration.policy.database.statementDeadline)
-        let hotels = HotelDirectory(configuration.policy, pms, CatalogueStore(database))
+        let hotels = HotelDirectory(configuration.policy, pms, database)
         let reconciliation = Reconciliation(
             database: database, pms: pms, hotels: hotels,
             bookings: BookingService(
@@ -182,6 +182,7 @@ final class Bridge {
             group.addTask { await self.changes.run() }
             group.addTask { await self.hotels.follow() }
             group.addTask { await self.hotels.noteFreshness() }
+            group.addTask { await self.hotels.writeDown() }
             group.addTask { await self.refresher.run() }
             group.addTask { await self.triggers.run() }
             group.addTask { await self.bookings.run() }

@@ -60,13 +60,11 @@ extension HotelDirectory {
         try await inTurn(hotel) { entry in
             guard let entry, entry.isCounted, entry.hotel.isActive else { return 0 }
             entry.rollWindow()
-            guard case .rooms(let taken) = try await pms.occupancy(of: hotel, from: entry.today, isSettled: true) else {
-                return 0
-            }
-            var index = entry.index
-            let nights = index.firstNight..<index.firstNight.advanced(by: index.nightCount)
-            let count = index.replace(rooms: nil, nights: nights, with: taken.nights)
-            if repairs, count > 0 { take(.rooms(taken), of: entry) }
+            let reading = try await occupancy(of: entry, isSettled: true)
+            guard case .rooms(let taken) = reading.occupancy else { return 0 }
+            var index = entry.availability.rooms
+            let count = index.replace(rooms: nil, nights: index.window, with: taken.nights)
+            if repairs, count > 0 { take(reading, of: entry) }
             return count
         }
     }

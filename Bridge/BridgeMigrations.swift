@@ -10,6 +10,7 @@ let bridgeMigrations = [
     Migration(number: 5, name: "tokens", sql: PackageResources._005_tokens_sql),
     Migration(number: 6, name: "catalogue", sql: PackageResources._006_catalogue_sql),
     Migration(number: 7, name: "booking_events", sql: PackageResources._007_booking_events_sql),
+    Migration(number: 8, name: "availability", sql: PackageResources._008_availability_sql),
     Migration(number: 9, name: "front_desk", sql: PackageResources._009_front_desk_sql),
     Migration(number: 10, name: "pms_writes", sql: PackageResources._010_pms_writes_sql),
 ]

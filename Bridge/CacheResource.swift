@@ -168,14 +168,13 @@ struct CacheResource {
     }
 
     private func write(_ kind: CacheKind, of entries: [HotelEntry], to json: inout JSONWriter) {
-        let kept = entries.compactMap { entry in kind.kept(of: entry) }
-        let oldest = Loop.unixTime - Double(kind.minutesToLive * 60)
+        let kept = entries.flatMap { entry in kind.kept(of: entry) }
         let latest = kept.map(\.readAt).max().map { Instant(microseconds: Int64($0) * 1_000_000).description }
         json.member("last_updated", latest)
         json.member("is_active", entries.contains { $0.hotel.isActive } && !kept.isEmpty)
         json.member("cache_ttl_minutes", kind.minutesToLive)
         json.member("entries", kept.reduce(0) { $0 + $1.count })
-        json.member("stale", kept.reduce(0) { $0 + ($1.readAt < oldest ? $1.count : 0) })
+        json.member("stale", kept.reduce(0) { $0 + ($1.isStale ? $1.count : 0) })
         json.member("hit_ratio", raw: hotels.use.of(kind).hitsPerThousand.map(Self.ratio) ?? "null")
     }
 
@@ -194,14 +193,18 @@ extension CacheKind {
         }
     }
 
-    /// How many entries of a hotel are kept, and when they were read; nil where none are.
+    /// How many entries of a hotel are kept, when they were read together, and whether that is too long ago.
     @OnLoop
-    fileprivate func kept(of entry: HotelEntry) -> (count: Int, readAt: Double)? {
+    fileprivate func kept(of entry: HotelEntry) -> [(count: Int, readAt: Double, isStale: Bool)] {
+        let oldest = Loop.unixTime - Double(minutesToLive * 60)
         switch self {
-        case .hotels: (1, entry.hotelReadAt)
-        case .roomTypes: (entry.offer.roomTypes.count, entry.offerReadAt)
+        case .hotels: return [(1, entry.hotelReadAt, entry.hotelReadAt < oldest)]
+        case .roomTypes: return [(entry.offer.roomTypes.count, entry.offerReadAt, entry.offerReadAt < oldest)]
         case .availability:
-            entry.isCounted ? (entry.offer.roomTypes.count { $0.isActive }, entry.loadedAt) : nil
+            guard entry.isCounted else { return [] }
+            return entry.offer.roomTypes.filter(\.isActive).map {
+                (1, entry.readAt($0.type.id), entry.isRestored || entry.readAt($0.type.id) < oldest)
+            }
         }
     }
 }

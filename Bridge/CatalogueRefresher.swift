@@ -43,6 +43,9 @@ final class CatalogueRefresher {
     /// How long a trigger waits for others that ask for the same.
     private static let gathering = Duration.milliseconds(25)
 
+    /// Why nothing was done about a hotel in whose line too many stand.
+    private static let busy = "the hotel is too busy with bookings"
+
     /// Triggers for different things that may wait.
     private static let bound = 256
 
@@ -148,7 +151,11 @@ final class CatalogueRefresher {
             guard let hotel = read[id] else { continue }
             try await keep(hotel, now, &outcome)
         }
-        for id in (asked ?? known).intersection(known).subtracting(present) { try await retire(id, now, &outcome) }
+        for id in (asked ?? known).intersection(known).subtracting(present) {
+            do { try await retire(id, now, &outcome) } catch let error as LoopError where error.isOfLine {
+                outcome.failures.append((id, Self.busy))
+            }
+        }
         if asked == nil {
             try await directory.store.save(order: present)
             directory.setOrder(present)
@@ -186,7 +193,11 @@ final class CatalogueRefresher {
         }
         try await directory.admit(hotel.id, CachedHotel(hotel), CachedOffer(offer))
         // What cannot be counted now is tried again by itself; it is not sold before.
-        do { try await directory.count([hotel.id]) } catch {
+        do {
+            try await directory.count([hotel.id])
+            // Not in its turn: a booking that came meanwhile may be missing.
+            directory.distrust(hotel.id)
+        } catch {
             Log.warning("new hotel not counted yet", ["hotel_id": .init(hotel.id), "error": .init(error: error)])
         }
         outcome.change.updated += 1
@@ -268,14 +279,14 @@ final class CatalogueRefresher {
                     entry.take(cached)
                     return change
                 }
-                let occupancy = try await directory.pms.occupancy(of: entry.id, from: entry.today, isSettled: true)
+                let occupancy = try await directory.occupancy(of: entry, isSettled: true)
                 try await save(entry, nil, cached)
                 entry.take(cached)
                 directory.take(occupancy, of: entry)
                 return change
             }
-        } catch let error as LoopError where error.code == .timedOut || error.code == .tooLarge {
-            outcome.failures.append((entry.id, "the hotel is too busy with bookings"))
+        } catch let error as LoopError where error.isOfLine {
+            outcome.failures.append((entry.id, Self.busy))
         } catch let error as PostgresError {
             guard let fault = Fault(inBooking: error, hotel: entry.id) else { throw error }
             outcome.failures.append((entry.id, fault.publicReason))
@@ -303,17 +314,19 @@ final class CatalogueRefresher {
     /// In the hotel's turnstile: no booking of ours is under way here while its rooms are counted.
     private func recount(_ entry: HotelEntry, _ type: Int32?, _ nights: Range<Day>?) async throws -> CatalogueChange {
         entry.rollWindow()
-        guard entry.isCounted, type != nil || nights != nil else {
-            let before = entry.index
-            directory.take(
-                try await directory.pms.occupancy(of: entry.id, from: entry.today, isSettled: true), of: entry)
-            let flipped = entry.index.difference(from: before)
-            return CatalogueChange(updated: flipped, unchanged: entry.index.roomNightCount - flipped)
+        // Counts of a vendor are told of whole hotels alone.
+        let isOfRooms = entry.availability.allotments == nil
+        guard entry.isCounted, isOfRooms, type != nil || nights != nil else {
+            let before = entry.availability.rooms
+            directory.take(try await directory.occupancy(of: entry, isSettled: true), of: entry)
+            let rooms = entry.availability.rooms
+            let flipped = rooms.difference(from: before)
+            return CatalogueChange(updated: flipped, unchanged: rooms.roomNightCount - flipped)
         }
         let rooms = type.map { type in entry.offer.rooms.filter { $0.type == type }.map(\.id) }
-        let nights = (nights ?? entry.index.window).clamped(to: entry.index.window)
+        let nights = (nights ?? entry.availability.window).clamped(to: entry.availability.window)
         let taken = try await directory.pms.takenNights(of: entry.id, rooms: rooms, nights: nights)
-        let flipped = entry.replaceIndex(rooms: rooms, nights: nights, taken)
+        let flipped = entry.replaceIndex(rooms: rooms, nights: nights, taken, ofType: type)
         let count = (rooms?.count ?? entry.offer.rooms.count) * nights.count
         return CatalogueChange(updated: flipped, unchanged: max(0, count - flipped))
     }

@@ -126,6 +126,21 @@ final class CatalogueStore {
                 kind.rawValue, hotels.map(\.id), hotels.map { $0.at.microseconds }, Int32(kind.minutesToLive)))
     }
 
+    /// When what is free was last read at the whole of each hotel, and since then of single room types.
+    func noteAvailability(_ hotels: [(id: Int32, at: Instant, types: [Int32: Instant])]) async throws {
+        guard !hotels.isEmpty else { return }
+        let types = hotels.map { hotel in
+            hotel.types.isEmpty
+                ? nil
+                : JSON(
+                    "{" + hotel.types.map { "\"\($0.key)\":\"\($0.value.description)\"" }.joined(separator: ",") + "}")
+        }
+        try await database.execute(
+            CatalogueStatements.noteAvailability(
+                hotels.map(\.id), hotels.map { $0.at.microseconds }, types, Int32(CacheKind.availability.minutesToLive))
+        )
+    }
+
     /// Those of some room types that a booking names.
     func linked(_ types: [Int32], of hotel: Int32) async throws -> Set<Int32> {
         guard !types.isEmpty else { return [] }
@@ -315,6 +330,22 @@ private enum CatalogueStatements {
         FROM unnest($2, $3) AS read (id, at) WHERE EXISTS (SELECT FROM hotels WHERE hotels.id = read.id)
         ON CONFLICT (cache_type, hotel_id) DO UPDATE
         SET last_updated = EXCLUDED.last_updated, cache_ttl_minutes = EXCLUDED.cache_ttl_minutes, is_active = TRUE
+        """)
+
+    /// Of bridges that have read a hotel, what was read last stands.
+    static let noteAvailability = Statement<Void, [Int32], [Int64], [JSON?], Int32>(
+        "catalogue.note_availability",
+        """
+        INSERT INTO booking_engine_cache_status AS known (cache_type, hotel_id, last_updated, room_types_updated,
+                                                          cache_ttl_minutes)
+        SELECT 'availability', read.id, TIMESTAMPTZ 'epoch' + read.at * INTERVAL '1 microsecond', read.types, $4
+        FROM unnest($1, $2, $3) AS read (id, at, types)
+        WHERE EXISTS (SELECT FROM hotels WHERE hotels.id = read.id)
+        ORDER BY read.id
+        ON CONFLICT (cache_type, hotel_id) DO UPDATE
+        SET last_updated = EXCLUDED.last_updated, room_types_updated = EXCLUDED.room_types_updated,
+            cache_ttl_minutes = EXCLUDED.cache_ttl_minutes, is_active = TRUE
+        WHERE known.last_updated <= EXCLUDED.last_updated
         """)
 
     static let linkedTypes = Statement<Int32, Int32, [Int32]>(

@@ -1,4 +1,5 @@
 internal import Authentication
+internal import Availability
 internal import Booking
 internal import HTTP
 internal import JSONText
@@ -15,6 +16,8 @@ enum BridgeError: Error {
     case methodNotAllowed([Method])
     case unknownHotel
     case foreignHotel
+    /// What was known to be free at the hotel is too old to be told.
+    case outdatedHotel
     /// What the PMS has of the hotel cannot be read; in so many seconds it is tried again.
     case unreadableHotel(retryAfter: Int)
     case unknownBooking
@@ -45,7 +48,7 @@ enum BridgeError: Error {
     case foreignBooking
     /// `If-Match` is missing where it is required.
     case preconditionRequired
-    /// The booking is not the version that `If-Match` names.
+    /// What is to be changed is not the version that `If-Match` names.
     case preconditionFailed
     /// What was brought for a token is not worth one.
     case grantRefused(OAuthError, String, IssuedCredential? = nil)
@@ -127,6 +130,12 @@ enum ErrorResponse {
                 detail: "The write into the property management system is \(status)")
             problem.extend = { json in json.member("write_status", status) }
             return problem
+        case .outdatedHotel:
+            return Problem(
+                .serviceUnavailable, "unavailable", "The service is not available at the moment",
+                detail: "What is known to be free is too old, and the property management system cannot be read"
+            )
+            .with(.retryAfter, "30")
         case .unknownTrigger: return Problem(.notFound, "trigger-not-found", "Trigger not found")
         case .refreshFailed(let trigger, let reason):
             var problem = Problem(
@@ -175,11 +184,11 @@ enum ErrorResponse {
         case .preconditionRequired:
             return Problem(
                 .preconditionRequired, "precondition-required", "If-Match is required",
-                detail: "Send the ETag of the booking that is to be changed as If-Match")
+                detail: "Send the ETag of what is to be changed as If-Match")
         case .preconditionFailed:
             return Problem(
-                .preconditionFailed, "precondition-failed", "The booking has changed",
-                detail: "The booking is not the version that If-Match names; read it again")
+                .preconditionFailed, "precondition-failed", "It has changed",
+                detail: "It is not the version that If-Match names any more; read it again")
         case .grantRefused(let code, let detail, let credential):
             var problem = Problem(.badRequest, code.type, "No token is given for this", detail: detail)
             problem.errorCode = code.rawValue
@@ -311,6 +320,25 @@ enum Refusals {
                 json.object { json in
                     json.member("room_type_id", Int(shortage.type))
                     json.array("nights", shortage.nights) { json, night in json.element(night.description) }
+                }
+            }
+        }
+        return problem
+    }
+
+    /// Names the rules that keep rooms from being sold for the stay, by room type.
+    static func restricted(_ types: [(type: Int32, obstacles: [Obstacle])]) -> Problem {
+        let codes = types.flatMap { $0.obstacles.map(\.code) }
+        var problem = Problem(
+            .conflict, "restricted", "The hotel does not sell this stay",
+            detail: "A restriction of the hotel is in the way: "
+                + codes.enumerated().filter { !codes[..<$0.offset].contains($0.element) }.map(\.element)
+                .joined(separator: ", "))
+        problem.extend = { json in
+            json.array("restrictions", types) { json, type in
+                json.object { json in
+                    json.member("room_type_id", Int(type.type))
+                    json.array("reasons", type.obstacles) { json, obstacle in obstacle.write(to: &json) }
                 }
             }
         }

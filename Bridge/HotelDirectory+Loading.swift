@@ -36,6 +36,7 @@ extension HotelDirectory {
                 try await Loop.sleep(for: .seconds(1))
             }
         }
+        await restore()
         isLoaded = true
         do {
             let patience = policy.database.statementDeadline * Self.countingDeadlines
@@ -55,6 +56,9 @@ extension HotelDirectory {
     }
 
     private func loadOnce() async throws -> Bool {
+        let news = try await restrictions.news()
+        take(news.terms)
+        restrictions.note(news.version)
         var snapshot = try await store.snapshot()
         var faults: [Int32: Fault] = [:]
         let isFirst = !snapshot.isFilled
@@ -88,22 +92,20 @@ extension HotelDirectory {
     private func fill(knowing count: Int) async throws -> [Int32: Fault] {
         let ids = try await pms.hotelIDs()
         guard !ids.isEmpty || count == 0 else { throw NoHotels() }
-        var unreadable: [Int32: Fault] = [:]
-        var faults: Set<Fault> = []
-        var position = 0
-        for part in ids.parts(ofAtMost: Self.batch) {
+        let positions = Dictionary(
+            ids.enumerated().map { ($0.element, $0.offset) }, uniquingKeysWith: { first, _ in first })
+        let readings = try await inBatches(ids) { [self] part in
             let hotels = try await pms.hotels(part)
             let offers = try await pms.offers(of: part)
-            for reading in [hotels.unreadable, offers.unreadable] { unreadable.merge(reading) { first, _ in first } }
-            faults.formUnion(offers.faults)
-            let rows = part.map { id in
-                defer { position += 1 }
-                let hotel = hotels.found[id].map { CachedHotel($0) }
-                let offer = offers.found[id].map { CachedOffer($0) }
-                return (id: id, position: position, hotel: hotel, offer: offer)
-            }
-            try await store.save(rows)
+            try await store.save(
+                part.map { id in
+                    let hotel = hotels.found[id].map { CachedHotel($0) }
+                    return (id, positions[id] ?? 0, hotel, offers.found[id].map { CachedOffer($0) })
+                })
+            return (hotels.unreadable.merging(offers.unreadable) { first, _ in first }, offers.faults)
         }
+        let unreadable = readings.reduce(into: [:]) { all, reading in all.merge(reading.0) { first, _ in first } }
+        let faults = Set(readings.flatMap(\.1))
         try await store.markFilled(with: ids)
         let read = ids.filter { unreadable[$0] == nil }
         let now = Instant(microseconds: Int64(Loop.unixTime * 1_000_000))
@@ -115,18 +117,41 @@ extension HotelDirectory {
 
     /// Reads what is free at some hotels.
     func count(_ ids: [Int32]) async throws {
-        let ids = ids.filter { entries[$0] != nil }
-        for part in ids.parts(ofAtMost: Self.batch) {
-            let reading = try await pms.occupancy(of: part, from: part.map(today).min() ?? .first)
-            for (id, occupancy) in reading.found { if let entry = entries[id] { take(occupancy, of: entry) } }
-            for (id, fault) in reading.unreadable {
-                gaps[id]?.failed(fault)
-                report(id)
+        _ = try await inBatches(ids.filter { entries[$0] != nil }) { [self] part in try await countTogether(part) }
+    }
+
+    private func countTogether(_ ids: [Int32]) async throws {
+        let reading = try await pms.occupancy(of: ids, from: ids.map(today).min() ?? .first)
+        for (id, occupancy) in try await readings(reading.found) {
+            if let entry = entries[id] { take(occupancy, of: entry) }
+        }
+        for (id, fault) in reading.unreadable {
+            gaps[id]?.failed(fault)
+            report(id)
+        }
+        for id in ids where reading.found[id] == nil && reading.unreadable[id] == nil {
+            // The PMS has it no longer, which the catalogue learns by the next trigger.
+            gaps[id]?.postpone()
+        }
+    }
+
+    /// Reads hotels in batches, several of them at the same time, on half of the connections.
+    ///
+    /// - Throws: the first error; what has not been begun then is not.
+    private func inBatches<Output: Sendable>(
+        _ ids: [Int32], _ read: @escaping @Sendable @OnLoop ([Int32]) async throws -> Output
+    ) async throws -> [Output] {
+        var rest = ids.parts(ofAtMost: Self.batch)[...]
+        return try await withThrowingTaskGroup(of: Output.self) { group in
+            var outputs: [Output] = []
+            for _ in 0..<max(1, policy.database.poolSize / 2) {
+                if let part = rest.popFirst() { group.addTask { try await read(part) } }
             }
-            for id in part where reading.found[id] == nil && reading.unreadable[id] == nil {
-                // The PMS has it no longer, which the catalogue learns by the next trigger.
-                gaps[id]?.postpone()
+            while let output = try await group.next() {
+                outputs.append(output)
+                if let part = rest.popFirst() { group.addTask { try await read(part) } }
             }
+            return outputs
         }
     }
 
@@ -154,6 +179,8 @@ extension HotelDirectory {
         if !unknown.isEmpty { try await readCatalogues(of: unknown) }
         try await count(ids)
         for id in ids where gaps[id] == nil && entries[id] != nil {
+            // It was read together with others and not in its turn: what was booked meanwhile may be missing.
+            distrust(id)
             Log.info("hotel can be read again", ["hotel_id": .init(id)])
         }
     }
@@ -211,14 +238,31 @@ extension HotelDirectory {
 
     // MARK: What other bridges have changed
 
-    /// Takes over what other bridges read from the PMS, until the task is cancelled.
+    /// Takes over what other bridges read from the PMS, and what hotels have set there, until the task is cancelled.
     func follow() async {
         while !Task.isCancelled {
             do { try await Loop.sleep(for: Self.followInterval) } catch { return }
-            do { if try await store.hasNews() { try await catchUp() } } catch {
+            do {
+                if try await restrictions.hasNews() { try await catchUpWithTerms() }
+                if try await store.hasNews() { try await catchUp() }
+            } catch {
                 // The database is away, which its own log says.
                 Log.debug("catalogue not followed", ["error": .init(error: error)])
             }
+        }
+    }
+
+    private func catchUpWithTerms() async throws {
+        let news = try await restrictions.news()
+        take(news.terms)
+        restrictions.note(news.version)
+    }
+
+    /// Hotels have set how their rooms are sold.
+    func take(_ news: [Int32: SaleTerms]) {
+        for (hotel, terms) in news where terms.version > self.terms[hotel]?.version ?? 0 {
+            self.terms[hotel] = terms
+            entries[hotel]?.take(terms)
         }
     }
 
@@ -227,21 +271,37 @@ extension HotelDirectory {
         guard snapshot.isFilled else { return }
         let present = Set(snapshot.rows.map(\.id))
         for id in Array(entries.keys) + Array(gaps.keys) where !present.contains(id) { remove(id) }
+        var isWhole = true
         for row in snapshot.rows {
             if row.content != nil {
-                // A change of rooms waits for the bookings under way.
-                try await inTurn(row.id) { _ in adopt(row, nil) }
+                do {
+                    // A change of rooms waits for the bookings under way.
+                    try await inTurn(row.id) { _ in adopt(row, nil) }
+                } catch let error as LoopError where error.isOfLine {
+                    // The others need not wait for one that is busy; it comes with the next look.
+                    isWhole = false
+                    if let omitted = unfollowed.admit(at: Loop.monotonicNanoseconds) {
+                        Log.warning(
+                            "change of a hotel not taken over yet",
+                            ["hotel_id": .init(row.id), "error": .init(error: error), "lines_omitted": .init(omitted)])
+                    }
+                }
             }
             if row.mustRecount { distrust(row.id) }
         }
         setOrder(snapshot.rows.map(\.id).filter { entries[$0]?.hotel.isActive ?? true })
-        store.note(snapshot.version)
+        if isWhole { store.note(snapshot.version) }
     }
 }
 
 /// The PMS, which had hotels, has none: it is being restored, more likely than not.
 struct NoHotels: Error, CustomStringConvertible {
     var description: String { "the PMS has no hotel any more" }
+}
+
+extension LoopError {
+    /// Whether too many stood in line at a hotel, or one waited there too long.
+    var isOfLine: Bool { code == .timedOut || code == .tooLarge }
 }
 
 extension CatalogueStore.Row {

@@ -5,6 +5,7 @@ internal import Lifecycle
 internal import Loop
 internal import PMS
 internal import Policy
+internal import Postgres
 internal import Stay
 internal import Telemetry
 
@@ -23,6 +24,8 @@ final class HotelDirectory {
     let policy: BridgePolicy
     let pms: any PMSAdapter
     let store: CatalogueStore
+    let restrictions: RestrictionStore
+    let archive: AvailabilityStore
 
     /// The hotels whose catalogue is known.
     var entries: [Int32: HotelEntry] = [:]
@@ -35,10 +38,13 @@ final class HotelDirectory {
     var reasons: Set<Fault> = []
     let readable = Signal()
 
-    /// Hotels to be read anew out of turn, the one longest in doubt first.
-    var doubtful: [Int32] = []
-    let doubt = Signal()
+    /// What hotels have set, by hotel.
+    var terms: [Int32: SaleTerms] = [:]
+
+    /// How what is free is kept fresh.
+    let freshness: Freshness
     var unread = LogThrottle()
+    var unfollowed = LogThrottle()
 
     /// How often memory had what was asked for.
     let use = CacheUse()
@@ -46,17 +52,23 @@ final class HotelDirectory {
     /// The list of all hotels, until one of them changes.
     private var list: Document?
 
-    init(_ policy: BridgePolicy, _ pms: any PMSAdapter, _ store: CatalogueStore) {
+    init(_ policy: BridgePolicy, _ pms: any PMSAdapter, _ database: Database) {
         self.policy = policy
         self.pms = pms
-        self.store = store
+        store = CatalogueStore(database)
+        restrictions = RestrictionStore(database)
+        archive = AvailabilityStore(database)
+        freshness = Freshness(
+            ConnectionShare(percent: policy.availability.refreshShare, of: policy.database.poolSize))
         Metrics.gauge("drawbridge_bridge_hotels", "Hotels in memory.") { [unowned self] in Double(entries.count) }
         Metrics.gauge(
             "drawbridge_bridge_unreadable_hotels", "Hotels left out because the PMS's rows of them cannot be read."
         ) { [unowned self] in Double(gaps.count) }
         Metrics.gauge(
             "drawbridge_bridge_unassigned_nights", "Nights taken today without a room, in all hotels."
-        ) { [unowned self] in Double(entries.values.reduce(0) { $0 + Int($1.index.unassigned(on: $1.today)) }) }
+        ) { [unowned self] in
+            Double(entries.values.reduce(0) { $0 + Int($1.availability.rooms.unassigned(on: $1.today)) })
+        }
     }
 
     var count: Int { entries.count }
@@ -94,6 +106,14 @@ final class HotelDirectory {
     func hotel(_ id: Int32) throws -> HotelEntry? {
         if let gap = gaps[id] { throw BridgeError.unreadableHotel(retryAfter: gap.secondsToNextAttempt) }
         return entries[id]
+    }
+
+    /// A hotel of which it is known what is free, or was known when it could be read last; nil when there is none of this id.
+    ///
+    /// - Throws: `BridgeError.unreadableHotel`.
+    func counted(_ id: Int32) throws -> HotelEntry? {
+        if let entry = entries[id], entry.isCounted { return entry }
+        return try hotel(id)
     }
 
     /// A hotel whose catalogue is known, whether or not it is known what is free; nil when there is none of this id.
@@ -135,6 +155,8 @@ final class HotelDirectory {
         } else {
             let entry = HotelEntry(
                 hotel, offer, images: images ?? [], policy, clock: clock(id), readAt: readAt)
+            entry.take(terms[id] ?? .none)
+            entry.unassignedChanged = { [unowned self] in distrust(id) }
             entries[id] = entry
             mustRecount(entry)
             readable.fire()
@@ -145,7 +167,7 @@ final class HotelDirectory {
     private func mustRecount(_ entry: HotelEntry) {
         guard entry.hotel.isActive else {
             // Nothing of it is for sale: that is known.
-            entry.replaceIndex(TakenNights(nights: [], undatedRooms: []))
+            entry.replaceIndex(.rooms(TakenNights(nights: [], undatedRooms: [])), [])
             gaps[entry.id] = nil
             return
         }
@@ -154,17 +176,9 @@ final class HotelDirectory {
     }
 
     /// It is known what is free at a hotel.
-    func take(_ occupancy: Occupancy, of entry: HotelEntry) {
-        switch occupancy {
-        case .rooms(let taken):
-            entry.replaceIndex(taken)
-            gaps[entry.id] = nil
-        case .allotments:
-            // No index counts them yet: better no room than one that is not there.
-            entry.forgetIndex()
-            gaps[entry.id] = Gap(
-                Fault(hotel: entry.id, table: "allotments", reason: "availability by allotment is not sold yet"))
-        }
+    func take(_ reading: OccupancyReading, of entry: HotelEntry) {
+        entry.replaceIndex(reading.occupancy, reading.roomless)
+        gaps[entry.id] = nil
     }
 
     /// Neither the PMS nor the cache has it any more.

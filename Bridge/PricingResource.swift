@@ -45,7 +45,7 @@ final class PricingResource {
             json.member("currency", entry.currency.code)
             json.array("plans", plans) { json, plan in write(plan, entry, query, to: &json) }
         }
-        return .cached(json.bytes, age: max(0, Int(Loop.unixTime - entry.offerReadAt)), timeToLive: nil)
+        return .cached(Document(json.bytes), age: max(0, Int(Loop.unixTime - entry.offerReadAt)), timeToLive: nil)
     }
 
     private func check(_ query: PricingQuery, _ entry: HotelEntry) throws {

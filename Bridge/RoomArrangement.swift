@@ -1,5 +1,6 @@
 internal import Availability
 internal import Booking
+internal import Catalogue
 internal import Loop
 internal import PMS
 internal import Postgres
@@ -8,8 +9,7 @@ internal import Stay
 internal import Telemetry
 
 /// Finds rooms and prices for a stay, by what was read under the hotel's lock: the one place where it is decided whether a
-/// stay can be had. What else is to be asked of a stay (restrictions of the hotel, an allowance beyond its rooms) is asked
-/// here.
+/// stay can be had: by the hotel's restrictions, its rooms, what it sells beyond them, and the price.
 @OnLoop
 final class RoomArrangement {
     private var unpriced = LogThrottle()
@@ -45,21 +45,42 @@ final class RoomArrangement {
         }
     }
 
+    /// What a hotel has decided about its sales, and what of it is sold beyond its rooms on the nights that matter.
+    struct Terms {
+        let terms: SaleTerms
+        let overbooking: Overbooking
+
+        init(_ terms: SaleTerms, _ roomless: [Overbooking.Roomless] = []) {
+            self.terms = terms
+            var overbooking = Overbooking()
+            overbooking.allow(terms.overbooking)
+            overbooking.replaceSold(with: roomless)
+            self.overbooking = overbooking
+        }
+    }
+
     /// - Parameters:
+    ///   - terms: as they are under the hotel's lock.
+    ///   - agreed: the rooms that a booking has already for these very nights, by type: no rule takes them away.
     ///   - kept: the rooms that a booking has already.
     ///   - expected: what it may cost; nil for any price.
     /// - Throws: `BridgeError.invalid` for a plan that cannot be had.
     func arrange(
-        _ stay: Stay, _ asked: [BookingRequest.Room], at hotel: HotelEntry, _ facts: ReservationFacts,
-        keeping kept: [Int32?], expecting expected: Money?
+        _ stay: Stay, _ asked: [BookingRequest.Room], at hotel: HotelEntry, _ facts: ReservationFacts, _ terms: Terms,
+        agreed: [Int32: Int], keeping kept: [Int32?], expecting expected: Money?
     ) throws -> Outcome {
+        let obstacles = Self.obstacles(to: stay, asked, terms.terms, agreed)
+        if !obstacles.isEmpty { return .refused(Refusals.restricted(obstacles)) }
         let taken = Dictionary(grouping: facts.takenNights, by: \.room)
         let candidates = facts.rooms.filter { !hotel.closedRooms.contains($0.id) }.map { room in
             CandidateRoom(
                 id: room.id, type: room.type, capacity: room.capacity, priority: room.priority,
                 takenNights: (taken[room.id] ?? []).map(\.night))
         }
-        switch RoomChoice(for: asked, stay: stay, among: candidates, kept: kept) {
+        let choice = RoomChoice(for: asked, stay: stay, among: candidates, kept: kept) { type, night in
+            terms.overbooking.balance(ofType: type, on: night)
+        }
+        switch choice {
         case .lacking(let shortages): return .refused(Refusals.noAvailability(shortages))
         case .chosen(let rooms):
             let plans = try plans(for: asked, facts.plans(hotel.currency))
@@ -73,6 +94,16 @@ final class RoomArrangement {
                         ReservedRoom(room: room.0, guests: room.1.guests, plan: price.0, quote: price.1)
                     }, total: total, chargeable: try Self.sum(quotes.flatMap { $0.nights.map(\.chargeable) })))
         }
+    }
+
+    /// The rules that keep rooms of some types from being sold for the stay.
+    private static func obstacles(
+        to stay: Stay, _ asked: [BookingRequest.Room], _ terms: SaleTerms, _ agreed: [Int32: Int]
+    ) -> [(type: Int32, obstacles: [Obstacle])] {
+        guard !terms.restrictions.isEmpty else { return [] }
+        let rules = StayRules(terms.rules, dates: stay.arrival..<stay.departure.advanced(by: 1))
+        let wanted = Dictionary(grouping: asked, by: \.type).filter { $0.value.count > agreed[$0.key] ?? 0 }
+        return wanted.keys.sorted().map { ($0, rules.obstacles(to: stay, type: $0)) }.filter { !$0.1.isEmpty }
     }
 
     private func plans(for rooms: [BookingRequest.Room], _ offered: [PlanKey: Plan]) throws -> [Plan] {

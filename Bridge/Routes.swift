@@ -19,6 +19,7 @@ final class Routes: Handler {
         let pricing = PricingResource(hotels, policy.availability)
         let availability = AvailabilityResource(hotels, policy.availability)
         let booking = BookingResource(bookings, hotels)
+        let restriction = RestrictionResource(bookings, hotels)
         let resource: (Operation) -> Resource = { operation in
             switch operation {
             case .listHotels: hotelResource.list
@@ -28,6 +29,8 @@ final class Routes: Handler {
             case .listAmenities: hotelResource.amenities
             case .listImages: hotelResource.images
             case .setImages: hotelResource.setImages
+            case .getRestrictions: restriction.get
+            case .setRestrictions: restriction.set
             case .getPricing: pricing.get
             case .getAvailability: availability.get
             case .createBooking: booking.create
@@ -149,6 +152,11 @@ struct Call {
         let entry = try found(tally) { try hotels.described($0) }
         tally.hits.increment()
         return entry
+    }
+
+    /// The hotel in the path, of which it must be known what is free, now or when it could be read last.
+    func counted(in hotels: HotelDirectory) throws -> HotelEntry {
+        try found(hotels.use.availability) { try hotels.counted($0) }
     }
 
     private func found(_ tally: CacheUse.Tally, _ find: (Int32) throws -> HotelEntry?) throws -> HotelEntry {

@@ -24,23 +24,6 @@ public struct AllotmentIndex: Sendable {
         }
     }
 
-    /// What the PMS says of one night.
-    public struct Allotment: Hashable, Sendable {
-        /// The room type's id in the PMS.
-        public let type: Int32
-        /// The night.
-        public let night: Day
-        /// Rooms that may still be sold; less than none when the hotel is overbooked.
-        public let left: Int32
-
-        /// An allotment.
-        public init(type: Int32, night: Day, left: Int32) {
-            self.type = type
-            self.night = night
-            self.left = left
-        }
-    }
-
     /// The window's first night, usually today at the hotel.
     public private(set) var firstNight: Day
     /// How many nights the window has.
@@ -120,6 +103,20 @@ public struct AllotmentIndex: Sendable {
     }
 
     // MARK: Asking
+
+    /// The room types, in the order in which answers have them.
+    public var roomTypes: [RoomType] { types }
+
+    /// What is left on the nights of the window that the PMS has told of.
+    var allotments: some Sequence<Allotment> {
+        types.indices.lazy.flatMap { [self] type in
+            (0..<nightCount).lazy.map { [self] night in
+                Allotment(
+                    type: types[type].id, night: firstNight.advanced(by: night),
+                    left: left[type * nightCount + night])
+            }
+        }
+    }
 
     /// Rooms of a type for at least `guests` guests on every night of the stay; nil if the type is unknown or the index does
     /// not cover the stay.

@@ -32,6 +32,13 @@ public struct AvailabilityAnswer: Sendable {
         nights.append(contentsOf: counts)
     }
 
+    /// Puts what may be sold of a type in place of what is free of it.
+    mutating func replace(at position: Int, available: Int32, nights counts: (_ offset: Int, _ free: Int32) -> Int32) {
+        types[position].available = available
+        let start = position * nightCount
+        for offset in 0..<nightCount { nights[start + offset] = counts(offset, nights[start + offset]) }
+    }
+
     mutating func addToLastNights(_ counts: ArraySlice<Int32>) {
         let start = nights.count - counts.count
         for (position, count) in counts.enumerated() { nights[start + position] &+= count }
@@ -46,8 +53,8 @@ public struct TypeAvailability: Hashable, Sendable {
     public let capacity: Int32
     /// How many sellable rooms it has, whatever their capacity.
     public let total: Int32
-    /// How many of its rooms take the guests and are free on every night of the stay.
-    public let available: Int32
+    /// How many of its rooms take the guests and can be sold for the whole stay.
+    public internal(set) var available: Int32
 
     /// The availability of a type.
     public init(type: Int32, capacity: Int32, total: Int32, available: Int32) {
@@ -74,6 +81,12 @@ extension HotelIndex {
 
     /// Whether the hotel has a room type of that id.
     public func hasType(_ id: Int32) -> Bool { typeNumbers[id] != nil }
+
+    /// How many of a type's rooms are for sale and yet closed.
+    public func closedCount(ofType id: Int32) -> Int32 {
+        guard let number = typeNumbers[id] else { return 0 }
+        return types[number].roomCount - types[number].groups.reduce(0) { $0 + Int32(groups[$1].rooms.count) }
+    }
 
     /// Rooms of a type for at least `guests` guests that are free on every night of the stay; nil if the type is
     /// unknown or the index does not cover the stay.
@@ -179,29 +192,6 @@ extension HotelIndex {
 
     func isFree(room: Int, offset: Int) -> Bool {
         free[offset / 64 * roomCount + room] & (1 << UInt64(offset % 64)) != 0
-    }
-}
-
-// MARK: - Why not
-
-extension HotelIndex {
-    /// Why fewer than `rooms` rooms of the type can be booked for the stay, as far as rooms are the reason; empty if they can,
-    /// if the type is unknown or the index does not cover the stay.
-    public func obstacles(ofType id: Int32, stay: Stay, guests: Int32 = 1, rooms: Int32 = 1) -> [Obstacle] {
-        guard covers(stay), let number = typeNumbers[id] else { return [] }
-        let type = types[number]
-        let mask = mask(of: stay)
-        let available = available(in: type, mask: mask, guests: guests)
-        if available >= rooms { return [] }
-        if type.roomCount == 0 { return [.noRooms] }
-        if type.capacity < guests { return [.capacity(most: type.capacity)] }
-        if available > 0 { return [.tooFewRooms(available: available)] }
-        let fitting = type.groups.filter { groups[$0].capacity >= guests }
-        let soldOut = stay.nights.filter { night in
-            let offset = firstNight.distance(to: night)
-            return fitting.allSatisfy { freeCounts[$0 * nightCount + offset] == 0 }
-        }
-        return [soldOut.isEmpty ? .noRoomThroughout : .soldOut(nights: soldOut)]
     }
 }
 

@@ -1,21 +1,45 @@
 public import Stay
 
-/// How many rooms more than it has free a hotel sells of each type, and how many of these are sold.
+/// How many rooms more than it has free a hotel sells of each type, and how many nights are sold of which no room is known.
 ///
-/// Such a booking has no room: the front desk finds it one. Each takes one of the allowance on all its nights, so a type
-/// never has more of them on any night than it is allowed.
+/// A night without a room takes one of the type's free rooms all the same, sooner or later, and so does one whose room the
+/// front desk has taken away. What may be sold of a type is therefore its free rooms and the allowance less such nights; less
+/// than the free rooms where more of them are sold than are allowed.
 public struct Overbooking: Sendable {
-    private struct TypeNight: Hashable {
+    /// Nights of one reservation for which it has no room.
+    public struct Roomless: Hashable, Sendable {
+        /// The night.
+        public let night: Day
+        /// How many rooms it lacks on it.
+        public let count: Int32
+        /// The room types it was sold, with the number of each.
+        public let types: [Int32: Int32]
+
+        /// Nights without a room.
+        public init(night: Day, count: Int32, types: [Int32: Int32]) {
+            self.night = night
+            self.count = count
+            self.types = types
+        }
+    }
+
+    struct TypeNight: Hashable, Sendable {
         let type: Int32
         let night: Day
     }
 
     /// Rooms by type; none for types that are not named.
     private var allowances: [Int32: Int32] = [:]
-    private var sold: [TypeNight: Int32] = [:]
+    /// Nights sold without a room.
+    private(set) var sold: [TypeNight: Int32] = [:]
+    /// How many of all nights without a room are counted in `sold`, each once.
+    private(set) var known: [Day: Int32] = [:]
 
     /// Nothing allowed and nothing sold.
     public init() {}
+
+    /// Whether free rooms alone say what can be sold.
+    public var isEmpty: Bool { allowances.isEmpty && sold.isEmpty }
 
     /// The rooms of a type that may be sold beyond the free ones.
     public func allowance(ofType type: Int32) -> Int32 { allowances[type] ?? 0 }
@@ -24,34 +48,46 @@ public struct Overbooking: Sendable {
     /// stays sold.
     public mutating func allow(_ allowances: [Int32: Int32]) { self.allowances = allowances.filter { $0.value > 0 } }
 
-    /// Rooms of the type that may still be sold for the stay without there being one.
-    public func left(ofType type: Int32, stay: Stay) -> Int32 {
-        guard let allowance = allowances[type] else { return 0 }
-        let worst = sold.isEmpty ? 0 : stay.nights.map { sold[TypeNight(type: type, night: $0)] ?? 0 }.max() ?? 0
-        return max(0, allowance - worst)
+    /// What may be sold of the type for a night besides its free rooms; less than none where free rooms are promised.
+    public func balance(ofType type: Int32, on night: Day) -> Int32 {
+        allowance(ofType: type) - (sold.isEmpty ? 0 : sold[TypeNight(type: type, night: night)] ?? 0)
     }
 
-    /// A booking without a room was made.
+    /// The same for every night of a stay.
+    public func balance(ofType type: Int32, stay: Stay) -> Int32 {
+        guard !sold.isEmpty else { return allowance(ofType: type) }
+        return stay.nights.reduce(Int32.max) { min($0, balance(ofType: type, on: $1)) }
+    }
+
+    /// How many of the nights without a room are of a known type.
+    public func known(on night: Day) -> Int32 { known.isEmpty ? 0 : known[night] ?? 0 }
+
+    /// Rooms of the type were sold without there being one.
     public mutating func take(type: Int32, nights: Range<Day>) {
-        for night in nights { sold[TypeNight(type: type, night: night), default: 0] += 1 }
+        for night in nights { add(Roomless(night: night, count: 1, types: [type: 1])) }
     }
 
-    /// A booking has a room now, or is no more.
-    ///
-    /// - Returns: nights on which none was counted.
-    public mutating func release(type: Int32, nights: Range<Day>) -> Int {
-        var ignored = 0
-        for night in nights {
-            let key = TypeNight(type: type, night: night)
-            guard let count = sold[key] else {
-                ignored += 1
-                continue
-            }
-            sold[key] = count > 1 ? count - 1 : nil
+    /// Replaces what is known to be sold.
+    public mutating func replaceSold(with roomless: some Sequence<Roomless>) {
+        sold = [:]
+        known = [:]
+        for night in roomless { add(night) }
+    }
+
+    /// Of a reservation of several types that lacks some of its rooms nobody knows which of them: each is counted that it may
+    /// be, so that no type is sold beyond what is allowed.
+    private mutating func add(_ roomless: Roomless) {
+        let rooms = roomless.types.values.reduce(0, +)
+        guard roomless.count > 0, rooms > 0 else { return }
+        known[roomless.night, default: 0] += min(roomless.count, rooms)
+        for (type, count) in roomless.types {
+            sold[TypeNight(type: type, night: roomless.night), default: 0] += min(count, roomless.count)
         }
-        return ignored
     }
 
     /// Forgets nights before the day.
-    public mutating func advance(to day: Day) { sold = sold.filter { $0.key.night >= day } }
+    public mutating func advance(to day: Day) {
+        sold = sold.filter { $0.key.night >= day }
+        known = known.filter { $0.key >= day }
+    }
 }

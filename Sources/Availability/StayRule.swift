@@ -67,6 +67,12 @@ public struct StayRules: Sendable {
     /// Of all other types; empty without such rules.
     private var ofAll: [Terms] = []
 
+    /// Whether the night is not sold.
+    func isStopped(_ night: Day, type: Int32) -> Bool {
+        let terms = ofType[type] ?? ofAll
+        return dates.contains(night) && !terms.isEmpty && terms[dates.lowerBound.distance(to: night)].isStopped
+    }
+
     /// The rules as they hold on `dates`.
     public init(_ rules: [StayRule] = [], dates: Range<Day>) {
         self.dates = dates
@@ -127,12 +133,14 @@ public enum Obstacle: Hashable, Sendable {
     case noRooms
     /// None of its rooms takes so many guests.
     case capacity(most: Int32)
-    /// On these nights no room that takes the guests is free.
+    /// On these nights no room that takes the guests is left.
     case soldOut(nights: [Day])
     /// Each night has a free room, but none is free on all of them.
     case noRoomThroughout
     /// Fewer rooms are free throughout than are asked for.
     case tooFewRooms(available: Int32)
+    /// So many of its rooms are not sold because the PMS's rows about them cannot be read.
+    case notCounted(rooms: Int32)
     /// Stays that arrive on that date must have more nights.
     case minimumStay(nights: Int)
     /// Stays that arrive on that date must have fewer nights.
@@ -150,6 +158,7 @@ public enum Obstacle: Hashable, Sendable {
         case .soldOut: "sold-out"
         case .noRoomThroughout: "no-room-throughout"
         case .tooFewRooms: "too-few-rooms"
+        case .notCounted: "not-counted"
         case .minimumStay: "minimum-stay"
         case .maximumStay: "maximum-stay"
         case .closedToArrival: "closed-to-arrival"

@@ -42,15 +42,15 @@ public struct BookedRoom: Hashable, Sendable {
 public struct SoldRoom: Hashable, Sendable {
     /// The room type's id in the PMS.
     public let type: Int32
-    /// The room's id in the PMS.
-    public let room: Int32
+    /// The room's id in the PMS; nil where it was sold beyond the free rooms.
+    public let room: Int32?
     /// How many guests sleep in it.
     public let guests: Int32
     /// The plan it was sold under.
     public let plan: PlanKey?
 
     /// A room as it was sold.
-    public init(type: Int32, room: Int32, guests: Int32, plan: PlanKey?) {
+    public init(type: Int32, room: Int32?, guests: Int32, plan: PlanKey?) {
         self.type = type
         self.room = room
         self.guests = guests

@@ -40,81 +40,118 @@ public struct Shortage: Hashable, Sendable {
 
 /// Which rooms a booking gets.
 public enum RoomChoice: Hashable, Sendable {
-    /// The ids of the rooms, in the order of the rooms asked for.
-    case chosen([Int32])
+    /// The ids of the rooms, in the order of the rooms asked for; nil where one is sold beyond those that are free.
+    case chosen([Int32?])
     /// The room types that lack rooms, in the order in which they were asked for. Nothing is chosen then.
     case lacking([Shortage])
+
+    /// What may be sold of a room type on a night besides its free rooms; less than none where free rooms are promised to
+    /// guests who have none yet.
+    public typealias Balance = (_ type: Int32, _ night: Day) -> Int32
 
     /// Chooses a room for each one asked for: of its type, with the capacity, free on every night, first by priority
     /// (none comes last), then by id.
     ///
     /// Within a type the largest parties choose first. A room that suits a party suits every smaller one, so this finds
-    /// rooms for all whenever there are any.
+    /// rooms for as many as there are any.
     ///
-    /// - Parameter kept: the room that each had before, which it keeps if it can. Only where not all find a room so, all
-    ///   choose anew: a booking is rather moved than refused.
+    /// - Parameters:
+    ///   - kept: the room that each had before, which it keeps if it can. Only where more find a room if all choose anew,
+    ///     they do: a booking is rather moved than refused.
+    ///   - balance: what may be sold besides free rooms; nothing by default.
     public init(
-        for requests: [BookingRequest.Room], stay: Stay, among candidates: [CandidateRoom], kept: [Int32?] = []
+        for requests: [BookingRequest.Room], stay: Stay, among candidates: [CandidateRoom], kept: [Int32?] = [],
+        balance: Balance = { _, _ in 0 }
     ) {
+        let free = Self.free(candidates, stay)
+        let anew = Selection(requests, stay, free, [], balance)
+        var selection = anew
         if kept.contains(where: { $0 != nil }) {
-            self.init(requests, stay, candidates, kept)
-            if case .chosen = self { return }
+            let keeping = Selection(requests, stay, free, kept, balance)
+            if keeping.lacking.isEmpty, !anew.lacking.isEmpty || keeping.roomlessCount <= anew.roomlessCount {
+                selection = keeping
+            }
         }
-        self.init(requests, stay, candidates, [])
-    }
-
-    private init(
-        _ requests: [BookingRequest.Room], _ stay: Stay, _ candidates: [CandidateRoom], _ kept: [Int32?]
-    ) {
-        var free = candidates.filter { room in !room.takenNights.contains { stay.nights.contains($0) } }
-        free.sort {
-            ($0.priority ?? .max, $0.priority == nil ? 1 : 0, $0.id) < (
-                $1.priority ?? .max, $1.priority == nil ? 1 : 0, $1.id
-            )
-        }
-        var chosen: [Int32?] = Array(repeating: nil, count: requests.count)
-        for (position, room) in kept.enumerated().prefix(requests.count) {
-            let request = requests[position]
-            guard let room,
-                let index = free.firstIndex(where: {
-                    $0.id == room && $0.type == request.type && $0.capacity >= request.guests
-                })
-            else { continue }
-            chosen[position] = free.remove(at: index).id
-        }
-        let largestFirst = requests.indices.sorted { (requests[$1].guests, $0) < (requests[$0].guests, $1) }
-        for position in largestFirst where chosen[position] == nil {
-            let request = requests[position]
-            guard let index = free.firstIndex(where: { $0.type == request.type && $0.capacity >= request.guests })
-            else { continue }
-            chosen[position] = free.remove(at: index).id
-        }
-        let rooms = chosen.compactMap { $0 }
-        guard rooms.count < requests.count else {
-            self = .chosen(rooms)
+        guard !selection.lacking.isEmpty else {
+            self = .chosen(selection.rooms)
             return
         }
-        var lackingTypes: [Int32] = []
-        for (position, request) in requests.enumerated() where chosen[position] == nil {
-            if !lackingTypes.contains(request.type) { lackingTypes.append(request.type) }
-        }
         self = .lacking(
-            lackingTypes.map { type in
+            selection.lacking.map { type in
                 let parties = requests.filter { $0.type == type }.map(\.guests)
-                let nights = RoomChoice.nightsTooFull(for: parties, type: type, stay: stay, among: candidates)
+                let nights = RoomChoice.nightsTooFull(
+                    for: parties, type: type, stay: stay, among: candidates, balance: balance)
                 return Shortage(type: type, nights: nights.isEmpty ? Array(stay.nights) : nights)
             })
     }
 
-    /// The nights on which, for some size of party, fewer rooms that take it are free than parties of that size or more
+    /// The rooms that are free on every night, in the order in which they are given away.
+    private static func free(_ candidates: [CandidateRoom], _ stay: Stay) -> [CandidateRoom] {
+        candidates.filter { room in !room.takenNights.contains { stay.nights.contains($0) } }
+            .sorted {
+                ($0.priority ?? .max, $0.priority == nil ? 1 : 0, $0.id) < (
+                    $1.priority ?? .max, $1.priority == nil ? 1 : 0, $1.id
+                )
+            }
+    }
+
+    /// Rooms for as many as possible, and the types of which too few can be sold.
+    private struct Selection {
+        var rooms: [Int32?]
+        var lacking: [Int32] = []
+
+        var roomlessCount: Int { rooms.count { $0 == nil } }
+
+        init(
+            _ requests: [BookingRequest.Room], _ stay: Stay, _ free: [CandidateRoom], _ kept: [Int32?],
+            _ balance: Balance
+        ) {
+            var free = free
+            rooms = Array(repeating: nil, count: requests.count)
+            for (position, room) in kept.enumerated().prefix(requests.count) {
+                let request = requests[position]
+                guard let room,
+                    let index = free.firstIndex(where: {
+                        $0.id == room && $0.type == request.type && $0.capacity >= request.guests
+                    })
+                else { continue }
+                rooms[position] = free.remove(at: index).id
+            }
+            // Who keeps a room takes it from nobody; the others share what is left.
+            let others = requests.indices.filter { rooms[$0] == nil }.map { requests[$0] }
+            for request in others where !lacking.contains(request.type) {
+                let least = stay.nights.map { balance(request.type, $0) }.min() ?? 0
+                if Self.excess(of: others, over: free, type: request.type) > least { lacking.append(request.type) }
+            }
+            let largestFirst = requests.indices.sorted { (requests[$1].guests, $0) < (requests[$0].guests, $1) }
+            for position in largestFirst where rooms[position] == nil {
+                let request = requests[position]
+                let index = free.firstIndex { $0.type == request.type && $0.capacity >= request.guests }
+                if let index { rooms[position] = free.remove(at: index).id }
+            }
+        }
+
+        /// How many parties of a type more there are than rooms for them; less than none where rooms are left.
+        private static func excess(
+            of requests: [BookingRequest.Room], over free: [CandidateRoom], type: Int32
+        ) -> Int32 {
+            let parties = requests.filter { $0.type == type }.map(\.guests)
+            let rooms = free.filter { $0.type == type }.map(\.capacity)
+            return parties.reduce(Int32.min) { most, guests in
+                max(most, Int32(parties.count { $0 >= guests }) - Int32(rooms.count { $0 >= guests }))
+            }
+        }
+    }
+
+    /// The nights on which, for some size of party, fewer rooms that take it can be sold than parties of that size or more
     /// are asked for.
     private static func nightsTooFull(
-        for parties: [Int32], type: Int32, stay: Stay, among candidates: [CandidateRoom]
+        for parties: [Int32], type: Int32, stay: Stay, among candidates: [CandidateRoom], balance: Balance
     ) -> [Day] {
         stay.nights.filter { night in
             let free = candidates.filter { $0.type == type && !$0.takenNights.contains(night) }
             return parties.contains { guests in
-                free.count { $0.capacity >= guests } < parties.count { $0 >= guests }
+                free.count { $0.capacity >= guests } + Int(balance(type, night)) < parties.count { $0 >= guests }
             }
         }
     }

@@ -12,6 +12,7 @@ struct MigrationExamination {
         (5, "tokens", PackageResources._005_tokens_sql),
         (6, "catalogue", PackageResources._006_catalogue_sql),
         (7, "booking_events", PackageResources._007_booking_events_sql),
+        (8, "availability", PackageResources._008_availability_sql),
         (9, "front_desk", PackageResources._009_front_desk_sql),
         (10, "pms_writes", PackageResources._010_pms_writes_sql),
     ]

@@ -1,4 +1,5 @@
 public import Availability
+public import Booking
 public import Loop
 public import Stay
 
@@ -110,19 +111,6 @@ public enum Occupancy: Sendable {
     case allotments([Allotment])
 }
 
-/// How many rooms of a type are left on one night.
-public struct Allotment: Hashable, Sendable {
-    public let roomType: Int32
-    public let night: Day
-    public let free: Int32
-
-    public init(roomType: Int32, night: Day, free: Int32) {
-        self.roomType = roomType
-        self.night = night
-        self.free = free
-    }
-}
-
 /// The nights that reservations of a hotel take.
 public struct TakenNights: Sendable {
     /// Nights by room; without a room where the front desk has assigned none.
@@ -130,9 +118,23 @@ public struct TakenNights: Sendable {
     /// Rooms taken on a night that is none of the calendar, such as `infinity`. Which one is meant nobody knows, so these
     /// rooms are not to be sold.
     public let undatedRooms: Set<Int32>
+    /// Those of the nights that have no room, by reservation.
+    public let unassigned: [UnassignedNight]
 
-    public init(nights: [TakenNight], undatedRooms: Set<Int32>) {
+    public init(nights: [TakenNight], undatedRooms: Set<Int32>, unassigned: [UnassignedNight] = []) {
         self.nights = nights
         self.undatedRooms = undatedRooms
+        self.unassigned = unassigned
+    }
+}
+
+/// A night that a reservation takes in no particular room: it was sold without one, or the front desk has taken it away.
+public struct UnassignedNight: Hashable, Sendable {
+    public let reservation: BookingID
+    public let night: Day
+
+    public init(reservation: BookingID, night: Day) {
+        self.reservation = reservation
+        self.night = night
     }
 }

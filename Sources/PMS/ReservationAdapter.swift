@@ -38,7 +38,7 @@ public protocol ReservationAdapter: Sendable {
     func reservations(_ ids: [BookingID], hotels: Set<Int32>) async throws -> [BookingID: Reservation]
 }
 
-/// One piece of work on a hotel's reservations: it reads once, then commits once or is given up. Not committed, it leaves
+/// One piece of work on a hotel's reservations: it reads, then commits once or is given up. Not committed, it leaves
 /// nothing behind.
 @OnLoop
 public protocol ReservationWork: AnyObject {
@@ -51,6 +51,11 @@ public protocol ReservationWork: AnyObject {
     func read(
         _ question: ReservationQuestion, first: Batch, then: Batch, deadline: Duration?
     ) async throws -> (facts: ReservationFacts, first: Batch.Rows, then: Batch.Rows)
+
+    /// Reads more of the bridge's own tables, by what was read before.
+    ///
+    /// - Throws: `PostgresError`.
+    func more(_ own: Batch, deadline: Duration?) async throws -> Batch.Rows
 
     /// Writes into the PMS and into the bridge's own tables, and commits: all of it or nothing. From then on others see it; that
     /// it stays is known when the adapter's `persist` has returned.
@@ -88,6 +93,8 @@ public struct ReservationFacts: Sendable {
     public let rooms: [LockedRoom]
     /// The nights of the stay that other reservations take.
     public let takenNights: [TakenNight]
+    /// Those of them that have no room, by reservation.
+    public let unassigned: [UnassignedNight]
     /// The plans that can be sold, priced in the hotel's currency.
     public let plans: @Sendable (Currency) -> [PlanKey: Plan]
     /// The record of the guest, if there is one.
@@ -279,12 +286,13 @@ public struct LockedRoom: Sendable {
 
 /// One room of a reservation, the same for all its nights.
 public struct ReservedRoom: Sendable {
-    public let room: Int32
+    /// Nil where it is sold beyond the free rooms: the front desk finds it one.
+    public let room: Int32?
     public let guests: Int32
     public let plan: Plan
     public let quote: RoomQuote
 
-    public init(room: Int32, guests: Int32, plan: Plan, quote: RoomQuote) {
+    public init(room: Int32?, guests: Int32, plan: Plan, quote: RoomQuote) {
         self.room = room
         self.guests = guests
         self.plan = plan
@@ -320,7 +328,7 @@ extension ReservationChange {
     }
 
     /// What is free again, and what is taken, once it is committed. A night that is entered anew is in both.
-    public var effect: (released: [ReleasedNight], taken: [(room: Int32, night: Day)]) {
+    public var effect: (released: [ReleasedNight], taken: [(room: Int32?, night: Day)]) {
         guard let nights = nights() else { return ([], []) }
         return (
             nights.dropped.map { ReleasedNight(room: $0.room, night: $0.night) },

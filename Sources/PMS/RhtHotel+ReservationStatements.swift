@@ -27,13 +27,13 @@ enum ReservationStatements {
     }
 
     /// Those of a reservation that is being changed left out.
-    static let takenNights = Statement<TakenNight, Int32, Day, Day, BookingID?>(
+    static let takenNights = Statement<OtherNight, Int32, Day, Day, BookingID?>(
         "rht.taken_nights",
         """
-        SELECT room_id, date FROM reservation_details
+        SELECT room_id, date, CASE WHEN room_id IS NULL THEN reservation_id END FROM reservation_details
         WHERE hotel_id = $1 AND date >= $2 AND date < $3 AND cancelled IS NULL AND reservation_id IS DISTINCT FROM $4
         """
-    ) { row in TakenNight(room: try row.next(), night: try row.next()) }
+    ) { row in OtherNight(night: TakenNight(room: try row.next(), night: try row.next()), reservation: try row.next()) }
 
     /// Of a reservation's nights those that another one takes as well.
     static let sharedNights = Statement<TakenNight, Int32, BookingID>(
@@ -164,7 +164,7 @@ enum ReservationStatements {
         """)
 
     static let insertDetails = Statement<
-        Void, Int32, BookingID, [BookingID], [Day], [Int32], [Int32?], [Int32?], [String], [String], [Int32], [Int64],
+        Void, Int32, BookingID, [BookingID], [Day], [Int32?], [Int32?], [Int32?], [String], [String], [Int32], [Int64],
         Int32
     >(
         "rht.insert_details",
@@ -235,6 +235,13 @@ enum ReservationStatements {
         UPDATE reservation_details SET cancelled = gen_random_uuid(), billable = $4, updated_by = $3
         WHERE hotel_id = $1 AND id = ANY ($2)
         """)
+}
+
+/// A night that another reservation takes.
+struct OtherNight: Sendable {
+    let night: TakenNight
+    /// Of a night without a room alone.
+    let reservation: BookingID?
 }
 
 /// A reservation with one of its nights, as a row.

@@ -99,6 +99,10 @@ final class RhtReservationWork: ReservationWork {
                 + statements.flatMap(\.inserts) + own)
     }
 
+    func more(_ own: Batch, deadline: Duration?) async throws -> Batch.Rows {
+        try await use { transaction in try await transaction.run([own], deadline: deadline)[0] }
+    }
+
     func rollback() { transaction.take()?.rollback() }
 
     /// Lends the transaction, which is whoever's turn it is.
@@ -127,7 +131,7 @@ private struct FactPlaces {
     let taking: Batch.Place<Reservation.TakingNight>?
     let reservation: Batch.Place<ReservationRow>?
     let rooms: Batch.Place<LockedRoom>?
-    let taken: Batch.Place<TakenNight>?
+    let taken: Batch.Place<OtherNight>?
     let plans: Batch.Place<OfferedPlan>?
     let rates: Batch.Place<PlanRate>?
     let client: Batch.Place<BookingID>?
@@ -178,8 +182,12 @@ private struct FactPlaces {
                 if isWhole { found = .locked(reservation) }
             }
         }
+        let others = try all(taken)
         return ReservationFacts(
-            rooms: try all(rooms), takenNights: try all(taken),
+            rooms: try all(rooms), takenNights: others.map(\.night),
+            unassigned: others.compactMap { other in
+                other.reservation.map { UnassignedNight(reservation: $0, night: other.night.night) }
+            },
             plans: { RhtHotel.plans(offered, rates, $0) }, client: try all(client).first, reservation: found,
             sharedNights: try all(shared), now: try rows.of(now)[0])
     }
@@ -305,7 +313,7 @@ extension Guest {
 private struct NightColumns {
     var ids: [BookingID] = []
     var days: [Day] = []
-    var rooms: [Int32] = []
+    var rooms: [Int32?] = []
     var globalPlans: [Int32?] = []
     var hotelPlans: [Int32?] = []
     var planNames: [String] = []

@@ -128,10 +128,14 @@ extension RhtHotel {
         static let takenNights = Statement<ReservedNight, [Int32], Day>(
             "rht.reservation_details",
             """
-            SELECT hotel_id, room_id, CASE WHEN date <= DATE '9999-12-31' THEN date END FROM reservation_details
-            WHERE hotel_id = ANY ($1) AND date >= $2 AND cancelled IS NULL
+            SELECT hotel_id, room_id, CASE WHEN date <= DATE '9999-12-31' THEN date END,
+                   CASE WHEN room_id IS NULL THEN reservation_id END
+            FROM reservation_details WHERE hotel_id = ANY ($1) AND date >= $2 AND cancelled IS NULL
             """
-        ) { row in ReservedNight(hotel: try row.next(), room: try row.next(), night: try row.next()) }
+        ) { row in
+            ReservedNight(
+                hotel: try row.next(), room: try row.next(), night: try row.next(), reservation: try row.next())
+        }
 
         /// Of one hotel, within a part of the calendar, and of some rooms where they are named.
         static let nightsOfRooms = Statement<TakenNight, Int32, Day, Day, [Int32]?>(
@@ -150,6 +154,8 @@ struct ReservedNight: Sendable {
     let hotel: Int32
     let room: Int32?
     let night: Day?
+    /// Of a night without a room alone.
+    let reservation: BookingID?
 }
 
 extension OfferedPlan {

@@ -165,6 +165,10 @@ extension TakenNights {
     init(_ rows: [ReservedNight]) {
         self.init(
             nights: rows.compactMap { row in row.night.map { TakenNight(room: row.room, night: $0) } },
-            undatedRooms: Set(rows.compactMap { $0.night == nil ? $0.room : nil }))
+            undatedRooms: Set(rows.compactMap { $0.night == nil ? $0.room : nil }),
+            unassigned: rows.compactMap { row in
+                guard let reservation = row.reservation, let night = row.night else { return nil }
+                return UnassignedNight(reservation: reservation, night: night)
+            })
     }
 }

@@ -35,6 +35,11 @@ public struct BridgePolicy: Sendable, Equatable {
         /// The longest stay; at most ``longestStay``.
         public var maximumNights = 30
 
+        /// How much of the database's connections may be used in the background to read anew what is free, in per cent.
+        public var refreshShare = 25
+        /// How old what is free may be to be told at all, marked as stale, while the PMS cannot be read.
+        public var maximumAge = Duration.seconds(24 * 60 * 60)
+
         /// The longest that `maximumNights` may be set to. The bridge keeps that many nights, `maximumNights`, in
         /// memory beyond the window, so that a stay which begins on the window's last day is known to its end.
         public static let longestStay = 30
@@ -131,6 +136,9 @@ extension BridgePolicy.Availability {
     fileprivate init(reading mapping: PolicyMapping) {
         windowInDays = mapping.integer("window_in_days", in: 1...1000, default: windowInDays)
         maximumNights = mapping.integer("maximum_nights", in: 1...Self.longestStay, default: maximumNights)
+        refreshShare = mapping.integer("refresh_share", in: 1...100, default: refreshShare)
+        maximumAge = mapping.duration(
+            "maximum_age", in: .seconds(15 * 60)...Duration.seconds(30 * 24 * 60 * 60), default: maximumAge)
     }
 }
 

@@ -2,6 +2,7 @@
 /// each, which its compiler sees to; the description forwards no other.
 public enum Operation: String, Sendable, CaseIterable {
     case listHotels, getHotel, listRoomTypes, listPlans, listAmenities, listImages, setImages, getPricing
+    case getRestrictions, setRestrictions
     case getAvailability, createBooking, listBookings, getBooking, changeBooking, cancelBooking
     case updateHotels, updateRoomTypes, refreshAvailability, getCacheStatus, getCacheTrigger
     case issueToken, refreshToken, validateToken, getTokenUser, getSigningKeys

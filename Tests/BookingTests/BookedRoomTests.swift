@@ -110,7 +110,7 @@ struct BookedRoomTests {
     /// Type, room and guests of each room now.
     private func current(_ sold: [SoldRoom], _ nights: [ReservationNight], today: Int = -10) -> [String] {
         BookedRoom.current(sold, nights: nights, today: first.advanced(by: today)).map {
-            "\($0.type) \($0.room) \($0.guests)"
+            "\($0.type) \($0.room ?? 0) \($0.guests)"
         }
     }
 

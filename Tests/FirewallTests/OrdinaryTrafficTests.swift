@@ -64,6 +64,14 @@ import Testing
             .json(
                 #"{"images":[{"url":"https://img.example/hotel/1/sea.jpg","caption":"海の見える部屋","width":1600}]}"#, .put,
                 "/api/booking-engine/hotels/1/images"),
+            .json(
+                #"{"restrictions":[{"room_type_id":"11","start_date":"2027-08-01","end_date":"2027-08-16","#
+                    + #""weekdays":["friday","saturday"],"minimum_nights":2,"maximum_nights":null,"#
+                    + #""closed_to_arrival":false,"stop_sell":true}],"overbooking":[{"room_type_id":12,"rooms":1}]}"#,
+                .put, "/api/booking-engine/hotels/1/restrictions"),
+            .get(
+                "/api/booking-engine/availability/1?start_date=2026-12-01&end_date=2026-12-03&guests=2&rooms=1&explain=true"
+            ),
             .json(#"{"hotel_id":1,"reason":"price_change"}"#, .put, "/api/booking-engine/cache"),
             .json(#"{"status":"cancelled","reason":"flight cancelled"}"#, .patch, "/api/booking-engine/bookings/1"),
             TestRequest(method: .delete, target: "/api/booking-engine/bookings/1"),

@@ -92,6 +92,10 @@ extension DamagedPMSTests {
         defer { locker.send(signal: SIGKILL) }
         let holder = "FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'reservation_details_3'::REGCLASS"
         try await wait("the lock is taken") { try await node.value("SELECT count(*) \(holder)") == "1" }
+        try await wait("it is written down what is free") {
+            try await node.value("SELECT count(*) FROM drawbridge.availability_cache") == "3"
+        }
+        _ = try await node.rows("DELETE FROM drawbridge.availability_cache WHERE hotel_id = 3")
         try await restartBridge(node, forgets: false)
         let stay = TestStay.next()
         try await expectUnavailable(node.get(stay.availability(3)))

@@ -1,4 +1,5 @@
 import Booking
+import Catalogue
 import FoundationEssentials
 import Testing
 
@@ -65,6 +66,22 @@ struct BookingSchemaTests {
         let limit = BookingRequestBody.Limit.rooms
         let bounds = try bounds("BookingRequest/properties/rooms", "minItems", "maxItems")
         #expect(bounds == Int64(limit.lowerBound)...Int64(limit.upperBound))
+    }
+
+    @Test("A hotel has as many restrictions and allowances as the bridge keeps")
+    func restrictions() throws {
+        for (name, limit) in [
+            ("restrictions", SaleTerms.Limit.restrictions), ("overbooking", SaleTerms.Limit.overbooking),
+        ] {
+            let bounds = try bounds("RestrictionsRequest/properties/\(name)", "minItems", "maxItems")
+            #expect(bounds == Int64(limit.lowerBound)...Int64(limit.upperBound))
+        }
+        for name in ["minimum_nights", "maximum_nights"] {
+            let bounds = try bounds("RestrictionRequest/properties/\(name)", "minimum", "maximum")
+            #expect(bounds == SaleTerms.Limit.nights)
+        }
+        #expect(
+            try bounds("OverbookingRequest/properties/rooms", "minimum", "maximum") == SaleTerms.Limit.rooms)
     }
 
     @Test("The choices are the bridge's")

@@ -20,7 +20,7 @@ struct RouteTableTests {
     func terms() throws {
         let terms = Dictionary(uniqueKeysWithValues: table.routes.map { ($0.operationID, $0.terms) })
         #expect(Set(terms.keys) == Set(Operation.names))
-        for trigger in ["updateHotels", "updateRoomTypes", "refreshAvailability", "setImages"] {
+        for trigger in ["updateHotels", "updateRoomTypes", "refreshAvailability", "setImages", "setRestrictions"] {
             #expect(terms[trigger]?.scopes == [.cacheWrite], "\(trigger)")
             #expect(terms[trigger]?.rateClasses == ["cache"], "\(trigger)")
         }

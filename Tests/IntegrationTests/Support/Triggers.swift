@@ -53,6 +53,7 @@ extension Node {
     func forgetCatalogue() async throws {
         _ = try await rows(
             """
+            DELETE FROM drawbridge.availability_cache;
             UPDATE drawbridge.catalogue_hotels SET hotel = NULL, offer = NULL;
             UPDATE drawbridge.catalogue_state SET format = NULL
             """)

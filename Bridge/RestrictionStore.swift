@@ -1,0 +1,180 @@
+internal import Booking
+internal import Catalogue
+internal import FoundationEssentials
+internal import Loop
+internal import PMS
+internal import Postgres
+internal import Stay
+
+/// Restrictions of stays and overbooking allowances in the database, and how bridges learn of each other's changes.
+@OnLoop
+final class RestrictionStore {
+    private let database: Database
+
+    /// Up to which version the memory of this process has everything.
+    private var knownVersion: Int64 = -1
+
+    init(_ database: Database) { self.database = database }
+
+    /// Whether something was changed that this process has not seen.
+    func hasNews() async throws -> Bool {
+        try await database.first(RestrictionStatements.version()) != knownVersion
+    }
+
+    /// What hotels have set since this was asked last, by hotel. To be handed to `note` when it is taken over.
+    func news() async throws -> (version: Int64, terms: [Int32: SaleTerms]) {
+        let rows = try await database.query(RestrictionStatements.changed(knownVersion))
+        // Thousands of documents take a while, in which others need not wait.
+        return try await Loop.offload {
+            var terms: [Int32: SaleTerms] = [:]
+            for row in rows { if let hotel = row.hotel { terms[hotel] = try row.terms() } }
+            return (rows.first?.version ?? 0, terms)
+        }
+    }
+
+    /// The memory has everything up to this version.
+    func note(_ version: Int64) { knownVersion = max(knownVersion, version) }
+}
+
+/// What a hotel has set, as a command finds it under the hotel's lock.
+struct StoredTerms: Sendable {
+    let version: Int32
+    /// Nil where it is the version that was named.
+    let documents: (restrictions: JSON?, overbooking: JSON?)?
+
+    /// - Throws: `PostgresError` for what this program has not written.
+    func terms() throws -> SaleTerms? {
+        guard let documents else { return nil }
+        return try SaleTerms(version, documents.restrictions, documents.overbooking)
+    }
+}
+
+extension SaleTerms {
+    fileprivate init(_ version: Int32, _ restrictions: JSON?, _ overbooking: JSON?) throws {
+        do {
+            let decoder = JSONDecoder()
+            let allowances =
+                try overbooking.map { try decoder.decode([String: Int32].self, from: Data($0.bytes)) } ?? [:]
+            self.init(
+                version: version,
+                restrictions: try restrictions.map {
+                    try decoder.decode([StayRestriction].self, from: Data($0.bytes))
+                } ?? [],
+                overbooking: Dictionary(
+                    allowances.compactMap { type, rooms in Int32(type).map { ($0, rooms) } },
+                    uniquingKeysWith: { first, _ in first }))
+        } catch {
+            throw PostgresError(.decoding, "restrictions are written as this program does not know them")
+        }
+    }
+}
+
+/// The statements on the tables of restrictions.
+enum RestrictionStatements {
+    struct ChangedHotel: Sendable {
+        let version: Int64
+        /// Nil where none was changed.
+        let hotel: Int32?
+        fileprivate let stored: StoredTerms?
+
+        fileprivate func terms() throws -> SaleTerms { try stored?.terms() ?? .none }
+    }
+
+    static let version = Statement<Int64>(
+        "restrictions.version", "SELECT version FROM drawbridge.restriction_state"
+    ) { row in try row.next() }
+
+    static let changed = Statement<ChangedHotel, Int64>(
+        "restrictions.changed",
+        """
+        SELECT state.version, hotel.hotel_id, hotel.version, hotel.restrictions, hotel.overbooking
+        FROM drawbridge.restriction_state AS state
+        LEFT JOIN drawbridge.restriction_documents AS hotel ON hotel.changed_in > $1
+        """
+    ) { row in
+        let version = try row.next(Int64.self)
+        let hotel = try row.next(Int32?.self)
+        let own = try row.next(Int32?.self)
+        let documents = (restrictions: try row.next(JSON?.self), overbooking: try row.next(JSON?.self))
+        return ChangedHotel(
+            version: version, hotel: hotel, stored: own.map { StoredTerms(version: $0, documents: documents) })
+    }
+
+    /// What a hotel has set; without the documents where it is the version named. No row where nothing was ever set.
+    static let current = Statement<StoredTerms, Int32, Int32>(
+        "restrictions.current",
+        """
+        SELECT version, version <> $2, CASE WHEN version <> $2 THEN restrictions END,
+               CASE WHEN version <> $2 THEN overbooking END
+        FROM drawbridge.restriction_documents WHERE hotel_id = $1
+        """
+    ) { row in
+        let version = try row.next(Int32.self)
+        let isNews = try row.next(Bool.self)
+        let documents = (restrictions: try row.next(JSON?.self), overbooking: try row.next(JSON?.self))
+        return StoredTerms(version: version, documents: isNews ? documents : nil)
+    }
+
+    /// In place of what the hotel had. To be run under the hotel's lock.
+    static func replace(_ hotel: Int32, by terms: SaleTerms, client: String) -> [Query<Void>] {
+        let rules = terms.restrictions
+        let allowances = terms.overbooking.sorted { $0.key < $1.key }
+        return [
+            touch(hotel, terms.version, client), deleteRules(hotel), deleteAllowances(hotel),
+            insertRules(
+                hotel, rules.map(\.roomType), rules.map(\.start), rules.map(\.end), rules.map(\.weekdays),
+                rules.map(\.minimumNights), rules.map(\.maximumNights), rules.map(\.closedToArrival),
+                rules.map(\.closedToDeparture), rules.map(\.stopSell)),
+            insertAllowances(hotel, allowances.map(\.key), allowances.map { Int16($0.value) }),
+        ]
+    }
+
+    private static let touch = Statement<Void, Int32, Int32, String>(
+        "restrictions.touch",
+        """
+        WITH state AS (UPDATE drawbridge.restriction_state SET version = version + 1 RETURNING version)
+        INSERT INTO drawbridge.hotel_restrictions (hotel_id, version, changed_in, set_by)
+        SELECT $1, $2, state.version, $3 FROM state
+        ON CONFLICT (hotel_id) DO UPDATE
+        SET version = EXCLUDED.version, changed_in = EXCLUDED.changed_in, set_by = EXCLUDED.set_by, set_at = now()
+        """)
+
+    private static let deleteRules = Statement<Void, Int32>(
+        "restrictions.delete", "DELETE FROM drawbridge.stay_restrictions WHERE hotel_id = $1")
+
+    private static let deleteAllowances = Statement<Void, Int32>(
+        "restrictions.delete_allowances", "DELETE FROM drawbridge.overbooking_allowances WHERE hotel_id = $1")
+
+    private static let insertRules = Statement<
+        Void, Int32, [Int32?], [Day], [Day], [Int16?], [Int16?], [Int16?], [Bool], [Bool], [Bool]
+    >(
+        "restrictions.insert",
+        """
+        INSERT INTO drawbridge.stay_restrictions (hotel_id, position, room_type_id, start_date, end_date, weekdays,
+                                                  minimum_nights, maximum_nights, closed_to_arrival,
+                                                  closed_to_departure, stop_sell)
+        SELECT $1, rule.number - 1, rule.type, rule.first, rule.last, rule.weekdays, rule.least, rule.most,
+               rule.arrival, rule.departure, rule.stop
+        FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) WITH ORDINALITY
+             AS rule (type, first, last, weekdays, least, most, arrival, departure, stop, number)
+        """)
+
+    private static let insertAllowances = Statement<Void, Int32, [Int32], [Int16]>(
+        "restrictions.insert_allowances",
+        """
+        INSERT INTO drawbridge.overbooking_allowances (hotel_id, room_type_id, rooms)
+        SELECT $1, allowance.* FROM unnest($2, $3) AS allowance
+        """)
+
+    /// The room types that bookings of ours were sold, room by room.
+    static let soldTypes = Statement<SoldType, [BookingID]>(
+        "restrictions.sold_types",
+        "SELECT booking_id, room_type_id FROM drawbridge.booking_rooms WHERE booking_id = ANY ($1)"
+    ) { row in SoldType(booking: try row.next(), type: try row.next()) }
+}
+
+/// A room of a booking, by what it was sold as.
+struct SoldType: Sendable {
+    let booking: BookingID
+    let type: Int32
+}

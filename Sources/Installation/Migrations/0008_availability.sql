@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0008_availability.sql

@@ -34,7 +34,8 @@ extension BookingService {
             question.guest = change.guest
             switch try await find(seen.id, question, for: caller, until: deadline) {
             case .answered(let outcome): return outcome
-            case .noted: throw BridgeError.preconditionFailed
+            // Whether this very request had changed it before the front desk did cannot be told from the two together.
+            case .noted: throw deadline.followsDoubt ? BridgeError.outcomeUnknown : .preconditionFailed
             case .found(let found):
                 guard found.stored.life.version == seen.life.version else {
                     found.work.rollback()
@@ -63,7 +64,8 @@ extension BookingService {
             let outcome = try arrange(
                 arrangement.stay, arrangement.rooms, at: hotel, facts, terms,
                 agreed: stored.agreedRooms(for: arrangement.stay),
-                keeping: stored.roomsToKeep(arrangement.rooms, reservation, facts), expecting: change.expectedTotal)
+                keeping: stored.roomsToKeep(arrangement.rooms, reservation, facts), for: stored.stay.nights,
+                expecting: change.expectedTotal)
             switch outcome {
             case .refused(let problem):
                 return try await refuse(problem, stored.hotel, stored.id, caller, journal, found.work)

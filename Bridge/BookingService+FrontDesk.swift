@@ -52,7 +52,7 @@ extension BookingService {
             writes,
             with: stored.update(to: booking, chargeable: current.chargeable, told: told)
                 + stored.replacement(ofRooms: current.rooms) + journal.entries(event, booking) + more)
-        // What the front desk has freed is not known here; whoever follows its log knows.
+        // What the front desk has freed is not known here; whoever follows its log, and so has more to write, knows.
         if more.isEmpty { hotels.distrust(stored.hotel) }
         return booking
     }

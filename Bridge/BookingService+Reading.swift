@@ -14,13 +14,10 @@ extension BookingService {
         guard let stored = try await database.first(BookingStatements.booking(id)), visible.includes(stored.hotel)
         else { return nil }
         let reservation = try await pms.reservation(id, hotel: stored.hotel)
-        try await settle()
         guard stored.isChanged(by: reservation) else {
             return stored.booking(reservation, today: hotels.today(stored.hotel))
         }
-        let booking = try await hotels.inTurn(stored.hotel) { _ in try await self.noteFrontDesk(stored) }
-        try await persist()
-        return booking
+        return try await hotels.inTurn(stored.hotel) { _ in try await self.noteFrontDesk(stored) }
     }
 
     /// A booking as it stands by what the PMS says now, without noting that.
@@ -77,7 +74,6 @@ extension BookingService {
         if hasMore { found.removeLast() }
         let reservations =
             found.isEmpty ? [:] : try await pms.reservations(found.map(\.id), hotels: Set(found.map(\.hotel)))
-        try await settle()
         let bookings = found.map { $0.booking(reservations[$0.id], today: hotels.today($0.hotel)) }
         let next = found.last.flatMap { last in
             hasMore

@@ -24,10 +24,6 @@ final class BookingService {
     let hotels: HotelDirectory
     let policy: BridgePolicy
     private let answers: IdempotentAnswers
-    /// Waits for the disk, once for all commands that have committed meanwhile.
-    private let disk: SharedWork<Bool, Void, Void>
-    /// Commands that may have committed what is not on disk yet.
-    private var unsettledCount = 0
     /// Commands that wait for their next attempt.
     private var waitingCount = 0
     private let retries: RetryPolicy
@@ -51,13 +47,9 @@ final class BookingService {
         self.pms = pms
         self.hotels = hotels
         self.answers = answers
-        disk = SharedWork(atOnce: 1, bound: 1, gathering: .zero) { _, _ in try await pms.persist() }
         self.policy = policy
         retries = RetryPolicy(policy.pmsWrites)
     }
-
-    /// Works until the task is cancelled.
-    func run() async { await disk.run() }
 
     // MARK: Creating
 
@@ -170,15 +162,13 @@ final class BookingService {
         guard let engineID, let booking = try await database.first(BookingStatements.byEngineID(hotel, engineID)) else {
             return nil
         }
-        try await persist()
         return try await repeated(booking, caller.client)
     }
 
     /// The answer that was given for the same key; nil when none was.
     func earlier(_ caller: Caller) async throws -> BookingOutcome? {
-        guard let key = caller.key, let outcome = try await answers.kept(key, of: caller.client) else { return nil }
-        try await persist()
-        return outcome
+        guard let key = caller.key else { return nil }
+        return try await answers.kept(key, of: caller.client)
     }
 
     // MARK: What every command does
@@ -207,17 +197,10 @@ final class BookingService {
         try await answers.holding(caller.key, of: caller.client) {
             var deadline = CommandDeadline()
             var pauses = Self.frontDeskPauses[...]
-            unsettledCount += 1
-            defer { unsettledCount -= 1 }
             while true {
                 do {
                     let attempt = deadline
-                    let outcome = try await hotels.inTurn(hotel) { entry in try await body(entry, attempt) }
-                    // Whether it was done now or before, and by whichever process; the next one has its turn meanwhile. It is
-                    // committed, and not certain to be on disk.
-                    deadline.followsDoubt = true
-                    try await persist()
-                    return outcome
+                    return try await hotels.inTurn(hotel) { entry in try await body(entry, attempt) }
                 } catch BridgeError.bookingInUse where !pauses.isEmpty {
                     try await Loop.sleep(for: pauses.removeFirst())
                 } catch {
@@ -227,8 +210,8 @@ final class BookingService {
                         deadline.followsDoubt = true
                     }
                     guard let failure, let wait = wait(after: failure, deadline) else {
-                        // A refusal was decided by looking; what failed was not.
-                        if deadline.followsDoubt, failure != nil || error is LoopError {
+                        // A refusal was decided by looking; what failed, or could not look, was not.
+                        if deadline.followsDoubt, failure != nil || error is LoopError || error.couldNotLook {
                             throw BridgeError.outcomeUnknown
                         }
                         throw error
@@ -241,14 +224,6 @@ final class BookingService {
                 }
             }
         }
-    }
-
-    /// Waits until what is committed now is on disk.
-    func persist() async throws { try await disk(true, ()) }
-
-    /// Waits until what commands of this process may have committed is on disk: nobody reads what a crash could take back.
-    func settle() async throws {
-        if unsettledCount > 0 { try await persist() }
     }
 
     /// What an attempt failed by; nil for a refusal.
@@ -305,10 +280,11 @@ final class BookingService {
     func arrange(
         _ stay: Stay, _ rooms: [BookingRequest.Room], at hotel: HotelEntry, _ facts: ReservationFacts,
         _ terms: RoomArrangement.Terms, agreed: [Int32: Int] = [:], keeping kept: [Int32?] = [],
+        for held: Range<Day>? = nil,
         expecting expected: Money?
     ) throws -> RoomArrangement.Outcome {
         try arrangements.arrange(
-            stay, rooms, at: hotel, facts, terms, agreed: agreed, keeping: kept, expecting: expected)
+            stay, rooms, at: hotel, facts, terms, agreed: agreed, keeping: kept, for: held, expecting: expected)
     }
 
     /// What a hotel has decided about its sales, as it is under the hotel's lock.
@@ -409,5 +385,15 @@ extension RetryPolicy {
         longestDelay = policy.longestDelay
         jitterPercentage = policy.jitterPercentage
         retryable = Set(policy.retryableErrors.compactMap { WriteFailure.Kind(rawValue: $0.rawValue) })
+    }
+}
+
+extension Error {
+    /// Whether a command was refused before it could see what there is.
+    fileprivate var couldNotLook: Bool {
+        switch self as? BridgeError {
+        case .bookingInUse, .unreadableHotel: true
+        default: false
+        }
     }
 }

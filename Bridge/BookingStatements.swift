@@ -104,7 +104,7 @@ enum BookingStatements {
         "bridge.note_sync",
         """
         UPDATE booking_sync_status SET sync_status = $3, last_sync_attempt = now(), error_message = $4
-        WHERE hotel_id = $1 AND booking_id = $2
+        WHERE hotel_id = $1 AND booking_id = $2 AND sync_status <> 'conflict'
         """)
 
     /// The columns of `StoredBooking`; what is said of a booking between the two texts is which.

@@ -21,7 +21,6 @@ final class Bridge {
     private let frontDesk: FrontDeskFeed
     private let triggers: CacheTriggers
     private let refresher: CatalogueRefresher
-    private let bookings: BookingService
     private let writes: PMSWriteQueue
     private let holds: HoldExpiry
     private let retention: Retention
@@ -63,7 +62,6 @@ final class Bridge {
         }
         self.triggers = triggers
         self.refresher = refresher
-        self.bookings = bookings
         let writes = PMSWriteQueue(database, hotels, RetryPolicy(configuration.policy.pmsWrites))
         self.writes = writes
         holds = HoldExpiry(database, hotels, bookings, writes)
@@ -137,12 +135,7 @@ final class Bridge {
                 await database.run()
                 return nil
             }
-            group.addTask {
-                let left = try await reconciliation.run(order)
-                // What is said to be repaired is on disk.
-                try await pms.persist()
-                return left
-            }
+            group.addTask { try await reconciliation.run(order) }
             defer { group.cancelAll() }
             while let left = try await group.next() { if let left { return left } }
             throw CancellationError()
@@ -185,7 +178,6 @@ final class Bridge {
             group.addTask { await self.hotels.writeDown() }
             group.addTask { await self.refresher.run() }
             group.addTask { await self.triggers.run() }
-            group.addTask { await self.bookings.run() }
             group.addTask { await self.leadership.run() }
             // What one of the bridges on a database does for all of them.
             group.addTask { await self.leadership.whileLeading { await self.frontDesk.run(term: $0) } }

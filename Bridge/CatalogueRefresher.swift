@@ -327,6 +327,8 @@ final class CatalogueRefresher {
         let nights = (nights ?? entry.availability.window).clamped(to: entry.availability.window)
         let taken = try await directory.pms.takenNights(of: entry.id, rooms: rooms, nights: nights)
         let flipped = entry.replaceIndex(rooms: rooms, nights: nights, taken, ofType: type)
+        // Of which types the nights without a room are, only a reading of the whole hotel tells.
+        if rooms == nil { directory.distrust(entry.id) }
         let count = (rooms?.count ?? entry.offer.rooms.count) * nights.count
         return CatalogueChange(updated: flipped, unchanged: max(0, count - flipped))
     }

@@ -17,6 +17,8 @@ final class Freshness {
     /// When the next one that is due may be read.
     var nextReading = -Double.infinity
     private(set) var underWay: Set<Int32> = []
+    /// Whether the last reading that ended has failed.
+    var isFailing = false
     /// Wake the workers.
     let arrivals: [Signal]
 
@@ -31,7 +33,8 @@ final class Freshness {
     ///   - isDoubted: whether what is known may be wrong, and not just old.
     ///   - first: whether somebody waits for it.
     func hasten(_ hotel: Int32, isDoubted: Bool, first: Bool = false) {
-        if doubts[hotel] == nil { urgent.insert(hotel, at: first ? 0 : urgent.count) }
+        if first, doubts[hotel] != nil { urgent.removeAll { $0 == hotel } }
+        if first || doubts[hotel] == nil { urgent.insert(hotel, at: first ? 0 : urgent.count) }
         doubts[hotel] = isDoubted || doubts[hotel] == true
         wake()
     }

@@ -17,8 +17,8 @@ final class FrontDeskFeed {
     /// How often it looks without being told to.
     private static let interval = Duration.seconds(1)
 
-    /// Hotels at which bookings are compared at once.
-    private static let hotelBound = 16
+    /// Hotels at which bookings are compared at once: each takes one of the bridge's few connections.
+    private static let hotelBound = 3
 
     private let pms: RhtHotel
     private let bookings: BookingService

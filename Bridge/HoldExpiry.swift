@@ -70,6 +70,7 @@ final class HoldExpiry {
             }
             _ = try await bookings.note(
                 stored, found.facts, work, with: left.map { [$0] } ?? [], [write.resolution])
+            hotels.distrust(write.hotel)
             return .done
         }
         guard let reservation = found.facts.reservation.found,

@@ -33,6 +33,7 @@ extension HotelDirectory {
             do {
                 defer { freshness.end(entry.id) }
                 try await refresh(entry, isInDoubt: isDoubted)
+                freshness.isFailing = false
             } catch {
                 if Task.isCancelled { return }
                 failed(entry, isDoubted, error)
@@ -53,7 +54,7 @@ extension HotelDirectory {
         if freshness.plan.isEmpty { plan(at: now) }
         while let hotel = freshness.beginPlanned() {
             if let entry = entries[hotel], entry.isCounted, gaps[hotel] == nil {
-                let oldest = entry.readAt(nil)
+                let oldest = entry.readAt
                 freshness.nextReading = now + freshness.schedule.pause(hotels: order.count, oldest: oldest, at: now)
                 return (entry, false)
             }
@@ -69,7 +70,7 @@ extension HotelDirectory {
             guard let entry = entries[id], entry.isCounted, gaps[id] == nil, entry.nextReading <= now else {
                 return nil
             }
-            return .init(hotel: id, readAt: entry.readAt(nil), askedAt: entry.askedAt)
+            return .init(hotel: id, readAt: entry.readAt, askedAt: entry.askedAt)
         }
         freshness.plan = freshness.schedule.due(candidates, at: now, limit: Freshness.planned)
         if freshness.plan.isEmpty { freshness.nextReading = now + Self.idle }
@@ -86,6 +87,7 @@ extension HotelDirectory {
 
     private func failed(_ entry: HotelEntry, _ isDoubted: Bool, _ error: any Error) {
         entry.readingFailed()
+        freshness.isFailing = true
         if isDoubted { freshness.hasten(entry.id, isDoubted: true) }
         guard let omitted = unread.admit(at: Loop.monotonicNanoseconds) else { return }
         Log.warning(
@@ -93,11 +95,12 @@ extension HotelDirectory {
             ["hotel_id": .init(entry.id), "error": .init(error: error), "lines_omitted": .init(omitted)])
     }
 
-    /// Reads a hotel that has expired, once however many ask for it, and waits for that for a while.
+    /// Reads a hotel that has expired, once however many ask for it, and waits for that for a while; not while others cannot be
+    /// read, for many would wait in vain and hold up whoever needs no reading.
     func freshen(_ entry: HotelEntry) async {
         guard pms.isConnected, entry.nextReading <= Loop.unixTime else { return }
         if !freshness.underWay.contains(entry.id) { freshness.hasten(entry.id, isDoubted: false, first: true) }
-        try? await entry.reading.wait()
+        if !freshness.isFailing { try? await entry.reading.wait() }
     }
 
     /// Writes down now and then when which hotel was read last, until the task is cancelled.

@@ -242,11 +242,11 @@ extension HotelDirectory {
     func follow() async {
         while !Task.isCancelled {
             do { try await Loop.sleep(for: Self.followInterval) } catch { return }
-            do {
-                if try await restrictions.hasNews() { try await catchUpWithTerms() }
-                if try await store.hasNews() { try await catchUp() }
-            } catch {
+            do { if try await restrictions.hasNews() { try await catchUpWithTerms() } } catch {
                 // The database is away, which its own log says.
+                Log.debug("restrictions not followed", ["error": .init(error: error)])
+            }
+            do { if try await store.hasNews() { try await catchUp() } } catch {
                 Log.debug("catalogue not followed", ["error": .init(error: error)])
             }
         }

@@ -177,6 +177,8 @@ final class HotelDirectory {
 
     /// It is known what is free at a hotel.
     func take(_ reading: OccupancyReading, of entry: HotelEntry) {
+        // One that went and came back meanwhile has been asked for anew.
+        guard entries[entry.id] === entry else { return }
         entry.replaceIndex(reading.occupancy, reading.roomless)
         gaps[entry.id] = nil
     }

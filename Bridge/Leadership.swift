@@ -84,10 +84,11 @@ final class Leadership {
         case "held", "taken":
             // Taken anew, the lock had been lost, and somebody else may have had it meanwhile.
             end("the lock was lost")
-            let next = try await database.first(Statements.beginTerm())
+            // The connection may have broken in between, and the lock with it: then nothing begins.
+            guard let next = try await database.first(Statements.beginTerm()) else { return false }
             term = next
             begun.increment()
-            Log.info("bridge leads", ["term": .init(next ?? 0)])
+            Log.info("bridge leads", ["term": .init(next)])
             tell()
             return true
         default:
@@ -125,22 +126,22 @@ final class Leadership {
     }
 
     private enum Statements {
-        /// The first number tells this lock from those of hotels, which have 17474.
+        /// Whether this session has the lock. The first number tells it from those of hotels, which have 17474.
+        private static let holdsLock: StaticString = """
+            EXISTS (SELECT FROM pg_locks
+                    WHERE locktype = 'advisory' AND classid = 17475 AND objid = 1 AND granted AND pid = pg_backend_pid()
+                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+            """
+
         static let hold = Statement<String>(
             "bridge.hold_leadership",
-            """
-            SELECT CASE WHEN EXISTS (SELECT FROM pg_locks
-                                     WHERE locktype = 'advisory' AND classid = 17475 AND objid = 1 AND granted
-                                       AND pid = pg_backend_pid()
-                                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-                        THEN 'held'
-                        WHEN pg_try_advisory_lock(17475, 1) THEN 'taken' ELSE 'another' END
-            """
+            "SELECT CASE WHEN", holdsLock,
+            "THEN 'held' WHEN pg_try_advisory_lock(17475, 1) THEN 'taken' ELSE 'another' END"
         ) { row in try row.next() }
 
         static let beginTerm = Statement<Int64>(
             "bridge.begin_term",
-            "UPDATE drawbridge.leadership SET term = term + 1, since = now() RETURNING term"
+            "UPDATE drawbridge.leadership SET term = term + 1, since = now() WHERE", holdsLock, "RETURNING term"
         ) { row in try row.next() }
     }
 }

@@ -162,6 +162,10 @@ enum PMSWriteStatements {
         DELETE FROM drawbridge.pms_writes WHERE id IN (
             SELECT id FROM drawbridge.pms_writes
             WHERE status IN ('resolved', 'abandoned') AND resolved_at < now() - make_interval(days => $1)
+              -- What is never to be done must not be begun anew.
+              AND (status = 'resolved' OR NOT EXISTS (SELECT FROM drawbridge.bookings AS booking
+                                                      WHERE booking.booking_id = pms_writes.booking_id
+                                                        AND booking.status = 'hold'))
             ORDER BY resolved_at LIMIT 1000)
         """)
 }

@@ -47,7 +47,8 @@ struct RestrictionResource {
     private func set(
         _ body: SaleTerms.Body, at entry: HotelEntry, if condition: EntityCondition, for caller: Caller
     ) async throws -> BookingOutcome {
-        try await bookings.carryOut(at: entry.id, for: caller) { [bookings, hotels] _, deadline in
+        var set: SaleTerms?
+        let outcome = try await bookings.carryOut(at: entry.id, for: caller) { [bookings] _, deadline in
             var own = Batch()
             let place = own.add(RestrictionStatements.current(entry.id, entry.terms.version))
             let work = try await bookings.pms.begin(deadline: try deadline.timeLeft)
@@ -59,7 +60,15 @@ struct RestrictionResource {
             let current = try before.own.of(place).first.map { try $0.terms() ?? entry.terms } ?? SaleTerms.none
             guard condition.admits(version: current.version) else {
                 work.rollback()
-                throw BridgeError.preconditionFailed
+                // It may be this very request that has set them.
+                guard deadline.followsDoubt else { throw BridgeError.preconditionFailed }
+                guard current.restrictions == body.restrictions, current.overbooking == body.overbooking else {
+                    throw BridgeError.outcomeUnknown
+                }
+                set = current
+                return BookingOutcome(
+                    status: Status.ok.rawValue, booking: nil, version: current.version,
+                    content: current.json(hotel: entry.id))
             }
             let next = current.succeeded(by: body.restrictions, body.overbooking)
             let outcome = BookingOutcome(
@@ -70,9 +79,12 @@ struct RestrictionResource {
                 [],
                 with: RestrictionStatements.replace(entry.id, by: next, client: caller.client)
                     + caller.record(outcome))
-            hotels.take([entry.id: next])
+            set = next
             return outcome
         }
+        // Not before it is on disk: memory would keep what a crash took back.
+        if let set { hotels.take([entry.id: set]) }
+        return outcome
     }
 
     private static func answer(_ outcome: BookingOutcome) -> Answer {

@@ -62,12 +62,12 @@ final class RoomArrangement {
     /// - Parameters:
     ///   - terms: as they are under the hotel's lock.
     ///   - agreed: the rooms that a booking has already for these very nights, by type: no rule takes them away.
-    ///   - kept: the rooms that a booking has already.
+    ///   - kept: the rooms that a booking has already, for the nights of `held`.
     ///   - expected: what it may cost; nil for any price.
     /// - Throws: `BridgeError.invalid` for a plan that cannot be had.
     func arrange(
         _ stay: Stay, _ asked: [BookingRequest.Room], at hotel: HotelEntry, _ facts: ReservationFacts, _ terms: Terms,
-        agreed: [Int32: Int], keeping kept: [Int32?], expecting expected: Money?
+        agreed: [Int32: Int], keeping kept: [Int32?], for held: Range<Day>? = nil, expecting expected: Money?
     ) throws -> Outcome {
         let obstacles = Self.obstacles(to: stay, asked, terms.terms, agreed)
         if !obstacles.isEmpty { return .refused(Refusals.restricted(obstacles)) }
@@ -77,7 +77,7 @@ final class RoomArrangement {
                 id: room.id, type: room.type, capacity: room.capacity, priority: room.priority,
                 takenNights: (taken[room.id] ?? []).map(\.night))
         }
-        let choice = RoomChoice(for: asked, stay: stay, among: candidates, kept: kept) { type, night in
+        let choice = RoomChoice(for: asked, stay: stay, among: candidates, kept: kept, held: held) { type, night in
             terms.overbooking.balance(ofType: type, on: night)
         }
         switch choice {

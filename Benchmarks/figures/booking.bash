@@ -4,8 +4,7 @@
 # database, over as many connections as the bridge gives to transactions, and committing as PostgreSQL does by itself. It has
 # no HTTP, no tokens, no firewall, no ledger, chooses no room and reads no answer. In both, transactions of one hotel follow
 # each other. What announces something (the PMS's triggers do, NOTIFY) PostgreSQL commits one after the other, each until it is
-# on disk; the bridge's commits do not wait for the disk there, but afterwards and together. Beside it pgbench that does the
-# same, for comparison.
+# on disk.
 #
 # 100 clients that each send the next request with the last one's answer have 100 requests under way all the time: by Little's
 # law each of them waits for 100 divided by the rate, whoever answers, pgbench included (50 ms would take 2,000 bookings a
@@ -47,30 +46,17 @@ pgbench_waits() {
 pause() { awk "BEGIN { printf \"%d\", 2000 * $1 / $2 }"; }
 
 plain=Benchmarks/pgbench/booking.sql
-# The second round trip begins with the bridge's settings, and the disk is waited for behind the commit.
-deferred=$directory/deferred.sql
-awk '/^.startpipeline/ { trips++ }
-     /^COMMIT/ { print; print "SELECT FROM pg_logical_emit_message(TRUE, \x27drawbridge\x27, \x27\x27);"; next }
-     { print }
-     /^.startpipeline/ && trips == 2 {
-         print "SELECT set_config(\x27plan_cache_mode\x27, \x27auto\x27, TRUE), set_config(\x27synchronous_commit\x27, \x27off\x27, TRUE);"
-     }' $plain >"$deferred"
-
 for ((round = 0; round <= ROUNDS; round++)); do
     book booking-ours-$round 16 "$SECONDS_PER_ROUND"
     ours=$rate
     peers=$(pgbench_books booking-pgbench-$round "$SECONDS_PER_ROUND" $plain)
-    others=$(pgbench_books booking-deferred-$round "$SECONDS_PER_ROUND" "$deferred")
     # Round 0 warms up and does not count.
     [ $round != 0 ] || continue
     echo "$ours" >>"$output/booking-ours.rate"
     echo "$peers" >>"$output/booking-pgbench.rate"
-    echo "$others" >>"$output/booking-deferred.rate"
 done
 judge 'booking: bookings ÷ pgbench' "$(ratio booking-ours booking-pgbench)" '>= 0.8' '' \
     "$(short "$(median_of booking-ours.rate)")/s, pgbench $(short "$(median_of booking-pgbench.rate)")/s"
-inform 'booking: bookings ÷ pgbench, deferred' "$(ratio booking-ours booking-deferred)" '' \
-    "pgbench $(short "$(median_of booking-deferred.rate)")/s"
 book booking-hundred 100 $((ROUNDS * SECONDS_PER_ROUND))
 inform 'booking: p50, without pause' "$p50" ms "100 clients, $(short "$rate")/s"
 inform 'booking: p99, without pause' "$p99" ms "$(reported refused booking-hundred) found no room"

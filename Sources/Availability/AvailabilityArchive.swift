@@ -23,6 +23,8 @@ public struct AvailabilityArchive: Hashable, Sendable {
     private static let bound = 4_000_000
     /// Days from the first night within which everything lies.
     private static let horizon = 100_000
+    /// Times that a night may be taken.
+    private static let times = 1000
 
     // MARK: Writing
 
@@ -58,26 +60,33 @@ public struct AvailabilityArchive: Hashable, Sendable {
             append(signed: Int64(id), to: &bytes)
             var offsets = (0..<index.nightCount).filter { !index.isFree(room: room, offset: $0) }
             offsets += (later[id] ?? []).map { index.firstNight.distance(to: $0.night) }
-                .filter { $0 >= index.nightCount }.sorted()
+                .filter { (index.nightCount..<horizon).contains($0) }.sorted()
             append(runs(offsets), to: &bytes)
         }
         append(UInt64(closed.count), to: &bytes)
         for id in closed.sorted() { append(signed: Int64(id), to: &bytes) }
         // Nights that are taken more than once, and those without a room.
-        let more = index.takenCounts.filter { $0.value > 1 }.sorted {
+        let more = index.takenCounts.filter { $0.value > 1 && isNear($0.key.night, index) }.sorted {
             ($0.key.room, $0.key.night) < ($1.key.room, $1.key.night)
         }
         append(UInt64(more.count), to: &bytes)
         for (place, count) in more {
             append(signed: Int64(place.room), to: &bytes)
             append(signed: Int64(index.firstNight.distance(to: place.night)), to: &bytes)
-            append(UInt64(count - 1), to: &bytes)
+            append(UInt64(min(Int(count) - 1, times)), to: &bytes)
         }
-        append(UInt64(index.unassignedCounts.count), to: &bytes)
-        for (night, count) in index.unassignedCounts.sorted(by: { $0.key < $1.key }) {
+        let unassigned = index.unassignedCounts.filter { isNear($0.key, index) }
+        append(UInt64(unassigned.count), to: &bytes)
+        for (night, count) in unassigned.sorted(by: { $0.key < $1.key }) {
             append(signed: Int64(index.firstNight.distance(to: night)), to: &bytes)
-            append(UInt64(max(0, count)), to: &bytes)
+            append(UInt64(min(max(0, Int(count)), times)), to: &bytes)
         }
+    }
+
+    /// Whether a window may come to a night in the time that what is written is kept. A slip of the front desk's pen is in
+    /// another millennium, and is not written.
+    private static func isNear(_ night: Day, _ index: HotelIndex) -> Bool {
+        (0..<horizon).contains(index.firstNight.distance(to: night))
     }
 
     private static func append(_ index: AllotmentIndex, to bytes: inout [UInt8]) {
@@ -190,7 +199,7 @@ public struct AvailabilityArchive: Hashable, Sendable {
                     guard let id = reader.id() else { return nil }
                     room = id
                 }
-                guard let night = reader.night(after: firstNight), let times = reader.count(1000),
+                guard let night = reader.night(after: firstNight), let times = reader.count(times),
                     taken.count + times <= bound
                 else { return nil }
                 taken += repeatElement(TakenNight(room: room, night: night), count: times)

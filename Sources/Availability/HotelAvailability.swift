@@ -78,11 +78,11 @@ public struct HotelAvailability: Sendable {
             // Of a type that does not take the guests nothing is free, and nothing can be sold beyond that.
             guard type.capacity >= guests else { continue }
             let isAllowed = rules.allow(stay, type: type.type)
-            let available = max(0, type.available + overbooking.balance(ofType: type.type, stay: stay))
+            let available = max(0, type.available.adding(overbooking.balance(ofType: type.type, stay: stay)))
             answer.replace(at: position, available: isAllowed ? available : 0) { offset, free in
                 let night = stay.arrival.advanced(by: offset)
                 return rules.isStopped(night, type: type.type)
-                    ? 0 : max(0, free + overbooking.balance(ofType: type.type, on: night))
+                    ? 0 : max(0, free.adding(overbooking.balance(ofType: type.type, on: night)))
             }
         }
         return true
@@ -118,4 +118,9 @@ public struct HotelAvailability: Sendable {
         if closed > 0 { lacking.append(.notCounted(rooms: closed)) }
         return lacking + ruled
     }
+}
+
+extension Int32 {
+    /// The sum, as far as there is one: a vendor's counts may be anything.
+    fileprivate func adding(_ other: Int32) -> Int32 { Int32(clamping: Int64(self) + Int64(other)) }
 }

@@ -58,16 +58,19 @@ public enum RoomChoice: Hashable, Sendable {
     /// - Parameters:
     ///   - kept: the room that each had before, which it keeps if it can. Only where more find a room if all choose anew,
     ///     they do: a booking is rather moved than refused.
+    ///   - held: the nights for which it had them; nil: all of the stay's. On others, who keeps a room takes one of those that
+    ///     are free, as everybody does.
     ///   - balance: what may be sold besides free rooms; nothing by default.
     public init(
         for requests: [BookingRequest.Room], stay: Stay, among candidates: [CandidateRoom], kept: [Int32?] = [],
-        balance: Balance = { _, _ in 0 }
+        held: Range<Day>? = nil, balance: Balance = { _, _ in 0 }
     ) {
         let free = Self.free(candidates, stay)
-        let anew = Selection(requests, stay, free, [], balance)
+        let held = held ?? stay.nights
+        let anew = Selection(requests, stay, free, [], held, balance)
         var selection = anew
         if kept.contains(where: { $0 != nil }) {
-            let keeping = Selection(requests, stay, free, kept, balance)
+            let keeping = Selection(requests, stay, free, kept, held, balance)
             if keeping.lacking.isEmpty, !anew.lacking.isEmpty || keeping.roomlessCount <= anew.roomlessCount {
                 selection = keeping
             }
@@ -104,8 +107,9 @@ public enum RoomChoice: Hashable, Sendable {
 
         init(
             _ requests: [BookingRequest.Room], _ stay: Stay, _ free: [CandidateRoom], _ kept: [Int32?],
-            _ balance: Balance
+            _ held: Range<Day>, _ balance: Balance
         ) {
+            let all = free
             var free = free
             rooms = Array(repeating: nil, count: requests.count)
             for (position, room) in kept.enumerated().prefix(requests.count) {
@@ -117,12 +121,19 @@ public enum RoomChoice: Hashable, Sendable {
                 else { continue }
                 rooms[position] = free.remove(at: index).id
             }
-            // Who keeps a room takes it from nobody; the others share what is left.
+            // Who keeps a room takes it from nobody on the nights for which he had it; the others share what is left. On other
+            // nights all share all.
             let others = requests.indices.filter { rooms[$0] == nil }.map { requests[$0] }
-            for request in others where !lacking.contains(request.type) {
-                let least = stay.nights.map { balance(request.type, $0) }.min() ?? 0
-                if Self.excess(of: others, over: free, type: request.type) > least { lacking.append(request.type) }
+            func check(_ requests: [BookingRequest.Room], _ free: [CandidateRoom], _ nights: [Day]) {
+                for request in requests where !lacking.contains(request.type) {
+                    guard let least = nights.map({ balance(request.type, $0) }).min() else { return }
+                    if Self.excess(of: requests, over: free, type: request.type) > least {
+                        lacking.append(request.type)
+                    }
+                }
             }
+            check(others, free, stay.nights.filter { held.contains($0) })
+            check(requests, all, stay.nights.filter { !held.contains($0) })
             let largestFirst = requests.indices.sorted { (requests[$1].guests, $0) < (requests[$0].guests, $1) }
             for position in largestFirst where rooms[position] == nil {
                 let request = requests[position]

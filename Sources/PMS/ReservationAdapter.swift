@@ -26,12 +26,6 @@ public protocol ReservationAdapter: Sendable {
     /// - Throws: `PostgresError`.
     func reservation(_ id: BookingID, hotel: Int32) async throws -> Reservation?
 
-    /// Waits until what others can see of committed work is on disk; a commit itself need not wait for that. Nobody is to be
-    /// told before that something was done.
-    ///
-    /// - Throws: `PostgresError`: it is unknown whether a crash takes something back.
-    func persist() async throws
-
     /// Several reservations as they are now, by one question however many there are; those that are gone are left out.
     ///
     /// - Throws: `PostgresError`.
@@ -57,8 +51,7 @@ public protocol ReservationWork: AnyObject {
     /// - Throws: `PostgresError`.
     func more(_ own: Batch, deadline: Duration?) async throws -> Batch.Rows
 
-    /// Writes into the PMS and into the bridge's own tables, and commits: all of it or nothing. From then on others see it; that
-    /// it stays is known when the adapter's `persist` has returned.
+    /// Writes into the PMS and into the bridge's own tables, and commits: all of it or nothing.
     ///
     /// - Throws: `PostgresError`, `WriteFailure`; where they leave doubt nobody knows whether it was committed.
     func commit(_ writes: [ReservationWrite], with own: [Query<Void>]) async throws

@@ -134,17 +134,9 @@ enum ReservationStatements {
     ) { row in Reservation.TakingNight(id: try row.next(), room: try row.next(), night: try row.next()) }
 
     /// For what is left of the transaction: what adds rows names no partitions, so it is planned once in a session, as are the
-    /// PMS's triggers and foreign keys; and whether the commit waits for the disk.
-    static let beforeInserts = Statement<Void, String?>(
-        "rht.before_inserts",
-        """
-        SELECT set_config('plan_cache_mode', 'auto', TRUE),
-               set_config('synchronous_commit', COALESCE($1, current_setting('synchronous_commit')), TRUE)
-        """)
-
-    /// Transactional, so that it ends with a commit that is flushed.
-    static let persist = Statement<Void>(
-        "rht.persist", "SELECT FROM pg_logical_emit_message(TRUE, 'drawbridge', '')")
+    /// PMS's triggers and foreign keys.
+    static let beforeInserts = Statement<Void>(
+        "rht.before_inserts", "SELECT set_config('plan_cache_mode', 'auto', TRUE)")
 
     static let insertClient = Statement<Void, BookingID, String, String?, String?, String?, Int32>(
         "rht.insert_client",

@@ -20,20 +20,7 @@ extension RhtHotel: ReservationAdapter {
     }
 
     public func begin(deadline: Duration) async throws -> any ReservationWork {
-        RhtReservationWork(try await database.begin(deadline: deadline), writer, commits)
-    }
-
-    /// By a transaction that writes nothing but a note to the server's log, and commits as the server is set to: with it
-    /// everything that was committed before is on disk, and on the standbys that are to be waited for.
-    public func persist() async throws {
-        guard commits.areDeferred else { return }
-        do {
-            _ = try await database.query(ReservationStatements.persist())
-        } catch let error as PostgresError {
-            // Everybody may do this, unless that was taken away: the next ones wait for the disk in their commits.
-            if case .sql(let state) = error.code, state.hasPrefix("42") { commits.areDeferred = false }
-            throw error
-        }
+        RhtReservationWork(try await database.begin(deadline: deadline), writer)
     }
 
     public func reservation(_ id: BookingID, hotel: Int32) async throws -> Reservation? {
@@ -52,29 +39,16 @@ extension RhtHotel: ReservationAdapter {
     static func lock(hotel: Int32) -> Query<Void> { ReservationStatements.lock(hotel) }
 }
 
-/// How transactions are committed.
-///
-/// The PMS's triggers announce each change (NOTIFY), and PostgreSQL commits transactions that announce something one after the
-/// other, all over the server, each until it is on disk. So ours do not wait for the disk there, but together afterwards.
-@OnLoop
-final class CommitStyle: Sendable {
-    var areDeferred = true
-
-    nonisolated init() {}
-}
-
 /// A transaction in the PMS's database, where the bridge's own tables are too: one round trip to read, one to write and
 /// commit, the bridge's own statements in both.
 @OnLoop
 final class RhtReservationWork: ReservationWork {
     private var transaction: Transaction?
     private let writer: RhtHotel.Writer
-    private let commits: CommitStyle
 
-    init(_ transaction: consuming Transaction, _ writer: RhtHotel.Writer, _ commits: CommitStyle) {
+    init(_ transaction: consuming Transaction, _ writer: RhtHotel.Writer) {
         self.transaction = consume transaction
         self.writer = writer
-        self.commits = commits
     }
 
     func read(
@@ -95,7 +69,7 @@ final class RhtReservationWork: ReservationWork {
         let statements = writes.map { $0.statements(writer) }
         try await transaction.commit(
             statements.flatMap(\.updates)
-                + [ReservationStatements.beforeInserts(commits.areDeferred ? "off" : nil)]
+                + [ReservationStatements.beforeInserts()]
                 + statements.flatMap(\.inserts) + own)
     }
 

@@ -17,7 +17,6 @@ public struct RhtHotel: PMSAdapter {
 
     let database: Database
     let writer: Writer
-    let commits = CommitStyle()
     private let statementDeadline: Duration
 
     /// - Parameters:

@@ -31,6 +31,24 @@ struct RoomChoiceTests {
         #expect(choose([request()], [room(1), room(2, priority: .max)]) == .chosen([2]))
     }
 
+    @Test("Whoever keeps a room takes none from guests without one, but on nights for which he had none")
+    func promised() {
+        func choose(_ held: Range<Day>?, _ rooms: [CandidateRoom]) -> RoomChoice {
+            // One free room is promised to a guest who has none yet.
+            RoomChoice(for: [request()], stay: stay, among: rooms, kept: [1], held: held) { _, _ in -1 }
+        }
+        let nights = stay.nights
+        let lacking = RoomChoice.lacking([Shortage(type: 1, nights: Array(nights))])
+        for held in [nil, nights, nights.lowerBound..<nights.upperBound.advanced(by: 9)] {
+            #expect(choose(held, [room(1)]) == .chosen([1]))
+        }
+        let later = nights.upperBound..<nights.upperBound.advanced(by: 3)
+        for held in [later, nights.lowerBound..<nights.upperBound.advanced(by: -1)] {
+            #expect(choose(held, [room(1)]) == lacking)
+            #expect(choose(held, [room(1), room(2)]) == .chosen([1]))
+        }
+    }
+
     @Test("Whoever has a room keeps it if it is free, suits and is of the type")
     func kept() {
         func choose(_ requests: [BookingRequest.Room], _ rooms: [CandidateRoom], _ kept: [Int32?]) -> RoomChoice {

@@ -92,13 +92,6 @@ struct RhtHotelRightsTests {
                     }
                 }
                 #expect(await complaints(adapter, hotel: hotel) == [])
-
-                // What everybody may do unless it is taken away is done without, once that is known.
-                try await adapter.persist()
-                let message = "EXECUTE ON FUNCTION pg_logical_emit_message(BOOLEAN, TEXT, TEXT)"
-                try await trial.script.run("REVOKE \(message) FROM PUBLIC")
-                await #expect(throws: PostgresError.self) { try await adapter.persist() }
-                try await adapter.persist()
             }
             try await trial.script.run("DROP OWNED BY \(role); DROP ROLE \(role)")
         }

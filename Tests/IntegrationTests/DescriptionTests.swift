@@ -153,7 +153,8 @@ struct DescriptionTests {
         let seed = getenv("SCHEMATHESIS_SEED").map { String(cString: $0) } ?? "1"
         let reader = try await Files.run(
             [
-                "\(Node.package)/.build/python-tools/bin/st", "--config-file", settings, "run",
+                // It leaves files where it runs.
+                "-C", node.directory, "\(Node.package)/.build/python-tools/bin/st", "--config-file", settings, "run",
                 "\(node.policies)/openapi.yaml", "--url", try node.variable("GATEWAY_URL"),
                 "--tls-verify", "\(node.home)/tls/certificate.pem",
                 "--header", "Authorization: Bearer \(try node.variable("ADMIN_API_KEY"))",

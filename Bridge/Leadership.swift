@@ -7,8 +7,8 @@ internal import Telemetry
 ///
 /// A leader asks twice a second whether it still holds the lock, and stops its work when it has not heard so for two
 /// seconds. The server ends a session of which it has heard nothing for three, and the lock is free: so a leader that stands
-/// still or is cut off has stopped before another begins, a killed one is followed at once, and nobody leads for less than
-/// five seconds. What a leader writes names its term besides (`requireTerm`): had it stood still in the middle of that,
+/// still or is cut off has stopped before another begins, a killed one is followed at once, and for no longer than
+/// five seconds there is none. What a leader writes names its term besides (`requireTerm`): had it stood still in the middle of that,
 /// nothing of it is written once another leads.
 @OnLoop
 final class Leadership {

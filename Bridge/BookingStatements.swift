@@ -104,7 +104,7 @@ enum BookingStatements {
         "bridge.note_sync",
         """
         UPDATE booking_sync_status SET sync_status = $3, last_sync_attempt = now(), error_message = $4
-        WHERE hotel_id = $1 AND booking_id = $2 AND sync_status <> 'conflict'
+        WHERE hotel_id = $1 AND booking_id = $2
         """)
 
     /// The columns of `StoredBooking`; what is said of a booking between the two texts is which.
@@ -198,7 +198,7 @@ enum BookingStatements {
         """
         UPDATE booking_sync_status
         SET sync_status = 'failed', last_sync_attempt = now(), error_message = $3, retry_count = retry_count + 1
-        WHERE hotel_id = $1 AND booking_id = $2
+        WHERE hotel_id = $1 AND booking_id = $2 AND sync_status <> 'conflict'
         """)
 
     /// When it is, for whoever asks what has changed since.

@@ -42,10 +42,13 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
     "0007_booking_events", "0008_availability", "0009_front_desk", "0010_pms_writes",
+    "0011_pending_reservations",
 ].map { .embedInCode("Migrations/\($0).sql") }
 
 let package = Package(
     name: "Drawbridge",
+    // Not a part of it: what IntegrationTests load into processes whose clock they set.
+    products: [.library(name: "ShiftedClock", type: .dynamic, targets: ["ShiftedClock"])],
     targets: [
         // C libraries, each imported by exactly one module below.
         system("CLibUV", "libuv", "libuv1-dev"),
@@ -131,6 +134,7 @@ let package = Package(
         // Tests, module by module, and what several share.
         .target(
             name: "TestSupport", dependencies: ["HTTP", "Loop"], path: "Tests/TestSupport", swiftSettings: settings),
+        .target(name: "ShiftedClock", path: "Tests/ShiftedClock"),
         tests("LoopTests", "Loop"),
         tests("HTTPTests", "HTTP"),
         tests("TLSTests", "TLS", "Loop"),

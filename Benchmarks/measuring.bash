@@ -38,9 +38,9 @@ reported() { sed -n "s/^report $1 //p" "$output/$2.txt" | grep . || fail "$2: wr
 
 # Loads each contender in turn, every round: rounds FIGURE CONNECTIONS 'NAME URL [SCRIPT]' … [-- WRK-ARGUMENT …]
 #
-# SCRIPT takes the place of `wrk_script`. Appends a line per round to $output/FIGURE-NAME.rate, .p50 and .p99.
+# The order turns round each time, so that nobody always comes after the same one. SCRIPT takes the place of `wrk_script`. Appends a line per round to $output/FIGURE-NAME.rate, .p50 and .p99.
 rounds() {
-    local figure=$1 connections=$2 round contender name url script contenders=()
+    local figure=$1 connections=$2 round contender name url script contenders=() reversed
     shift 2
     while [ $# != 0 ] && [ "$1" != -- ]; do contenders+=("$1") && shift; done
     [ $# = 0 ] || shift
@@ -55,6 +55,9 @@ rounds() {
             echo "$p50" >>"$output/$name.p50"
             echo "$p99" >>"$output/$name.p99"
         done
+        reversed=()
+        for contender in "${contenders[@]}"; do reversed=("$contender" "${reversed[@]}"); done
+        contenders=("${reversed[@]}")
     done
 }
 

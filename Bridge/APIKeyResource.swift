@@ -21,12 +21,16 @@ final class APIKeyResource {
     private static let hotelBound = 500
 
     private let database: Database
+    private let pms: RhtHotel
     private let credentials: CredentialCheck
     /// Clients that the policies register, which sign their requests, each with its hotels.
     private var registered: [String: HotelAccess]
 
-    init(_ database: Database, _ credentials: CredentialCheck, registered: [String: HotelAccess]) {
+    init(
+        _ database: Database, _ pms: RhtHotel, _ credentials: CredentialCheck, registered: [String: HotelAccess]
+    ) {
         self.database = database
+        self.pms = pms
         self.credentials = credentials
         self.registered = registered
     }
@@ -44,10 +48,14 @@ final class APIKeyResource {
         // Whose name and role a key may ask for is no affair of one hotel.
         if wanted.user != nil, call.identity.hotelIDs != .all { throw BridgeError.exceedsRights }
         let (key, idempotencyKey) = (APIKey(), try call.idempotencyKey())
+        // Before a transaction waits for it.
+        var hasUser = true
+        if let user = wanted.user { hasUser = try await pms.user(user) != nil }
         let transaction = try await database.begin()
         try await TokenService.check(idempotencyKey, call.identity.clientKey, transaction)
-        if let user = wanted.user, try await transaction.first(RhtHotel.user(user)) == nil {
-            throw BridgeError.invalid([("/pms_user_id", "There is no such user")])
+        guard hasUser else { throw BridgeError.invalid([("/pms_user_id", "There is no such user")]) }
+        if let hotel, try await transaction.first(APIKeyAdministrationStatements.hasHotel(hotel)) != true {
+            throw BridgeError.invalid([("/hotel_id", "There is no such hotel")])
         }
         let row: APIKeyRecord?
         do {
@@ -268,6 +276,10 @@ enum APIKeyAdministrationStatements {
     /// The user of the PMS whom a key speaks for, where it names one.
     static let user = Statement<Int32?, Int32>(
         "bridge.api_key_user", "SELECT pms_user_id FROM booking_engine_api_keys WHERE id = $1"
+    ) { row in try row.next() }
+
+    static let hasHotel = Statement<Bool, Int32>(
+        "bridge.has_hotel", "SELECT EXISTS (SELECT FROM hotels WHERE id = $1)"
     ) { row in try row.next() }
 
     /// How many good keys there are, and how many of them a hotel has.

@@ -17,11 +17,13 @@ final class AvailabilityResource {
     /// Used again for each query, which then allocates nothing.
     private var found = AvailabilityAnswer()
     private var memory = AnswerMemory()
-    private static let timeToLive = HotelDirectory.timeToLive.seconds
+    /// In seconds.
+    private let timeToLive: Double
 
     init(_ hotels: HotelDirectory, _ policy: BridgePolicy.Availability) {
         self.hotels = hotels
         self.policy = policy
+        timeToLive = policy.timeToLive.seconds
     }
 
     func get(_ call: Call) async throws -> Answer {
@@ -31,10 +33,10 @@ final class AvailabilityResource {
         entry.askedAt = now
         entry.rollWindow()
         if !entry.isRestored, let known = memory.answer(question, changes: entry.changes),
-            now - known.readAt <= Self.timeToLive
+            now - known.readAt <= timeToLive
         {
             hotels.use.availability.hits.increment()
-            return .cached(known.document, age: age(known.readAt, now), timeToLive: Int(Self.timeToLive))
+            return .cached(known.document, age: age(known.readAt, now), timeToLive: Int(timeToLive))
         }
         return try await answer(entry, question)
     }
@@ -62,13 +64,13 @@ final class AvailabilityResource {
             memory.remember(.init(document: document, changes: entry.changes, readAt: readAt), to: question)
         }
         return .cached(
-            document, age: age(readAt, now), timeToLive: Int(Self.timeToLive),
+            document, age: age(readAt, now), timeToLive: Int(timeToLive),
             how: entry.isRestored ? .restored : isExpired && !isStale ? .refreshed : .known)
     }
 
     /// What was written down before a restart may have missed changes, however young it is.
     private func isExpired(_ entry: HotelEntry, _ query: AvailabilityQuery) -> Bool {
-        entry.isRestored || Loop.unixTime - entry.readAt(query.roomType) > Self.timeToLive
+        entry.isRestored || Loop.unixTime - entry.readAt(query.roomType) > timeToLive
     }
 
     private func age(_ readAt: Double, _ now: Double) -> Int { max(0, Int(now - readAt)) }
@@ -92,7 +94,7 @@ final class AvailabilityResource {
             // The PMS knows these nights are sold, but not in which room: the counts are that much too high.
             if unassigned > 0 { json.member("unassigned_nights", unassigned) }
             json.member("last_updated", Instant(microseconds: Int64(readAt) * 1_000_000).description)
-            let expiry = Int64(readAt) + Int64(Self.timeToLive)
+            let expiry = Int64(readAt) + Int64(timeToLive)
             json.member("expires_at", Instant(microseconds: expiry * 1_000_000).description)
             json.member("is_stale", isStale)
         }

@@ -17,7 +17,7 @@ final class AvailabilityStore {
     struct Row: Sendable {
         let hotel: Int32
         let archive: AvailabilityArchive?
-        /// When this was true, at the latest.
+        /// When the PMS was read that this is made of.
         let readAt: Instant
     }
 
@@ -30,13 +30,16 @@ final class AvailabilityStore {
         }
     }
 
-    /// Writes hotels down, those that are there as they are left alone: so bridges that know the same write it once.
-    func write(_ hotels: [(id: Int32, content: [UInt8])]) async throws {
+    /// Writes hotels down, with when each was read. Those that are there as they are, and as young, are left alone: so bridges
+    /// that know the same write it once.
+    func write(_ hotels: [(id: Int32, content: [UInt8], readAt: Instant)]) async throws {
         try await database.execute(
-            AvailabilityStatements.write(hotels.map(\.id), hotels.map { Base64.standard.encode($0.content) }))
+            AvailabilityStatements.write(
+                hotels.map(\.id), hotels.map { Base64.standard.encode($0.content) },
+                hotels.map(\.readAt.microseconds)))
     }
 
-    /// Removes what nobody has written for a month.
+    /// Removes what was read a month ago.
     func removeOld() async throws { try await database.execute(AvailabilityStatements.removeOld()) }
 
     /// The room types that bookings of ours were sold, with the number of rooms of each.
@@ -76,22 +79,20 @@ private enum AvailabilityStatements {
     static let read = Statement<Stored, [Int32]>(
         "availability.read",
         """
-        SELECT cache.hotel_id, cache.content, COALESCE(status.last_updated, cache.written_at)
-        FROM drawbridge.availability_cache AS cache
-        LEFT JOIN booking_engine_cache_status AS status
-            ON status.cache_type = 'availability' AND status.hotel_id = cache.hotel_id
-        WHERE cache.hotel_id = ANY ($1)
+        SELECT hotel_id, content, written_at FROM drawbridge.availability_cache WHERE hotel_id = ANY ($1)
         """
     ) { row in Stored(hotel: try row.next(), content: try row.next(), readAt: try row.next()) }
 
-    static let write = Statement<Void, [Int32], [String]>(
+    /// `written_at` goes with the content: it says when the PMS was read, not when somebody came to write it down.
+    static let write = Statement<Void, [Int32], [String], [Int64]>(
         "availability.write",
         """
-        INSERT INTO drawbridge.availability_cache AS known (hotel_id, content)
-        SELECT new.id, decode(new.content, 'base64') FROM unnest($1, $2) AS new (id, content)
+        INSERT INTO drawbridge.availability_cache AS known (hotel_id, content, written_at)
+        SELECT new.id, decode(new.content, 'base64'), TIMESTAMPTZ 'epoch' + new.at * INTERVAL '1 microsecond'
+        FROM unnest($1, $2, $3) AS new (id, content, at)
         ORDER BY new.id
-        ON CONFLICT (hotel_id) DO UPDATE SET content = EXCLUDED.content, written_at = now()
-        WHERE known.content <> EXCLUDED.content
+        ON CONFLICT (hotel_id) DO UPDATE SET content = EXCLUDED.content, written_at = EXCLUDED.written_at
+        WHERE known.content <> EXCLUDED.content OR known.written_at < EXCLUDED.written_at - INTERVAL '1 minute'
         """)
 
     static let removeOld = Statement<Void>(

@@ -37,7 +37,8 @@ struct BookingCheck: Sendable {
 enum CheckStatements {
     /// Lets the transaction fail unless the term still runs.
     static let requireTerm = Statement<Void, Int64>(
-        "bridge.require_term", "SELECT drawbridge.require_term($1)::TEXT")
+        "bridge.require_term", "SELECT drawbridge.require_term($1)::TEXT"
+    ) { row in _ = try row.next(String?.self) }
 
     static let position = Statement<(resumePoint: Int64, newest: Int64, mark: String?)>(
         "bridge.change_log_position",
@@ -77,15 +78,25 @@ enum CheckStatements {
         ON CONFLICT (booking_id) DO UPDATE SET asked = booking_checks.asked % 1000000000 + 1, due_at = now()
         """)
 
-    /// Where the log does not say what has changed since, everything is looked at whose nights are not long past.
-    static let askForAll = Statement<Void>(
-        "bridge.ask_for_all_checks",
+    /// Where the log does not say what has changed since, everything is looked at whose nights are not long past: of so many
+    /// bookings from an id on at a time, whether these are many or few among them, so that no statement takes long.
+    ///
+    /// Gives the last of these ids; no row where there is none.
+    static let askForSome = Statement<BookingID, BookingID, Int32>(
+        "bridge.ask_for_some_checks",
         """
-        INSERT INTO drawbridge.booking_checks (booking_id, hotel_id)
-        SELECT booking_id, hotel_id FROM drawbridge.bookings
-        WHERE status IN ('hold', 'confirmed') AND departure >= current_date - 2 ORDER BY booking_id
-        ON CONFLICT (booking_id) DO UPDATE SET asked = booking_checks.asked % 1000000000 + 1, due_at = now()
-        """)
+        WITH page AS MATERIALIZED (
+            SELECT booking_id, hotel_id, status, departure FROM drawbridge.bookings
+            WHERE booking_id > $1 ORDER BY booking_id LIMIT $2
+        ), asked AS (
+            INSERT INTO drawbridge.booking_checks (booking_id, hotel_id)
+            SELECT booking_id, hotel_id FROM page
+            WHERE status IN ('hold', 'confirmed') AND departure >= current_date - 2 ORDER BY booking_id
+            ON CONFLICT (booking_id) DO UPDATE SET asked = booking_checks.asked % 1000000000 + 1, due_at = now()
+        )
+        SELECT booking_id FROM page ORDER BY booking_id DESC LIMIT 1
+        """
+    ) { row in try row.next() }
 
     /// A conflict may be over when something else has changed at the hotel.
     static let hurry = Statement<Void, [Int32]>(

@@ -92,6 +92,9 @@ extension BookingService {
             // Whoever else had its rooms, these are its own.
             booking.sync = SyncState(status: .synced, lastAttempt: facts.now)
         }
+        // What is not in the PMS yet is to be written there as it is now, whatever has become of it before.
+        if found.work.isPending { booking.sync = SyncState(status: .pending) }
+        let takesRooms = found.takesRooms
         write.guest = change.guest.map { ($0, facts.client) }
         write.paymentTiming = change.paymentTiming
         write.comment = change.comment
@@ -105,8 +108,8 @@ extension BookingService {
         try await found.work.commit(
             [.change(write)], with: own + journal.entries(event, booking) + caller.record(outcome))
         let effect = write.effect
-        free(effect.released, in: hotel, stored.hotel)
-        let types = Dictionary(facts.rooms.map { ($0.id, $0.type) }, uniquingKeysWith: { first, _ in first })
+        if takesRooms { free(effect.released, in: hotel, stored.hotel) }
+        let types = facts.roomTypes
         for (room, night) in effect.taken {
             if let room {
                 hotel.take([(room, types[room] ?? 0)], nights: night..<night.advanced(by: 1))
@@ -176,11 +179,12 @@ extension BookingService {
         let journal = BookingJournal(action: .cancel, actor: caller.client, requestID: caller.requestID)
         let write = ReservationCancellation(
             reservation, hotel: stored.hotel, chargesInFull: fee.minorUnits > 0 && terms.percentage == 100)
+        let takesRooms = found.takesRooms
         _ = try deadline.timeLeft
         try await found.work.commit(
             [.cancel(write)],
             with: stored.update(to: booking) + journal.entries(event, booking) + caller.record(outcome))
-        self.free(reservation.released, in: entry, stored.hotel)
+        if takesRooms { self.free(reservation.released, in: entry, stored.hotel) }
         cancelled.increment()
         return outcome
     }
@@ -188,6 +192,7 @@ extension BookingService {
     // MARK: What both do
 
     /// A booking under its hotel's lock, and its reservation, which stands as the booking says.
+    @OnLoop
     struct Found {
         let stored: StoredBooking
         let facts: ReservationFacts
@@ -195,6 +200,9 @@ extension BookingService {
         let work: any ReservationWork
         /// What the hotel has decided about its sales, without what memory has already.
         let terms: StoredTerms?
+
+        /// As of the booking.
+        var takesRooms: Bool { stored.takesRooms(work) }
     }
 
     /// What became of looking for one.
@@ -282,6 +290,10 @@ extension BookingService {
 }
 
 extension StoredBooking {
+    /// Whether its rooms count as taken, before the work on it has ended: one that the PMS had no room for takes none.
+    @OnLoop
+    func takesRooms(_ work: any ReservationWork) -> Bool { !work.isPending || sync.status != .conflict }
+
     /// For each room asked for the one that the guest has now and should keep: the one sold in that place, wherever the front
     /// desk has not moved the guest, or else another of the reservation's of the same type.
     func roomsToKeep(

@@ -92,6 +92,11 @@ extension BookingService {
                     work.rollback()
                     return .busy
                 }
+                if work.isPending {
+                    // There is nothing to compare it with yet.
+                    try await work.commit([], with: check.end)
+                    return .agrees
+                }
                 let isShared = !shared(stored, facts).isEmpty
                 var outcome = BookingCheck.Outcome.agrees
                 if stored.isChanged(by: facts.reservation.found) {
@@ -106,8 +111,8 @@ extension BookingService {
                 guard isShared else { return outcome }
                 return try await resolve(check, entry, deadline) ?? outcome
             }
-        } catch let error as PostgresError where error.leavesDoubt {
-            hotels.distrust(check.hotel)
+        } catch {
+            if WriteFailure(error)?.isDoubtful == true { hotels.distrust(check.hotel) }
             throw error
         }
     }
@@ -157,6 +162,7 @@ extension BookingService {
         guard let before = try await pms.reservation(check.booking, hotel: check.hotel),
             let nights = before.activeNights, let types = before.activeTypes
         else { return nil }
+        let closedRooms = try await hotels.closedRooms(of: check.hotel)
         let (work, stored, facts) = try await look(at: check.booking, hotel: check.hotel, deadline) {
             $0.looksForShared = true
             $0.candidates = (types, nights)
@@ -176,7 +182,7 @@ extension BookingService {
         // Whoever has moved in is not moved but by people.
         let isMovable = !reservation.status.hasCome && nights.lowerBound >= today
         let parts = reservation.parts(in: Set(shared.map(\.room)))
-        if isMovable, let moves = RoomMove.moves(of: parts, among: candidates(facts, entry)) {
+        if isMovable, let moves = RoomMove.moves(of: parts, among: facts.candidates(but: closedRooms)) {
             return try await move(stored, reservation, moves, facts, check, entry, work)
         }
         guard stored.sync.status != .conflict else {
@@ -192,17 +198,10 @@ extension BookingService {
         let journal = BookingJournal(action: .conflict, actor: BookingJournal.drawbridge)
         try await work.commit(
             [],
-            with: stored.update(to: booking, told: stored.toldHash) + journal.entries(.conflict, booking) + check.step)
+            with: stored.update(to: booking, told: stored.toldHash) + journal.entries(.conflict, booking) + check.step
+                // Whoever leads looks for its end.
+                + (check.asked == nil ? [CheckStatements.ask([check.booking])] : []))
         return .conflict
-    }
-
-    private func candidates(_ facts: ReservationFacts, _ entry: HotelEntry?) -> [CandidateRoom] {
-        let taken = Dictionary(grouping: facts.takenNights, by: \.room)
-        return facts.rooms.filter { !(entry?.closedRooms.contains($0.id) ?? false) }.map { room in
-            CandidateRoom(
-                id: room.id, type: room.type, capacity: room.capacity, priority: room.priority,
-                takenNights: (taken[room.id] ?? []).map(\.night))
-        }
     }
 
     private func move(
@@ -224,7 +223,7 @@ extension BookingService {
             with: own + stored.replacement(ofRooms: current.rooms) + journal.entries(.updated, booking) + check.end)
         let effect = write.effect
         free(effect.released, in: entry, stored.hotel)
-        let types = Dictionary(uniqueKeysWithValues: facts.rooms.map { ($0.id, $0.type) })
+        let types = facts.roomTypes
         for (room, night) in effect.taken {
             guard let type = types[room] else { continue }
             entry?.take([(room, type)], nights: night..<night.advanced(by: 1))

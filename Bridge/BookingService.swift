@@ -113,7 +113,8 @@ final class BookingService {
         let booking = Booking(
             id: .random(), engineID: request.engineID, hotel: request.hotel, status: life.status, stay: request.stay,
             rooms: arranged.bookedRooms(facts), guest: request.guest, total: arranged.total,
-            sync: SyncState(status: .synced, lastAttempt: facts.now), version: life.version, createdAt: facts.now,
+            sync: work.isPending ? SyncState(status: .pending) : SyncState(status: .synced, lastAttempt: facts.now),
+            version: life.version, createdAt: facts.now,
             updatedAt: facts.now, holdExpiresAt: holdExpiresAt)
         let outcome = BookingOutcome(.created, booking)
         let reservation = NewReservation(
@@ -126,7 +127,8 @@ final class BookingService {
                     arranged.total.currency.code, arranged.chargeable.minorUnits, holdExpiresAt,
                     reservation.content.hash),
                 arranged.insertion(booking.id),
-                BookingStatements.insertSync(request.hotel, booking.id, request.engineID),
+                BookingStatements.insertSync(
+                    request.hotel, booking.id, request.engineID, booking.sync.status.rawValue, !work.isPending),
             ] + journal.entries(.created, booking)
         try await work.commit([.create(reservation)], with: own + caller.record(outcome))
         return outcome

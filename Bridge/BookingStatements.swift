@@ -92,11 +92,11 @@ enum BookingStatements {
         """)
 
     /// The booking engine has the booking as soon as it has the answer.
-    static let insertSync = Statement<Void, Int32, BookingID, String>(
+    static let insertSync = Statement<Void, Int32, BookingID, String, String, Bool>(
         "bridge.insert_sync",
         """
         INSERT INTO booking_sync_status (hotel_id, booking_id, booking_engine_id, sync_status, last_sync_attempt)
-        VALUES ($1, $2, $3, 'synced', now())
+        VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN now() END)
         """)
 
     /// Whether the PMS has what the booking engine knows.
@@ -108,7 +108,7 @@ enum BookingStatements {
         """)
 
     /// The columns of `StoredBooking`; what is said of a booking between the two texts is which.
-    private static let storedBooking: StaticString = """
+    static let storedBooking: StaticString = """
         SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.client, booking.status,
                booking.arrival, booking.departure, booking.total, booking.currency, booking.chargeable,
                booking.cancellation_fee, booking.version, booking.created_at, booking.updated_at,
@@ -118,7 +118,7 @@ enum BookingStatements {
         FROM
         """
 
-    private static let withSyncAndRooms: StaticString = """
+    static let withSyncAndRooms: StaticString = """
         AS booking
         LEFT JOIN booking_sync_status AS sync
                ON sync.hotel_id = booking.hotel_id AND sync.booking_id = booking.booking_id
@@ -199,6 +199,23 @@ enum BookingStatements {
         UPDATE booking_sync_status
         SET sync_status = 'failed', last_sync_attempt = now(), error_message = $3, retry_count = retry_count + 1
         WHERE hotel_id = $1 AND booking_id = $2 AND sync_status <> 'conflict'
+        """)
+
+    /// Somebody has decided that it is not to be done, and nothing else about the booking waits for a decision: so the PMS has
+    /// what it is to have. One that was never made there has nothing, and is the hotel's and its client's to solve.
+    static let noteSyncAbandoned = Statement<Void, Int32, BookingID>(
+        "bridge.note_sync_abandoned",
+        """
+        UPDATE booking_sync_status AS sync
+        SET sync_status = CASE WHEN pending.booking_id IS NULL THEN 'synced' ELSE 'conflict' END,
+            error_message = CASE WHEN pending.booking_id IS NOT NULL
+                            THEN 'The booking is not made in the property management system' END
+        FROM (SELECT $2::UUID) AS wanted (id)
+        LEFT JOIN drawbridge.pending_reservations AS pending ON pending.booking_id = wanted.id
+        WHERE sync.hotel_id = $1 AND sync.booking_id = wanted.id AND sync_status = 'failed'
+          AND NOT EXISTS (SELECT FROM drawbridge.pms_writes AS write
+                          WHERE write.booking_id = sync.booking_id AND write.error_code IS NOT NULL
+                            AND write.status IN ('pending', 'retrying', 'dead'))
         """)
 
     /// When it is, for whoever asks what has changed since.
@@ -297,6 +314,9 @@ struct StoredBooking: Sendable {
         booking.sync =
             if reservation == nil {
                 SyncState(status: .pending)
+            } else if sync.status == .pending, life.isActive {
+                // It is not in the PMS yet.
+                sync
             } else if sync.status == .conflict, life.isActive {
                 SyncState(status: .conflict, lastAttempt: now, error: sync.error)
             } else {

@@ -14,7 +14,7 @@ final class Bridge {
     private static let drainTimeout = Duration.seconds(10)
 
     private let name: String
-    private let database: Database
+    private let databases: BridgeDatabases
     private let hotels: HotelDirectory
     private let changes: ChangeFeed
     private let leadership: Leadership
@@ -23,6 +23,7 @@ final class Bridge {
     private let refresher: CatalogueRefresher
     private let writes: PMSWriteQueue
     private let holds: HoldExpiry
+    private let settlement: PendingSettlement?
     private let retention: Retention
     private let keys: APIKeyDirectory
     private let tokens: TokenRevocationDirectory
@@ -41,23 +42,21 @@ final class Bridge {
         let name = Lifecycle.bridgeName(context.worker)
         self.name = name
         Metrics.start(process: name, restarts: Lifecycle.restarts)
-        let database = try Database(configuration.database)
-        let writer = configuration.policy.writer
-        let pms = RhtHotel(
-            database, writer: RhtHotel.Writer(agent: writer.agentName, user: writer.userID),
-            statementDeadline: configuration.policy.database.statementDeadline)
+        let databases = try BridgeDatabases(configuration)
+        let (database, pms) = (databases.own, databases.pms)
         let hotels = HotelDirectory(configuration.policy, pms, database)
         let triggers = CacheTriggers(database)
         let refresher = CatalogueRefresher(hotels, triggers)
         let answers = IdempotentAnswers(database)
-        let bookings = BookingService(database, pms, hotels, answers, configuration.policy)
-        self.database = database
+        let bookings = BookingService(
+            database, databases.reservations(hotels, configuration.policy), hotels, answers, configuration.policy)
+        self.databases = databases
         self.hotels = hotels
         let leadership = try Leadership(configuration.database)
-        let frontDesk = FrontDeskFeed(pms, bookings, database)
+        let frontDesk = FrontDeskFeed(pms, bookings, database, sharesDatabase: databases.remote == nil)
         self.leadership = leadership
         self.frontDesk = frontDesk
-        changes = ChangeFeed(pms, hotels, database) { places in
+        changes = ChangeFeed(pms, hotels) { places in
             if leadership.isLeader { await frontDesk.suspect(places) }
         }
         self.triggers = triggers
@@ -65,6 +64,7 @@ final class Bridge {
         let writes = PMSWriteQueue(database, hotels, RetryPolicy(configuration.policy.pmsWrites))
         self.writes = writes
         holds = HoldExpiry(database, hotels, bookings, writes)
+        settlement = databases.remote.map { PendingSettlement(bookings, $0, hotels, writes) }
         let keys = APIKeyDirectory(database)
         self.keys = keys
         let tokens = TokenRevocationDirectory(database)
@@ -81,7 +81,7 @@ final class Bridge {
         self.examiner = examiner
 
         let apiKeys = APIKeyResource(
-            database, CredentialCheck(database, examiner), registered: configuration.changeable.registeredClients)
+            database, pms, CredentialCheck(database, examiner), registered: configuration.changeable.registeredClients)
         self.apiKeys = apiKeys
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
@@ -89,12 +89,12 @@ final class Bridge {
             gatewayCalls: GatewayCalls(hop: hop, keys: keys, tokens: tokens, issuers: issuers),
             resources: Routes.resources(
                 hotels, bookings, CacheResource(hotels, refresher, triggers, answers), answers,
-                TokenResource(ownTokens, examiner, signingKeys, database, configuration.policy.writer),
+                TokenResource(ownTokens, examiner, signingKeys, database, pms, configuration.policy.writer),
                 apiKeys, DeadLetterResource(database, writes, answers), configuration.policy))
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
         let admin = BridgeAdministration(hotels) {
-            hotels.unreadiness ?? (pms.isConnected ? nil : "the database is not reachable")
+            hotels.unreadiness ?? databases.unreadiness
         }
         let socket = try context.socket("bridge") {
             try ListeningSocket(unixPath: "\(context.home)/run/bridge.sock")
@@ -117,22 +117,18 @@ final class Bridge {
         _ configuration: BridgeConfiguration, _ context: ProcessContext, _ order: Reconciliation.Order
     ) async throws -> Int {
         Metrics.start(process: "reconcile", restarts: 0)
-        var own = configuration.database
-        own.connections = 2
-        let database = try Database(own)
-        let writer = configuration.policy.writer
-        let pms = RhtHotel(
-            database, writer: RhtHotel.Writer(agent: writer.agentName, user: writer.userID),
-            statementDeadline: configuration.policy.database.statementDeadline)
+        let databases = try BridgeDatabases(configuration, connections: 2)
+        let (database, pms) = (databases.own, databases.pms)
         let hotels = HotelDirectory(configuration.policy, pms, database)
+        let reservations = databases.reservations(hotels, configuration.policy)
         let reconciliation = Reconciliation(
             database: database, pms: pms, hotels: hotels,
             bookings: BookingService(
-                database, pms, hotels, IdempotentAnswers(database), configuration.policy), agent: writer.agentName,
-            sockets: context.run)
+                database, reservations, hotels, IdempotentAnswers(database), configuration.policy),
+            agent: configuration.policy.writer.agentName, sockets: context.run)
         return try await withThrowingTaskGroup(of: Int?.self) { group in
             group.addTask {
-                await database.run()
+                await databases.run()
                 return nil
             }
             group.addTask { try await reconciliation.run(order) }
@@ -147,7 +143,7 @@ final class Bridge {
         let signals = ProcessSignals()
         defer { signals.close() }
         try await withThrowingDiscardingTaskGroup { group in
-            group.addTask { await self.database.run() }
+            group.addTask { await self.databases.run() }
             group.addTask { await self.administration.server.run(self.administration.listener) }
             group.addTask {
                 await self.changes.begin()
@@ -185,6 +181,7 @@ final class Bridge {
             group.addTask { await self.leadership.whileLeading { _ in await self.retention.run() } }
             group.addTask { await self.ownTokens.run() }
             group.addTask { await self.writes.run() }
+            if let remote = databases.remote { group.addTask { await remote.settleCommits() } }
             group.addTask { await self.keys.run() }
             group.addTask { await self.tokens.run() }
             group.addTask { await self.issuers.run() }

@@ -51,7 +51,8 @@ final class BridgeAdministration: Handler {
 }
 
 extension HotelDirectory {
-    /// In how many room-nights what is in memory of a hotel differs from the database.
+    /// In how many room-nights what is in memory of a hotel differs from the database: those of rooms, and nights on which
+    /// others are known to have no room.
     ///
     /// What another process has just committed may not have been heard of yet: that differs for some milliseconds.
     ///
@@ -62,8 +63,10 @@ extension HotelDirectory {
             entry.rollWindow()
             let reading = try await occupancy(of: entry, isSettled: true)
             guard case .rooms(let taken) = reading.occupancy else { return 0 }
-            var index = entry.availability.rooms
-            let count = index.replace(rooms: nil, nights: index.window, with: taken.nights)
+            var found = entry.availability
+            let roomNights = found.rooms.replace(rooms: nil, nights: found.window, with: taken.nights)
+            found.overbooking.replaceSold(with: reading.roomless)
+            let count = roomNights + entry.availability.roomlessNights(unlike: found)
             if repairs, count > 0 { take(reading, of: entry) }
             return count
         }

@@ -11,7 +11,10 @@ internal import Stay
 struct BridgeConfiguration: Sendable {
     let policy: BridgePolicy
     let changeable: Changeable
+    /// That of the bridge's own tables.
     let database: DatabaseConfiguration
+    /// The PMS's; nil where it is the same.
+    let pmsDatabase: DatabaseConfiguration?
     let hopKeyFile: String
 
     /// What a running bridge can go over to.
@@ -29,8 +32,9 @@ struct BridgeConfiguration: Sendable {
         }
     }
 
-    /// The environment variable with the PMS database's connection string; it holds a password, so no file has it.
+    /// The environment variables with the databases' connection strings; they hold passwords, so no file has them.
     static let databaseVariable = "DATABASE_URL"
+    static let pmsDatabaseVariable = "PMS_DATABASE_URL"
 
     /// What the configuration lacks.
     struct Mistake: Error, CustomStringConvertible {
@@ -40,12 +44,42 @@ struct BridgeConfiguration: Sendable {
     /// - Throws: `PolicyError` with every mistake of a policy file, `Mistake`, `PostgresError` `configuration`.
     init(_ context: ProcessContext) throws {
         let directory = Self.directory(context)
-        policy = try directory.bridge()
+        let policy = try directory.bridge()
+        self.policy = policy
         changeable = try Changeable(directory)
-        guard let url = getenv(Self.databaseVariable).map({ String(cString: $0) }), !url.isEmpty else {
+        func variable(_ name: String) -> String? {
+            getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+        }
+        guard let url = variable(Self.databaseVariable) else {
             throw Mistake(description: "\(Self.databaseVariable) is not set")
         }
-        var database = DatabaseConfiguration(url, name: "pms")
+        let pmsURL = variable(Self.pmsDatabaseVariable)
+        if policy.takesPending, pmsURL == nil {
+            throw Mistake(
+                description: "bridge.yaml: when_unreachable: pending is for a PMS with a database of its own, which "
+                    + "\(Self.pmsDatabaseVariable) names; one that is in the bridge's database is away whenever that is"
+            )
+        }
+        if pmsURL != nil, policy.database.poolSize < 2 {
+            throw Mistake(description: "bridge.yaml: with \(Self.pmsDatabaseVariable) pool_size must be at least 2")
+        }
+        database = try Self.database(url, name: pmsURL == nil ? "pms" : "bridge", policy)
+        pmsDatabase = try pmsURL.map { try Self.database($0, name: "pms", policy) }
+        for hotel in [policy.hotelDefaults] + policy.hotels.values {
+            guard HotelClock(timeZone: hotel.timeZone) != nil else {
+                throw Mistake(description: "bridge.yaml: \(hotel.timeZone) is no time zone of this system")
+            }
+            guard Currency(hotel.currency) != nil else {
+                throw Mistake(description: "bridge.yaml: \(hotel.currency) is no currency")
+            }
+        }
+        hopKeyFile = "\(context.home)/keys/hop.key"
+    }
+
+    private static func database(
+        _ url: String, name: String, _ policy: BridgePolicy
+    ) throws -> DatabaseConfiguration {
+        var database = DatabaseConfiguration(url, name: name)
         database.connections = policy.database.poolSize
         database.callDeadline = policy.database.statementDeadline
         database.statementTimeout = policy.database.statementDeadline
@@ -58,16 +92,7 @@ struct BridgeConfiguration: Sendable {
         // make, once per statement and connection, with a thousand hotels, and locks them all wherever it is used.
         database.sessionSettings["plan_cache_mode"] = "force_custom_plan"
         try database.validate()
-        self.database = database
-        for hotel in [policy.hotelDefaults] + policy.hotels.values {
-            guard HotelClock(timeZone: hotel.timeZone) != nil else {
-                throw Mistake(description: "bridge.yaml: \(hotel.timeZone) is no time zone of this system")
-            }
-            guard Currency(hotel.currency) != nil else {
-                throw Mistake(description: "bridge.yaml: \(hotel.currency) is no currency")
-            }
-        }
-        hopKeyFile = "\(context.home)/keys/hop.key"
+        return database
     }
 
     static func directory(_ context: ProcessContext) -> PolicyDirectory {

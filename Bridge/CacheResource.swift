@@ -5,6 +5,7 @@ internal import HTTP
 internal import JSONText
 internal import Loop
 internal import PMS
+internal import Policy
 internal import Server
 internal import Stay
 internal import Telemetry
@@ -168,11 +169,12 @@ struct CacheResource {
     }
 
     private func write(_ kind: CacheKind, of entries: [HotelEntry], to json: inout JSONWriter) {
-        let kept = entries.flatMap { entry in kind.kept(of: entry) }
+        let policy = hotels.policy.availability
+        let kept = entries.flatMap { entry in kind.kept(of: entry, policy) }
         let latest = kept.map(\.readAt).max().map { Instant(microseconds: Int64($0) * 1_000_000).description }
         json.member("last_updated", latest)
         json.member("is_active", entries.contains { $0.hotel.isActive } && !kept.isEmpty)
-        json.member("cache_ttl_minutes", kind.minutesToLive)
+        json.member("cache_ttl_minutes", kind.minutesToLive(policy))
         json.member("entries", kept.reduce(0) { $0 + $1.count })
         json.member("stale", kept.reduce(0) { $0 + ($1.isStale ? $1.count : 0) })
         json.member("hit_ratio", raw: hotels.use.of(kind).hitsPerThousand.map(Self.ratio) ?? "null")
@@ -195,8 +197,10 @@ extension CacheKind {
 
     /// How many entries of a hotel are kept, when they were read together, and whether that is too long ago.
     @OnLoop
-    fileprivate func kept(of entry: HotelEntry) -> [(count: Int, readAt: Double, isStale: Bool)] {
-        let oldest = Loop.unixTime - Double(minutesToLive * 60)
+    fileprivate func kept(
+        of entry: HotelEntry, _ policy: BridgePolicy.Availability
+    ) -> [(count: Int, readAt: Double, isStale: Bool)] {
+        let oldest = Loop.unixTime - timeToLive(policy).seconds
         switch self {
         case .hotels: return [(1, entry.hotelReadAt, entry.hotelReadAt < oldest)]
         case .roomTypes: return [(entry.offer.roomTypes.count, entry.offerReadAt, entry.offerReadAt < oldest)]

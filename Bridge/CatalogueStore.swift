@@ -3,6 +3,7 @@ internal import Catalogue
 internal import FoundationEssentials
 internal import Loop
 internal import PMS
+internal import Policy
 internal import Postgres
 internal import Stay
 
@@ -14,11 +15,15 @@ final class CatalogueStore {
     nonisolated static let format: Int32 = 1
 
     private let database: Database
+    private let policy: BridgePolicy.Availability
 
     /// Up to which version the memory of this process has everything.
     private(set) var knownVersion: Int64 = -1
 
-    init(_ database: Database) { self.database = database }
+    init(_ database: Database, _ policy: BridgePolicy.Availability) {
+        self.database = database
+        self.policy = policy
+    }
 
     /// A hotel as the store has it.
     struct Row: Sendable {
@@ -123,7 +128,7 @@ final class CatalogueStore {
         guard !hotels.isEmpty else { return }
         try await database.execute(
             CatalogueStatements.noteRead(
-                kind.rawValue, hotels.map(\.id), hotels.map { $0.at.microseconds }, Int32(kind.minutesToLive)))
+                kind.rawValue, hotels.map(\.id), hotels.map { $0.at.microseconds }, Int32(kind.minutesToLive(policy))))
     }
 
     /// When what is free was last read at the whole of each hotel, and since then of single room types.
@@ -137,8 +142,8 @@ final class CatalogueStore {
         }
         try await database.execute(
             CatalogueStatements.noteAvailability(
-                hotels.map(\.id), hotels.map { $0.at.microseconds }, types, Int32(CacheKind.availability.minutesToLive))
-        )
+                hotels.map(\.id), hotels.map { $0.at.microseconds }, types,
+                Int32(CacheKind.availability.minutesToLive(policy))))
     }
 
     /// Those of some room types that a booking names.
@@ -369,10 +374,15 @@ enum CacheKind: String, CaseIterable {
     case availability
 
     /// How long entries count as fresh. Hotels and room types change by trigger alone; the contract gives them a day.
-    var minutesToLive: Int {
+    func timeToLive(_ policy: BridgePolicy.Availability) -> Duration {
         switch self {
-        case .hotels, .roomTypes: 24 * 60
-        case .availability: Int(HotelDirectory.timeToLive.components.seconds / 60)
+        case .hotels, .roomTypes: .seconds(24 * 60 * 60)
+        case .availability: policy.timeToLive
         }
+    }
+
+    /// The same in whole minutes, no fewer than they are.
+    func minutesToLive(_ policy: BridgePolicy.Availability) -> Int {
+        Int((timeToLive(policy).seconds / 60).rounded(.up))
     }
 }

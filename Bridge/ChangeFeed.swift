@@ -38,13 +38,13 @@ final class ChangeFeed {
 
     /// - Parameter suspect: told of room-nights that are taken twice.
     init(
-        _ pms: RhtHotel, _ hotels: HotelDirectory, _ database: Database,
+        _ pms: RhtHotel, _ hotels: HotelDirectory,
         suspect: @escaping @OnLoop ([RoomNight]) async -> Void
     ) {
         self.suspect = suspect
         self.pms = pms
         self.hotels = hotels
-        notifications = database.notifications(on: RhtHotel.changes)
+        notifications = pms.notifications()
         Metrics.gauge(
             "drawbridge_bridge_changes_missing",
             "Numbers of the PMS's change log that are looked for: transactions at the front desk that still run."

@@ -68,15 +68,18 @@ struct DeadLetterResource {
         let reason = try Self.reason(call.content)
         return try await decide(call, "abandon_write", [.abandoned]) { id, actor in
             PMSWriteStatements.abandon(id, actor, reason)
+        } then: {
+            [BookingStatements.noteSyncAbandoned($0.hotel, $0.booking)]
         }
     }
 
     /// - Parameters:
     ///   - done: where it stands if this was decided before.
     ///   - decision: gives a row where it was a dead letter.
+    ///   - then: what else is written.
     private func decide(
         _ call: Call, _ action: String, _ done: Set<BackgroundWrite.Status>,
-        _ decision: (Int64, String) -> Query<WriteRecord>
+        _ decision: (Int64, String) -> Query<WriteRecord>, then: (WriteRecord) -> [Query<Void>] = { _ in [] }
     ) async throws -> Answer {
         let (id, actor) = (try id(of: call), call.identity.clientKey)
         let (row, query) = (try await find(id, call), decision(id, actor))
@@ -90,11 +93,12 @@ struct DeadLetterResource {
                 }
                 return row.json
             }
-            try await transaction.commit([
-                BookingStatements.insertAudit(
-                    row.hotel, action, row.booking.description, decided.notes.map { Self.noted($0) },
-                    JSON(decided.summary), "success", nil, call.request.id.description, actor)
-            ])
+            try await transaction.commit(
+                then(decided) + [
+                    BookingStatements.insertAudit(
+                        row.hotel, action, row.booking.description, decided.notes.map { Self.noted($0) },
+                        JSON(decided.summary), "success", nil, call.request.id.description, actor)
+                ])
             writes.wake()
             return decided.json
         }

@@ -8,7 +8,7 @@ final class Freshness {
     static let planned = 64
 
     let share: ConnectionShare
-    let schedule = RefreshSchedule(timeToLive: HotelDirectory.timeToLive.seconds)
+    let schedule: RefreshSchedule
     /// Hotels to be read out of turn, the first one first; true where it is doubted what is known of them.
     private var urgent: [Int32] = []
     private var doubts: [Int32: Bool] = [:]
@@ -22,8 +22,9 @@ final class Freshness {
     /// Wake the workers.
     let arrivals: [Signal]
 
-    init(_ share: ConnectionShare) {
+    init(timeToLive: Duration, _ share: ConnectionShare) {
         self.share = share
+        schedule = RefreshSchedule(timeToLive: timeToLive.seconds)
         arrivals = (0..<share.workers).map { _ in Signal() }
     }
 

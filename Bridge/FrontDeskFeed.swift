@@ -20,9 +20,19 @@ final class FrontDeskFeed {
     /// Hotels at which bookings are compared at once: each takes one of the bridge's few connections.
     private static let hotelBound = 3
 
+    /// How often it is counted what waits: that reads all of it.
+    private static let countingInterval = Duration.seconds(5)
+
+    /// Bookings of which one statement asks for those that are to be compared, where all are.
+    private static let pageSize: Int32 = 2000
+
     private let pms: RhtHotel
     private let bookings: BookingService
     private let database: Database
+    /// Whether the PMS's transactions are the bridge's own: otherwise it cannot be told who has changed something.
+    private let sharesDatabase: Bool
+    /// A transaction that there is none of.
+    private static let nobody: Int64 = -1
     private let growth = Signal()
     private let work = Signal()
     /// Hotels at which bookings are being compared.
@@ -41,10 +51,11 @@ final class FrontDeskFeed {
     private let failed = Metrics.counter(
         "drawbridge_bridge_booking_check_failures_total", "Comparisons that failed and are tried again.")
 
-    init(_ pms: RhtHotel, _ bookings: BookingService, _ database: Database) {
+    init(_ pms: RhtHotel, _ bookings: BookingService, _ database: Database, sharesDatabase: Bool) {
         self.pms = pms
         self.bookings = bookings
         self.database = database
+        self.sharesDatabase = sharesDatabase
         Metrics.gauge(
             "drawbridge_bridge_booking_checks_waiting",
             "Bookings to be compared with the PMS, those in conflict among them; known to the bridge that leads."
@@ -53,10 +64,11 @@ final class FrontDeskFeed {
 
     /// Works while this bridge leads, which is until the task is cancelled.
     func run(term: Int64) async {
-        let notifications = database.notifications(on: RhtHotel.changes)
+        let notifications = pms.notifications()
         await withDiscardingTaskGroup { group in
             group.addTask { await self.listen(notifications) }
             group.addTask { await self.compare(term) }
+            group.addTask { await self.count() }
             await follow(term)
             group.cancelAll()
         }
@@ -122,11 +134,21 @@ final class FrontDeskFeed {
         return known.resumePoint == known.newest ? newest : ChangeLogPosition(after: known.resumePoint)
     }
 
-    /// Where nothing says what has changed, every booking is looked at.
+    /// Where nothing says what has changed, every booking is looked at. They are asked for in pages; the position is written
+    /// down after the last one, so that what is cut off begins anew.
     private func beginAnew(_ term: Int64) async throws -> ChangeLogPosition {
         Log.info("bookings are compared with the PMS, all of them")
         let position = try await pms.startOfChanges()
-        try await write([CheckStatements.askForAll()], position, term)
+        var last = BookingID(high: 0, low: 0)
+        while true {
+            // In one round trip: nothing is locked while this process is not heard of.
+            let (_, ends) = try await database.begin().commit(
+                CheckStatements.requireTerm(term), CheckStatements.askForSome(last, Self.pageSize))
+            guard let end = ends.first else { break }
+            last = end
+            work.fire()
+        }
+        try await write([], position, term)
         return position
     }
 
@@ -140,7 +162,8 @@ final class FrontDeskFeed {
         var asked: Set<BookingID> = []
         if !authors.isEmpty {
             let whose = try await database.query(
-                CheckStatements.whose(authors.map(\.reservation), authors.map(\.writer)))
+                CheckStatements.whose(
+                    authors.map(\.reservation), authors.map { sharesDatabase ? $0.writer : Self.nobody }))
             for change in whose {
                 if change.isOurs {
                     ours.insert(Author(reservation: change.booking, writer: change.writer))
@@ -150,7 +173,9 @@ final class FrontDeskFeed {
             }
         }
         let foreign = page.changes.filter { !ours.contains(Author(reservation: $0.reservation, writer: $0.writer)) }
-        let places = Set(foreign.compactMap(\.taken))
+        // Where we have taken a room, too: the front desk may have taken it after we looked, and before we were done. Its row
+        // was read then, when there was nothing yet to share a room with, and ours is the only one to tell.
+        let places = Set(page.changes.compactMap(\.taken))
         if !places.isEmpty { asked.formUnion(try await pms.reservations(sharing: Array(places))) }
         let hotels = Set(foreign.compactMap(\.hotel))
         var statements: [Query<Void>] = []
@@ -186,7 +211,6 @@ final class FrontDeskFeed {
             while !Task.isCancelled {
                 do {
                     let due = try await database.query(CheckStatements.due(underWay.sorted()))
-                    waiting = try await database.first(CheckStatements.waiting()) ?? 0
                     for (hotel, checks) in Dictionary(grouping: due, by: \.hotel)
                     where underWay.count < Self.hotelBound {
                         underWay.insert(hotel)
@@ -200,6 +224,13 @@ final class FrontDeskFeed {
                 defer { deadline.cancel() }
                 do { try await work.wait() } catch { return }
             }
+        }
+    }
+
+    private func count() async {
+        while !Task.isCancelled {
+            do { waiting = try await database.first(CheckStatements.waiting()) ?? 0 } catch { note(error) }
+            do { try await Loop.sleep(for: Self.countingInterval) } catch { return }
         }
     }
 

@@ -83,11 +83,12 @@ final class HoldExpiry {
         let booking = stored.booking(
             after: step.life, reservation, at: found.facts.now, today: hotels.today(write.hotel))
         let journal = BookingJournal(action: .expire, actor: BookingJournal.drawbridge)
+        let takesRooms = stored.takesRooms(work)
         try await work.commit(
             [.cancel(ReservationCancellation(reservation, hotel: write.hotel, chargesInFull: false))],
             with: stored.update(to: booking) + journal.entries(event, booking) + [write.resolution])
         expired.increment()
-        bookings.free(reservation.released, in: hotel, write.hotel)
+        if takesRooms { bookings.free(reservation.released, in: hotel, write.hotel) }
         return .done
     }
 }

@@ -41,16 +41,18 @@ extension HotelDirectory {
             entry.isCounted && !entry.isRestored && entry.hotel.isActive && entry.written.changes < entry.changes
                 && now - entry.written.at >= Self.writingInterval
         }
-        var hotels: [(id: Int32, content: [UInt8])] = []
+        var hotels: [(id: Int32, content: [UInt8], readAt: Instant)] = []
         for entry in Array(due.prefix(Self.writtenAtOnce)) {
             let content = AvailabilityArchive.bytes(entry.availability, closed: entry.closedRooms)
             let hash = content.hashValue
-            if hash != entry.written.hash { hotels.append((entry.id, content)) }
-            entry.written = (entry.changes, hash, now)
+            if hash != entry.written.hash || entry.readAt > entry.written.readAt {
+                hotels.append((entry.id, content, Instant(microseconds: Int64(entry.readAt * 1_000_000))))
+            }
+            entry.written = (entry.changes, hash, entry.readAt, now)
         }
         guard !hotels.isEmpty else { return }
         do { try await archive.write(hotels) } catch {
-            for (id, _) in hotels { entries[id]?.written = (0, 0, now) }
+            for hotel in hotels { entries[hotel.id]?.written = (0, 0, -.infinity, now) }
             throw error
         }
     }
@@ -77,6 +79,13 @@ extension HotelDirectory {
     func occupancy(of entry: HotelEntry, isSettled: Bool) async throws -> OccupancyReading {
         let occupancy = try await pms.occupancy(of: entry.id, from: entry.today, isSettled: isSettled)
         return try await readings([entry.id: occupancy])[entry.id]!
+    }
+
+    /// Rooms of a hotel that are for sale and yet not sold, whether or not it is in memory what is free there.
+    func closedRooms(of hotel: Int32) async throws -> Set<Int32> {
+        if let entry = entries[hotel], entry.isCounted, !entry.isRestored { return entry.closedRooms }
+        let occupancy = try await pms.occupancy(of: hotel, from: today(hotel), isSettled: false)
+        return if case .rooms(let taken) = occupancy { taken.undatedRooms } else { [] }
     }
 
     /// Adds what our bookings were sold without a room.

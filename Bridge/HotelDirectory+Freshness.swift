@@ -73,7 +73,7 @@ extension HotelDirectory {
             return .init(hotel: id, readAt: entry.readAt, askedAt: entry.askedAt)
         }
         freshness.plan = freshness.schedule.due(candidates, at: now, limit: Freshness.planned)
-        if freshness.plan.isEmpty { freshness.nextReading = now + Self.idle }
+        if freshness.plan.isEmpty { freshness.nextReading = now + min(Self.idle, freshness.schedule.timeToLive / 4) }
     }
 
     /// Waits until the next hotel is to be read, or one is to be read out of turn.

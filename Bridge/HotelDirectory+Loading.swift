@@ -56,9 +56,7 @@ extension HotelDirectory {
     }
 
     private func loadOnce() async throws -> Bool {
-        let news = try await restrictions.news()
-        take(news.terms)
-        restrictions.note(news.version)
+        try await catchUpWithTerms()
         var snapshot = try await store.snapshot()
         var faults: [Int32: Fault] = [:]
         let isFirst = !snapshot.isFilled
@@ -254,16 +252,25 @@ extension HotelDirectory {
 
     private func catchUpWithTerms() async throws {
         let news = try await restrictions.news()
-        take(news.terms)
+        if news.isWhole {
+            // Whatever is in memory is of another history. What a command sets meanwhile comes with the next look.
+            let gone = Set(terms.keys).subtracting(news.terms.keys).subtracting(news.unreadable)
+            for hotel in gone { set(.none, at: hotel) }
+            for (hotel, terms) in news.terms { set(terms, at: hotel) }
+        } else {
+            take(news.terms)
+        }
         restrictions.note(news.version)
     }
 
     /// Hotels have set how their rooms are sold.
     func take(_ news: [Int32: SaleTerms]) {
-        for (hotel, terms) in news where terms.version > self.terms[hotel]?.version ?? 0 {
-            self.terms[hotel] = terms
-            entries[hotel]?.take(terms)
-        }
+        for (hotel, terms) in news where terms.version > self.terms[hotel]?.version ?? 0 { set(terms, at: hotel) }
+    }
+
+    private func set(_ terms: SaleTerms, at hotel: Int32) {
+        self.terms[hotel] = terms
+        entries[hotel]?.take(terms)
     }
 
     private func catchUp() async throws {

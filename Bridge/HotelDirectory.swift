@@ -15,9 +15,6 @@ internal import Telemetry
 /// its rooms are not sold, and the other hotels do not notice.
 @OnLoop
 final class HotelDirectory {
-    /// How long an index counts as fresh.
-    nonisolated static let timeToLive = Duration.seconds(15 * 60)
-
     /// The most hotels that are read in one round trip.
     static let batch = 50
 
@@ -55,10 +52,11 @@ final class HotelDirectory {
     init(_ policy: BridgePolicy, _ pms: any PMSAdapter, _ database: Database) {
         self.policy = policy
         self.pms = pms
-        store = CatalogueStore(database)
+        store = CatalogueStore(database, policy.availability)
         restrictions = RestrictionStore(database)
         archive = AvailabilityStore(database)
         freshness = Freshness(
+            timeToLive: policy.availability.timeToLive,
             ConnectionShare(percent: policy.availability.refreshShare, of: policy.database.poolSize))
         Metrics.gauge("drawbridge_bridge_hotels", "Hotels in memory.") { [unowned self] in Double(entries.count) }
         Metrics.gauge(

@@ -59,8 +59,8 @@ final class HotelEntry {
     private(set) var changes: UInt64 = 0
     private static var lastChange: UInt64 = 0
 
-    /// Up to which of these changes it is written down, what was written, and when.
-    var written: (changes: UInt64, hash: Int, at: Double) = (0, 0, -.infinity)
+    /// Up to which of these changes it is written down, what was written, of which reading, and when.
+    var written: (changes: UInt64, hash: Int, readAt: Double, at: Double) = (0, 0, -.infinity, -.infinity)
 
     /// Attempts to read it, since the last one that succeeded, and when the next one may be made.
     private(set) var failedReadings = 0
@@ -189,6 +189,8 @@ final class HotelEntry {
                 availability.overbooking.take(type: type, nights: nights)
             }
         }
+        // Of which type the room is that is lacking, the database does not say where there are several.
+        if rooms.contains(where: { $0.room == nil }), Set(rooms.map(\.type)).count > 1 { unassignedChanged() }
         noteChange()
     }
 
@@ -248,7 +250,9 @@ final class HotelEntry {
         case .rooms(let known, let closed, let taken):
             // Of a room that was not known then nobody knows on which nights it is taken.
             let unknown = Set(offer.rooms.map(\.id)).subtracting(known)
-            put(.rooms(TakenNights(nights: taken, undatedRooms: closed.union(unknown))), archive.roomless)
+            put(
+                .rooms(TakenNights(nights: taken, undatedRooms: closed.union(unknown))), archive.roomless,
+                whyClosed: "it was not sold, or not known, when what is free was written down")
         case .allotments(let allotments): put(.allotments(allotments), archive.roomless)
         }
         self.readAt = readAt
@@ -256,7 +260,10 @@ final class HotelEntry {
         written.changes = changes
     }
 
-    private func put(_ occupancy: Occupancy, _ roomless: [Overbooking.Roomless]) {
+    private func put(
+        _ occupancy: Occupancy, _ roomless: [Overbooking.Roomless],
+        whyClosed: String = "a night of it has a date beyond the calendar"
+    ) {
         let types = offer.roomTypes.filter(\.isActive).map(\.type.id)
         let nightCount = policy.windowInDays + policy.maximumNights
         var rooms: [SellableRoom] = []
@@ -264,7 +271,7 @@ final class HotelEntry {
         var allotments: AllotmentIndex?
         switch occupancy {
         case .rooms(let nights):
-            close(nights.undatedRooms)
+            close(nights.undatedRooms, whyClosed)
             // What is wrong with a closed room is a row about one of its nights. The room is there: a type's capacity and
             // number of rooms are those of the catalogue, whatever can be sold of them.
             rooms = offer.rooms.map {
@@ -309,14 +316,15 @@ final class HotelEntry {
     /// Nobody knows any more what is free.
     func forgetIndex() { isCounted = false }
 
-    private func close(_ rooms: Set<Int32>) {
+    private func close(_ rooms: Set<Int32>, _ reason: String) {
         let rooms = rooms.intersection(offer.rooms.map(\.id))
-        for room in rooms.subtracting(closedRooms) {
+        // What was said of a room that was restored is another reason.
+        for room in rooms.subtracting(isRestored ? [] : closedRooms) {
             Log.warning(
                 "room is not sold",
                 [
                     "hotel_id": .init(id), "room_id": .init(room), "table": "reservation_details",
-                    "reason": "a night of it has a date beyond the calendar",
+                    "reason": .init(reason),
                 ])
         }
         closedRooms = rooms

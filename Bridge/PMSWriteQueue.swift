@@ -118,7 +118,8 @@ final class PMSWriteQueue {
     private func claim() async throws -> [ClaimedWrite] {
         try await database.query(
             PMSWriteStatements.claim(
-                hotelsUnderWay.sorted(), Self.batch, lease.milliseconds)
+                hotelsUnderWay.sorted(), Self.batch, lease.milliseconds,
+                BackgroundWrite.Operation.allCases.map(\.rawValue))
         ).sorted { $0.id < $1.id }
     }
 
@@ -129,11 +130,16 @@ final class PMSWriteQueue {
             due.fire()
         }
         var isBusy = false
+        /// Operations whose writes are done in their order, of which one has to wait.
+        var heldBack: Set<BackgroundWrite.Operation> = []
         let end = Loop.monotonicNanoseconds + Self.batchTime
         for write in writes {
             var outcome = BackgroundWrite.Outcome.notYet
-            if !isBusy, Loop.monotonicNanoseconds < end { (outcome, isBusy) = await attempt(write) }
+            if !isBusy, !heldBack.contains(write.operation), Loop.monotonicNanoseconds < end {
+                (outcome, isBusy) = await attempt(write)
+            }
             guard !Task.isCancelled else { return }
+            if write.operation.isInOrder, !outcome.isFinal { heldBack.insert(write.operation) }
             await settle(write, outcome)
         }
     }
@@ -150,6 +156,8 @@ final class PMSWriteQueue {
             return (try await hotels.inTurn(write.hotel) { hotel in try await performer(write, hotel) }, false)
         } catch is LoopError {
             return (.notYet, true)
+        } catch BridgeError.bookingInUse {
+            return (.notYet, false)
         } catch {
             let surprise = WriteFailure(.refused, isDoubtful: false, "the bridge failed: \(type(of: error))")
             let failure = WriteFailure(error) ?? surprise

@@ -4,12 +4,16 @@ internal import Postgres
 
 /// The statements on `drawbridge.pms_writes`.
 enum PMSWriteStatements {
-    /// Makes a write, in the transaction that makes it necessary; a booking has one of a kind at a time.
+    /// Makes a write, in the transaction that makes it necessary; a booking has one of a kind at a time, and one that is dead
+    /// begins anew.
     static let insert = Statement<Void, String, Int32, BookingID, JSON>(
         "writes.insert",
         """
-        INSERT INTO drawbridge.pms_writes (operation, hotel_id, booking_id, payload) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (booking_id, operation) WHERE status IN ('pending', 'retrying', 'dead') DO NOTHING
+        INSERT INTO drawbridge.pms_writes AS known (operation, hotel_id, booking_id, payload) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (booking_id, operation) WHERE status IN ('pending', 'retrying', 'dead') DO UPDATE
+        SET status = 'pending', earlier_attempts = known.earlier_attempts + known.attempts, attempts = 0,
+            next_attempt_at = now(), dead_at = NULL, payload = EXCLUDED.payload
+        WHERE known.status = 'dead'
         """)
 
     /// Makes one for each hold whose time is over, the oldest first, so many at a time; not for those that have one, or about
@@ -32,17 +36,23 @@ enum PMSWriteStatements {
 
     /// Claims what is due of one hotel, the one whose turn is longest past, but for hotels named: its attempts begin now, and
     /// whoever claims is given so long to say how they ended. Bookings that wait to be made are claimed in their order, none
-    /// before an earlier one of the hotel that waits for its next attempt.
-    static let claim = Statement<ClaimedWrite, [Int32], Int32, Int64>(
+    /// before an earlier one of the hotel that waits for its next attempt. Operations that are not named are another program's.
+    static let claim = Statement<ClaimedWrite, [Int32], Int32, Int64, [String]>(
         "writes.claim",
         """
         WITH next AS (
-            SELECT hotel_id FROM drawbridge.pms_writes
+            SELECT hotel_id FROM drawbridge.pms_writes AS write
             WHERE status IN ('pending', 'retrying') AND next_attempt_at <= now() AND hotel_id <> ALL ($1)
+              AND operation = ANY ($4)
+              AND NOT (operation = 'settle_booking' AND EXISTS (
+                  SELECT FROM drawbridge.pms_writes AS earlier
+                  WHERE earlier.hotel_id = write.hotel_id AND earlier.id < write.id AND earlier.operation = 'settle_booking'
+                    AND earlier.status IN ('pending', 'retrying') AND earlier.next_attempt_at > now()))
             ORDER BY next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED
         ), due AS (
             SELECT id FROM drawbridge.pms_writes AS write
             WHERE hotel_id = (SELECT hotel_id FROM next) AND status IN ('pending', 'retrying') AND next_attempt_at <= now()
+              AND operation = ANY ($4)
               AND NOT (operation = 'settle_booking' AND EXISTS (
                   SELECT FROM drawbridge.pms_writes AS earlier
                   WHERE earlier.hotel_id = write.hotel_id AND earlier.id < write.id AND earlier.operation = 'settle_booking'
@@ -56,6 +66,15 @@ enum PMSWriteStatements {
         RETURNING write.id, operation, hotel_id, booking_id, payload, status, attempts, claims
         """
     ) { row in try ClaimedWrite(&row) }
+
+    /// Nothing is left to be done for a booking that waited to be made.
+    static let endSettlement = Statement<Void, BookingID>(
+        "writes.end_settlement",
+        """
+        UPDATE drawbridge.pms_writes
+        SET status = 'resolved', next_attempt_at = NULL, dead_at = NULL, resolved_at = now(), resolved_by = 'drawbridge'
+        WHERE booking_id = $1 AND operation = 'settle_booking' AND status IN ('pending', 'retrying', 'dead')
+        """)
 
     /// Whether a claim is still the last one; nobody makes another until the transaction ends.
     static let holds = Statement<Int64, Int64, Int32>(

@@ -108,7 +108,7 @@ struct Reconciliation {
     }
 
     private func compare(_ page: [StoredBooking]) async throws -> [Drift] {
-        let reservations = try await pms.reservations(page.map(\.id), hotels: Set(page.map(\.hotel)))
+        let reservations = try await bookings.pms.reservations(page.map(\.id), hotels: Set(page.map(\.hotel)))
         var places: [RoomNight] = []
         var drift: [Drift] = []
         for stored in page {
@@ -234,29 +234,14 @@ private enum ReconciliationStatements {
     /// Bookings whose nights are not long past, in order of id.
     static let page = Statement<StoredBooking, BookingID, Int32?, Int32>(
         "bridge.bookings_to_reconcile",
+        BookingStatements.storedBooking,
         """
-        SELECT booking.booking_id, booking.booking_engine_id, booking.hotel_id, booking.client, booking.status,
-               booking.arrival, booking.departure, booking.total, booking.currency, booking.chargeable,
-               booking.cancellation_fee, booking.version, booking.created_at, booking.updated_at,
-               booking.hold_expires_at, booking.cancelled_at, booking.told_hash,
-               COALESCE(sync.sync_status, 'pending'), sync.last_sync_attempt, sync.error_message,
-               rooms.types, rooms.ids, rooms.guests, rooms.plans
-        FROM (
+        (
             SELECT * FROM drawbridge.bookings
             WHERE booking_id > $1 AND ($2::INTEGER IS NULL OR hotel_id = $2) AND departure >= current_date - 2
             ORDER BY booking_id LIMIT $3
-        ) AS booking
-        LEFT JOIN booking_sync_status AS sync
-               ON sync.hotel_id = booking.hotel_id AND sync.booking_id = booking.booking_id
-        CROSS JOIN LATERAL (
-            SELECT COALESCE(array_agg(room_type_id ORDER BY position), '{}') AS types,
-                   COALESCE(array_agg(room_id ORDER BY position), '{}') AS ids,
-                   COALESCE(array_agg(guests ORDER BY position), '{}') AS guests,
-                   COALESCE(array_agg(plan_key ORDER BY position), '{}') AS plans
-            FROM drawbridge.booking_rooms AS room WHERE room.booking_id = booking.booking_id
-        ) AS rooms
-        ORDER BY booking.booking_id
-        """
+        )
+        """, BookingStatements.withSyncAndRooms, "ORDER BY booking.booking_id"
     ) { row in try StoredBooking(&row) }
 
     static let known = Statement<BookingID, [BookingID]>(

@@ -35,7 +35,7 @@ struct RestrictionResource {
         let body: SaleTerms.Body
         do {
             let types = entry.offer.roomTypes.filter(\.isActive).map(\.type.id)
-            body = try SaleTerms.Body(json: call.content, types: Set(types))
+            body = try SaleTerms.Body(json: call.content, hotel: entry.id, types: Set(types))
         } catch {
             // What was valid when it was carried out stays carried out.
             if let earlier = try await bookings.earlier(caller) { return Self.answer(earlier) }

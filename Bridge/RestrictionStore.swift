@@ -5,35 +5,65 @@ internal import Loop
 internal import PMS
 internal import Postgres
 internal import Stay
+internal import Telemetry
 
 /// Restrictions of stays and overbooking allowances in the database, and how bridges learn of each other's changes.
 @OnLoop
 final class RestrictionStore {
     private let database: Database
 
-    /// Up to which version the memory of this process has everything.
-    private var knownVersion: Int64 = -1
+    /// Up to where the memory of this process has everything; nil before anything was taken over.
+    private var known: RestrictionVersion?
 
     init(_ database: Database) { self.database = database }
 
-    /// Whether something was changed that this process has not seen.
-    func hasNews() async throws -> Bool {
-        try await database.first(RestrictionStatements.version()) != knownVersion
+    /// What hotels have set, by hotel.
+    struct News: Sendable {
+        let version: RestrictionVersion
+        let terms: [Int32: SaleTerms]
+        /// Hotels that have set what this program cannot read.
+        let unreadable: [Int32]
+        /// Whether that is all there is, and not what has changed since `note`: so it is at first, and where the database is an
+        /// earlier one, restored from a backup.
+        let isWhole: Bool
     }
 
-    /// What hotels have set since this was asked last, by hotel. To be handed to `note` when it is taken over.
-    func news() async throws -> (version: Int64, terms: [Int32: SaleTerms]) {
-        let rows = try await database.query(RestrictionStatements.changed(knownVersion))
+    /// Whether something was changed that this process has not seen.
+    func hasNews() async throws -> Bool {
+        try await database.first(RestrictionStatements.version()) != known
+    }
+
+    /// What hotels have set since this was asked last. To be handed to `note` when it is taken over.
+    ///
+    /// What this program cannot read, such as rules of a later one, it says and leaves out: other hotels have no part in it.
+    /// That hotel's bookings are refused, for they read it under the lock themselves.
+    func news() async throws -> News {
+        let rows = try await database.query(RestrictionStatements.changed(known?.number ?? -1, known?.writer ?? ""))
         // Thousands of documents take a while, in which others need not wait.
-        return try await Loop.offload {
+        let (terms, unreadable) = try await Loop.offload {
             var terms: [Int32: SaleTerms] = [:]
-            for row in rows { if let hotel = row.hotel { terms[hotel] = try row.terms() } }
-            return (rows.first?.version ?? 0, terms)
+            var unreadable: [Int32] = []
+            for row in rows {
+                guard let hotel = row.hotel else { continue }
+                do { terms[hotel] = try row.terms() } catch { unreadable.append(hotel) }
+            }
+            return (terms, unreadable)
         }
+        for hotel in unreadable { Log.error("restrictions cannot be read", ["hotel_id": .init(hotel)]) }
+        guard let state = rows.first else { throw PostgresError(.decoding, "restriction_state has no row") }
+        return News(version: state.version, terms: terms, unreadable: unreadable, isWhole: state.isWhole)
     }
 
     /// The memory has everything up to this version.
-    func note(_ version: Int64) { knownVersion = max(knownVersion, version) }
+    func note(_ version: RestrictionVersion) { known = version }
+}
+
+/// Up to which change restrictions are known. A database that was restored counts on from an earlier number; who wrote that
+/// tells it from the same number before.
+struct RestrictionVersion: Equatable, Sendable {
+    let number: Int64
+    /// The transaction.
+    let writer: String
 }
 
 /// What a hotel has set, as a command finds it under the hotel's lock.
@@ -72,7 +102,8 @@ extension SaleTerms {
 /// The statements on the tables of restrictions.
 enum RestrictionStatements {
     struct ChangedHotel: Sendable {
-        let version: Int64
+        let version: RestrictionVersion
+        let isWhole: Bool
         /// Nil where none was changed.
         let hotel: Int32?
         fileprivate let stored: StoredTerms?
@@ -80,24 +111,29 @@ enum RestrictionStatements {
         fileprivate func terms() throws -> SaleTerms { try stored?.terms() ?? .none }
     }
 
-    static let version = Statement<Int64>(
-        "restrictions.version", "SELECT version FROM drawbridge.restriction_state"
-    ) { row in try row.next() }
+    static let version = Statement<RestrictionVersion>(
+        "restrictions.version", "SELECT version, xmin::TEXT FROM drawbridge.restriction_state"
+    ) { row in RestrictionVersion(number: try row.next(), writer: try row.next()) }
 
-    static let changed = Statement<ChangedHotel, Int64>(
+    /// What has changed since a version, if the database goes on from there; otherwise everything.
+    static let changed = Statement<ChangedHotel, Int64, String>(
         "restrictions.changed",
         """
-        SELECT state.version, hotel.hotel_id, hotel.version, hotel.restrictions, hotel.overbooking
-        FROM drawbridge.restriction_state AS state
-        LEFT JOIN drawbridge.restriction_documents AS hotel ON hotel.changed_in > $1
+        SELECT state.version, state.writer, state.is_whole, hotel.hotel_id, hotel.version, hotel.restrictions,
+               hotel.overbooking
+        FROM (SELECT version, xmin::TEXT AS writer, version < $1 OR version = $1 AND xmin::TEXT <> $2 OR $1 < 0 AS is_whole
+              FROM drawbridge.restriction_state) AS state
+        LEFT JOIN drawbridge.restriction_documents AS hotel ON state.is_whole OR hotel.changed_in > $1
         """
     ) { row in
-        let version = try row.next(Int64.self)
+        let version = RestrictionVersion(number: try row.next(), writer: try row.next())
+        let isWhole = try row.next(Bool.self)
         let hotel = try row.next(Int32?.self)
         let own = try row.next(Int32?.self)
         let documents = (restrictions: try row.next(JSON?.self), overbooking: try row.next(JSON?.self))
         return ChangedHotel(
-            version: version, hotel: hotel, stored: own.map { StoredTerms(version: $0, documents: documents) })
+            version: version, isWhole: isWhole, hotel: hotel,
+            stored: own.map { StoredTerms(version: $0, documents: documents) })
     }
 
     /// What a hotel has set; without the documents where it is the version named. No row where nothing was ever set.

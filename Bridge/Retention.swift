@@ -50,6 +50,7 @@ final class Retention {
         }
         await remove("events", BookingStatements.deleteOldEvents(Int32(policy.eventDays)))
         await remove("writes into the PMS", PMSWriteStatements.deleteOld(Int32(policy.pmsWriteDays)))
+        await remove("guests' particulars", PendingStatements.deleteOld())
         await remove("bookings", BookingStatements.deleteOldBookings(Int32(policy.bookingDays)))
     }
 

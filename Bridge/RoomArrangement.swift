@@ -71,12 +71,7 @@ final class RoomArrangement {
     ) throws -> Outcome {
         let obstacles = Self.obstacles(to: stay, asked, terms.terms, agreed)
         if !obstacles.isEmpty { return .refused(Refusals.restricted(obstacles)) }
-        let taken = Dictionary(grouping: facts.takenNights, by: \.room)
-        let candidates = facts.rooms.filter { !hotel.closedRooms.contains($0.id) }.map { room in
-            CandidateRoom(
-                id: room.id, type: room.type, capacity: room.capacity, priority: room.priority,
-                takenNights: (taken[room.id] ?? []).map(\.night))
-        }
+        let candidates = facts.candidates(but: hotel.closedRooms)
         let choice = RoomChoice(for: asked, stay: stay, among: candidates, kept: kept, held: held) { type, night in
             terms.overbooking.balance(ofType: type, on: night)
         }
@@ -91,7 +86,8 @@ final class RoomArrangement {
                 Arranged(
                     asked: asked,
                     rooms: zip(zip(rooms, asked), zip(plans, quotes)).map { room, price in
-                        ReservedRoom(room: room.0, guests: room.1.guests, plan: price.0, quote: price.1)
+                        ReservedRoom(
+                            room: room.0, type: room.1.type, guests: room.1.guests, plan: price.0, quote: price.1)
                     }, total: total, chargeable: try Self.sum(quotes.flatMap { $0.nights.map(\.chargeable) })))
         }
     }
@@ -148,5 +144,17 @@ final class RoomArrangement {
         let sum = amounts.dropFirst().reduce(Optional(first)) { $0?.adding($1) }
         guard let sum else { throw BridgeError.invalid([("/rooms", "The price is too large")]) }
         return sum
+    }
+}
+
+extension ReservationFacts {
+    /// The rooms that could be given away, but for those that are not sold.
+    func candidates(but closed: Set<Int32>) -> [CandidateRoom] {
+        let taken = Dictionary(grouping: takenNights, by: \.room)
+        return rooms.filter { !closed.contains($0.id) }.map { room in
+            CandidateRoom(
+                id: room.id, type: room.type, capacity: room.capacity, priority: room.priority,
+                takenNights: (taken[room.id] ?? []).map(\.night))
+        }
     }
 }

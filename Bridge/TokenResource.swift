@@ -17,17 +17,19 @@ struct TokenResource {
     private let credentials: CredentialCheck
     private let keys: SigningKeyDirectory
     private let database: Database
+    private let pms: RhtHotel
     private let writer: BridgePolicy.PMSWriter
 
     init(
         _ tokens: TokenService, _ examiner: TokenExaminer, _ keys: SigningKeyDirectory, _ database: Database,
-        _ writer: BridgePolicy.PMSWriter
+        _ pms: RhtHotel, _ writer: BridgePolicy.PMSWriter
     ) {
         self.tokens = tokens
         self.examiner = examiner
         credentials = CredentialCheck(database, examiner)
         self.keys = keys
         self.database = database
+        self.pms = pms
         self.writer = writer
     }
 
@@ -95,7 +97,7 @@ struct TokenResource {
         if !seesAll, try await user(of: call.identity) != id {
             throw BridgeError.unknownUser
         }
-        guard let user = try await database.first(RhtHotel.user(id)) else { throw BridgeError.unknownUser }
+        guard let user = try await pms.user(id) else { throw BridgeError.unknownUser }
         var json = JSONWriter()
         json.object { json in
             json.member("user_id", Int(user.id))

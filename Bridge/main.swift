@@ -15,7 +15,7 @@ do {
     Log.start(process: Lifecycle.bridgeName(context.worker))
     let configuration = try BridgeConfiguration(context)
     if context.flags.contains("--migrate") {
-        try Loop.run { try await Migrations.apply(bridgeMigrations, to: configuration.database) }
+        try Loop.run { try await configuration.migrate() }
     } else if context.flags.contains("--reconcile") {
         let order = Reconciliation.Order(
             hotel: context.values["--hotel"].flatMap { Int32($0) }, repairs: context.flags.contains("--repair"))

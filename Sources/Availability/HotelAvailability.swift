@@ -93,6 +93,17 @@ public struct HotelAvailability: Sendable {
         max(0, rooms.unassigned(on: night) - overbooking.known(on: night))
     }
 
+    /// On how many nights of the window it knows of other nights without a room than somebody else: more or fewer, or of other
+    /// types.
+    public func roomlessNights(unlike other: HotelAvailability) -> Int {
+        let types = Set(overbooking.sold.keys).union(other.overbooking.sold.keys)
+            .filter { overbooking.sold[$0] ?? 0 != other.overbooking.sold[$0] ?? 0 }
+        let unlike = Set(types.map(\.night))
+        return window.count { night in
+            unlike.contains(night) || rooms.unassigned(on: night) != other.rooms.unassigned(on: night)
+        }
+    }
+
     /// Everything that keeps that many rooms of the type from being sold for the stay; empty if nothing does, if the type is
     /// unknown or the stay does not lie within the window.
     public func obstacles(ofType id: Int32, stay: Stay, guests: Int32 = 1, rooms count: Int32 = 1) -> [Obstacle] {

@@ -38,10 +38,26 @@ public struct BookingRequest: Hashable, Sendable {
     public let comment: String?
     /// How many minutes the rooms are held without being booked; nil for a booking at once.
     public let holdMinutes: Int32?
+
+    /// One that was checked before.
+    package init(
+        engineID: String, hotel: Int32, stay: Stay, rooms: [Room], guest: Guest, expectedTotal: Money?,
+        paymentTiming: PaymentTiming, comment: String?, holdMinutes: Int32?
+    ) {
+        self.engineID = engineID
+        self.hotel = hotel
+        self.stay = stay
+        self.rooms = rooms
+        self.guest = guest
+        self.expectedTotal = expectedTotal
+        self.paymentTiming = paymentTiming
+        self.comment = comment
+        self.holdMinutes = holdMinutes
+    }
 }
 
 /// The guest in whose name a booking stands. Personal data: never logged.
-public struct Guest: Hashable, Sendable {
+public struct Guest: Hashable, Sendable, Codable {
     /// The name, in any script.
     public let name: String
     /// The name in kana.

@@ -1,13 +1,13 @@
-/// A booking that is taken while the PMS cannot be reached, until both agree about it: the one place that says what becomes of
-/// it, and what is to be done in the PMS. No adapter takes one yet: rht-hotel's tables are in the bridge's own database, so
-/// that one is never away without the other.
+/// A booking that is taken while the PMS cannot be reached, until both agree about it: what becomes of it, and what is to be
+/// done in the PMS. The bridge asks it when one is settled; what is done to one meanwhile goes the way of any booking's commands,
+/// which keep to the second table.
 ///
 /// The rooms of a booking that is `pending` or has `failed` count as taken, so that those who book meanwhile do not get them
 /// again. On the PMS's return each is settled by what is found there under the hotel's lock, in the order of taking:
 ///
 /// | found | active, `pending` | ended, `pending` |
 /// |---|---|---|
-/// | its reservation, by its `booking_engine_id` | `synced`, as the front desk says | `synced`; the reservation is cancelled |
+/// | its reservation | `synced`, as the front desk says | `synced`; the reservation is cancelled |
 /// | none, and rooms for it | `synced`; it is written | `synced` |
 /// | none, and no room, or its plan is gone | `conflict` | `synced` |
 ///

@@ -207,12 +207,25 @@ public struct RoomQuote: Hashable, Sendable {
         public let price: Money
         /// What of it counts when a cancellation is charged.
         public let chargeable: Money
+
+        package init(night: Day, storedPrice: Int64, storedChargeable: Int64, price: Money, chargeable: Money) {
+            self.night = night
+            self.storedPrice = storedPrice
+            self.storedChargeable = storedChargeable
+            self.price = price
+            self.chargeable = chargeable
+        }
     }
 
     /// Every night of the stay, in order.
     public let nights: [Night]
     /// The sum of the nights.
     public let total: Money
+
+    package init(nights: [Night], total: Money) {
+        self.nights = nights
+        self.total = total
+    }
 }
 
 /// Why a stay has no price.

@@ -118,10 +118,14 @@ extension SaleTerms {
 
         /// Reads it.
         ///
-        /// - Parameter types: the hotel's room types.
+        /// - Parameters:
+        ///   - hotel: whose they are to be; what is read names it, too, and can be sent as it is.
+        ///   - types: the hotel's room types.
         /// - Throws: `InvalidRequest` with everything that is wrong.
-        public init(json: [UInt8], types: Set<Int32>) throws(InvalidRequest) {
+        public init(json: [UInt8], hotel: Int32, types: Set<Int32>) throws(InvalidRequest) {
             var fields = FieldReader(try JSONValue(body: json), at: "")
+            let named = fields.integer("hotel_id", in: 1...Int64(Int32.max), isRequired: false, allowsString: true)
+            if let named, named != Int64(hotel) { fields.fail("hotel_id", "It is another hotel's address") }
             restrictions = Self.elements("restrictions", SaleTerms.Limit.restrictions, &fields) { element in
                 StayRestriction(reading: &element, types)
             }

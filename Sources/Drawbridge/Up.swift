@@ -50,9 +50,13 @@ struct Up {
         let policy = try policies.gateway()
         OpenFileDemand(policy, try policies.bridge(), workers: options.workers).allow()
         let databaseURL = settings.databaseURL ?? cluster!.url(secrets)
+        // With a PMS of its own the private database has no demo hotels.
+        let isDemo = cluster != nil && settings.pmsDatabaseURL == nil
         let sockets = try GatewaySockets(
             policy.listeners, workers: options.workers, port: settings.port, adminPort: settings.adminPort, run: run)
-        let programs = try Programs(home: home, policies: policies, run: run, databaseURL: databaseURL)
+        let programs = try Programs(
+            home: home, policies: policies, run: run, databaseURL: databaseURL,
+            pmsDatabaseURL: settings.pmsDatabaseURL)
         let bridges = try programs.bridges(options.bridges)
         try LedgerHome.prepare(home)
         let ledger = try programs.ledger()
@@ -71,12 +75,13 @@ struct Up {
             let hotels = DemoHotels(cluster, secrets: secrets)
             stages.append(step("private database") { try await cluster.prepare(secrets) })
             stages.append([cluster.log, try cluster.server()])
-            stages.append(step("demo PMS") { try await hotels.createSchema() })
-            stages.append(step("migrations") { try await programs.migrate(tools) })
+            if isDemo { stages.append(step("demo PMS") { try await hotels.createSchema() }) }
+        }
+        stages.append(step("migrations") { try await programs.migrate(tools) })
+        if let cluster, isDemo {
+            let hotels = DemoHotels(cluster, secrets: secrets)
             stages.append(step("demo hotels") { try await hotels.load(options.demoHotels) })
             stages.append(step("demo API keys") { try await hotels.registerKeys(secrets) })
-        } else {
-            stages.append(step("migrations") { try await programs.migrate(tools) })
         }
         stages.append([ledger] + bridges)
         stages.append(gateways)
@@ -84,7 +89,7 @@ struct Up {
             step("demo.env") {
                 let demo = DemoEnvironment(
                     home: home, sockets: sockets, secrets: secrets, databaseURL: cluster?.url(secrets),
-                    isSelfSigned: isSelfSigned)
+                    isDemo: isDemo, isSelfSigned: isSelfSigned)
                 try demo.file.write(to: home.environmentFile)
             })
         group = ServiceGroup("drawbridge", stages)
@@ -94,7 +99,7 @@ struct Up {
             config, home: home, policies: policies, gateways: gateways, bridges: bridges, ledger: ledger)
         onReady = {
             Terminal.print("drawbridge is ready")
-            if cluster != nil { Terminal.print(DemoEnvironment.commands(home: home, unixTime: Loop.unixTime)) }
+            if isDemo { Terminal.print(DemoEnvironment.commands(home: home, unixTime: Loop.unixTime)) }
             Readiness.report(process: "drawbridge")
         }
     }

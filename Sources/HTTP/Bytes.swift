@@ -90,6 +90,13 @@ extension Span<UInt8> {
     func word(at offset: Int, count length: Int) -> UInt64 {
         if length >= 8 { return word(at: offset) }
         if offset &+ 8 <= count { return word(at: offset) & ((1 &<< UInt64(length &* 8)) &- 1) }
+        return lastWord(at: offset, count: length)
+    }
+
+    /// The same for less than eight bytes at the end of the span. A function of its own, because field names hardly ever
+    /// stand there, and the loops around the usual way are the shorter without it.
+    @inline(never)
+    private func lastWord(at offset: Int, count length: Int) -> UInt64 {
         var word: UInt64 = 0
         for index in 0..<length { word |= UInt64(self[offset &+ index]) &<< UInt64(index &* 8) }
         return word

@@ -17,6 +17,8 @@ struct ClusterSettings {
         unix_socket_permissions = 0777 # the password decides
         password_encryption = 'scram-sha-256'
         max_connections = 100
+        # Commits that take effect in the PMS's database, too, where that is another one.
+        max_prepared_transactions = 100
 
         # For a small machine that also runs everything else.
         shared_buffers = 256MB

@@ -15,6 +15,9 @@ struct DatabaseExamination {
         self.tools = tools
     }
 
+    /// Which variable says where the PMS is.
+    private var variable: String { settings.pmsDatabaseURL == nil ? "DATABASE_URL" : "PMS_DATABASE_URL" }
+
     func run() async throws -> [Finding] {
         let database: Database
         if let url = try Database.url(of: home, settings) {
@@ -25,8 +28,38 @@ struct DatabaseExamination {
         do { _ = try await database.run("SELECT 1") } catch let error as InstallationError {
             return [.wrong("database", error.message, fix: "check DATABASE_URL, and that the server runs")]
         }
-        return [.well("database answers")] + (try await tables(database)) + [try await plans(database)]
+        return [.well("database answers")] + (try await pms(beside: database))
             + (try await MigrationExamination(database: database).run()) + (try await signingKeys(database))
+    }
+
+    /// The PMS's tables, in this database or in their own.
+    private func pms(beside own: Database) async throws -> [Finding] {
+        guard let url = settings.pmsDatabaseURL else { return try await tables(own) + [try await plans(own)] }
+        var findings: [Finding] = []
+        // A commit in two databases waits for the word in the bridge's.
+        let bound = Int(try await own.run("SHOW max_prepared_transactions")) ?? 0
+        findings.append(
+            bound > 0
+                ? .well("prepared transactions")
+                : .wrong(
+                    "prepared transactions", "the database of DATABASE_URL allows none",
+                    fix: "set max_prepared_transactions there to the bridges' pool_size together, at least"))
+        let database = Database(tools: tools, url: url)
+        do { _ = try await database.run("SELECT 1") } catch let error as InstallationError {
+            return findings + [
+                .wrong("PMS database", error.message, fix: "check PMS_DATABASE_URL, and that the server runs")
+            ]
+        }
+        // What the PMS's commit decides must be on its disk by then.
+        let durability = try await database.run("SHOW synchronous_commit")
+        findings.append(
+            durability == "off"
+                ? .wrong(
+                    "PMS synchronous_commit",
+                    "it is \(durability) for this role: a crash loses bookings that were made",
+                    fix: "ALTER ROLE … SET synchronous_commit = on")
+                : .well("PMS synchronous_commit"))
+        return findings + [.well("PMS database answers")] + (try await tables(database)) + [try await plans(database)]
     }
 
     /// Whether the master key that is here opens the keys that sign tokens.
@@ -80,7 +113,7 @@ struct DatabaseExamination {
             }
             return .wrong(
                 "PMS table \(table)", fault,
-                fix: "point DATABASE_URL at the PMS's database, with a role that may read it")
+                fix: "point \(variable) at the PMS's database, with a role that may read it")
         }
     }
 
@@ -93,7 +126,7 @@ struct DatabaseExamination {
         guard isThere == "t" else {
             return .wrong(
                 "PMS function \(function)", "not there, or not for this role",
-                fix: "point DATABASE_URL at the PMS's database, with a role that may call it")
+                fix: "point \(variable) at the PMS's database, with a role that may call it")
         }
         do {
             _ = try await database.run(

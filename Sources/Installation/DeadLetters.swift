@@ -71,7 +71,7 @@ public struct DeadLetters {
             """)
     }
 
-    /// Lets one never be done.
+    /// Lets one never be done; the booking's state says so as it does where the API is asked.
     public func abandon(_ id: Int64, reason: String) async throws {
         try await decide(
             id, "abandon_write",
@@ -87,6 +87,18 @@ public struct DeadLetters {
             """
             WITH decided AS (
                 UPDATE drawbridge.pms_writes SET \(change) WHERE id = :'id'::BIGINT AND status = 'dead' RETURNING *
+            ), told AS (
+                UPDATE booking_sync_status AS sync
+                SET sync_status = CASE WHEN pending.booking_id IS NULL THEN 'synced' ELSE 'conflict' END,
+                    error_message = CASE WHEN pending.booking_id IS NOT NULL
+                                    THEN 'The booking is not made in the property management system' END
+                FROM decided LEFT JOIN drawbridge.pending_reservations AS pending USING (booking_id)
+                WHERE sync.hotel_id = decided.hotel_id AND sync.booking_id = decided.booking_id
+                  AND sync.sync_status = 'failed' AND decided.status = 'abandoned'
+                  AND NOT EXISTS (SELECT FROM drawbridge.pms_writes AS write
+                                  WHERE write.booking_id = sync.booking_id
+                                    AND write.error_code IS NOT NULL
+                                    AND write.status IN ('pending', 'retrying', 'dead') AND write.id <> decided.id)
             )
             INSERT INTO booking_engine_audit_log (hotel_id, action, entity_type, entity_id, request_data, response_data,
                                                   status, actor)

@@ -7,22 +7,25 @@ public struct DemoEnvironment: Sendable {
     public let file: EnvironmentFile
 
     /// - Parameters:
-    ///   - databaseURL: the private database's, whose hotels and API keys are known; `nil` for any other.
+    ///   - databaseURL: the private database's; `nil` for any other.
+    ///   - isDemo: whether its hotels and API keys are those of the demo.
     ///   - isSelfSigned: whether clients must be told to believe the certificate.
     @OnLoop
-    public init(home: Home, sockets: GatewaySockets, secrets: Secrets, databaseURL: String?, isSelfSigned: Bool) {
+    public init(
+        home: Home, sockets: GatewaySockets, secrets: Secrets, databaseURL: String?, isDemo: Bool, isSelfSigned: Bool
+    ) {
         var file = EnvironmentFile()
         file.set("GATEWAY_URL", "\(sockets.isSecure ? "https" : "http")://localhost:\(sockets.port)")
-        file.set("GATEWAY_CA", databaseURL != nil || isSelfSigned ? home.certificateFile : nil)
+        file.set("GATEWAY_CA", isDemo || isSelfSigned ? home.certificateFile : nil)
         file.set("ADMIN_URL", "http://127.0.0.1:\(sockets.adminPort)")
-        if let databaseURL {
+        if isDemo {
             file.set("HOTEL_ID", "1")
             file.set("BOOKING_ENGINE_TOKEN", DemoToken.make(secrets.issuerKey, unixTime: Int(Loop.unixTime)))
             for key in DemoAPIKey.allCases { file.set(key.variable, secrets.apiKeys[key]) }
-            file.set("DATABASE_URL", databaseURL)
         } else {
-            file.comment = ["No token, key or DATABASE_URL: the database holds real hotels."]
+            file.comment = ["No token and no key: the database holds real hotels."]
         }
+        file.set("DATABASE_URL", databaseURL)
         self.file = file
     }
 

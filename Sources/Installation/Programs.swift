@@ -12,18 +12,21 @@ public struct Programs {
     private let home: Home
     private let policies: String
     private let run: RunDirectory
-    private let databaseURL: String
+    private let databases: [String: String]
 
     /// - Parameters:
     ///   - policies: those that the processes are to read.
-    ///   - databaseURL: for the bridge alone.
-    public init(home: Home, policies: PolicyDirectory, run: RunDirectory, databaseURL: String) throws {
+    ///   - databaseURL: of the bridge's own tables; for the bridge alone, as the next.
+    ///   - pmsDatabaseURL: nil where it is the same.
+    public init(
+        home: Home, policies: PolicyDirectory, run: RunDirectory, databaseURL: String, pmsDatabaseURL: String?
+    ) throws {
         guard let directory = Self.directory else { throw File.failure("/proc/self/exe") }
         self.directory = directory
         self.home = home
         self.policies = policies.path
         self.run = run
-        self.databaseURL = databaseURL
+        databases = Self.databases(databaseURL, pmsDatabaseURL)
         for name in Self.names where access("\(directory)/\(name)", X_OK) != 0 {
             throw InstallationError("\(directory)/\(name) is missing", remedy: "build it with: make build")
         }
@@ -80,7 +83,7 @@ public struct Programs {
         return try (0..<count).map { number in
             let name = Lifecycle.bridgeName(number)
             var plan = plan("drawbridge-bridge", number == 0 ? [] : ["--worker", String(number)])
-            plan.environment["DATABASE_URL"] = databaseURL
+            plan.environment.merge(databases) { $1 }
             plan.environment[MasterKey.variable] = Settings.masterKey
             plan.sockets = [socket, try GatewaySockets.processAdmin(name, run)]
             plan.endings = [(SIGTERM, .seconds(15))]
@@ -94,8 +97,15 @@ public struct Programs {
     public func migrate(_ tools: Tools) async throws {
         let result = try await tools.run(
             ["\(directory)/drawbridge-bridge"] + arguments + ["--migrate"],
-            environment: ["DATABASE_URL": databaseURL, Lifecycle.supervisorVariable: String(getpid())])
+            environment: databases.merging([Lifecycle.supervisorVariable: String(getpid())]) { $1 })
         guard result.exit.isSuccess else { throw InstallationError("migrations failed: \(result.reason)") }
+    }
+
+    /// What the bridge's program is told of the databases.
+    static func databases(_ url: String, _ pmsURL: String?) -> [String: String] {
+        var variables = ["DATABASE_URL": url]
+        variables["PMS_DATABASE_URL"] = pmsURL
+        return variables
     }
 
     private var arguments: [String] { ["--config", policies, "--home", home.path] }

@@ -20,6 +20,8 @@ public enum Reconciliation {
         if let hotel { command += ["--hotel", String(hotel)] }
         if repairs { command.append("--repair") }
         return try await tools.run(
-            command, environment: ["DATABASE_URL": url, Lifecycle.supervisorVariable: String(getpid())])
+            command,
+            environment: Programs.databases(url, settings.pmsDatabaseURL)
+                .merging([Lifecycle.supervisorVariable: String(getpid())]) { $1 })
     }
 }

@@ -3,8 +3,10 @@ internal import Glibc
 
 /// What the environment of a command chooses.
 public struct Settings: Sendable, Equatable {
-    /// The PMS's database; `nil` for a private one.
+    /// The database of the bridge's own tables; `nil` for a private one.
     public let databaseURL: String?
+    /// The PMS's database, where it is another one.
+    public let pmsDatabaseURL: String?
     /// In place of the first public listener's port.
     public let port: UInt16?
     /// In place of the admin listener's port.
@@ -15,7 +17,7 @@ public struct Settings: Sendable, Equatable {
         getenv(MasterKey.variable).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// Reads `DATABASE_URL`, `DRAWBRIDGE_PORT` and `DRAWBRIDGE_ADMIN_PORT`; empty is unset.
+    /// Reads `DATABASE_URL`, `PMS_DATABASE_URL`, `DRAWBRIDGE_PORT` and `DRAWBRIDGE_ADMIN_PORT`; empty is unset.
     public init() throws(InstallationError) {
         try self.init { name in getenv(name).map { String(cString: $0) } }
     }
@@ -30,6 +32,7 @@ public struct Settings: Sendable, Equatable {
             return port
         }
         databaseURL = value("DATABASE_URL")
+        pmsDatabaseURL = value("PMS_DATABASE_URL")
         self.port = try port("DRAWBRIDGE_PORT")
         adminPort = try port("DRAWBRIDGE_ADMIN_PORT")
     }

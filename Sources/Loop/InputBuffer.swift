@@ -11,7 +11,8 @@ struct InputBuffer: ~Copyable {
     /// Memory of the first capacity that no buffer needs now: each piece begins with where the next one is.
     private static var firstSpare: UnsafeMutableRawPointer?
     private static var spareCount = 0
-    private static let maximumSpares = 16
+    /// As many as a busy process receives into before the first of them is parsed.
+    private static let maximumSpares = 64
 
     /// Room that receiving finds at least.
     private static let leastRoom = 2 << 10

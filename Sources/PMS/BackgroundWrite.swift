@@ -37,6 +37,9 @@ public struct BackgroundWrite: Hashable, Sendable {
         case settleBooking = "settle_booking"
         /// A booking whose room the front desk has given away moves to another one.
         case moveBooking = "move_booking"
+
+        /// Whether a hotel's writes of this kind are done in the order in which they were made: who came first has the room.
+        public var isInOrder: Bool { self == .settleBooking }
     }
 
     /// What came of an attempt.
@@ -46,6 +49,15 @@ public struct BackgroundWrite: Hashable, Sendable {
         /// Nothing was tried: whoever is in the way is left alone for now.
         case notYet
         case failed(WriteFailure)
+
+        /// Whether it is of no use to try again.
+        public var isFinal: Bool {
+            switch self {
+            case .done: true
+            case .notYet: false
+            case .failed(let failure): failure.nature == .permanent
+            }
+        }
     }
 
     /// Where it stands then.

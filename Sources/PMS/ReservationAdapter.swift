@@ -58,6 +58,13 @@ public protocol ReservationWork: AnyObject {
 
     /// Gives it up.
     func rollback()
+
+    /// Whether what it commits waits to be written into the PMS, which cannot be reached; known once it has read.
+    var isPending: Bool { get }
+}
+
+extension ReservationWork {
+    public var isPending: Bool { false }
 }
 
 /// What a command needs to know of the PMS.
@@ -98,6 +105,11 @@ public struct ReservationFacts: Sendable {
     public let sharedNights: [TakenNight]
     /// When the work began: what the rows it writes say.
     public let now: Instant
+
+    /// The type of each of the rooms.
+    public var roomTypes: [Int32: Int32] {
+        Dictionary(rooms.map { ($0.id, $0.type) }, uniquingKeysWith: { first, _ in first })
+    }
 
     /// What became of a reservation that was asked for.
     public enum Found: Sendable {
@@ -273,20 +285,22 @@ public struct LockedRoom: Sendable {
     public let type: Int32
     public let capacity: Int32
     public let priority: Int32?
-    /// The number on the door.
-    public let number: String
+    /// The number on the door; nil where it is not known.
+    public let number: String?
 }
 
 /// One room of a reservation, the same for all its nights.
 public struct ReservedRoom: Sendable {
     /// Nil where it is sold beyond the free rooms: the front desk finds it one.
     public let room: Int32?
+    public let type: Int32
     public let guests: Int32
     public let plan: Plan
     public let quote: RoomQuote
 
-    public init(room: Int32?, guests: Int32, plan: Plan, quote: RoomQuote) {
+    public init(room: Int32?, type: Int32, guests: Int32, plan: Plan, quote: RoomQuote) {
         self.room = room
+        self.type = type
         self.guests = guests
         self.plan = plan
         self.quote = quote

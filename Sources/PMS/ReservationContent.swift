@@ -32,8 +32,8 @@ public struct ReservationContent: Hashable, Sendable {
         self.stay = stay
         self.guest = guest
         self.nights = nights.sorted {
-            ($0.night, $0.room ?? 0, $0.guests ?? 0, $0.price ?? 0) < (
-                $1.night, $1.room ?? 0, $1.guests ?? 0, $1.price ?? 0
+            ($0.night, $0.room ?? 0, $0.guests ?? 0, $0.price ?? 0, $0.plan?.description ?? "") < (
+                $1.night, $1.room ?? 0, $1.guests ?? 0, $1.price ?? 0, $1.plan?.description ?? ""
             )
         }
     }

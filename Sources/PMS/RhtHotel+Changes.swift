@@ -1,10 +1,13 @@
+internal import Availability
 internal import Booking
 public import Postgres
 public import Stay
 
 extension RhtHotel: PMSChangeFeed {
     /// Where the PMS says that its log has grown; the payload is of no interest, because what it names may not be all.
-    public static var changes: Channel { Channel("reservation_log_inserted") }
+    public func notifications() -> Notifications {
+        database.notifications(on: Channel("reservation_log_inserted"))
+    }
 
     /// Rows of the log that are read at once.
     static let pageSize: Int32 = 1000
@@ -43,12 +46,26 @@ extension RhtHotel: PMSChangeFeed {
 
     /// Finds out who may have the numbers that were missed.
     func bound(_ position: inout ChangeLogPosition) async throws {
-        guard position.isUnbound, let own = try await database.first(ChangeStatements.ownTransaction()) else { return }
+        guard position.isUnbound, let own = try await database.first(RhtHotel.ownTransaction()) else { return }
         position.bound(before: UInt64(own))
     }
 
+    /// The number of the transaction that asks.
+    nonisolated static let ownTransaction = Statement<Int64>(
+        "rht.own_transaction", "SELECT pg_current_xact_id()::TEXT::BIGINT"
+    ) { row in try row.next() }
+
     public func takenCounts(of hotel: Int32, rooms: [Int32], nights: [Day]) async throws -> [NightCount] {
-        try await database.query(ChangeStatements.counts(hotel, rooms, nights))
+        let (wantedRooms, wantedNights) = (Set(rooms), Set(nights))
+        let waiting = try await waitingNights([hotel], from: nights.min() ?? .first).filter { night in
+            wantedNights.contains(night.night) && (night.room.map { wantedRooms.contains($0) } ?? true)
+        }
+        let counts = try await database.query(ChangeStatements.counts(hotel, rooms, nights))
+        guard !waiting.isEmpty else { return counts }
+        var sums: [TakenNight: Int32] = [:]
+        for count in counts { sums[TakenNight(room: count.room, night: count.night), default: 0] += count.count }
+        for night in waiting { sums[TakenNight(room: night.room, night: night.night), default: 0] += 1 }
+        return sums.map { NightCount(room: $0.key.room, night: $0.key.night, count: $0.value) }
     }
 }
 
@@ -84,10 +101,6 @@ private enum ChangeStatements {
     static let newest = Statement<Int64?>("rht.newest_change", "SELECT max(id)::BIGINT FROM logs_reservation") { row in
         try row.next()
     }
-
-    static let ownTransaction = Statement<Int64>(
-        "rht.own_transaction", "SELECT pg_current_xact_id()::TEXT::BIGINT"
-    ) { row in try row.next() }
 
     /// What is known of transactions stands in every row, and in one of its own where there is none else. What may hold anything is read as
     /// text and taken as a number or a date only where it has the form of one.

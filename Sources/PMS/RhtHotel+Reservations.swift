@@ -20,6 +20,10 @@ extension RhtHotel: ReservationAdapter {
     }
 
     public func begin(deadline: Duration) async throws -> any ReservationWork {
+        try await work(deadline: deadline)
+    }
+
+    func work(deadline: Duration) async throws -> RhtReservationWork {
         RhtReservationWork(try await database.begin(deadline: deadline), writer)
     }
 
@@ -39,15 +43,15 @@ extension RhtHotel: ReservationAdapter {
     static func lock(hotel: Int32) -> Query<Void> { ReservationStatements.lock(hotel) }
 }
 
-/// A transaction in the PMS's database, where the bridge's own tables are too: one round trip to read, one to write and
-/// commit, the bridge's own statements in both.
+/// A transaction in the PMS's database, where the bridge's own tables are too, unless it is one half of a `RemoteRhtWork`: one
+/// round trip to read, one to write and commit, the bridge's own statements in both.
 @OnLoop
 final class RhtReservationWork: ReservationWork {
-    private var transaction: Transaction?
+    private let transaction: HotelTransaction
     private let writer: RhtHotel.Writer
 
     init(_ transaction: consuming Transaction, _ writer: RhtHotel.Writer) {
-        self.transaction = consume transaction
+        self.transaction = HotelTransaction(transaction)
         self.writer = writer
     }
 
@@ -58,43 +62,42 @@ final class RhtReservationWork: ReservationWork {
         _ = lock.add(RhtHotel.lock(hotel: question.hotel))
         let (batch, places) = FactPlaces.batch(question)
         // Each statement sees what was committed before it began, so after those before it have got their locks.
-        let rows = try await use { transaction in
+        let rows = try await transaction.use { transaction in
             try await transaction.run([first, lock, then, batch], deadline: deadline)
         }
         return (try places.facts(rows[3], question), rows[0], rows[2])
     }
 
-    func commit(_ writes: [ReservationWrite], with own: [Query<Void>]) async throws {
-        guard let transaction = transaction.take() else { throw Self.ended }
-        let statements = writes.map { $0.statements(writer) }
-        try await transaction.commit(
-            statements.flatMap(\.updates)
-                + [ReservationStatements.beforeInserts()]
-                + statements.flatMap(\.inserts) + own)
-    }
-
     func more(_ own: Batch, deadline: Duration?) async throws -> Batch.Rows {
-        try await use { transaction in try await transaction.run([own], deadline: deadline)[0] }
+        try await transaction.more(own, deadline: deadline)
     }
 
-    func rollback() { transaction.take()?.rollback() }
+    func commit(_ writes: [ReservationWrite], with own: [Query<Void>]) async throws {
+        try await transaction.commit(statements(writes) + own)
+    }
 
-    /// Lends the transaction, which is whoever's turn it is.
-    private func use<Output>(
-        _ body: @OnLoop (borrowing Transaction) async throws -> Output
-    ) async throws -> Output {
-        guard let transaction = transaction.take() else { throw Self.ended }
-        do {
-            let output = try await body(transaction)
-            self.transaction = consume transaction
-            return output
-        } catch {
-            transaction.rollback()
-            throw error
+    /// Writes without committing.
+    ///
+    /// - Returns: the number of the transaction.
+    func write(_ writes: [ReservationWrite], deadline: Duration) async throws -> Int64 {
+        var batch = Batch()
+        for statement in statements(writes) { _ = batch.add(statement) }
+        let number = batch.add(RhtHotel.ownTransaction())
+        guard let number = try await transaction.more(batch, deadline: deadline).of(number).first else {
+            throw PostgresError(.decoding, "the transaction has no number")
         }
+        return number
     }
 
-    private static var ended: PostgresError { PostgresError(.misuse, "the work on the hotel has ended") }
+    /// Commits what was written.
+    func commit() async throws { try await transaction.commit([]) }
+
+    func rollback() { transaction.rollback() }
+
+    private func statements(_ writes: [ReservationWrite]) -> [Query<Void>] {
+        let statements = writes.map { $0.statements(writer) }
+        return statements.flatMap(\.updates) + [ReservationStatements.beforeInserts()] + statements.flatMap(\.inserts)
+    }
 }
 
 /// Where the answers to a question are found.

@@ -1,4 +1,4 @@
-public import Postgres
+internal import Postgres
 
 extension RhtHotel {
     /// A user of the PMS, as far as it is anybody's business.
@@ -11,8 +11,12 @@ extension RhtHotel {
         public let role: String?
     }
 
-    /// A user by its number: no row where there is none. Of the users' table nothing else is read.
-    public nonisolated static let user = Statement<User, Int32>(
+    /// A user by its number; nil where there is none. Of the users' table nothing else is read.
+    ///
+    /// - Throws: `PostgresError`.
+    public func user(_ id: Int32) async throws -> User? { try await database.first(Self.user(id)) }
+
+    private nonisolated static let user = Statement<User, Int32>(
         "pms.user",
         """
         SELECT users.id, users.name::TEXT, role.role_name::TEXT

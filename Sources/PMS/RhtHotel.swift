@@ -1,4 +1,5 @@
 public import Availability
+public import Booking
 public import Loop
 public import Postgres
 public import Stay
@@ -18,15 +19,21 @@ public struct RhtHotel: PMSAdapter {
     let database: Database
     let writer: Writer
     private let statementDeadline: Duration
+    private let waiting: Waiting?
+
+    /// The nights for which reservations wait at some hotels that are not in the PMS's database yet; they count as taken.
+    public typealias Waiting = @OnLoop ([Int32]) async throws -> [WaitingNight]
 
     /// - Parameters:
     ///   - database: the PMS's, with `my_app.user_id` set in its sessions, which the audit triggers read.
     ///   - writer: in whose name it writes.
     ///   - statementDeadline: after which the server ends a statement.
-    public init(_ database: Database, writer: Writer, statementDeadline: Duration) {
+    ///   - waiting: nil where none ever wait.
+    public init(_ database: Database, writer: Writer, statementDeadline: Duration, waiting: Waiting? = nil) {
         self.database = database
         self.writer = writer
         self.statementDeadline = statementDeadline
+        self.waiting = waiting
     }
 
     public var isConnected: Bool { database.isAvailable }
@@ -73,26 +80,42 @@ public struct RhtHotel: PMSAdapter {
 
     public func occupancy(of hotels: [Int32], from day: Day) async throws -> Reading<Occupancy> {
         try await reading(hotels) { ids in
+            // First: what is written in between is rather counted twice than not at all.
+            let waiting = Dictionary(grouping: try await waitingNights(ids, from: day), by: \.hotel)
             let transaction = try await database.begin(.readOnly)
             let (present, rows) = try await transaction.commit(
                 Statements.present(ids), Statements.takenNights(ids, day), deadline: patience(statements: 2))
             let taken = Dictionary(grouping: rows, by: \.hotel)
             var reading = Reading<Occupancy>()
-            for hotel in present { reading.found[hotel] = .rooms(TakenNights(taken[hotel] ?? [])) }
+            for hotel in present {
+                reading.found[hotel] = .rooms(TakenNights(taken[hotel] ?? [], waiting: waiting[hotel] ?? []))
+            }
             return reading
         }
     }
 
     public func occupancy(of hotel: Int32, from day: Day, isSettled: Bool) async throws -> Occupancy {
         let statement = Statements.takenNights([hotel], day)
-        guard isSettled else { return .rooms(TakenNights(try await database.query(statement))) }
+        let waiting = try await waitingNights([hotel], from: day)
+        guard isSettled else {
+            return .rooms(TakenNights(try await database.query(statement), waiting: waiting))
+        }
         let transaction = try await database.begin()
         let (_, rows) = try await transaction.commit(RhtHotel.lock(hotel: hotel), statement)
-        return .rooms(TakenNights(rows))
+        return .rooms(TakenNights(rows, waiting: waiting))
     }
 
     public func takenNights(of hotel: Int32, rooms: [Int32]?, nights: Range<Day>) async throws -> [TakenNight] {
-        try await database.query(Statements.nightsOfRooms(hotel, nights.lowerBound, nights.upperBound, rooms))
+        let waiting = try await waitingNights([hotel], from: nights.lowerBound).filter { night in
+            nights.contains(night.night) && (rooms.map { $0.contains { $0 == night.room } } ?? true)
+        }
+        let taken = try await database.query(
+            Statements.nightsOfRooms(hotel, nights.lowerBound, nights.upperBound, rooms))
+        return taken + waiting.map { TakenNight(room: $0.room, night: $0.night) }
+    }
+
+    func waitingNights(_ hotels: [Int32], from day: Day) async throws -> [WaitingNight] {
+        try await waiting?(hotels).filter { $0.night >= day } ?? []
     }
 
     // MARK: Whom to blame
@@ -160,14 +183,33 @@ public struct RhtHotel: PMSAdapter {
     }
 }
 
+/// A night for which a reservation waits that is not in the PMS's database yet.
+public struct WaitingNight: Sendable {
+    public let hotel: Int32
+    public let reservation: BookingID
+    public let room: Int32?
+    public let night: Day
+
+    public init(hotel: Int32, reservation: BookingID, room: Int32?, night: Day) {
+        self.hotel = hotel
+        self.reservation = reservation
+        self.room = room
+        self.night = night
+    }
+}
+
 extension TakenNights {
-    init(_ rows: [ReservedNight]) {
+    init(_ rows: [ReservedNight], waiting: [WaitingNight]) {
         self.init(
-            nights: rows.compactMap { row in row.night.map { TakenNight(room: row.room, night: $0) } },
+            nights: rows.compactMap { row in row.night.map { TakenNight(room: row.room, night: $0) } }
+                + waiting.map { TakenNight(room: $0.room, night: $0.night) },
             undatedRooms: Set(rows.compactMap { $0.night == nil ? $0.room : nil }),
             unassigned: rows.compactMap { row in
                 guard let reservation = row.reservation, let night = row.night else { return nil }
                 return UnassignedNight(reservation: reservation, night: night)
-            })
+            }
+                + waiting.compactMap {
+                    $0.room == nil ? UnassignedNight(reservation: $0.reservation, night: $0.night) : nil
+                })
     }
 }

@@ -1,6 +1,6 @@
 /// How the bridge books: `Policies/bridge.yaml`.
 public struct BridgePolicy: Sendable, Equatable {
-    /// The database, as far as it is policy; where it is comes from `DATABASE_URL`.
+    /// The databases, as far as they are policy; where they are comes from `DATABASE_URL` and `PMS_DATABASE_URL`.
     public var database: Database
     /// For which stays rooms are offered.
     public var availability: Availability
@@ -37,6 +37,8 @@ public struct BridgePolicy: Sendable, Equatable {
 
         /// How much of the database's connections may be used in the background to read anew what is free, in per cent.
         public var refreshShare = 25
+        /// How long what was read of a hotel counts as fresh; it is read anew when half of that has passed.
+        public var timeToLive = Duration.seconds(15 * 60)
         /// How old what is free may be to be told at all, marked as stale, while the PMS cannot be read.
         public var maximumAge = Duration.seconds(24 * 60 * 60)
 
@@ -58,6 +60,17 @@ public struct BridgePolicy: Sendable, Equatable {
         public var freeCancellationDays = 3
         /// What cancelling costs after that, in per cent of the prices whose rates count.
         public var cancellationPercentage = 100
+        /// What becomes of new bookings while the PMS cannot be reached.
+        public var whenUnreachable = Absence.refuse
+
+        /// What becomes of new bookings while the PMS cannot be reached.
+        public enum Absence: String, Sendable, CaseIterable {
+            /// They are answered 503.
+            case refuse
+            /// They are taken as pending, against what was free last. Only where the PMS's database is not the bridge's own:
+            /// otherwise both are away together.
+            case pending
+        }
 
         /// The defaults.
         public init() {}
@@ -91,6 +104,11 @@ public struct BridgePolicy: Sendable, Equatable {
         try PolicyFile.load(file) { root in root.mapping { BridgePolicy(reading: $0) } }
     }
 
+    /// Whether any hotel takes bookings while the PMS cannot be reached.
+    public var takesPending: Bool {
+        ([hotelDefaults] + hotels.values).contains { $0.whenUnreachable == .pending }
+    }
+
     /// What holds for a hotel.
     public func hotel(_ hotelID: Int32) -> Hotel { hotels[hotelID] ?? hotelDefaults }
 
@@ -105,7 +123,7 @@ public struct BridgePolicy: Sendable, Equatable {
             .mapping { PMSWriter(reading: $0) } ?? PMSWriter(userID: 1, agentName: "")
         pmsWrites = mapping.mapping("pms_writes", absent: PMSWrites()) { PMSWrites(reading: $0) }
         maximumRequestBody = mapping.byteCount(
-            "maximum_request_body", in: .kibibytes(1)...ByteCount.mebibytes(16), default: .kibibytes(64))
+            "maximum_request_body", in: .kibibytes(1)...ByteCount.mebibytes(16), default: .kibibytes(128))
         retention = mapping.mapping("retention", absent: Retention()) { Retention(reading: $0) }
     }
 
@@ -137,8 +155,14 @@ extension BridgePolicy.Availability {
         windowInDays = mapping.integer("window_in_days", in: 1...1000, default: windowInDays)
         maximumNights = mapping.integer("maximum_nights", in: 1...Self.longestStay, default: maximumNights)
         refreshShare = mapping.integer("refresh_share", in: 1...100, default: refreshShare)
+        timeToLive = mapping.duration(
+            "time_to_live", in: .seconds(1)...Duration.seconds(15 * 60), default: timeToLive)
+        // Answers tell it in seconds.
+        if timeToLive.components.attoseconds != 0 {
+            mapping.optional("time_to_live")?.refuse(expected: "whole seconds")
+        }
         maximumAge = mapping.duration(
-            "maximum_age", in: .seconds(15 * 60)...Duration.seconds(30 * 24 * 60 * 60), default: maximumAge)
+            "maximum_age", in: timeToLive...Duration.seconds(30 * 24 * 60 * 60), default: maximumAge)
     }
 }
 
@@ -162,6 +186,7 @@ extension BridgePolicy.Hotel {
         freeCancellationDays = mapping.integer("free_cancellation_days", in: 0...365, default: freeCancellationDays)
         cancellationPercentage = mapping.integer(
             "cancellation_percentage", in: 0...100, default: cancellationPercentage)
+        whenUnreachable = mapping.choice("when_unreachable", default: whenUnreachable)
     }
 }
 

@@ -13,17 +13,6 @@ extension BridgePolicy {
         public var jitterPercentage = 50
         /// After which failures it is tried again at all.
         public var retryableErrors = Set(Failure.allCases)
-        /// What becomes of bookings while the PMS cannot be reached.
-        public var whenUnreachable = Absence.refuse
-
-        /// What becomes of bookings while the PMS cannot be reached.
-        public enum Absence: String, Sendable, CaseIterable {
-            /// They are answered 503.
-            case refuse
-            /// They are taken as pending. Only with a PMS that can be away while the bridge's own database is there.
-            case pending
-        }
-
         /// Failures after which trying again may help, by the names that `WriteFailure.Kind` gives them.
         public enum Failure: String, Sendable, CaseIterable {
             case unreachable
@@ -47,11 +36,6 @@ extension BridgePolicy.PMSWrites {
         longestDelay = mapping.duration(
             "longest_delay", in: .milliseconds(10)...Duration.seconds(3600), default: longestDelay)
         jitterPercentage = mapping.integer("jitter_percentage", in: 0...50, default: jitterPercentage)
-        whenUnreachable = mapping.choice("when_unreachable", default: whenUnreachable)
-        if whenUnreachable == .pending, let node = mapping.optional("when_unreachable") {
-            node.refuse(expected: "refuse: rht-hotel is in the bridge's own database, and away whenever that is")
-            whenUnreachable = .refuse
-        }
         if longestDelay < initialDelay {
             (mapping.optional("longest_delay") ?? mapping.optional("initial_delay"))?
                 .refuse(expected: "initial_delay to be at most longest_delay")

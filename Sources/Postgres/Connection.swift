@@ -92,6 +92,12 @@ final class Connection {
         expected.lazy.compactMap { if case .end(let unit) = $0 { unit } else { nil } }
     }
 
+    /// Whether what it was sent first has not ended for so many nanoseconds.
+    func hasWorked(longerThan time: UInt64) -> Bool {
+        guard let first = units.first(where: { _ in true }) else { return false }
+        return Loop.monotonicNanoseconds - first.began > time
+    }
+
     // MARK: Sending
 
     func send(_ unit: Unit) {
@@ -118,6 +124,8 @@ final class Connection {
                 switch command {
                 case .statement(let text, let arguments): queue(text, arguments)
                 case .plain(let sql): PQsendQueryParams(pointer, sql.cString, 0, nil, nil, nil, nil, 1) == 1
+                case .prepared(let command, let transaction):
+                    PQsendQueryParams(pointer, transaction.sql(command), 0, nil, nil, nil, nil, 1) == 1
                 case .listen(let channel): PQsendQueryParams(pointer, channel.listen, 0, nil, nil, nil, nil, 1) == 1
                 }
             guard isQueued else { return false }

@@ -247,16 +247,23 @@ public final class Database {
 
     // MARK: Giving work to connections
 
-    /// The connection with the fewest units under way that may take one more.
+    /// After how long a unit counts as one that waits for something, such as a lock.
+    private static let slowness: UInt64 = 50_000_000
+
+    /// The connection with the fewest units under way that may take one more; one where nothing seems to go on, only where all
+    /// others are full: who is sent after a unit that waits for a lock waits along.
     private func sharedConnection() -> Connection? {
-        var best: Connection?
+        var best: (connection: Connection, rank: Int)?
         for connection in connections
         where connection.isUsable && !connection.isLeased && !connection.isReserved
-            && connection.unitCount < min(configuration.pipelineDepth, best?.unitCount ?? .max)
+            && connection.unitCount < configuration.pipelineDepth
         {
-            best = connection
+            if connection.unitCount == 0 { return connection }
+            let isSlow = connection.hasWorked(longerThan: Self.slowness)
+            let rank = connection.unitCount + (isSlow ? configuration.pipelineDepth : 0)
+            if rank < best?.rank ?? .max { best = (connection, rank) }
         }
-        return best
+        return best?.connection
     }
 
     private func idleConnection() -> Connection? {

@@ -30,6 +30,7 @@ public enum Migrations {
     ///
     /// - Parameters:
     ///   - migrations: all that the program has, by ascending number.
+    ///   - scripts: what is run besides, while nobody else migrates.
     ///   - deadline: for all together, waiting for others included.
     /// - Returns: those that were applied.
     /// - Throws: `PostgresError` `migration` when an applied file has changed since, the database is newer than the
@@ -37,7 +38,8 @@ public enum Migrations {
     ///   the file and line in the message.
     @discardableResult
     public static func apply(
-        _ migrations: [Migration], to configuration: DatabaseConfiguration, deadline: Duration = .seconds(600)
+        _ migrations: [Migration], to configuration: DatabaseConfiguration, with scripts: Scripts? = nil,
+        deadline: Duration = .seconds(600)
     ) async throws -> [Migration] {
         try checkOrder(migrations)
         return try await Session.with(configuration, deadline) { session in
@@ -46,8 +48,27 @@ public enum Migrations {
                 try await session.run(file: "schema_migrations", Array(SQL.createTable.utf8))
             }
             let pending = try await self.pending(of: migrations, session)
+            if let scripts {
+                try await session.run(file: "check", scripts.check)
+                if !pending.isEmpty { try await session.run(file: "preparation", scripts.before) }
+            }
             for migration in pending { try await apply(migration, session) }
+            if let scripts { try await session.run(file: "completion", scripts.after) }
             return pending
+        }
+    }
+
+    /// Statements that are run around migrations.
+    public struct Scripts: Sendable {
+        /// First, always: fails where nothing is to be done.
+        public let check: [UInt8]
+        /// Before migrations, where any is to be applied.
+        public let before: [UInt8]
+        /// In the end, always; it may have been run before.
+        public let after: [UInt8]
+
+        public init(check: String, before: String, after: String) {
+            (self.check, self.before, self.after) = (Array(check.utf8), Array(before.utf8), Array(after.utf8))
         }
     }
 

@@ -182,10 +182,18 @@ final class TransactionSession {
             end()
             return []
         }
+        return try await end(commands, by: .plain("COMMIT"), tag: "COMMIT", deadline)
+    }
+
+    /// Runs the last statements and the command that ends the transaction.
+    @discardableResult
+    func end(
+        _ commands: [Unit.Command], by ending: Unit.Command, tag: String, _ deadline: Duration?
+    ) async throws -> [QueryResult] {
         do {
-            var results = try await run(commands + [.plain("COMMIT")], deadline)
-            // A transaction in which something has failed answers COMMIT with ROLLBACK and no error.
-            guard results.popLast()?.commandTag == "COMMIT" else {
+            var results = try await run(commands + [ending], deadline)
+            // A transaction in which something has failed answers with ROLLBACK and no error.
+            guard results.popLast()?.commandTag == tag else {
                 throw PostgresError(.misuse, "the transaction was rolled back, because a statement in it had failed")
             }
             end()

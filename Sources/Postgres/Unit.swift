@@ -11,6 +11,8 @@ final class Unit {
         case statement(StatementText, Arguments)
         /// BEGIN, COMMIT and their like.
         case plain(StaticString)
+        /// One of these about a prepared transaction, which has its name in the text.
+        case prepared(PreparedTransaction.Command, PreparedTransaction)
         case listen(Channel)
     }
 
@@ -46,6 +48,7 @@ final class Unit {
         switch results.count < commands.count ? commands[results.count] : commands.last {
         case .statement(let text, _): text.key
         case .plain(let sql): sql.description
+        case .prepared(let command, _): command.rawValue
         case .listen, nil: nil
         }
     }

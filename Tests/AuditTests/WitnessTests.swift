@@ -172,7 +172,8 @@ struct WitnessTests {
 
             witness.manner = .hangs
             try witness.open()
-            try await eventually { witness.requests == 1 }
+            // On a busy machine it may have been asked a second time before we look.
+            try await eventually { witness.requests >= 1 }
             try await work()
             let before = try await metric(failures, recorder)
             try await wait(for: failures, above: before, recorder)

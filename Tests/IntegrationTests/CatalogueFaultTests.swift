@@ -144,9 +144,17 @@ struct CatalogueFaultTests {
         try await wait("it is written down what is free") {
             try await node.value("SELECT count(*) FROM drawbridge.availability_cache") == "3"
         }
-        _ = try await node.rows("DELETE FROM drawbridge.availability_cache WHERE hotel_id = 3")
-        let locker = try await node.lock("\(Self.catalogueTables), reservations, reservation_details")
+        // It must not write it down once more.
         let bridge = try node.processID("bridge")
+        kill(bridge, SIGSTOP)
+        _ = try await node.rows("DELETE FROM drawbridge.availability_cache WHERE hotel_id = 3")
+        // Of another reading, an hour before the last one that was noted.
+        let readAt = try await node.value(
+            """
+            UPDATE drawbridge.availability_cache SET written_at = date_trunc('second', now()) - INTERVAL '1 hour'
+            WHERE hotel_id = 2 RETURNING to_char(written_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+            """)
+        let locker = try await node.lock("\(Self.catalogueTables), reservations, reservation_details")
         kill(bridge, SIGKILL)
         try await wait("another bridge is ready", for: .seconds(60)) { try node.processID("bridge") != bridge }
         try await node.waitUntilGatewaysAreReady()
@@ -161,6 +169,8 @@ struct CatalogueFaultTests {
         #expect(last.value("is_stale") == .bool(true))
         #expect(last.integer("room_types.0.available") == free)
         #expect(last["Cache-Status"]?.contains("detail=restored") == true)
+        #expect(last.string("last_updated") == readAt)
+        #expect(last["Age"].flatMap { Int($0) } ?? 0 >= 3600)
         let missing = try await node.get(stay.availability(3))
         expectProblem(missing, 503, "unavailable")
         #expect(missing["Retry-After"] != nil)

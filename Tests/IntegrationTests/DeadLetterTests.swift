@@ -142,6 +142,9 @@ struct DeadLetterTests {
         #expect(try await abandon(#"{"reason":"again"}"#).string("notes") == "cancelled by telephone")
         expectProblem(try await abandon(#"{"reason":"other"}"#, key: "abandon-1"), 422, "idempotency-key-reused")
         #expect(try await audit(node, booking, "abandon_write") == [["cancelled by telephone"]])
+        // Nothing is left to do, and the booking is as it is meant to be.
+        let read = try await node.get("/api/booking-engine/bookings/\(booking)")
+        #expect(read.string("sync.status") == "synced" && read.value("sync.error") == .null, "\(read.text)")
         // Another hold's end shows that the bridge has looked again since.
         let other = try await stuckHold(node, .next(1), why: "fine")
         try await wait("the other hold has ended") {
@@ -235,6 +238,25 @@ struct DeadLetterTests {
         #expect(!again.isSuccess && again.output.contains("no dead letter"))
         #expect(try await audit(node, booking, "retry_write") == [["none"]])
         #expect(try await audit(node, booking, "abandon_write").count == 1)
+        #expect(try await node.get("/api/booking-engine/bookings/\(booking)").string("sync.status") == "synced")
+    }
+
+    @Test("A write of which this program knows nothing is left alone, and the hotel's others are done")
+    @OnLoop func unknownOperation() async throws {
+        let node = try await Self.node()
+        _ = try await node.rows(
+            """
+            ALTER TABLE drawbridge.pms_writes DROP CONSTRAINT pms_writes_operation_check;
+            INSERT INTO drawbridge.pms_writes (operation, hotel_id, booking_id, next_attempt_at)
+            VALUES ('post_charge', 2, gen_random_uuid(), now() - INTERVAL '1 day')
+            """)
+        let hold = try await stuckHold(node, .next(1), why: "fine")
+        try await wait("the hold has ended") {
+            try await node.value("SELECT status FROM drawbridge.bookings WHERE booking_id = '\(hold)'") == "expired"
+        }
+        let left = try await node.rows(
+            "DELETE FROM drawbridge.pms_writes WHERE operation = 'post_charge' RETURNING attempts")
+        #expect(left == [["0"]])
     }
 
     @Test(

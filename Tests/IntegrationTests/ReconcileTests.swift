@@ -20,6 +20,44 @@ struct ReconcileTests {
         try #require(try await node.book(BookingBody(stay)).string("booking_id"))
     }
 
+    @Test(
+        "Nights without a room count in an index, and nobody is moved into a room that is not sold",
+        .timeLimit(.minutes(5)))
+    @OnLoop func unsoldRooms() async throws {
+        let node = try Node(workers: 1)
+        try await node.start()
+        let stay = TestStay.next(1)
+        let booking = try await book(node, stay)
+        func quietly(_ statements: String) async throws {
+            _ = try await node.rows("SET session_replication_role = replica; \(statements)")
+        }
+        let somebody = "(SELECT id FROM reservations WHERE hotel_id = 2 AND agent IS NULL LIMIT 1)"
+        try await quietly(
+            """
+            INSERT INTO reservation_details (hotel_id, reservation_id, date, room_id, number_of_people)
+            VALUES (2, \(somebody), '\(stay.arrival)', NULL, 1)
+            """)
+        let roomless = try await reconcile(node)
+        #expect(roomless.status == 2 && roomless.output.contains("differ from the database"), "\(roomless.output)")
+        #expect(try await reconcile(node, "--repair").status == 0)
+        #expect(try await node.get(stay.availability(2)).integer("unassigned_nights") == 1)
+
+        // Somebody gets the booking's room, too; of the others all but the last one have a night that nobody can tell.
+        let type = "SELECT id FROM rooms WHERE hotel_id = 2 AND room_type_id = 21 AND for_sale AND NOT is_staff_room"
+        let own = "SELECT room_id FROM reservation_details WHERE reservation_id = '\(booking)'"
+        let last = try await node.value(
+            "\(type) AND id NOT IN (\(own)) ORDER BY assignment_priority DESC NULLS FIRST, id DESC LIMIT 1")
+        try await quietly(
+            """
+            INSERT INTO reservation_details (hotel_id, reservation_id, date, room_id, number_of_people)
+            SELECT 2, \(somebody), CASE WHEN id IN (\(own)) THEN '\(stay.arrival)'::DATE ELSE 'infinity' END, id, 1
+            FROM (\(type)) AS room WHERE id <> \(last)
+            """)
+        _ = try await reconcile(node, "--repair")
+        #expect(try await node.rows("\(own) AND cancelled IS NULL") == [[last]])
+        #expect(try await node.stop().isSuccess)
+    }
+
     @Test("It finds and mends what nobody has noted", .timeLimit(.minutes(5)))
     @OnLoop func mends() async throws {
         let node = try Node(workers: 1)

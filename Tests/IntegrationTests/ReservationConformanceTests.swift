@@ -6,19 +6,32 @@ import Postgres
 import Stay
 import Testing
 
-/// What every adapter must do with reservations, tried on the one there is: rht-hotel's, on the demo hotels.
+/// What every adapter must do with reservations, tried on rht-hotel's with the bridge's own tables beside the PMS's and in a
+/// database of their own, on the demo hotels.
 @Suite("An adapter's reservations")
 struct ReservationConformanceTests {
     init() { Loop.runInBackground() }
 
     private static let hotel: Int32 = 2
 
-    /// Runs `body` with an adapter of its own on the shared installation's PMS.
+    /// Where the bridge's own tables are.
+    enum Place: CaseIterable {
+        case withPMS, elsewhere
+    }
+
+    /// The bridge's own database, where it is another one.
+    private static let elsewhere = SharedServer()
+
+    /// Runs `body` with an adapter of its own on the shared installation's PMS; `own` asks the database of the bridge's tables.
     @OnLoop private func withAdapter(
-        _ body: @escaping @Sendable @OnLoop (any ReservationAdapter, Database, Node) async throws -> Void
+        _ place: Place,
+        _ body:
+            @escaping @Sendable @OnLoop (
+                any ReservationAdapter, Node, _ own: @escaping @OnLoop (String) async throws -> [[String]]
+            ) async throws -> Void
     ) async throws {
         let node = try await Node.shared()
-        var configuration = DatabaseConfiguration(try node.variable("DATABASE_URL"))
+        var configuration = DatabaseConfiguration(try node.variable("DATABASE_URL"), name: "pms")
         configuration.sessionSettings["my_app.user_id"] = "2"
         // As the bridge has it, and with indexes used that a larger hotel's nights would be found by.
         configuration.sessionSettings["plan_cache_mode"] = "force_custom_plan"
@@ -28,7 +41,15 @@ struct ReservationConformanceTests {
             _ = try await database.query(Self.probe())
             let adapter = RhtHotel(
                 database, writer: .init(agent: "Conformance", user: 2), statementDeadline: .seconds(5))
-            try await body(adapter, database, node)
+            guard place == .elsewhere else {
+                return try await body(adapter, node) { try await node.rows($0) }
+            }
+            let server = try await Self.elsewhere.started()
+            try await Database.with(DatabaseConfiguration(server.url, name: "bridge")) { own in
+                _ = try await own.query(Self.probe())
+                try await body(RemoteRhtHotel(adapter, own: own), node) { try await server.rows($0) }
+                #expect(try await server.value("SELECT count(*) FROM pg_prepared_xacts") == "0")
+            }
         }
     }
 
@@ -75,7 +96,7 @@ struct ReservationConformanceTests {
         return try zip(request.rooms, free).map { asked, room in
             let plan = try #require(plans[asked.plan])
             return ReservedRoom(
-                room: room.id, guests: asked.guests, plan: plan,
+                room: room.id, type: asked.type, guests: asked.guests, plan: plan,
                 quote: try plan.pricing.quote(request.stay, guests: Int(asked.guests)).get())
         }
     }
@@ -111,9 +132,9 @@ struct ReservationConformanceTests {
         return reservation
     }
 
-    @Test("What is created is read as it was made, by itself and among others")
-    @OnLoop func created() async throws {
-        try await withAdapter { adapter, _, _ in
+    @Test("What is created is read as it was made, by itself and among others", arguments: Place.allCases)
+    @OnLoop func created(place: Place) async throws {
+        try await withAdapter(place) { adapter, _, _ in
             let request = try self.request(.next(2), rooms: 2)
             let id = try await self.create(adapter, request)
             let read = try #require(try await adapter.reservation(id, hotel: Self.hotel))
@@ -132,9 +153,11 @@ struct ReservationConformanceTests {
         }
     }
 
-    @Test("Own statements are run where they are asked for, and commit with the reservation or not at all")
-    @OnLoop func together() async throws {
-        try await withAdapter { adapter, _, node in
+    @Test(
+        "Own statements are run where they are asked for, and commit with the reservation or not at all",
+        arguments: Place.allCases)
+    @OnLoop func together(place: Place) async throws {
+        try await withAdapter(place) { adapter, node, own in
             let request = try self.request(.next(1))
             let name = request.engineID
             let work = try await adapter.begin(deadline: .seconds(5))
@@ -148,25 +171,25 @@ struct ReservationConformanceTests {
 
             let id = try await self.create(adapter, request, with: [Self.insert(name)])
             let count = "SELECT count(*) FROM drawbridge.outbox_events WHERE entity_id ="
-            #expect(try await node.value("\(count) '\(name)'") == "1")
+            #expect(try await own("\(count) '\(name)'") == [["1"]])
             // One that fails takes the reservation with it.
             let second = try self.request(.next(1))
             await #expect(throws: PostgresError.self) {
                 try await self.create(adapter, second, with: [Self.insert(second.engineID), Self.fail()])
             }
-            #expect(try await node.value("\(count) '\(second.engineID)'") == "0")
+            #expect(try await own("\(count) '\(second.engineID)'") == [["0"]])
             #expect(
                 try await node.value(
                     "SELECT count(*) FROM reservations WHERE ota_reservation_id = '\(second.engineID)'") == "0")
             #expect(try await node.value("SELECT count(*) FROM clients WHERE name = '\(second.engineID)'") == "0")
             #expect(try await adapter.reservation(id, hotel: Self.hotel) != nil)
-            _ = try await node.rows("DELETE FROM drawbridge.outbox_events WHERE type = 'test.conformance'")
+            _ = try await own("DELETE FROM drawbridge.outbox_events WHERE type = 'test.conformance'")
         }
     }
 
-    @Test("A guest with the same particulars is the same record, and with others another")
-    @OnLoop func guests() async throws {
-        try await withAdapter { adapter, _, node in
+    @Test("A guest with the same particulars is the same record, and with others another", arguments: Place.allCases)
+    @OnLoop func guests(place: Place) async throws {
+        try await withAdapter(place) { adapter, node, _ in
             let request = try self.request(.next(1))
             _ = try await self.create(adapter, request)
             var question = ReservationQuestion(hotel: Self.hotel)
@@ -187,9 +210,9 @@ struct ReservationConformanceTests {
         }
     }
 
-    @Test("What a reservation itself takes is free for it and taken for others")
-    @OnLoop func ownNights() async throws {
-        try await withAdapter { adapter, _, _ in
+    @Test("What a reservation itself takes is free for it and taken for others", arguments: Place.allCases)
+    @OnLoop func ownNights(place: Place) async throws {
+        try await withAdapter(place) { adapter, _, _ in
             let request = try self.request(.next(2))
             let id = try await self.create(adapter, request)
             var question = ReservationQuestion(hotel: Self.hotel)
@@ -205,9 +228,11 @@ struct ReservationConformanceTests {
         }
     }
 
-    @Test("A change has the effect it says, and a cancellation gives everything back and keeps the prices")
-    @OnLoop func changedAndCancelled() async throws {
-        try await withAdapter { adapter, _, _ in
+    @Test(
+        "A change has the effect it says, and a cancellation gives everything back and keeps the prices",
+        arguments: Place.allCases)
+    @OnLoop func changedAndCancelled(place: Place) async throws {
+        try await withAdapter(place) { adapter, _, _ in
             let stay = TestStay.next(3)
             let request = try self.request(TestStay(arrival: stay.arrival, nights: 2))
             let id = try await self.create(adapter, request)
@@ -239,9 +264,9 @@ struct ReservationConformanceTests {
         }
     }
 
-    @Test("Work on a hotel keeps other work on it out, and none on other hotels")
-    @OnLoop func turns() async throws {
-        try await withAdapter { adapter, _, _ in
+    @Test("Work on a hotel keeps other work on it out, and none on other hotels", arguments: Place.allCases)
+    @OnLoop func turns(place: Place) async throws {
+        try await withAdapter(place) { adapter, _, _ in
             let (work, _) = try await self.ask(adapter, ReservationQuestion(hotel: Self.hotel))
             let elsewhere = try await self.ask(adapter, ReservationQuestion(hotel: 1))
             elsewhere.work.rollback()
@@ -258,7 +283,7 @@ struct ReservationConformanceTests {
 
     @Test("A reservation is read by its own rows, however many the hotel has on its nights")
     @OnLoop func ownRows() async throws {
-        try await withAdapter { adapter, _, node in
+        try await withAdapter(.withPMS) { adapter, node, _ in
             let stay = TestStay.next(1)
             let id = try await self.create(adapter, try self.request(stay))
             for _ in 0..<9 { _ = try await self.create(adapter, try self.request(stay)) }
@@ -276,9 +301,11 @@ struct ReservationConformanceTests {
         }
     }
 
-    @Test("That the front desk works on it is told, not waited for; one that is deleted is gone")
-    @OnLoop func frontDesk() async throws {
-        try await withAdapter { adapter, database, node in
+    @Test(
+        "That the front desk works on it is told, not waited for; one that is deleted is gone",
+        arguments: Place.allCases)
+    @OnLoop func frontDesk(place: Place) async throws {
+        try await withAdapter(place) { adapter, node, _ in
             let id = try await self.create(adapter, try self.request(.next(1)))
             var question = ReservationQuestion(hotel: Self.hotel)
             question.reservation = id
@@ -311,9 +338,11 @@ struct ReservationConformanceTests {
         }
     }
 
-    @Test("A reservation whose room another one takes, too, is told, and moves with its prices")
-    @OnLoop func moved() async throws {
-        try await withAdapter { adapter, _, node in
+    @Test(
+        "A reservation whose room another one takes, too, is told, and moves with its prices", arguments: Place.allCases
+    )
+    @OnLoop func moved(place: Place) async throws {
+        try await withAdapter(place) { adapter, node, _ in
             let request = try self.request(.next(2), rooms: 2)
             let id = try await self.create(adapter, request)
             var question = ReservationQuestion(hotel: Self.hotel)
@@ -348,5 +377,24 @@ struct ReservationConformanceTests {
             #expect(write.effect.taken.map(\.night).sorted() == Array(request.stay.nights))
             #expect(write.effect.released.compactMap(\.room) == [room, room])
         }
+    }
+}
+
+/// A server that is started when it is first asked for.
+@OnLoop
+private final class SharedServer {
+    private var starting: Task<HotelServer, any Error>?
+
+    nonisolated init() {}
+
+    func started() async throws -> HotelServer {
+        if let starting { return try await starting.value }
+        let task = Task {
+            let server = try await HotelServer()
+            try await server.start()
+            return server
+        }
+        starting = task
+        return try await task.value
     }
 }

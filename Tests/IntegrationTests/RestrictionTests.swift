@@ -113,6 +113,31 @@ struct RestrictionTests {
         #expect(try await node.ask("hotels/2/restrictions")["ETag"] == tag)
     }
 
+    @Test("As many full restrictions as there may be can be set, read, and set again as they are read")
+    @OnLoop func many() async throws {
+        let node = try await node()
+        let stay = TestStay.next()
+        let full = rule(
+            stay,
+            #""weekdays":["tuesday","wednesday","thursday","saturday"],"minimum_nights":12,"maximum_nights":14,"#
+                + #""closed_to_arrival":false,"closed_to_departure":false,"stop_sell":false"#)
+        let first = try await set(node, Array(repeating: full, count: 300).joined(separator: ","))
+        #expect(first.status == 200, "\(first.text.prefix(500))")
+        let read = try await node.ask("hotels/2/restrictions")
+        #expect(read.elements("restrictions").count == 300)
+        var request = TestRequest.post(Self.path, try node.cacheToken(), json: read.text)
+        request.method = "PUT"
+        let again = try await node.gateway.send(request.with("If-Match", try #require(read["ETag"])))
+        #expect(again.status == 200, "\(again.text.prefix(500))")
+        #expect(again.value("restrictions") == read.value("restrictions"))
+        // Another hotel's cannot be put here.
+        request = .post(
+            Self.path, try node.cacheToken(), json: read.text.replacing(#""hotel_id":2"#, with: #""hotel_id":1"#))
+        request.method = "PUT"
+        expectProblem(try await node.gateway.send(request.with("If-Match", "*")), 422, "invalid-request")
+        #expect(try await set(node).status == 200)
+    }
+
     @Test("Each rule keeps its stays from being sold, says which it is, and leaves the others")
     @OnLoop func rules() async throws {
         let node = try await node()
@@ -251,6 +276,44 @@ struct RestrictionTests {
         #expect(statuses.count { $0 == 201 } == free + 3)
         #expect(statuses.count { $0 == 409 } == 9)
         #expect(try await node.available(2, 22, stay) == 0)
+        #expect(try await set(node).status == 200)
+    }
+
+    @Test(
+        "Where the database is an older one, restored from a backup, its restrictions are what is told",
+        .timeLimit(.minutes(3)))
+    @OnLoop func restored() async throws {
+        let node = try await node()
+        let stay = TestStay.next()
+        #expect(try await set(node).status == 200)
+        let free = try await node.available(2, 21, stay)
+        let stop = """
+            INSERT INTO drawbridge.stay_restrictions (hotel_id, position, start_date, end_date, closed_to_arrival,
+                                                      closed_to_departure, stop_sell)
+            VALUES (2, 0, '\(stay.arrival)', '\(stay.departure)', FALSE, FALSE, TRUE)
+            """
+        for _ in 0..<3 { #expect(try await set(node, rule(stay, #""stop_sell":true"#)).status == 200) }
+        #expect(try await node.available(2, 21, stay) == 0)
+        // As it was long before.
+        _ = try await node.rows(
+            """
+            UPDATE drawbridge.restriction_state SET version = 1;
+            UPDATE drawbridge.hotel_restrictions SET version = 1, changed_in = 1 WHERE hotel_id = 2;
+            DELETE FROM drawbridge.stay_restrictions WHERE hotel_id = 2
+            """)
+        try await wait("nothing is restricted") { try await node.available(2, 21, stay) == free }
+        #expect(try await node.ask("hotels/2/restrictions")["ETag"] == "\"1\"")
+        // Another one with the same number.
+        _ = try await node.rows("UPDATE drawbridge.restriction_state SET version = version; \(stop)")
+        try await wait("it is told") { try await node.available(2, 21, stay) == 0 }
+        // One from before the hotel has set anything.
+        _ = try await node.rows(
+            "UPDATE drawbridge.restriction_state SET version = 0; DELETE FROM drawbridge.hotel_restrictions WHERE hotel_id = 2"
+        )
+        try await wait("nothing is restricted") { try await node.available(2, 21, stay) == free }
+        #expect(try await node.ask("hotels/2/restrictions")["ETag"] == "\"0\"")
+        #expect(try await set(node, rule(stay, #""stop_sell":true"#), if: "\"0\"").status == 200)
+        #expect(try await node.available(2, 21, stay) == 0)
         #expect(try await set(node).status == 200)
     }
 

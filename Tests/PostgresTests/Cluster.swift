@@ -40,7 +40,7 @@ final class Cluster {
             [
                 "-D", directory + "/data", "-p", String(port), "-c", "listen_addresses=127.0.0.1",
                 "-c", "unix_socket_directories=\(directory)", "-c", "fsync=off", "-c", "max_connections=200",
-                "-c", "restart_after_crash=on",
+                "-c", "restart_after_crash=on", "-c", "max_prepared_transactions=20",
             ])
         self.server = server
         Leftovers.remember(server: server.processID)

@@ -54,6 +54,24 @@ private enum Probe {
         }
     }
 
+    @Test("Who comes later is not sent after a statement that waits for a lock, where others go on")
+    func slow() async throws {
+        try await withDatabase(connections: 2) { database in
+            let blocked = Task { try await database.query(Probe.sleep(30)) }
+            try await Loop.sleep(for: .milliseconds(200))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<20 {
+                    group.addTask {
+                        _ = try await database.query(Probe.sleep(0.001), deadline: .seconds(20))
+                    }
+                }
+                try await group.waitForAll()
+            }
+            blocked.cancel()
+            await #expect(throws: PostgresError.self) { try await blocked.value }
+        }
+    }
+
     @Test("More calls than may wait are refused at once")
     func waiters() async throws {
         try await withDatabase(connections: 1) {

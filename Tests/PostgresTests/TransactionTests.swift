@@ -49,6 +49,32 @@ private func withThings(
         }
     }
 
+    @Test("What is prepared waits, across connections, for the word; what failed or is not there is rolled back")
+    func prepared() async throws {
+        try await withThings { database in
+            let first = try #require(PreparedTransaction("test/first"))
+            let second = try #require(PreparedTransaction("test/second"))
+            try await database.begin().prepare([Things.insert(5_700, nil)], as: first)
+            try await database.begin().prepare([Things.insert(5_701, nil)], as: second)
+            #expect(try await database.query(Things.count(5_700, 5_799)) == [0])
+            try await database.commit(first)
+            try await database.rollback(second)
+            #expect(try await database.query(Things.count(5_700, 5_799)) == [1])
+            // Somebody else was faster.
+            try await database.commit(first)
+            try await database.rollback(second)
+            await #expect(throws: PostgresError.self) {
+                try await database.begin().prepare([Things.insert(5_702, nil), Things.insert(5_700, nil)], as: first)
+            }
+            #expect(try await database.query(Things.count(5_700, 5_799)) == [1])
+        }
+    }
+
+    @Test(
+        "The name of a prepared transaction cannot end the statement it stands in",
+        arguments: ["", "a'b", "a b", "a\\b", "ä", String(repeating: "a", count: 200), "a;b", "a\"b", "a\0b"])
+    func preparedName(name: String) { #expect(PreparedTransaction(name) == nil) }
+
     @Test("What is committed stays")
     func commit() async throws {
         try await withThings { database in

@@ -204,7 +204,12 @@ final class BookingStorm {
             #expect(try await node.rows(query).prefix(3) == [], what, sourceLocation: sourceLocation)
         }
         let bookings = "(SELECT * FROM drawbridge.bookings WHERE booking_engine_id LIKE '\(name)-%') AS booking"
-        let reservations = "(SELECT * FROM reservations WHERE ota_reservation_id LIKE '\(name)-%') AS reservation"
+        // And whatever else the PMS has in our name that is no booking.
+        let reservations = """
+            (SELECT * FROM reservations WHERE ota_reservation_id LIKE '\(name)-%' OR agent = 'Drawbridge'
+                AND NOT EXISTS (SELECT FROM drawbridge.bookings AS any_booking WHERE any_booking.booking_id = reservations.id)
+            ) AS reservation
+            """
         try await expectNone(
             """
             SELECT room_id, date FROM reservation_details WHERE hotel_id <= 3 AND cancelled IS NULL AND room_id IS NOT NULL

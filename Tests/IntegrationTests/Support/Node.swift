@@ -31,6 +31,8 @@ final class Node {
     let directory: String
     private let workers: Int
     private let bridges: Int
+    /// What it is told besides, from the next start on.
+    var environment: [String: String] = [:]
     private var child: ChildProcess?
     private var variables: [String: String] = [:]
 
@@ -52,12 +54,12 @@ final class Node {
         if ownsPolicies { Self.copyPolicies(to: policies) }
     }
 
-    /// Copies the policies as they come to a directory that is made for them.
-    static func copyPolicies(to directory: String) {
+    /// Copies policies to a directory that is made for them; without others those that come with the package.
+    static func copyPolicies(from other: String = "\(package)/Policies", to directory: String) {
         mkdir(directory, 0o755)
         mkdir("\(directory)/\(PolicyDirectory.rulesDirectory)", 0o755)
         for name in PolicyDirectory.fileNames + PolicyDirectory.ruleFileNames {
-            Files.write(Files.text("\(package)/Policies/\(name)"), to: "\(directory)/\(name)")
+            Files.write(Files.text("\(other)/\(name)"), to: "\(directory)/\(name)")
         }
     }
 
@@ -96,7 +98,7 @@ final class Node {
             environment: [
                 "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "DRAWBRIDGE_HOME": home,
                 "DRAWBRIDGE_PORT": "0", "DRAWBRIDGE_ADMIN_PORT": "0", "DRAWBRIDGE_LOG_LEVEL": "debug",
-            ],
+            ].merging(environment) { $1 },
             descriptors: [.null, .inherit(output), .inherit(output)])
         self.child = child
         Leftovers.add(child.processID, directory)

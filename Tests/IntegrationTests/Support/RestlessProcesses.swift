@@ -2,9 +2,9 @@ import Glibc
 import Loop
 import Testing
 
-/// Gateways, a ledger and a bridge on an installation's database and with its keys, in a home of their own. The test is
-/// their supervisor, and starts at once what has ended: the real one lets more time go by each time, and within minutes
-/// nothing could be killed two hundred times.
+/// Gateways, a ledger and a bridge on an installation's database and with its keys, in a home of their own; in place of the
+/// installation with its PostgreSQL, too. The test is their supervisor, and starts at once what has ended: the real one lets
+/// more time go by each time, and within minutes nothing could be killed two hundred times.
 @OnLoop
 final class RestlessProcesses {
     let home: String
@@ -18,18 +18,35 @@ final class RestlessProcesses {
     private(set) var oddities: [String] = []
 
     private let directory: String
+    /// The installation's cluster, where they are in its place.
+    private let database: Slot?
     private let ledger: Slot
     private let bridge: Slot
     private let gateways: [Slot]
     private var isStopping = false
 
+    /// Prepares them, and stops the installation.
+    convenience init(inPlaceOf node: Node, workers: Int) async throws {
+        let database = try Slot(likeDatabaseOf: node)
+        try await self.init(beside: node, workers: workers, database)
+        try #require(try await node.stop().isSuccess)
+    }
+
     /// Prepares them.
-    init(beside node: Node, workers: Int) async throws {
+    ///
+    /// - Parameter environment: what they find in theirs besides.
+    convenience init(beside node: Node, workers: Int, environment: [String: String] = [:]) async throws {
+        try await self.init(beside: node, workers: workers, nil)
+        for slot in slots { slot.environment.merge(environment) { $1 } }
+    }
+
+    private init(beside node: Node, workers: Int, _ database: Slot?) async throws {
+        self.database = database
         let directory = "\(node.directory)/restless"
         let home = "\(directory)/home"
         (self.directory, self.home) = (directory, home)
         try await Self.makeHome(home, like: node.home, in: directory)
-        let policies = try Self.makePolicies("\(directory)/policies")
+        let policies = try Self.makePolicies("\(directory)/policies", like: node.policies)
         crossing = try Crossing(
             "\(home)/run/crossing.sock", to: "\(home)/run/bridge.sock", records: "\(home)/ledger/records")
 
@@ -68,8 +85,8 @@ final class RestlessProcesses {
         try #require(copy.exit.isSuccess, "\(copy.output)")
     }
 
-    private static func makePolicies(_ directory: String) throws -> String {
-        Node.copyPolicies(to: directory)
+    private static func makePolicies(_ directory: String, like other: String) throws -> String {
+        Node.copyPolicies(from: other, to: directory)
         let gateway = "\(directory)/gateway.yaml"
         try Files.change(gateway, "run/bridge.sock", to: "run/crossing.sock")
         // So that segments and checkpoints begin while processes are killed.
@@ -81,7 +98,7 @@ final class RestlessProcesses {
     /// The names of all.
     var names: [String] { slots.map(\.name) }
 
-    private var slots: [Slot] { [ledger, bridge] + gateways }
+    private var slots: [Slot] { (database.map { [$0] } ?? []) + [ledger, bridge] + gateways }
 
     /// Runs them while `body` does.
     func run(_ body: @OnLoop () async throws -> Void) async throws {
@@ -106,6 +123,11 @@ final class RestlessProcesses {
                 if !exit.isSuccess { oddities.append("\(slot.name) stopped with \(exit)") }
                 return
             }
+            if slot === database, !slot.isKilled, slot.starts < 200 {
+                // Sessions of a server that was killed let go of its memory a moment later.
+                try await Loop.sleep(for: .milliseconds(20))
+                continue
+            }
             guard slot.isKilled else {
                 oddities.append("\(slot.name) ended by itself with \(exit)")
                 return
@@ -125,24 +147,26 @@ final class RestlessProcesses {
             slot.program, slot.arguments, environment: environment,
             descriptors: [.null, .inherit(log), .inherit(log)] + slot.sockets.map { .inherit($0.descriptor) })
         slot.child = child
+        slot.starts = slot.isKilled ? 1 : slot.starts + 1
         slot.isKilled = false
         return child
     }
 
     /// Kills one, whatever it does; where it is being started again, as soon as it runs.
-    func kill(_ name: String) async throws {
+    func kill(_ name: String, by signal: Int32 = SIGKILL) async throws {
         let slot = try #require(slots.first { $0.name == name })
         try await wait("\(name) runs; \(oddities)") { slot.child?.isRunning == true && !slot.isKilled }
         slot.isKilled = true
-        slot.child?.send(signal: SIGKILL)
+        slot.child?.send(signal: signal)
         kills[name, default: 0] += 1
     }
 
     /// Stops them in the order of a supervisor.
     private func stop() async throws {
         isStopping = true
-        for group in [gateways, [bridge], [ledger]] {
-            for slot in group { slot.child?.send(signal: SIGTERM) }
+        for group in [gateways, [bridge], [ledger], database.map { [$0] } ?? []] {
+            // PostgreSQL ends its sessions by SIGINT, and waits for them by SIGTERM.
+            for slot in group { slot.child?.send(signal: slot === database ? SIGINT : SIGTERM) }
             for slot in group {
                 try await wait("\(slot.name) stops", for: .seconds(60)) { slot.child?.isRunning != true }
             }
@@ -164,12 +188,29 @@ private final class Slot {
     var child: ChildProcess?
     /// Whether it was us who ended it.
     var isKilled = false
+    /// How often it was started since.
+    var starts = 0
 
     init(_ name: String, _ program: String, _ arguments: [String], _ sockets: [KeptSocket]) {
         self.name = name
         self.program = program
         self.arguments = arguments
         self.sockets = sockets
+    }
+}
+
+extension Slot {
+    /// PostgreSQL as it runs there: the same program on the same cluster, as the same user.
+    fileprivate convenience init(likeDatabaseOf node: Node) throws {
+        let running = try node.processID("postgresql")
+        let command = Files.text("/proc/\(running)/cmdline").split(separator: "\0").map(String.init)
+        var owner = stat()
+        try #require(stat("/proc/\(running)", &owner) == 0 && !command.isEmpty)
+        let user = getuid() == 0 ? ["--reuid", "\(owner.st_uid)", "--regid", "\(owner.st_gid)", "--clear-groups"] : []
+        // Told by the kernel when the tests are gone. Before it recovers it syncs its files one by one: some seconds.
+        let arguments = user + ["--pdeathsig", "INT", "--"] + command + ["-c", "recovery_init_sync_method=syncfs"]
+        self.init("postgresql", "/usr/bin/setsid", ["setpriv"] + arguments, [])
+        environment["TZ"] = "UTC"
     }
 }
 

@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0011_pending_reservations.sql

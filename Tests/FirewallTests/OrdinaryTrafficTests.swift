@@ -32,7 +32,7 @@ import Testing
     }()
 
     @Test(
-        "Around restrictions, whose content is not read to its end, attacks are refused as elsewhere",
+        "Around restrictions, whose content is not taken apart, attacks are refused as elsewhere",
         arguments: EngineKind.allCases)
     func around(kind: EngineKind) throws {
         let path = "/api/booking-engine/hotels/12/restrictions"

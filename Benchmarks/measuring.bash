@@ -61,6 +61,9 @@ rounds() {
     done
 }
 
+# The pause, in milliseconds, with which so many clients ask for half of a rate: pause CLIENTS RATE
+pause() { awk "BEGIN { printf \"%d\", 2000 * $1 / $2 }"; }
+
 # Processor time that a process and all its descendants have used, in clock ticks: ticks PID
 ticks() {
     local child sum

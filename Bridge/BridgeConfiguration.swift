@@ -91,6 +91,9 @@ struct BridgeConfiguration: Sendable {
         // them and takes half a millisecond; a plan for any hotel names all of them, which took 0.3 s and megabytes to
         // make, once per statement and connection, with a thousand hotels, and locks them all wherever it is used.
         database.sessionSettings["plan_cache_mode"] = "force_custom_plan"
+        // Starting processes for a statement takes ten times as long as any statement here: reading the PMS's log did, again and
+        // again while there were bookings.
+        database.sessionSettings["max_parallel_workers_per_gather"] = "0"
         try database.validate()
         return database
     }

@@ -42,9 +42,6 @@ pgbench_waits() {
     awk '{ print $3 / 1000 }' "$directory/$1".* | sort -n | awk '{ value[NR] = $1 } END { print value[int(NR * 0.99) + 1] }'
 }
 
-# The pause, in milliseconds, with which so many clients ask for half of a rate: pause CLIENTS RATE
-pause() { awk "BEGIN { printf \"%d\", 2000 * $1 / $2 }"; }
-
 plain=Benchmarks/pgbench/booking.sql
 for ((round = 0; round <= ROUNDS; round++)); do
     book booking-ours-$round 16 "$SECONDS_PER_ROUND"

@@ -1,5 +1,12 @@
 -- Ends a run with lines that the script which started it can read.
 
+-- Milliseconds for which each connection waits between an answer and its next request, on average; not part of the latencies.
+local pause = tonumber(os.getenv("PAUSE") or "")
+
+if pause then
+   function delay() return math.random(0, 2 * pause) end
+end
+
 function done(summary, latency)
    local errors = summary.errors
    print("report requests " .. summary.requests)

@@ -170,19 +170,21 @@ private enum ReservationChangeStatements {
         RhtHotel.OwnReservation(hotel: try row.next(), id: try row.next(), engineID: try row.next())
     }
 
-    /// The hotels are a parameter by themselves, so that only their partitions are planned for.
+    /// The hotels are a parameter by themselves, so that only their partitions are planned for: once each, for planning is
+    /// most of what it costs.
     static let sharing = Statement<BookingID, [Int32], [Int32], [Int32], [Day]>(
         "rht.reservations_sharing",
         """
-        SELECT DISTINCT detail.reservation_id
-        FROM unnest($2, $3, $4) AS place (hotel, room, night)
-        JOIN reservation_details AS detail ON detail.hotel_id = ANY ($1) AND detail.hotel_id = place.hotel
-             AND detail.date = place.night AND detail.room_id = place.room AND detail.cancelled IS NULL
-        WHERE EXISTS (
-            SELECT FROM reservation_details AS other
-            WHERE other.hotel_id = ANY ($1) AND other.hotel_id = place.hotel AND other.date = place.night
-              AND other.room_id = place.room AND other.cancelled IS NULL
-              AND other.reservation_id <> detail.reservation_id)
+        SELECT DISTINCT unnest(taking.reservations)
+        FROM (
+            SELECT array_agg(detail.reservation_id) AS reservations
+            FROM unnest($2, $3, $4) AS place (hotel, room, night)
+            JOIN reservation_details AS detail ON detail.hotel_id = ANY ($1) AND detail.hotel_id = place.hotel
+                 AND detail.date = place.night AND detail.room_id = place.room AND detail.cancelled IS NULL
+            WHERE detail.reservation_id IS NOT NULL
+            GROUP BY detail.hotel_id, detail.room_id, detail.date
+            HAVING count(DISTINCT detail.reservation_id) > 1
+        ) AS taking
         """
     ) { row in try row.next() }
 }

@@ -95,6 +95,7 @@ let package = Package(
         module("Availability", "Stay"),
         module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
+        module("Webhook", "Cryptography"),
         module("Catalogue", "PMS", "Availability", "Stay", "Booking", "JSONText", "Cryptography"),
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
@@ -170,6 +171,7 @@ let package = Package(
         tests("AvailabilityTests", "TestSupport", "Availability", "Stay"),
         tests("BookingTests", "TestSupport", "Booking", "JSONText", "Stay"),
         tests("CatalogueTests", "Catalogue", "PMS", "Booking", "JSONText", "Stay"),
+        tests("WebhookTests", "TestSupport", "Webhook", "Cryptography"),
         // What every adapter to a PMS must pass, against real ones.
         tests(
             "ConformanceTests", "PMS", "Availability", "Booking", "Stay", "Postgres", "Loop", "Installation"),

@@ -95,13 +95,13 @@ let package = Package(
         module("Availability", "Stay"),
         module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
-        module("Webhook", "Cryptography"),
+        module("Webhook", "Booking", "JSONText", "Cryptography"),
         module("Catalogue", "PMS", "Availability", "Stay", "Booking", "JSONText", "Cryptography"),
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
             name: "Installation",
-            dependencies: ["Loop", "Lifecycle", "Policy", "Authentication", "Cryptography", "Telemetry"],
+            dependencies: ["Loop", "Lifecycle", "Policy", "Authentication", "Cryptography", "Telemetry", "Webhook"],
             path: "Sources/Installation",
             resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,
             swiftSettings: settings),
@@ -109,7 +109,8 @@ let package = Package(
         // The processes.
         process(
             "drawbridge", "Sources/Drawbridge",
-            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "Firewall", "AuditTrail"),
+            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "Firewall", "AuditTrail", "JSONText",
+            "Webhook"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit", "Firewall",
@@ -121,7 +122,7 @@ let package = Package(
             "drawbridge-bridge", "Bridge",
             resources: migrations,
             "Loop", "HTTP", "JSONText", "Server", "Client", "Fetch", "Policy", "Authentication", "Cryptography",
-            "Postgres", "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue"),
+            "Postgres", "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue", "Webhook"),
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
@@ -171,7 +172,7 @@ let package = Package(
         tests("AvailabilityTests", "TestSupport", "Availability", "Stay"),
         tests("BookingTests", "TestSupport", "Booking", "JSONText", "Stay"),
         tests("CatalogueTests", "Catalogue", "PMS", "Booking", "JSONText", "Stay"),
-        tests("WebhookTests", "TestSupport", "Webhook", "Cryptography"),
+        tests("WebhookTests", "TestSupport", "Webhook", "Booking", "JSONText", "Schema", "Stay", "Cryptography"),
         // What every adapter to a PMS must pass, against real ones.
         tests(
             "ConformanceTests", "PMS", "Availability", "Booking", "Stay", "Postgres", "Loop", "Installation"),

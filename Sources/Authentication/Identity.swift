@@ -157,6 +157,9 @@ public enum HotelAccess: Sendable, Equatable {
     /// Access to the hotels given, in any order.
     public static func of(_ hotelIDs: some Sequence<Int32>) -> HotelAccess { .some(Set(hotelIDs).sorted()) }
 
+    /// The hotels one by one, in ascending order; `nil` for every hotel.
+    public var ids: [Int32]? { if case .some(let ids) = self { ids } else { nil } }
+
     /// Whether all of some other hotels are among them.
     public func covers(_ other: HotelAccess) -> Bool {
         switch (self, other) {

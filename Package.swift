@@ -109,7 +109,8 @@ let package = Package(
         // The processes.
         process(
             "drawbridge", "Sources/Drawbridge",
-            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "Firewall", "AuditTrail", "JSONText",
+            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "Firewall", "AuditTrail",
+            "JSONText",
             "Webhook"),
         process(
             "drawbridge-gateway", "Gateway",
@@ -135,7 +136,8 @@ let package = Package(
 
         // Tests, module by module, and what several share.
         .target(
-            name: "TestSupport", dependencies: ["HTTP", "Loop"], path: "Tests/TestSupport", swiftSettings: settings),
+            name: "TestSupport", dependencies: ["HTTP", "Loop", "JSONText", "Schema"], path: "Tests/TestSupport",
+            swiftSettings: settings),
         .target(name: "ShiftedClock", path: "Tests/ShiftedClock"),
         tests("LoopTests", "Loop"),
         tests("HTTPTests", "HTTP"),
@@ -184,7 +186,7 @@ let package = Package(
             "IntegrationTests",
             "TestSupport", "Loop", "HTTP", "TLS", "JSONText", "Stay", "Availability", "Booking", "PMS", "Postgres",
             "Cryptography", "Authentication", "drawbridge", "drawbridge-gateway", "drawbridge-bridge",
-            "drawbridge-ledger", "Ledger", "Policy"),
+            "drawbridge-ledger", "Ledger", "Policy", "Schema", "Webhook"),
     ]
 )
 

@@ -69,7 +69,8 @@ final class APIKeyResource {
         }
         guard let row else { throw PostgresError(.decoding, "an API key was not made") }
         try await permit(row, to: call.identity, transaction)
-        try await transaction.commit(TokenService.record(idempotencyKey, call.identity.clientKey, made: .apiKey(row.id)))
+        try await transaction.commit(
+            TokenService.record(idempotencyKey, call.identity.clientKey, made: .apiKey(row.id)))
         return made(row, key)
     }
 
@@ -117,7 +118,8 @@ final class APIKeyResource {
             APIKeyAdministrationStatements.succeed(id, Hexadecimal.encode(key.hash.bytes), days ?? Self.standardDays))
         guard let row else { throw PostgresError(.decoding, "an API key was not made") }
         try await permit(row, to: call.identity, transaction)
-        try await transaction.commit(TokenService.record(idempotencyKey, call.identity.clientKey, made: .apiKey(row.id)))
+        try await transaction.commit(
+            TokenService.record(idempotencyKey, call.identity.clientKey, made: .apiKey(row.id)))
         return made(row, key)
     }
 

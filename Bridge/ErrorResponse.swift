@@ -253,7 +253,8 @@ enum ErrorResponse {
         case .tooManySecrets:
             return Problem(
                 .conflict, "too-many-secrets", "There are too many secrets",
-                detail: "Four secrets of the webhook are good; wait until one has expired, or end them: overlap_hours 0")
+                detail: "Four secrets of the webhook are good; wait until one has expired, or end them: overlap_hours 0"
+            )
         case .sealingUnavailable:
             return Problem(
                 .serviceUnavailable, "unavailable", "The service is not available at the moment",

@@ -180,7 +180,8 @@ final class WebhookResource {
     ///
     /// - Parameter decide: what is done to an endpoint that nobody else changes meanwhile; nil where nothing is to be.
     private func answer(
-        _ call: Call, _ decide: @OnLoop (EndpointRecord, borrowing Transaction) async throws -> (Action, EndpointRecord)?
+        _ call: Call,
+        _ decide: @OnLoop (EndpointRecord, borrowing Transaction) async throws -> (Action, EndpointRecord)?
     ) async throws -> Answer {
         var answer = try await answers.answer(call) {
             let transaction = try await database.begin()
@@ -220,7 +221,10 @@ final class WebhookResource {
         }
         guard !hotels.isEmpty else { throw BridgeError.foreignHotel }
         throw BridgeError.invalid([
-            ("/hotel_ids", "The credentials are for more than \(Subscription.Limit.hotels.upperBound) hotels; name some")
+            (
+                "/hotel_ids",
+                "The credentials are for more than \(Subscription.Limit.hotels.upperBound) hotels; name some"
+            )
         ])
     }
 

@@ -64,7 +64,7 @@ extension Subscription {
 enum WebhookStatements {
     /// The columns of `EndpointRecord`.
     private static let columns: StaticString = """
-        SELECT endpoint.id, position, client, url, events, hotel_ids, description, payload, in_order, asymmetric, backoff,
+        SELECT endpoint.id, position, client, url, events, hotel_ids, description, payload, is_ordered, is_asymmetric, backoff,
                maximum_retries, maximum_in_flight, maximum_rate, disabled_at, disabled_reason, version, created_at,
                updated_at,
                ARRAY(SELECT public_key FROM drawbridge.webhook_secrets AS secret
@@ -107,8 +107,8 @@ enum WebhookStatements {
     >(
         "bridge.insert_webhook",
         """
-        INSERT INTO drawbridge.webhook_endpoints (id, client, url, events, hotel_ids, description, payload, in_order,
-                                                  asymmetric, backoff, maximum_retries, maximum_in_flight, maximum_rate)
+        INSERT INTO drawbridge.webhook_endpoints (id, client, url, events, hotel_ids, description, payload, is_ordered,
+                                                  is_asymmetric, backoff, maximum_retries, maximum_in_flight, maximum_rate)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         """)
 
@@ -127,7 +127,7 @@ enum WebhookStatements {
         "bridge.update_webhook",
         """
         UPDATE drawbridge.webhook_endpoints
-        SET url = $2, events = $3, hotel_ids = $4, description = $5, payload = $6, in_order = $7, asymmetric = $8,
+        SET url = $2, events = $3, hotel_ids = $4, description = $5, payload = $6, is_ordered = $7, is_asymmetric = $8,
             backoff = $9, maximum_retries = $10, maximum_in_flight = $11, maximum_rate = $12, disabled_reason = $13,
             disabled_at = CASE WHEN $13::text IS NOT NULL THEN COALESCE(disabled_at, now()) END,
             version = version + 1, updated_at = now()

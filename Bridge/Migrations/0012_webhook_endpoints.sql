@@ -16,8 +16,8 @@ CREATE TABLE drawbridge.webhook_endpoints (
     hotel_ids INTEGER[],
     description TEXT CHECK (length(description) BETWEEN 1 AND 200),
     payload TEXT NOT NULL CHECK (payload IN ('full', 'thin')),
-    in_order BOOLEAN NOT NULL,
-    asymmetric BOOLEAN NOT NULL,
+    is_ordered BOOLEAN NOT NULL,
+    is_asymmetric BOOLEAN NOT NULL,
     backoff TEXT NOT NULL CHECK (backoff IN ('exponential', 'linear')),
     maximum_retries SMALLINT NOT NULL CHECK (maximum_retries BETWEEN 0 AND 20),
     maximum_in_flight SMALLINT NOT NULL CHECK (maximum_in_flight BETWEEN 1 AND 100),
@@ -42,8 +42,8 @@ COMMENT ON COLUMN drawbridge.webhook_endpoints.position IS 'The order in which t
 COMMENT ON COLUMN drawbridge.webhook_endpoints.client IS 'Whose it is: issuer and client, as bookings have it';
 COMMENT ON COLUMN drawbridge.webhook_endpoints.hotel_ids IS 'NULL: every hotel';
 COMMENT ON COLUMN drawbridge.webhook_endpoints.payload IS 'thin: of data only what names the entity';
-COMMENT ON COLUMN drawbridge.webhook_endpoints.in_order IS 'Of one booking in the order of its versions';
-COMMENT ON COLUMN drawbridge.webhook_endpoints.asymmetric IS 'Signed with Ed25519 (v1a) besides HMAC-SHA256 (v1)';
+COMMENT ON COLUMN drawbridge.webhook_endpoints.is_ordered IS 'Of one booking in the order of its versions';
+COMMENT ON COLUMN drawbridge.webhook_endpoints.is_asymmetric IS 'Signed with Ed25519 (v1a) besides HMAC-SHA256 (v1)';
 COMMENT ON COLUMN drawbridge.webhook_endpoints.maximum_rate IS 'Attempts a second; NULL: as fast as it answers';
 COMMENT ON COLUMN drawbridge.webhook_endpoints.disabled_reason IS
     'requested: by its client or an administrator; rights: its client has lost the hotels; gone: it answered 410; failing: '

@@ -90,7 +90,8 @@ extension EventType {
     ]
 
     private static let room = object([
-        ("room_type_id", id, true), ("room_number", textOrNull, true), ("guests", #"{"type":"integer","minimum":1}"#, true),
+        ("room_type_id", id, true), ("room_number", textOrNull, true),
+        ("guests", #"{"type":"integer","minimum":1}"#, true),
         ("plan_key", textOrNull, true),
         (
             "nights",
@@ -118,7 +119,9 @@ extension EventType {
     ]
 
     /// Minor units of an ISO 4217 currency.
-    private static let money = object([("amount", count, true), ("currency", #"{"type":"string","pattern":"^[A-Z]{3}$"}"#, true)])
+    private static let money = object([
+        ("amount", count, true), ("currency", #"{"type":"string","pattern":"^[A-Z]{3}$"}"#, true),
+    ])
 
     // MARK: Kinds of values
 

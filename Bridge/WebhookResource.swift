@@ -99,7 +99,6 @@ final class WebhookResource {
         try await transaction.commit(
             [audit(.create, row, call)] + TokenService.record(key, client, made: .endpoint(id)))
         var answer = Self.answer(row, secret: secret)
-        answer.status = .created
         answer.fields.append(.location, "/api/webhooks/\(id)")
         return answer
     }
@@ -283,7 +282,7 @@ final class WebhookResource {
             json.member("secret", secret.text)
             row.write(to: &json)
         }
-        var answer = Answer.json(json.bytes)
+        var answer = Answer.json(json.bytes, status: .created)
         answer.fields.append(.cacheControl, "no-store")
         answer.fields.append(.etag, "\"\(row.version)\"")
         if let hotel = row.subscription.onlyHotel { answer.concerns(hotel: hotel) }

@@ -1,6 +1,5 @@
 internal import Authentication
 internal import Booking
-internal import Cryptography
 internal import Loop
 internal import Policy
 internal import Postgres
@@ -49,9 +48,8 @@ final class WebhookSecrets {
         var rows: [Query<Void>] = []
         if let secret { rows.append(row(.shared, secret.bytes, publicKey: nil, of: endpoint, master)) }
         if wantsKeyPair {
-            let seed = SecureRandom.bytes(Ed25519PrivateKey.seedByteCount)
-            let key = try Ed25519PrivateKey(seed: seed.span).publicKey
-            rows.append(row(.keyPair, seed, publicKey: key, of: endpoint, master))
+            let key = WebhookSigningKey()
+            rows.append(row(.keyPair, key.seed, publicKey: key.publicText, of: endpoint, master))
         }
         _ = try await transaction.execute(rows)
     }
@@ -69,13 +67,12 @@ final class WebhookSecrets {
     }
 
     private func row(
-        _ kind: Kind, _ secret: [UInt8], publicKey: Ed25519PublicKey?, of endpoint: EndpointID, _ master: MasterKey
+        _ kind: Kind, _ secret: [UInt8], publicKey: String?, of endpoint: EndpointID, _ master: MasterKey
     ) -> Query<Void> {
         let id = BookingID.random()
         let sealed = master.seal(webhookSecret: secret, endpoint: endpoint.description, id: id.description)
         return WebhookStatements.insertSecret(
-            id, endpoint, kind.rawValue, sealed, master.id,
-            publicKey.map { "whpk_\(Base64.standard.encode($0.bytes))" })
+            id, endpoint, kind.rawValue, sealed, master.id, publicKey)
     }
 
     private func unavailable(_ reason: String) -> BridgeError {

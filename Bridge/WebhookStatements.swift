@@ -47,16 +47,16 @@ extension Subscription {
             try row.next(), try row.next(), try row.next()
         )
         let (backoff, retries): (String, Int16) = (try row.next(), try row.next())
-        let (inFlight, rate): (Int16, Int16?) = (try row.next(), try row.next())
+        let (inFlight, rate): (Int16, Int16) = (try row.next(), try row.next())
         // What breaks the schema's own rules cannot be gone on with.
-        guard let payload = Payload(rawValue: payload), let backoff = WebhookRetryPolicy.Backoff(rawValue: backoff)
+        guard let payload = PayloadForm(rawValue: payload), let backoff = WebhookRetryPolicy.Backoff(rawValue: backoff)
         else { throw PostgresError(.decoding, "an endpoint of webhooks of another kind") }
         self.payload = payload
         self.isOrdered = isOrdered
         self.isAsymmetric = isAsymmetric
         retryPolicy = try WebhookRetryPolicy(maximumRetries: Int(retries), backoff: backoff)
         maximumInFlight = Int(inFlight)
-        maximumRate = rate.map { Int($0) }
+        maximumRate = Int(rate)
     }
 }
 
@@ -103,7 +103,7 @@ enum WebhookStatements {
     ) { row in try EndpointRecord(&row) }
 
     private static let insertEndpoint = Statement<
-        Void, EndpointID, String, String, [String], [Int32]?, String?, String, Bool, Bool, String, Int16, Int16, Int16?
+        Void, EndpointID, String, String, [String], [Int32]?, String?, String, Bool, Bool, String, Int16, Int16, Int16
     >(
         "bridge.insert_webhook",
         """
@@ -118,11 +118,11 @@ enum WebhookStatements {
             id, client, subscription.url, subscription.events.map(\.rawValue), subscription.hotels,
             subscription.description, subscription.payload.rawValue, subscription.isOrdered, subscription.isAsymmetric,
             policy.backoff.rawValue, Int16(policy.maximumRetries), Int16(subscription.maximumInFlight),
-            subscription.maximumRate.map { Int16($0) })
+            Int16(subscription.maximumRate))
     }
 
     private static let updateEndpoint = Statement<
-        Void, EndpointID, String, [String], [Int32]?, String?, String, Bool, Bool, String, Int16, Int16, Int16?, String?
+        Void, EndpointID, String, [String], [Int32]?, String?, String, Bool, Bool, String, Int16, Int16, Int16, String?
     >(
         "bridge.update_webhook",
         """
@@ -141,7 +141,7 @@ enum WebhookStatements {
             id, subscription.url, subscription.events.map(\.rawValue), subscription.hotels, subscription.description,
             subscription.payload.rawValue, subscription.isOrdered, subscription.isAsymmetric, policy.backoff.rawValue,
             Int16(policy.maximumRetries), Int16(subscription.maximumInFlight),
-            subscription.maximumRate.map { Int16($0) }, reason)
+            Int16(subscription.maximumRate), reason)
     }
 
     /// Something about it has changed that is not in its own row.

@@ -21,7 +21,7 @@ CREATE TABLE drawbridge.webhook_endpoints (
     backoff TEXT NOT NULL CHECK (backoff IN ('exponential', 'linear')),
     maximum_retries SMALLINT NOT NULL CHECK (maximum_retries BETWEEN 0 AND 20),
     maximum_in_flight SMALLINT NOT NULL CHECK (maximum_in_flight BETWEEN 1 AND 100),
-    maximum_rate SMALLINT CHECK (maximum_rate BETWEEN 1 AND 1000),
+    maximum_rate SMALLINT NOT NULL CHECK (maximum_rate BETWEEN 1 AND 1000),
     disabled_at TIMESTAMPTZ,
     disabled_reason TEXT CHECK (disabled_reason IN ('requested', 'rights', 'gone', 'failing')),
     version INTEGER NOT NULL DEFAULT 1 CHECK (version >= 1),
@@ -44,7 +44,7 @@ COMMENT ON COLUMN drawbridge.webhook_endpoints.hotel_ids IS 'NULL: every hotel';
 COMMENT ON COLUMN drawbridge.webhook_endpoints.payload IS 'thin: of data only what names the entity';
 COMMENT ON COLUMN drawbridge.webhook_endpoints.is_ordered IS 'Of one booking in the order of its versions';
 COMMENT ON COLUMN drawbridge.webhook_endpoints.is_asymmetric IS 'Signed with Ed25519 (v1a) besides HMAC-SHA256 (v1)';
-COMMENT ON COLUMN drawbridge.webhook_endpoints.maximum_rate IS 'Attempts a second; NULL: as fast as it answers';
+COMMENT ON COLUMN drawbridge.webhook_endpoints.maximum_rate IS 'Attempts that begin in a second';
 COMMENT ON COLUMN drawbridge.webhook_endpoints.disabled_reason IS
     'requested: by its client or an administrator; rights: its client has lost the hotels; gone: it answered 410; failing: '
     'for days nothing but failure';

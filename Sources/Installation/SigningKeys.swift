@@ -182,7 +182,9 @@ public struct SigningKeys {
                 throw InstallationError(
                     "a secret of the webhook \(row[1]) is stored under the master key \(row[3]), and this one is "
                         + old.id,
-                    remedy: "put the right one in its place, or give the webhook up: drawbridge webhook remove \(row[1])")
+                    remedy:
+                        "put the right one in its place, or make others: drawbridge webhook rotate-secret \(row[1]) --overlap-hours 0"
+                )
             }
             guard let sealed = Hexadecimal.decode(row[2]) else {
                 throw InstallationError("a secret of the webhook \(row[1]) is unreadable")

@@ -4,21 +4,13 @@ extension EventType {
     /// The body where an endpoint asks for the whole of it: `{"type","timestamp","data"}`.
     public var schema: String { body(members) }
 
-    /// The body where an endpoint asks for thin ones: of `data` only what names the entity (``identifyingMembers``).
-    public var thinSchema: String { body(members.filter { identifyingMembers.contains($0.name) }) }
-
-    /// The members of `data` that say which entity the event is about, at which hotel, in which version; nothing about guests.
-    public var identifyingMembers: [String] {
-        switch self {
-        case .bookingCreated, .bookingUpdated, .bookingCancelled, .bookingConflict, .syncFailed:
-            ["booking_id", "booking_engine_id", "hotel_id", "version"]
-        case .availabilityUpdated: ["hotel_id", "room_type_ids", "start_date", "end_date", "version"]
-        case .hotelUpdated: ["hotel_id", "version"]
-        case .roomTypeUpdated: ["id", "hotel_id", "version"]
-        case .guestCreated: ["guest_id", "booking_id", "hotel_id", "version"]
-        case .cacheRefreshed: ["trigger_id", "cache_type", "hotel_id", "version"]
-        case .endpointDisabled: ["endpoint_id", "hotel_id", "version"]
-        }
+    /// The body where an endpoint asks for thin ones: of `data` only what names the entity (``PayloadForm/thin``), where it
+    /// has a name.
+    public var thinSchema: String {
+        body(
+            members.filter { PayloadForm.isIdentifying($0.name) }.map { member in
+                member.schema == Self.idOrNull ? (member.name, Self.id, false) : member
+            })
     }
 
     private typealias Member = (name: String, schema: String, isRequired: Bool)

@@ -3,14 +3,6 @@ internal import JSONText
 
 /// What an endpoint is to be sent, and how: all that its client chooses.
 public struct Subscription: Hashable, Sendable {
-    /// How much an event's body says.
-    public enum Payload: String, Sendable, CaseIterable {
-        /// All of the entity.
-        case full
-        /// What names the entity, its hotel and its version; whoever wants more asks for it.
-        case thin
-    }
-
     /// Bounds on what may be asked for.
     public enum Limit {
         /// Hotels of an endpoint that is not for every one. Each is a value that the gateway's firewall looks at.
@@ -23,9 +15,6 @@ public struct Subscription: Hashable, Sendable {
         public static let rate: ClosedRange<Int64> = 1...1000
     }
 
-    /// Attempts under way at once where nothing is said.
-    public static let standardInFlight = 10
-
     /// Where events go.
     public var url: String
     /// Which; each once, in the order of ``EventType``'s declaration.
@@ -35,7 +24,7 @@ public struct Subscription: Hashable, Sendable {
     /// For whoever reads the list.
     public var description: String?
     /// How much each says.
-    public var payload: Payload
+    public var payload: PayloadForm
     /// Whether those of one booking come in the order of its versions, each after the one before has been taken.
     public var isOrdered: Bool
     /// Whether they are signed so that anybody can verify it (`v1a`), besides `v1`.
@@ -44,8 +33,8 @@ public struct Subscription: Hashable, Sendable {
     public var retryPolicy: WebhookRetryPolicy
     /// Attempts that may be under way at once.
     public var maximumInFlight: Int
-    /// Attempts that may begin in a second; nil is as many as it answers.
-    public var maximumRate: Int?
+    /// Attempts that may begin in a second.
+    public var maximumRate: Int
 
     /// What is wanted of an address, and where nothing is said what is usual.
     public init(url: String, events: [EventType], hotels: [Int32]?) {
@@ -56,7 +45,8 @@ public struct Subscription: Hashable, Sendable {
         isOrdered = false
         isAsymmetric = false
         retryPolicy = .standard
-        maximumInFlight = Self.standardInFlight
+        let limits = EndpointGate.Limits()
+        (maximumInFlight, maximumRate) = (limits.inFlight, limits.perSecond)
     }
 
     /// The address without its query, in which subscribers may have put something that opens their door: for logs.
@@ -108,12 +98,12 @@ public struct SubscriptionChange: Sendable {
     /// ``Setting/absent`` is every hotel.
     public private(set) var hotels: Setting<[Int32]>?
     public private(set) var description: Setting<String>?
-    public private(set) var payload: Subscription.Payload?
+    public private(set) var payload: PayloadForm?
     public private(set) var isOrdered: Bool?
     public private(set) var isAsymmetric: Bool?
     public private(set) var retryPolicy: WebhookRetryPolicy?
     public private(set) var maximumInFlight: Int?
-    public private(set) var maximumRate: Setting<Int>?
+    public private(set) var maximumRate: Int?
     /// Whether it is to be sent anything at all.
     public private(set) var isEnabled: Bool?
 
@@ -150,10 +140,7 @@ public struct SubscriptionChange: Sendable {
         retryPolicy = fields.retryPolicy()
         maximumInFlight = fields.integer("max_in_flight", in: Subscription.Limit.inFlight, isRequired: false)
             .map { Int($0) }
-        maximumRate = body["max_per_second"] == .null ? .absent : nil
-        if let rate = fields.integer("max_per_second", in: Subscription.Limit.rate, isRequired: false) {
-            maximumRate = .present(Int(rate))
-        }
+        maximumRate = fields.integer("max_per_second", in: Subscription.Limit.rate, isRequired: false).map { Int($0) }
     }
 
     /// The subscription as it is then.
@@ -168,7 +155,7 @@ public struct SubscriptionChange: Sendable {
         if let isAsymmetric { changed.isAsymmetric = isAsymmetric }
         if let retryPolicy { changed.retryPolicy = retryPolicy }
         if let maximumInFlight { changed.maximumInFlight = maximumInFlight }
-        if let maximumRate { changed.maximumRate = maximumRate.value }
+        if let maximumRate { changed.maximumRate = maximumRate }
         return changed
     }
 }

@@ -134,7 +134,7 @@ struct SubscriptionTests {
         expectProblem(
             try await patch(node, id, key, #"{"payload":"full"}"#, ifMatch: "\"2\""), 412, "precondition-failed")
         let changed = try await patch(
-            node, id, key, #"{"payload":"full","hotel_ids":null,"description":null,"max_per_second":null}"#,
+            node, id, key, #"{"payload":"full","hotel_ids":null,"description":null}"#,
             ifMatch: "\"1\"")
         #expect(
             changed.status == 200 && changed["ETag"] == "\"2\"" && changed.integer("version") == 2, "\(changed.text)")
@@ -199,7 +199,7 @@ struct SubscriptionTests {
         let seeds = try await secrets(node, of: id, kind: "ed25519")
         #expect(
             try published
-                == seeds.map { "whpk_" + Base64.standard.encode(try Ed25519PrivateKey(seed: $0.span).publicKey.bytes) })
+                == seeds.map { try WebhookSigningKey(seed: $0).publicText })
 
         // What ends makes room; none but the new one is good then.
         let last = try await rotate(node, id, key, #"{"overlap_hours":0}"#)
@@ -396,9 +396,9 @@ struct SubscriptionTests {
         _ = try await node.rows(
             """
             INSERT INTO drawbridge.webhook_endpoints (id, client, url, events, payload, is_ordered, is_asymmetric, backoff,
-                                                      maximum_retries, maximum_in_flight)
+                                                      maximum_retries, maximum_in_flight, maximum_rate)
             SELECT gen_random_uuid(), client, url, events, payload, is_ordered, is_asymmetric, backoff, maximum_retries,
-                   maximum_in_flight
+                   maximum_in_flight, maximum_rate
             FROM drawbridge.webhook_endpoints, generate_series(1, 46) WHERE id = '\(id)'
             """)
         let answers = try await concurrently(Array(0..<8)) { _ in try await subscribe(node, key) }

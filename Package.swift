@@ -101,7 +101,9 @@ let package = Package(
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
             name: "Installation",
-            dependencies: ["Loop", "Lifecycle", "Policy", "Authentication", "Cryptography", "Telemetry", "Webhook"],
+            dependencies: [
+                "Loop", "Lifecycle", "Policy", "Authentication", "Booking", "Cryptography", "Telemetry", "Webhook",
+            ],
             path: "Sources/Installation",
             resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,
             swiftSettings: settings),

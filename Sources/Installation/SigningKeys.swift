@@ -213,6 +213,16 @@ public struct SigningKeys {
         return policy.own.masterKeyFile
     }
 
+    /// The master key that is in force.
+    static func readMasterKey(_ home: Home) throws -> MasterKey {
+        if let text = Settings.masterKey { return try masterKey(text, MasterKey.variable) }
+        let file = masterKeyFile(home)
+        guard let text = try File.readText(file, ownership: .own) else {
+            throw InstallationError("\(file) is missing", remedy: "put it back from where you keep a copy")
+        }
+        return try masterKey(text, file)
+    }
+
     private static func masterKey(_ text: String, _ place: String) throws -> MasterKey {
         do { return try MasterKey(text: text) } catch { throw InstallationError("\(place): \(error)") }
     }

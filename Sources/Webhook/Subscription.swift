@@ -90,7 +90,8 @@ public struct SubscriptionChange: Sendable {
         case absent
         case present(Value)
 
-        fileprivate var value: Value? { if case .present(let value) = self { value } else { nil } }
+        /// It, where there is one.
+        public var value: Value? { if case .present(let value) = self { value } else { nil } }
     }
 
     public private(set) var url: String?

@@ -37,7 +37,7 @@ enum WebhookCommand: Equatable {
     init(_ arguments: inout [String]) throws(UsageError) {
         guard !arguments.isEmpty else { throw UsageError("webhook: which command?") }
         switch arguments.removeFirst() {
-        case "list": self = .list(client: arguments.first == "--client" ? try takeValue(&arguments) : nil)
+        case "list": self = .list(client: try arguments.first == "--client" ? takeValue(&arguments) : nil)
         case "show": self = .show(try Self.id(&arguments))
         case "add": self = try Self.addition(&arguments)
         case "change":
@@ -51,8 +51,8 @@ enum WebhookCommand: Equatable {
         case "rotate-secret":
             let id = try Self.id(&arguments)
             let overlap =
-                arguments.first == "--overlap-hours"
-                ? try takeCount(&arguments, 0...24) : SecretRotation.standardOverlapInHours
+                try arguments.first == "--overlap-hours"
+                ? takeCount(&arguments, 0...24) : SecretRotation.standardOverlapInHours
             self = .rotateSecret(id, overlap: overlap)
         case "events": self = .events
         case let other: throw UsageError("webhook: no such command: \(other)")

@@ -81,7 +81,7 @@ public struct Webhooks {
         let subscription = request.subscription(orHotels: nil)
         let (id, secret) = (EndpointID.random(), request.secret ?? WebhookSecret())
         let owner = Identity.clientKey(issuer: issuer ?? Identity.ownClients, client: client)
-        let stored = try Stored(id, secret, withKeyPair: subscription.isAsymmetric, under: try masterKey())
+        let stored = Stored(id, secret, withKeyPair: subscription.isAsymmetric, under: try masterKey())
         var variables = Self.variables(of: subscription, id)
         variables.merge(stored.variables) { $1 }
         variables.merge(try rights(of: owner)) { $1 }
@@ -180,7 +180,7 @@ public struct Webhooks {
             "SELECT is_asymmetric FROM drawbridge.webhook_endpoints WHERE id = :'id'::UUID;", ["id": id.description])
         guard let row = rows.first else { throw Self.noSuchWebhook(id) }
         let secret = WebhookSecret()
-        let stored = try Stored(id, secret, withKeyPair: row == ["t"], under: try masterKey())
+        let stored = Stored(id, secret, withKeyPair: row == ["t"], under: try masterKey())
         var variables = stored.variables
         variables["overlap"] = String(overlapInHours)
         try await run(
@@ -286,7 +286,7 @@ public struct Webhooks {
         var access = HotelAccess.none
         if owner.hasPrefix(own) {
             let policies = PolicyDirectory(path: try PolicyLocation.find(nil, home: home), installation: home.path)
-            access = try policies.registeredClients()[String(owner.dropFirst(own.count))] ?? .none
+            access = try policies.registeredClients()[String(owner.dropFirst(own.count))] ?? HotelAccess.none
         }
         return [
             "own": own, "registered_all": access == .all ? "t" : "f", "registered": Self.text(of: access.ids ?? []),
@@ -341,7 +341,7 @@ private struct Stored {
     /// - Parameter secret: nil for a key pair alone.
     init(
         _ endpoint: EndpointID, _ secret: WebhookSecret?, withKeyPair: Bool, under master: MasterKey
-    ) throws {
+    ) {
         func sealed(_ bytes: [UInt8], _ id: EndpointID) -> String {
             Hexadecimal.encode(
                 master.seal(webhookSecret: bytes, endpoint: endpoint.description, id: id.description))

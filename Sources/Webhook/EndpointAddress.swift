@@ -23,12 +23,32 @@ public enum EndpointAddress {
         guard !authority.utf8.contains(UInt8(ascii: "@")) else {
             return "No user and no password may stand in the address"
         }
+        guard isTarget(text.utf8.dropFirst((isPlain ? 7 : 8) + authority.utf8.count)) else {
+            return "Path and query of the address are not percent-encoded as they should be"
+        }
         guard let host = host(in: authority) else { return "The address has no host, or a port that is none" }
         guard !isPlain || allowsPlainLoopback && isLoopback(host) else {
             return allowsPlainLoopback
                 ? "An https address is expected; http only on this machine's loopback" : "An https address is expected"
         }
         return nil
+    }
+
+    /// `path-abempty [ "?" query ]` (RFC 3986 §3.3, §3.4), as far as it is not looked at before.
+    private static func isTarget(_ bytes: some Sequence<UInt8>) -> Bool {
+        // Hexadecimal digits that a percent sign still asks for.
+        var digits = 0
+        for byte in bytes {
+            if digits > 0 {
+                guard isHexadecimal(byte) else { return false }
+                digits -= 1
+            } else if byte == UInt8(ascii: "%") {
+                digits = 2
+            } else if byte == UInt8(ascii: "[") || byte == UInt8(ascii: "]") {
+                return false
+            }
+        }
+        return digits == 0
     }
 
     /// The host of an authority; nil where it is none, or what follows it is no port.

@@ -1,5 +1,6 @@
 import Authentication
 import Cryptography
+import JSONText
 import Loop
 import Testing
 import Webhook

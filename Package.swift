@@ -42,7 +42,7 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
     "0007_booking_events", "0008_availability", "0009_front_desk", "0010_pms_writes",
-    "0011_pending_reservations",
+    "0011_pending_reservations", "0012_webhook_endpoints",
 ].map { .embedInCode("Migrations/\($0).sql") }
 
 let package = Package(
@@ -95,12 +95,15 @@ let package = Package(
         module("Availability", "Stay"),
         module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
+        module("Webhook", "Booking", "Cryptography", "HTTP", "JSONText"),
         module("Catalogue", "PMS", "Availability", "Stay", "Booking", "JSONText", "Cryptography"),
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
             name: "Installation",
-            dependencies: ["Loop", "Lifecycle", "Policy", "Authentication", "Cryptography", "Telemetry"],
+            dependencies: [
+                "Loop", "Lifecycle", "Policy", "Authentication", "Booking", "Cryptography", "Telemetry", "Webhook",
+            ],
             path: "Sources/Installation",
             resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,
             swiftSettings: settings),
@@ -108,7 +111,9 @@ let package = Package(
         // The processes.
         process(
             "drawbridge", "Sources/Drawbridge",
-            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "Firewall", "AuditTrail"),
+            "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "Firewall", "AuditTrail",
+            "JSONText",
+            "Webhook"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit", "Firewall",
@@ -120,7 +125,7 @@ let package = Package(
             "drawbridge-bridge", "Bridge",
             resources: migrations,
             "Loop", "HTTP", "JSONText", "Server", "Client", "Fetch", "Policy", "Authentication", "Cryptography",
-            "Postgres", "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue"),
+            "Postgres", "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue", "Webhook"),
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
@@ -133,7 +138,8 @@ let package = Package(
 
         // Tests, module by module, and what several share.
         .target(
-            name: "TestSupport", dependencies: ["HTTP", "Loop"], path: "Tests/TestSupport", swiftSettings: settings),
+            name: "TestSupport", dependencies: ["HTTP", "Loop", "JSONText", "Schema"], path: "Tests/TestSupport",
+            swiftSettings: settings),
         .target(name: "ShiftedClock", path: "Tests/ShiftedClock"),
         tests("LoopTests", "Loop"),
         tests("HTTPTests", "HTTP"),
@@ -152,7 +158,7 @@ let package = Package(
             "drawbridge-ledger"),
         // A writer that LedgerTests kill.
         process("ledger-test-writer", "Tests/LedgerTests/Writer", "Ledger", "Cryptography"),
-        tests("AuthenticationTests", exclude: ["Interop"], "Authentication", "Cryptography"),
+        tests("AuthenticationTests", exclude: ["Interop"], "TestSupport", "Authentication", "Cryptography"),
         tests(
             "AuditTrailTests", "AuditTrail", "Ledger", "Cryptography", "JSONText", "Audit", "HTTP", "Server",
             "Telemetry"),
@@ -170,6 +176,9 @@ let package = Package(
         tests("AvailabilityTests", "TestSupport", "Availability", "Stay"),
         tests("BookingTests", "TestSupport", "Booking", "JSONText", "Stay"),
         tests("CatalogueTests", "Catalogue", "PMS", "Booking", "JSONText", "Stay"),
+        tests(
+            "WebhookTests", exclude: ["Interop"], "TestSupport", "Webhook", "Booking", "Stay", "JSONText", "Schema",
+            "Cryptography"),
         // What every adapter to a PMS must pass, against real ones.
         tests(
             "ConformanceTests", "PMS", "Availability", "Booking", "Stay", "Postgres", "Loop", "Installation"),
@@ -181,7 +190,7 @@ let package = Package(
             "IntegrationTests",
             "TestSupport", "Loop", "HTTP", "TLS", "JSONText", "Stay", "Availability", "Booking", "PMS", "Postgres",
             "Cryptography", "Authentication", "drawbridge", "drawbridge-gateway", "drawbridge-bridge",
-            "drawbridge-ledger", "Ledger", "Policy"),
+            "drawbridge-ledger", "Ledger", "Policy", "Schema", "Webhook"),
     ]
 )
 

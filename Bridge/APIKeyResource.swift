@@ -69,7 +69,8 @@ final class APIKeyResource {
         }
         guard let row else { throw PostgresError(.decoding, "an API key was not made") }
         try await permit(row, to: call.identity, transaction)
-        try await transaction.commit(TokenService.record(idempotencyKey, call.identity.clientKey, apiKey: row.id))
+        try await transaction.commit(
+            TokenService.record(idempotencyKey, call.identity.clientKey, made: .apiKey(row.id)))
         return made(row, key)
     }
 
@@ -83,7 +84,7 @@ final class APIKeyResource {
         guard query.mistakes.isEmpty else { throw BridgeError.malformed(query.mistakes) }
         let rows = try await database.query(
             APIKeyAdministrationStatements.list(
-                call.identity.hotelIDs.list, client, Int32(before), Int32(limit + 1)))
+                call.identity.hotelIDs.ids, client, Int32(before), Int32(limit + 1)))
         var json = JSONWriter()
         json.object { json in
             json.array("keys", rows.prefix(limit)) { json, row in json.object { row.write(to: &$0) } }
@@ -104,7 +105,7 @@ final class APIKeyResource {
         try await TokenService.check(idempotencyKey, call.identity.clientKey, transaction)
         guard
             let old = try await transaction.first(
-                APIKeyAdministrationStatements.find(id, call.identity.hotelIDs.list)), old.state == "good"
+                APIKeyAdministrationStatements.find(id, call.identity.hotelIDs.ids)), old.state == "good"
         else { throw BridgeError.unknownAPIKey }
         guard Scopes(old.scopes.compactMap(Scope.init)).isSubset(of: call.identity.scopes) else {
             throw BridgeError.exceedsRights
@@ -117,7 +118,8 @@ final class APIKeyResource {
             APIKeyAdministrationStatements.succeed(id, Hexadecimal.encode(key.hash.bytes), days ?? Self.standardDays))
         guard let row else { throw PostgresError(.decoding, "an API key was not made") }
         try await permit(row, to: call.identity, transaction)
-        try await transaction.commit(TokenService.record(idempotencyKey, call.identity.clientKey, apiKey: row.id))
+        try await transaction.commit(
+            TokenService.record(idempotencyKey, call.identity.clientKey, made: .apiKey(row.id)))
         return made(row, key)
     }
 
@@ -125,7 +127,7 @@ final class APIKeyResource {
     func revoke(_ call: Call) async throws -> Answer {
         let id = try id(of: call)
         try await credentials.check(call)
-        let row = try await database.first(APIKeyAdministrationStatements.revoke(id, call.identity.hotelIDs.list))
+        let row = try await database.first(APIKeyAdministrationStatements.revoke(id, call.identity.hotelIDs.ids))
         guard let row else { throw BridgeError.unknownAPIKey }
         var json = JSONWriter()
         json.object { row.write(to: &$0) }
@@ -138,7 +140,7 @@ final class APIKeyResource {
     private func permit(
         _ made: APIKeyRecord, to identity: Identity, _ transaction: borrowing Transaction
     ) async throws {
-        let mine = identity.hotelIDs.list
+        let mine = identity.hotelIDs.ids
         let (elsewhere, counts) = try await transaction.query(
             APIKeyAdministrationStatements.isElsewhere(made.client, mine ?? []),
             APIKeyAdministrationStatements.count(made.hotel))
@@ -218,11 +220,6 @@ private enum APIKeyRotation {
         }
         return (body["overlap_days"]?.integer, body["expires_in_days"]?.integer)
     }
-}
-
-extension HotelAccess {
-    /// The hotels, one by one; nil for every hotel.
-    fileprivate var list: [Int32]? { if case .some(let ids) = self { ids } else { nil } }
 }
 
 /// An API key as it is shown.

@@ -31,6 +31,8 @@ final class Bridge {
     private let signingKeys: SigningKeyDirectory
     private let ownTokens: TokenService
     private let apiKeys: APIKeyResource
+    private let webhookSecrets: WebhookSecrets
+    private let webhookRights: WebhookRights
     private let examiner: TokenExaminer
     private let routes: Routes
     private let policies: PolicyDirectory
@@ -80,9 +82,13 @@ final class Bridge {
         let examiner = TokenExaminer(issuerPolicy, issuers, tokens)
         self.examiner = examiner
 
-        let apiKeys = APIKeyResource(
-            database, pms, CredentialCheck(database, examiner), registered: configuration.changeable.registeredClients)
+        let credentials = CredentialCheck(database, examiner)
+        let registered = configuration.changeable.registeredClients
+        let apiKeys = APIKeyResource(database, pms, credentials, registered: registered)
         self.apiKeys = apiKeys
+        let webhookSecrets = WebhookSecrets(issuerPolicy.own)
+        self.webhookSecrets = webhookSecrets
+        webhookRights = WebhookRights(database, registered: registered)
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
             configuration.changeable.routes, hop: hop,
@@ -90,7 +96,10 @@ final class Bridge {
             resources: Routes.resources(
                 hotels, bookings, CacheResource(hotels, refresher, triggers, answers), answers,
                 TokenResource(ownTokens, examiner, signingKeys, database, pms, configuration.policy.writer),
-                apiKeys, DeadLetterResource(database, writes, answers), configuration.policy))
+                apiKeys, DeadLetterResource(database, writes, answers),
+                WebhookResource(
+                    database, credentials, answers, webhookSecrets, allowsPlainLoopback: configuration.isDemo),
+                configuration.policy))
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
         let admin = BridgeAdministration(hotels) {
@@ -179,6 +188,7 @@ final class Bridge {
             group.addTask { await self.leadership.whileLeading { await self.frontDesk.run(term: $0) } }
             group.addTask { await self.leadership.whileLeading { _ in await self.holds.run() } }
             group.addTask { await self.leadership.whileLeading { _ in await self.retention.run() } }
+            group.addTask { await self.leadership.whileLeading { _ in await self.webhookRights.run() } }
             group.addTask { await self.ownTokens.run() }
             group.addTask { await self.writes.run() }
             if let remote = databases.remote { group.addTask { await remote.settleCommits() } }
@@ -204,6 +214,8 @@ final class Bridge {
             ownTokens.replace(next.issuers.own)
             examiner.replace(next.issuers)
             apiKeys.replace(registered: next.registeredClients)
+            webhookSecrets.replace(next.issuers.own)
+            webhookRights.replace(registered: next.registeredClients)
             routes.replace(next.routes)
             Log.info("bridge goes by the policies as they are now")
             if isReady { Readiness.report(process: name) }

@@ -16,6 +16,8 @@ struct BridgeConfiguration: Sendable {
     /// The PMS's; nil where it is the same.
     let pmsDatabase: DatabaseConfiguration?
     let hopKeyFile: String
+    /// Whether this is the demo, whose webhooks may go to receivers on this machine that have no certificate.
+    let isDemo: Bool
 
     /// What a running bridge can go over to.
     struct Changeable: Sendable {
@@ -74,6 +76,7 @@ struct BridgeConfiguration: Sendable {
             }
         }
         hopKeyFile = "\(context.home)/keys/hop.key"
+        isDemo = variable(Lifecycle.demoVariable) != nil
     }
 
     private static func database(

@@ -141,11 +141,6 @@ struct DeadLetterResource {
     }
 }
 
-extension HotelAccess {
-    /// The hotels, one by one; nil for every hotel.
-    fileprivate var ids: [Int32]? { if case .some(let ids) = self { ids.sorted() } else { nil } }
-}
-
 extension WriteRecord {
     fileprivate var json: [UInt8] {
         var json = JSONWriter()

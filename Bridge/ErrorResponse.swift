@@ -9,6 +9,7 @@ internal import Postgres
 internal import Server
 internal import Stay
 internal import Telemetry
+internal import Webhook
 
 /// Why the bridge does not do what it was asked.
 enum BridgeError: Error {
@@ -56,9 +57,9 @@ enum BridgeError: Error {
     case signingUnavailable
     /// Which tokens are revoked is not known at the moment.
     case revocationsUnknown
-    /// The request was carried out before, and its answer held a secret; the number of the API key that it made, and
-    /// what was taken from whoever has that answer.
-    case answerNotKept(keyID: Int32?, IssuedCredential? = nil)
+    /// The request was carried out before, and its answer held a secret; what it made, and what was taken from whoever has
+    /// that answer.
+    case answerNotKept(RequestProduct?, IssuedCredential? = nil)
     /// What the client has sent does not prove, or not any more, what the gateway says of it.
     case credentialsUnproven
     case unknownUser
@@ -69,6 +70,13 @@ enum BridgeError: Error {
     case foreignClient
     /// There are as many API keys as gateways hold, or as a hotel's own administrators may make it.
     case tooManyKeys(Int, ofHotel: Bool)
+    case unknownWebhook
+    /// The client has as many endpoints as one may have.
+    case tooManyWebhooks
+    /// The endpoint has as many secrets that are still good as one may have.
+    case tooManySecrets
+    /// Secrets cannot be stored at the moment.
+    case sealingUnavailable
 }
 
 /// The words of RFC 6749 §5.2.
@@ -205,11 +213,17 @@ enum ErrorResponse {
                 detail: "Which tokens are revoked is not known at the moment"
             )
             .with(.retryAfter, "1")
-        case .answerNotKept(let keyID, let credential):
+        case .answerNotKept(let product, let credential):
             var problem = Problem(
                 .conflict, "answer-not-kept", "The request was carried out, and its answer is not kept",
                 detail: "A request with this Idempotency-Key was carried out; its answer held a secret and is not kept")
-            problem.extend = { json in if let keyID { json.member("key_id", Int(keyID)) } }
+            problem.extend = { json in
+                switch product {
+                case .apiKey(let id)?: json.member("key_id", Int(id))
+                case .endpoint(let id)?: json.member("webhook_id", id.description)
+                case nil: break
+                }
+            }
             return credential.map { problem.with(.drawbridgeCredential, $0.text) } ?? problem
         case .credentialsUnproven:
             return Problem(.unauthorized, "unauthorized", "Valid credentials are needed")
@@ -231,6 +245,22 @@ enum ErrorResponse {
                 .conflict, "too-many-keys", "There are too many API keys",
                 detail: "There are \(bound) API keys\(isOfHotel ? " of the hotel" : "") already; "
                     + "revoke those that nobody uses")
+        case .unknownWebhook: return Problem(.notFound, "webhook-not-found", "Webhook not found")
+        case .tooManyWebhooks:
+            return Problem(
+                .conflict, "too-many-webhooks", "There are too many webhooks",
+                detail: "The client has 50 already; remove those that nobody needs")
+        case .tooManySecrets:
+            return Problem(
+                .conflict, "too-many-secrets", "There are too many secrets",
+                detail: "Four secrets of the webhook are good; wait until one has expired, or end them: overlap_hours 0"
+            )
+        case .sealingUnavailable:
+            return Problem(
+                .serviceUnavailable, "unavailable", "The service is not available at the moment",
+                detail: "Secrets cannot be stored at the moment"
+            )
+            .with(.retryAfter, "5")
         case .requestUnderWay:
             return Problem(.conflict, "request-in-progress", "A request with this Idempotency-Key is still under way")
                 .with(.retryAfter, "1")

@@ -4,6 +4,7 @@ internal import HTTP
 internal import Loop
 internal import Postgres
 internal import Server
+internal import Webhook
 
 /// Lets a request that changes something be sent again without being carried out again: what was answered to its
 /// `Idempotency-Key` is kept for 24 hours.
@@ -63,6 +64,31 @@ final class IdempotentAnswers {
         var answer = Answer.json(content, status: status)
         answer.fields.append(.cacheControl, "no-store")
         return answer
+    }
+}
+
+/// What a request has made whose answer held a secret and is not kept: enough to name it when the request comes again.
+enum RequestProduct {
+    case apiKey(Int32)
+    case endpoint(EndpointID)
+
+    /// Reads its text; nil for any other, as where nothing was made that has a name.
+    init?(_ text: String) {
+        if let id = Int32(text) {
+            self = .apiKey(id)
+        } else if let id = EndpointID(text) {
+            self = .endpoint(id)
+        } else {
+            return nil
+        }
+    }
+
+    /// What a record holds in the place of the answer.
+    var text: String {
+        switch self {
+        case .apiKey(let id): String(id)
+        case .endpoint(let id): id.description
+        }
     }
 }
 

@@ -37,6 +37,7 @@ final class Retention {
             await remove("stored answers", IdempotencyStatements.deleteOldRecords())
             if looks % Self.looksPerHour == 0 { await lookAtAll() }
             for (what, batch) in tokens.outlived { await remove(what, batch) }
+            await remove("secrets of webhooks", WebhookStatements.removeExpired())
             looks += 1
         }
     }

@@ -13,7 +13,8 @@ final class Routes: Handler {
 
     static func resources(
         _ hotels: HotelDirectory, _ bookings: BookingService, _ cache: CacheResource, _ answers: IdempotentAnswers,
-        _ token: TokenResource, _ apiKey: APIKeyResource, _ deadLetter: DeadLetterResource, _ policy: BridgePolicy
+        _ token: TokenResource, _ apiKey: APIKeyResource, _ deadLetter: DeadLetterResource, _ webhook: WebhookResource,
+        _ policy: BridgePolicy
     ) -> [String: Resource] {
         let hotelResource = HotelResource(hotels, answers)
         let pricing = PricingResource(hotels, policy.availability)
@@ -56,6 +57,14 @@ final class Routes: Handler {
             case .getDeadLetter: deadLetter.get
             case .retryDeadLetter: deadLetter.retry
             case .abandonDeadLetter: deadLetter.abandon
+            case .listEventTypes: webhook.eventTypes
+            case .subscribeWebhook: webhook.subscribe
+            case .listWebhooks: webhook.list
+            case .getWebhook: webhook.get
+            case .changeWebhook: webhook.change
+            case .removeWebhook: webhook.remove
+            case .rotateWebhookSecret: webhook.rotateSecret
+            case .enableWebhook: webhook.enable
             }
         }
         return Dictionary(uniqueKeysWithValues: Operation.allCases.map { ($0.rawValue, resource($0)) })

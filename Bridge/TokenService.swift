@@ -156,9 +156,9 @@ final class TokenService {
             let credential = IssuedCredential(apiKey.id, apiKey.client, family: stored.id)
             noteReuse(credential)
             throw isRepetition
-                ? BridgeError.answerNotKept(keyID: nil, credential)
+                ? BridgeError.answerNotKept(nil, credential)
                 : BridgeError.grantRefused(.invalidGrant, Self.useless, credential)
-        case _ where isRepetition: throw BridgeError.answerNotKept(keyID: nil)
+        case _ where isRepetition: throw BridgeError.answerNotKept(nil)
         case .refused(let reason): throw refusal(.of(reason))
         case .renewed:
             let familyScopes = Scopes(stored.scopes.compactMap(Scope.init)).intersection(apiKey.granted)
@@ -227,15 +227,17 @@ final class TokenService {
         guard claimed == [true] else { throw BridgeError.requestUnderWay }
         guard let record = records.first else { return }
         let content = String(decoding: try record.outcome(for: idempotencyKey).content, as: UTF8.self)
-        throw BridgeError.answerNotKept(keyID: Int32(content))
+        throw BridgeError.answerNotKept(RequestProduct(content))
     }
 
     /// Notes that a request was carried out.
     ///
-    /// - Parameter apiKey: the number of the key that it made.
-    static func record(_ idempotencyKey: IdempotencyKey?, _ clientKey: String, apiKey: Int32? = nil) -> [Query<Void>] {
+    /// - Parameter product: what it made.
+    static func record(
+        _ idempotencyKey: IdempotencyKey?, _ clientKey: String, made product: RequestProduct? = nil
+    ) -> [Query<Void>] {
         guard let idempotencyKey else { return [] }
-        let content = apiKey.map { Array(String($0).utf8) } ?? []
+        let content = product.map { Array($0.text.utf8) } ?? []
         return [
             IdempotencyStatements.insertRecord(
                 clientKey, idempotencyKey.key, idempotencyKey.requestHash, 200, nil, 0, content)

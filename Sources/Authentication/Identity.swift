@@ -101,7 +101,7 @@ public final class Identity: Sendable {
 
     /// Issuer and client with a blank between them, or a digest of both where that would be long or could be read in
     /// two ways. A digest has no blank, so the two forms never meet.
-    private static func clientKey(issuer: String, client: String) -> String {
+    public static func clientKey(issuer: String, client: String) -> String {
         let key = "\(issuer) \(client)"
         if key.utf8.count <= longestKey, issuer.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) { return key }
         let digest = SHA256.hash("\(issuer.utf8.count) \(key)".utf8.span)
@@ -156,6 +156,9 @@ public enum HotelAccess: Sendable, Equatable {
 
     /// Access to the hotels given, in any order.
     public static func of(_ hotelIDs: some Sequence<Int32>) -> HotelAccess { .some(Set(hotelIDs).sorted()) }
+
+    /// The hotels one by one, in ascending order; `nil` for every hotel.
+    public var ids: [Int32]? { if case .some(let ids) = self { ids } else { nil } }
 
     /// Whether all of some other hotels are among them.
     public func covers(_ other: HotelAccess) -> Bool {

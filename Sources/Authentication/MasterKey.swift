@@ -1,6 +1,7 @@
 public import Cryptography
 
-/// The key under which the keys that sign our tokens are stored: 32 bytes that are never in the database.
+/// The key under which secrets are stored that we must be able to use again, such as the keys that sign our tokens: 32 bytes
+/// that are never in the database.
 public struct MasterKey: Sendable {
     /// The environment variable that may hold it, as base64 text, in the place of a file.
     public static let variable = "DRAWBRIDGE_MASTER_KEY"
@@ -40,5 +41,27 @@ public struct MasterKey: Sendable {
         return key
     }
 
+    /// Seals a secret by which an endpoint of webhooks knows us, bound to the row that holds it.
+    ///
+    /// - Parameters:
+    ///   - endpoint: whose it is; so that it signs nothing for another.
+    ///   - id: its own.
+    public func seal(webhookSecret secret: [UInt8], endpoint: String, id: String) -> [UInt8] {
+        cipher.seal(secret.span, authenticating: Self.purpose(endpoint: endpoint, id).utf8.span)
+    }
+
+    /// Opens what `seal` gave.
+    ///
+    /// - Throws: where it was sealed under another master key or for another row, or was changed.
+    public func open(
+        webhookSecret sealed: [UInt8], endpoint: String, id: String
+    ) throws(CryptographyError) -> [UInt8] {
+        try cipher.open(sealed.span, authenticating: Self.purpose(endpoint: endpoint, id).utf8.span)
+    }
+
     private static func purpose(_ id: String) -> String { "drawbridge signing key 1\n\(id)" }
+
+    private static func purpose(endpoint: String, _ id: String) -> String {
+        "drawbridge webhook secret 1\n\(endpoint) \(id)"
+    }
 }

@@ -27,14 +27,7 @@ package struct FieldReader {
     /// A reader of a body.
     ///
     /// - Throws: `InvalidRequest` if it is not JSON.
-    init(parsing json: [UInt8]) throws(InvalidRequest) {
-        do {
-            self.init(try JSONValue(parsing: json), at: "")
-        } catch {
-            let detail = "\(error.detail) (byte \(error.offset))"
-            throw InvalidRequest(isMalformed: true, errors: [FieldError(pointer: "", detail: detail)])
-        }
-    }
+    init(parsing json: [UInt8]) throws(InvalidRequest) { self.init(try JSONValue(body: json), at: "") }
 
     /// Adds an error about a member of this object.
     package mutating func fail(_ name: String, _ detail: String) {
@@ -133,6 +126,18 @@ package struct FieldReader {
         case .lineSeparator, .paragraphSeparator, .privateUse, .unassigned, .surrogate: false
         case .format: !(0x202A...0x202E ~= scalar.value || 0x2066...0x2069 ~= scalar.value)
         default: true
+        }
+    }
+}
+
+extension JSONValue {
+    /// A request's body.
+    ///
+    /// - Throws: `InvalidRequest` when it is no JSON.
+    package init(body: [UInt8]) throws(InvalidRequest) {
+        do { try self.init(parsing: body) } catch {
+            let detail = "\(error.detail) (byte \(error.offset))"
+            throw InvalidRequest(isMalformed: true, errors: [FieldError(pointer: "", detail: detail)])
         }
     }
 }

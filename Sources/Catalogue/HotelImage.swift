@@ -97,15 +97,3 @@ public struct HotelImage: Hashable, Sendable, Codable {
         height = fields.integer("height", in: Limit.side, isRequired: false).map { Int32($0) }
     }
 }
-
-extension JSONValue {
-    /// A request's body.
-    ///
-    /// - Throws: `InvalidRequest` when it is no JSON.
-    package init(body: [UInt8]) throws(InvalidRequest) {
-        do { try self.init(parsing: body) } catch {
-            let detail = "\(error.detail) (byte \(error.offset))"
-            throw InvalidRequest(isMalformed: true, errors: [FieldError(pointer: "", detail: detail)])
-        }
-    }
-}

@@ -28,11 +28,18 @@ public struct HMACSHA256: ~Copyable, @unchecked Sendable {
 
     /// The authentication code of one message.
     public mutating func authenticationCode(for message: Span<UInt8>) -> Digest256 {
+        authenticationCode(for: message, Span())
+    }
+
+    /// The authentication code of one message in two parts, such as a head and a large body that nobody needs to copy.
+    public mutating func authenticationCode(for first: Span<UInt8>, _ second: Span<UInt8>) -> Digest256 {
         // A null key starts the next message from the prepared inner state instead of hashing the key again.
         var succeeded = EVP_MAC_init(context, nil, 0, nil) == 1
-        message.withUnsafeBufferPointer { bytes in
+        func update(_ bytes: UnsafeBufferPointer<UInt8>) {
             succeeded = succeeded && EVP_MAC_update(context, bytes.baseAddress, bytes.count) == 1
         }
+        first.withUnsafeBufferPointer(update)
+        second.withUnsafeBufferPointer(update)
         let code = Digest256 { target in
             var count = 0
             let bytes = target.bindMemory(to: UInt8.self)

@@ -10,6 +10,7 @@ enum Command: Equatable {
     case token(TokenCommand)
     case reconcile(ReconcileOptions)
     case deadLetters(DeadLetterCommand)
+    case webhook(WebhookCommand)
     case audit(AuditCommand)
     case auditHelp
     case help
@@ -35,6 +36,7 @@ enum Command: Equatable {
         \(TokenCommand.usage)
         \(ReconcileOptions.usage)
         \(DeadLetterCommand.usage)
+        \(WebhookCommand.usage)
           audit    reads and verifies the ledger of all requests: drawbridge audit help
           help     says this
           --version
@@ -55,6 +57,7 @@ enum Command: Equatable {
         case "token": self = .token(try TokenCommand(&arguments))
         case "reconcile": self = .reconcile(try ReconcileOptions(&arguments))
         case "dead-letters": self = .deadLetters(try DeadLetterCommand(&arguments))
+        case "webhook": self = .webhook(try WebhookCommand(&arguments))
         case "audit":
             do throws(AuditUsageError) {
                 self = try AuditCommand(arguments).map { .audit($0) } ?? .auditHelp

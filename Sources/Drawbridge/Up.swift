@@ -56,7 +56,7 @@ struct Up {
             policy.listeners, workers: options.workers, port: settings.port, adminPort: settings.adminPort, run: run)
         let programs = try Programs(
             home: home, policies: policies, run: run, databaseURL: databaseURL,
-            pmsDatabaseURL: settings.pmsDatabaseURL)
+            pmsDatabaseURL: settings.pmsDatabaseURL, isDemo: isDemo)
         let bridges = try programs.bridges(options.bridges)
         try LedgerHome.prepare(home)
         let ledger = try programs.ledger()

@@ -85,7 +85,24 @@ struct DatabaseExamination {
                     fix: "put the right one back, or give the keys up: drawbridge token rotate-keys --withdraw")
             ]
         }
-        return [.well("master key \(place)")]
+        return [.well("master key \(place)")] + (try await webhookSecrets(database, place, key))
+    }
+
+    /// Whether it opens the secrets of webhooks as well.
+    private func webhookSecrets(_ database: Database, _ place: String, _ key: MasterKey) async throws -> [Finding] {
+        guard try await database.run("SELECT to_regclass('drawbridge.webhook_secrets') IS NOT NULL") == "t" else {
+            return []
+        }
+        let others = try await database.rows(
+            """
+            SELECT master_key_id, count(DISTINCT endpoint_id), min(endpoint_id::TEXT) FROM drawbridge.webhook_secrets
+            WHERE master_key_id <> :'id' AND (expires_at IS NULL OR expires_at > now()) GROUP BY 1 ORDER BY 1
+            """, ["id": key.id])
+        return others.map { row in
+            .wrong(
+                "master key \(place)", "it is \(key.id); secrets of \(row[1]) webhooks are stored under \(row[0])",
+                fix: "put that one back, or make others: drawbridge webhook rotate-secret \(row[2]) --overlap-hours 0")
+        }
     }
 
     private func tables(_ database: Database) async throws -> [Finding] {

@@ -16,6 +16,7 @@ struct MigrationExamination {
         (9, "front_desk", PackageResources._009_front_desk_sql),
         (10, "pms_writes", PackageResources._010_pms_writes_sql),
         (11, "pending_reservations", PackageResources._011_pending_reservations_sql),
+        (12, "webhook_endpoints", PackageResources._012_webhook_endpoints_sql),
     ]
 
     /// How a migration stands in the database.

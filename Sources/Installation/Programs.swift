@@ -13,13 +13,16 @@ public struct Programs {
     private let policies: String
     private let run: RunDirectory
     private let databases: [String: String]
+    private let isDemo: Bool
 
     /// - Parameters:
     ///   - policies: those that the processes are to read.
     ///   - databaseURL: of the bridge's own tables; for the bridge alone, as the next.
     ///   - pmsDatabaseURL: nil where it is the same.
+    ///   - isDemo: whether the hotels are the demo's.
     public init(
-        home: Home, policies: PolicyDirectory, run: RunDirectory, databaseURL: String, pmsDatabaseURL: String?
+        home: Home, policies: PolicyDirectory, run: RunDirectory, databaseURL: String, pmsDatabaseURL: String?,
+        isDemo: Bool
     ) throws {
         guard let directory = Self.directory else { throw File.failure("/proc/self/exe") }
         self.directory = directory
@@ -27,6 +30,7 @@ public struct Programs {
         self.policies = policies.path
         self.run = run
         databases = Self.databases(databaseURL, pmsDatabaseURL)
+        self.isDemo = isDemo
         for name in Self.names where access("\(directory)/\(name)", X_OK) != 0 {
             throw InstallationError("\(directory)/\(name) is missing", remedy: "build it with: make build")
         }
@@ -85,6 +89,7 @@ public struct Programs {
             var plan = plan("drawbridge-bridge", number == 0 ? [] : ["--worker", String(number)])
             plan.environment.merge(databases) { $1 }
             plan.environment[MasterKey.variable] = Settings.masterKey
+            if isDemo { plan.environment[Lifecycle.demoVariable] = "1" }
             plan.sockets = [socket, try GatewaySockets.processAdmin(name, run)]
             plan.endings = [(SIGTERM, .seconds(15))]
             // It reads every hotel's availability first.

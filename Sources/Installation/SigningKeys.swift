@@ -88,13 +88,13 @@ public struct SigningKeys {
 
     // MARK: The master key
 
-    /// Stores the keys under another master key, in the place of the one that there is.
+    /// Stores the keys, and the secrets of webhooks, under another master key, in the place of the one that there is.
     ///
     /// A change that was interrupted is finished by the next one: the new key is written down before anything is stored under
     /// it, and the old one stays beside it.
     ///
     /// - Parameter say: told the new key, before it is used, where the environment holds the old one.
-    /// - Returns: how many keys are stored under it.
+    /// - Returns: how many keys and secrets are stored under it.
     public func changeMasterKey(say: (String) -> Void) async throws -> Int {
         let file = Self.masterKeyFile(home)
         if let text = Settings.masterKey {
@@ -117,13 +117,33 @@ public struct SigningKeys {
     }
 
     private func reseal(from old: MasterKey, to new: MasterKey) async throws -> Int {
-        let rows = try await database.rows(
-            "SELECT kid, encode(sealed_private_key, 'hex'), master_key_id FROM drawbridge.signing_keys ORDER BY kid;")
-        var script = """
+        // Whoever stores one looks at this row first.
+        let script = """
             BEGIN;
             SELECT version FROM drawbridge.signing_key_state FOR UPDATE \\gset
-
+            \(try await resealKeys(from: old, to: new))\(try await resealWebhookSecrets(from: old, to: new))
+            SELECT count(*) AS count, count(*) FILTER (WHERE master_key_id <> :'new') > 0 AS is_incomplete
+            FROM (SELECT master_key_id FROM drawbridge.signing_keys
+                  UNION ALL SELECT master_key_id FROM drawbridge.webhook_secrets) AS stored \\gset
+            \\if :is_incomplete
+              ROLLBACK;
+              SELECT 'incomplete';
+            \\else
+              COMMIT;
+              SELECT :count;
+            \\endif
             """
+        let outcome = try await database.run(script, variables: [("new", new.id)])
+        guard let count = Int(outcome) else {
+            throw InstallationError("the keys have changed meanwhile", remedy: "try again")
+        }
+        return count
+    }
+
+    private func resealKeys(from old: MasterKey, to new: MasterKey) async throws -> String {
+        let rows = try await database.rows(
+            "SELECT kid, encode(sealed_private_key, 'hex'), master_key_id FROM drawbridge.signing_keys ORDER BY kid;")
+        var script = ""
         for row in rows where row[2] != new.id {
             guard row[2] == old.id else {
                 throw InstallationError(
@@ -146,22 +166,43 @@ public struct SigningKeys {
 
                 """
         }
-        script += """
-            SELECT count(*) AS count, count(*) FILTER (WHERE master_key_id <> :'new') > 0 AS is_incomplete
-            FROM drawbridge.signing_keys \\gset
-            \\if :is_incomplete
-              ROLLBACK;
-              SELECT 'incomplete';
-            \\else
-              COMMIT;
-              SELECT :count;
-            \\endif
+        return script
+    }
+
+    private func resealWebhookSecrets(from old: MasterKey, to new: MasterKey) async throws -> String {
+        let rows = try await database.rows(
             """
-        let outcome = try await database.run(script, variables: [("new", new.id)])
-        guard let count = Int(outcome) else {
-            throw InstallationError("the keys have changed meanwhile", remedy: "try again")
+            SELECT id, endpoint_id, encode(sealed, 'hex'), master_key_id FROM drawbridge.webhook_secrets
+            WHERE expires_at IS NULL OR expires_at > now() ORDER BY id;
+            """)
+        // What has expired goes, as it would within the minute, rather than stay under the old one.
+        var script = "DELETE FROM drawbridge.webhook_secrets WHERE expires_at <= now();\n"
+        for row in rows where row[3] != new.id {
+            guard row[3] == old.id else {
+                throw InstallationError(
+                    "a secret of the webhook \(row[1]) is stored under the master key \(row[3]), and this one is "
+                        + old.id,
+                    remedy:
+                        "put the right one in its place, or make others: drawbridge webhook rotate-secret \(row[1]) --overlap-hours 0"
+                )
+            }
+            guard let sealed = Hexadecimal.decode(row[2]) else {
+                throw InstallationError("a secret of the webhook \(row[1]) is unreadable")
+            }
+            let secret: [UInt8]
+            do { secret = try old.open(webhookSecret: sealed, endpoint: row[1], id: row[0]) } catch {
+                throw InstallationError("a secret of the webhook \(row[1]) was changed in the database: \(error)")
+            }
+            // UUIDs and hexadecimal digits, so that nothing needs quoting.
+            script += """
+                UPDATE drawbridge.webhook_secrets
+                SET sealed = decode('\(Hexadecimal.encode(new.seal(webhookSecret: secret, endpoint: row[1], id: row[0])))', 'hex'),
+                    master_key_id = '\(new.id)'
+                WHERE id = '\(row[0])' AND master_key_id = '\(old.id)';
+
+                """
         }
-        return count
+        return script
     }
 
     /// Where the policies say that the master key is.
@@ -170,6 +211,16 @@ public struct SigningKeys {
             let policy = try? PolicyDirectory(path: directory, installation: home.path).issuers()
         else { return home.masterKeyFile }
         return policy.own.masterKeyFile
+    }
+
+    /// The master key that is in force.
+    static func readMasterKey(_ home: Home) throws -> MasterKey {
+        if let text = Settings.masterKey { return try masterKey(text, MasterKey.variable) }
+        let file = masterKeyFile(home)
+        guard let text = try File.readText(file, ownership: .own) else {
+            throw InstallationError("\(file) is missing", remedy: "put it back from where you keep a copy")
+        }
+        return try masterKey(text, file)
     }
 
     private static func masterKey(_ text: String, _ place: String) throws -> MasterKey {

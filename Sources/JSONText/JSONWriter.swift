@@ -72,6 +72,20 @@ public struct JSONWriter: Sendable {
         needsComma = true
     }
 
+    /// A member whose name is known only when it is written.
+    public mutating func member(named name: String, _ value: Int) {
+        key(quoting: name)
+        append(value)
+        needsComma = true
+    }
+
+    /// A member whose name is known only when it is written.
+    public mutating func member(named name: String, _ value: String) {
+        key(quoting: name)
+        append(quoted: value)
+        needsComma = true
+    }
+
     /// An element of an array.
     public mutating func element(_ value: Int) {
         separate()
@@ -92,6 +106,13 @@ public struct JSONWriter: Sendable {
         bytes.append(UInt8(ascii: "\""))
         name.withUTF8Buffer { bytes.append(contentsOf: $0) }
         bytes.append(UInt8(ascii: "\""))
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    private mutating func key(quoting name: String) {
+        separate()
+        append(quoted: name)
         bytes.append(UInt8(ascii: ":"))
         needsComma = false
     }

@@ -9,6 +9,9 @@ public enum Lifecycle {
     /// The environment variable that says how often this process has been restarted in its slot.
     public static let restartsVariable = "DRAWBRIDGE_RESTARTS"
 
+    /// The environment variable that, set to anything, says that the installation is the demo.
+    public static let demoVariable = "DRAWBRIDGE_DEMO"
+
     /// How often this process has been restarted in its slot.
     public static var restarts: Int { environment(restartsVariable).flatMap { Int($0) } ?? 0 }
 

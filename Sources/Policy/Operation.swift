@@ -8,6 +8,8 @@ public enum Operation: String, Sendable, CaseIterable {
     case issueToken, refreshToken, validateToken, getTokenUser, getSigningKeys
     case createAPIKey, listAPIKeys, rotateAPIKey, revokeAPIKey
     case listDeadLetters, getDeadLetter, retryDeadLetter, abandonDeadLetter
+    case listEventTypes, subscribeWebhook, listWebhooks, getWebhook, changeWebhook, removeWebhook
+    case rotateWebhookSecret, enableWebhook
 
     /// Their names.
     public static var names: [String] { allCases.map(\.rawValue) }

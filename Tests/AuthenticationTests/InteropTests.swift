@@ -1,5 +1,6 @@
 import Cryptography
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Authentication
@@ -7,6 +8,8 @@ import Testing
 /// Against the Python package `http-message-signatures`, in the environment that `Scripts/python-tools` makes.
 @Suite("Signatures between us and another implementation", .enabled(if: PythonTools.areThere, "Scripts/python-tools"))
 struct InteropTests {
+    private static let script = "\(PythonTools.package)/Tests/AuthenticationTests/Interop/signatures.py"
+
     private struct Description: Codable {
         var method: String
         var url: String
@@ -58,7 +61,7 @@ struct InteropTests {
 
     @Test("What it signs we accept, with every component that both know")
     func theirs() throws {
-        let signed: [[[String]]] = try PythonTools.run("sign", descriptions())
+        let signed: [[[String]]] = try PythonTools.run(Self.script, arguments: ["sign"], descriptions())
         #expect(signed.count == Self.requests.count)
         for (index, headers) in signed.enumerated() {
             let (request, body, _) = Self.requests[index]
@@ -93,33 +96,7 @@ struct InteropTests {
             bad.url += bad.url.contains("?") ? "&x=1" : "?x=1"
             signed += [good, bad]
         }
-        let answers: [String] = try PythonTools.run("check", signed)
+        let answers: [String] = try PythonTools.run(Self.script, arguments: ["check"], signed)
         for (index, answer) in answers.enumerated() { #expect((answer == "good") == (index % 2 == 0), "\(answer)") }
-    }
-}
-
-/// The environment that `Scripts/python-tools` makes.
-enum PythonTools {
-    private static let package = #filePath.components(separatedBy: "/Tests/")[0]
-    private static let python = "\(package)/.build/python-tools/bin/python3"
-
-    static let areThere = FileManager.default.isExecutableFile(atPath: python)
-
-    struct Failed: Error {}
-
-    static func run<Input: Encodable, Output: Decodable>(_ mode: String, _ input: Input) throws -> Output {
-        let process = Process()
-        process.executableURL = URL(filePath: python)
-        process.arguments = ["\(package)/Tests/AuthenticationTests/Interop/signatures.py", mode]
-        let (stdin, stdout) = (Pipe(), Pipe())
-        process.standardInput = stdin
-        process.standardOutput = stdout
-        try process.run()
-        try stdin.fileHandleForWriting.write(contentsOf: JSONEncoder().encode(input))
-        try stdin.fileHandleForWriting.close()
-        let output = try stdout.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw Failed() }
-        return try JSONDecoder().decode(Output.self, from: output)
     }
 }

@@ -21,6 +21,29 @@ import Testing
             """#)
     }
 
+    private static func webhook(_ address: String) -> TestRequest {
+        .json(
+            #"""
+            {"url":"\#(address)","events":["booking.created","booking.updated","booking.cancelled","sync.failed"],
+            "hotel_ids":[1,"2"],"secret":"whsec_Zn0/+wJ2hJm9m1yk/4tqzO0vXvjGTZ0z3Qq+8sX1kJs=","description":"O'Brien's shop: a test",
+            "retryPolicy":{"maxRetries":9,"backoff":"exponential"},"payload":"full","in_order":true,"asymmetric":false,
+            "max_in_flight":20,"max_per_second":100}
+            """#, .post, "/api/webhooks/subscribe")
+    }
+
+    /// Addresses of the kinds that subscribers have.
+    private static let addresses = [
+        "https://hooks.engine.example/drawbridge?tenant=7&door=a1b2c3",
+        "https://hooks.engine.example:8443/api/v1/webhooks",
+        "http://127.0.0.1:9000/hook", "http://localhost:54321/functions/v1/hooks", "https://192.0.2.10/hook",
+        "https://[2001:db8::1]/hook", "http://[::1]:8080/x",
+        "https://abcdefghijklmnop.functions.example/v1/drawbridge-webhook?apikey=eyJhbGciOiJIUzI1NiJ9.eyJyZWYiOiJ4In0.c2ln",
+        "https://engine.example/index.php?option=com_hooks&task=receive", "https://engine.example/hooks.aspx?id=7",
+        "https://engine.example/wp-json/drawbridge/v1/event", "https://engine.example/%E3%81%82?x=%20y",
+    ]
+
+    private static let hotels = (1...200).map { String($0) }.joined(separator: ",")
+
     private static func query(_ text: String) -> TestRequest { .get("/api/booking-engine/availability?\(text)") }
 
     private static let restrictions: String = {
@@ -49,6 +72,7 @@ import Testing
     static let ordinary: [TestRequest] =
         names.map { booking(name: $0).called("name: \($0)") }
         + comments.map { booking(comment: $0).called("comment: \($0.prefix(60))") }
+        + addresses.map { webhook($0).called("webhook: \($0)") }
         + [
             query("hotel_id=1&check_in=2026-12-01&check_out=2026-12-03&guests=2"),
             query("hotel_id=1&city=San%20Jos%C3%A9&name=O%27Brien"),
@@ -100,8 +124,22 @@ import Testing
             .json(#"{"status":"cancelled","reason":"flight cancelled"}"#, .patch, "/api/booking-engine/bookings/1"),
             TestRequest(method: .delete, target: "/api/booking-engine/bookings/1"),
             TestRequest(method: .options, target: "/api/booking-engine/bookings"),
-            .json(#"{"url":"https://hooks.engine.example/drawbridge?tenant=7","events":["booking.created"]}"#)
-                .called("registering a webhook"),
+            .get("/api/webhooks/event-types"), .get("/api/webhooks?limit=50&before=12"),
+            .get("/api/webhooks/3f0d6b7e-6c1b-4e0f-9f3e-6a2f1f1f4c55"),
+            TestRequest(method: .delete, target: "/api/webhooks/3f0d6b7e-6c1b-4e0f-9f3e-6a2f1f1f4c55"),
+            TestRequest(
+                method: .post, target: "/api/webhooks/3f0d6b7e-6c1b-4e0f-9f3e-6a2f1f1f4c55/enable",
+                fields: [("Content-Length", "0")]),
+            .json(
+                #"{"secret":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw","overlap_hours":24}"#, .post,
+                "/api/webhooks/3f0d6b7e-6c1b-4e0f-9f3e-6a2f1f1f4c55/rotate-secret"),
+            .json(
+                #"{"enabled":false,"hotel_ids":null,"description":null,"payload":"thin"}"#, .patch,
+                "/api/webhooks/3f0d6b7e-6c1b-4e0f-9f3e-6a2f1f1f4c55"),
+            .json(
+                #"{"url":"https://hooks.example/b","events":["sync.failed"],"hotel_ids":[\#(hotels)]}"#, .post,
+                "/api/webhooks/subscribe"
+            ).called("a webhook for 200 hotels"),
             .get("/.well-known/jwks.json"), .get("/api/booking-engine/auth/user/2"),
             .get("/api/booking-engine/auth/keys?client=web-shop.1&limit=50&before=12"),
             TestRequest(method: .delete, target: "/api/booking-engine/auth/keys/12"),

@@ -88,6 +88,8 @@ struct DeadLetterTests {
                 SELECT payload -> 'data' ->> 'version' FROM drawbridge.outbox_events
                 WHERE type = 'sync.failed' AND entity_id = '\(booking)'
                 """) == "1")
+        let events = try await node.eventFaults()
+        #expect(events.described.contains("sync.failed") && events.faults == [])
         // It is not made anew, as long as somebody has to decide.
         #expect(try await writes(node, booking) == "1")
 

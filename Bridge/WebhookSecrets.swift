@@ -1,0 +1,86 @@
+internal import Authentication
+internal import Booking
+internal import Loop
+internal import Policy
+internal import Postgres
+internal import Telemetry
+internal import Webhook
+
+/// Stores the secrets of webhooks' endpoints, sealed under the master key.
+@OnLoop
+final class WebhookSecrets {
+    /// What signs for an endpoint, by its name in `webhook_secrets.kind`.
+    private enum Kind: String {
+        case shared = "hmac-sha256"
+        case keyPair = "ed25519"
+    }
+
+    private var masterKey: MasterKeySource
+    private var failures = LogThrottle()
+
+    init(_ policy: OwnTokenPolicy) { masterKey = MasterKeySource(file: policy.masterKeyFile) }
+
+    /// Goes by another policy.
+    func replace(_ policy: OwnTokenPolicy) { masterKey = MasterKeySource(file: policy.masterKeyFile) }
+
+    /// The master key as it is now, for `store`.
+    ///
+    /// - Throws: `BridgeError.sealingUnavailable`.
+    func readMasterKey() async throws -> MasterKey {
+        do { return try await masterKey.read() } catch let error as MasterKeySource.Missing {
+            throw unavailable(error.description)
+        }
+    }
+
+    /// Stores a secret as the current one of an endpoint, and with it a fresh key pair where one is wanted; those before
+    /// must have been given their end.
+    ///
+    /// - Parameter secret: nil for a key pair alone.
+    /// - Throws: `BridgeError.sealingUnavailable`, `PostgresError`.
+    func store(
+        _ secret: WebhookSecret?, keyPair wantsKeyPair: Bool, of endpoint: EndpointID, under master: MasterKey,
+        _ transaction: borrowing Transaction
+    ) async throws {
+        // A master key that is being changed is another one in the database before it is in its file.
+        guard try await transaction.first(WebhookStatements.holdMasterKey(master.id)) == true else {
+            throw unavailable("keys in the database are stored under another master key than \(master.id)")
+        }
+        var rows: [Query<Void>] = []
+        if let secret { rows.append(row(.shared, secret.bytes, publicKey: nil, of: endpoint, master)) }
+        if wantsKeyPair {
+            let key = WebhookSigningKey()
+            rows.append(row(.keyPair, key.seed, publicKey: key.publicText, of: endpoint, master))
+        }
+        _ = try await transaction.execute(rows)
+    }
+
+    /// Lets the secrets that there are be good for so many hours more at most.
+    func shorten(of endpoint: EndpointID, hours: Int, _ transaction: borrowing Transaction) async throws {
+        _ = try await transaction.execute([
+            WebhookStatements.shortenSecrets(endpoint, Int32(hours)), WebhookStatements.removeExpiredOf(endpoint),
+        ])
+    }
+
+    /// Removes all key pairs of an endpoint.
+    func removeKeyPairs(of endpoint: EndpointID, _ transaction: borrowing Transaction) async throws {
+        _ = try await transaction.execute(WebhookStatements.removeSecrets(endpoint, Kind.keyPair.rawValue))
+    }
+
+    private func row(
+        _ kind: Kind, _ secret: [UInt8], publicKey: String?, of endpoint: EndpointID, _ master: MasterKey
+    ) -> Query<Void> {
+        let id = BookingID.random()
+        let sealed = master.seal(webhookSecret: secret, endpoint: endpoint.description, id: id.description)
+        return WebhookStatements.insertSecret(
+            id, endpoint, kind.rawValue, sealed, master.id, publicKey)
+    }
+
+    private func unavailable(_ reason: String) -> BridgeError {
+        if let omitted = failures.admit(at: Loop.monotonicNanoseconds) {
+            Log.error(
+                "secrets of webhooks cannot be stored",
+                ["error": .init(reason), "lines_omitted": .init(omitted)])
+        }
+        return .sealingUnavailable
+    }
+}

@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0012_webhook_endpoints.sql

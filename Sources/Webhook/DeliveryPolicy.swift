@@ -1,0 +1,18 @@
+/// How webhooks are delivered, where an installation may choose.
+public struct DeliveryPolicy: Sendable, Hashable {
+    /// When failed deliveries are tried again.
+    public var schedule = RetrySchedule()
+    /// The retries of a subscription that asks for none in particular.
+    public var retries = WebhookRetryPolicy.standard
+    /// The longest time that a receiver's `Retry-After` can ask for.
+    public var longestRetryAfter = Duration.seconds(24 * 3600)
+    /// What each endpoint is spared.
+    public var gate = EndpointGate.Limits()
+    /// After how long of nothing but failure an endpoint is disabled.
+    public var disablingTime = Duration.seconds(5 * 86_400)
+    /// For how long an old secret still signs beside the one that has taken its place.
+    public var secretOverlap = Duration.seconds(24 * 3600)
+
+    /// The defaults.
+    public init() {}
+}

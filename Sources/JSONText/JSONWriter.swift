@@ -72,34 +72,17 @@ public struct JSONWriter: Sendable {
         needsComma = true
     }
 
-    /// A member that was read.
-    public mutating func member(_ member: JSONValue.Member) {
-        separate()
-        append(quoted: member.name)
-        bytes.append(UInt8(ascii: ":"))
-        needsComma = false
-        element(member.value)
+    /// A member whose name is known only when it is written.
+    public mutating func member(named name: String, _ value: Int) {
+        key(quoting: name)
+        append(value)
+        needsComma = true
     }
 
-    /// A value that was read: an element of an array, or the whole text.
-    public mutating func element(_ value: JSONValue) {
-        switch value {
-        case .null: element(raw: "null")
-        case .bool(let isTrue): element(raw: isTrue ? "true" : "false")
-        case .integer(let number): element(Int(number))
-        case .number(let text): element(raw: text)
-        case .string(let text): element(text)
-        case .array(let elements):
-            begin("[")
-            for element in elements { self.element(element) }
-            end("]")
-        case .object(let members): object { for member in members { $0.member(member) } }
-        }
-    }
-
-    private mutating func element(raw json: String) {
-        separate()
-        bytes.append(contentsOf: json.utf8)
+    /// A member whose name is known only when it is written.
+    public mutating func member(named name: String, _ value: String) {
+        key(quoting: name)
+        append(quoted: value)
         needsComma = true
     }
 
@@ -123,6 +106,13 @@ public struct JSONWriter: Sendable {
         bytes.append(UInt8(ascii: "\""))
         name.withUTF8Buffer { bytes.append(contentsOf: $0) }
         bytes.append(UInt8(ascii: "\""))
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    private mutating func key(quoting name: String) {
+        separate()
+        append(quoted: name)
         bytes.append(UInt8(ascii: ":"))
         needsComma = false
     }

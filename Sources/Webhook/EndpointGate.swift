@@ -14,11 +14,11 @@ public struct EndpointGate: Sendable {
     /// What an endpoint is spared, for each process that delivers.
     public struct Limits: Sendable, Hashable {
         /// Attempts under way at once, at most; at least 1.
-        public var inFlight = 10
-        /// Attempts begun per second over time, at most, from 1 to a million; nil is as many as it answers.
-        public var perSecond: Int?
-        /// Attempts begun at once after a rest, at most, from 1; where there is a rate, never more than a second of it.
-        public var burst = 10
+        public var inFlight = 20
+        /// Attempts begun per second over time, at most; from 1 to a million.
+        public var perSecond = 1000
+        /// Attempts begun at once after a rest, at most, from 1; never more than a second's worth.
+        public var burst = 100
         /// After how many failures in a row the circuit opens; at least 1.
         public var failuresToOpen = 5
         /// The first pause of an open circuit, at least 1 ms. Each is twice as long as the one before, while nothing succeeds in between.
@@ -120,9 +120,8 @@ public struct EndpointGate: Sendable {
         case .open: break
         }
         if underWay.count >= cap { return .wait(until: underWay[0].lostAt, .inFlight) }
-        if let rate = limits.perSecond,
-            let until = pace.take(perSecond: rate, burst: min(limits.burst, rate), at: now)
-        {
+        let burst = min(limits.burst, limits.perSecond)
+        if let until = pace.take(perSecond: limits.perSecond, burst: burst, at: now) {
             return .wait(until: until, .rate)
         }
         return .send(begin(at: now))

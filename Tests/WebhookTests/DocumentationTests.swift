@@ -47,6 +47,7 @@ import Testing
         #expect(page.contains("| \(delays), and 24 h from there on |"))
         #expect(page.contains("| \(policy.retries.maximumRetries) retries, `\(policy.retries.backoff)` |"))
         #expect(page.contains("at most \(policy.gate.inFlight) deliveries at once"))
+        #expect(page.contains("at most \(policy.gate.perSecond) per second"))
         #expect(page.contains("\(policy.schedule.jitterPercentage) % longer or shorter"))
         #expect(page.contains("0 to \(WebhookRetryPolicy.retryCounts.upperBound). When they are used up"))
         #expect(

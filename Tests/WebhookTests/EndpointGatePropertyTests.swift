@@ -22,7 +22,7 @@ import Testing
             random = SeededNumbers(seed: seed)
             var limits = EndpointGate.Limits()
             limits.inFlight = .random(in: 1...8, using: &random)
-            limits.perSecond = Bool.random(using: &random) ? nil : .random(in: 1...5000, using: &random)
+            limits.perSecond = .random(in: 1...5000, using: &random)
             limits.burst = .random(in: 1...20, using: &random)
             limits.failuresToOpen = .random(in: 1...6, using: &random)
             limits.firstPause = .milliseconds(.random(in: 1...2000, using: &random))
@@ -115,7 +115,7 @@ import Testing
         }
         #expect(run.gate.condition == .closed)
         run.now += run.lifetime + 100_000_000_000
-        for _ in 0..<min(run.gate.limits.inFlight, run.gate.limits.burst, run.gate.limits.perSecond ?? .max) {
+        for _ in 0..<min(run.gate.limits.inFlight, run.gate.limits.burst, run.gate.limits.perSecond) {
             let isSent = run.ask()
             #expect(isSent)
         }

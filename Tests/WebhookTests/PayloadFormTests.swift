@@ -6,7 +6,7 @@ import Testing
 
 @testable import Webhook
 
-@Suite struct ThinPayloadTests {
+@Suite struct PayloadFormTests {
     private static let booking = Booking(
         id: BookingID("0b4f6c1e-0000-4000-8000-00000000000a")!, engineID: "be_\"8f2\"", hotel: 7, status: .confirmed,
         stay: Stay(arrival: Day("2027-01-10")!, departure: Day("2027-01-11")!)!,
@@ -22,10 +22,12 @@ import Testing
 
     private static let event = BookingEvent.json(.updated, booking)
 
-    private static let kept = ["booking_id", "booking_engine_id", "hotel_id", "version"]
+    private func thin(_ event: String) throws -> String {
+        String(decoding: try PayloadForm.thin.content(of: Array(event.utf8)), as: UTF8.self)
+    }
 
-    private func thin(_ event: String, _ members: [String] = kept) throws -> String {
-        String(decoding: try ThinPayload.content(of: Array(event.utf8), keeping: members), as: UTF8.self)
+    @Test("A full event is what was stored, byte for byte") func full() throws {
+        #expect(try PayloadForm.full.content(of: Self.event) == Self.event)
     }
 
     @Test("A thin event of a booking says what and when, and of the booking its ids, version and hotel") func thin()
@@ -38,18 +40,17 @@ import Testing
                 + #""hotel_id":7,"version":3}}"#)
     }
 
-    @Test("Of the data only what is named stays, whatever it is, and nothing that is deeper in it") func named() throws
+    @Test("Nothing but texts and whole numbers counts as an id, and nothing that is deeper in the data") func ids()
+        throws
     {
-        let event = #"""
-            {"hotel_id":1,"data":{"rooms":[{"id":1},[],-0.50,1e400],"guest":{"hotel_id":4,"version":"x"},"hotel_id":null,
-            "é\"":"\u00e9\u0000","version":9223372036854775807,"Version":1,"version ":1,"is":true,"o":{},"p":{"q":[false]}},
-            "timestamp":"t","type":"x.y"}
-            """#
+        let event = """
+            {"extra_id":1,"data":{"id":"a","x_id":{"y_id":1},"n_id":null,"f_id":1.5,"b_id":true,"l_id":[1],"idx":1,
+            "_id":-5,"\\u0069d\\"_id":"é\\u0000","ID":"x","version":9223372036854775807,"guest":{"guest_id":4},
+            "a_id\u{301}":1},"timestamp":"t","type":"x.y"}
+            """
         #expect(
-            try thin(event, ["version", "hotel_id", "rooms", "é\"", "is", "o", "p", "type"])
-                == #"{"type":"x.y","timestamp":"t","data":{"rooms":[{"id":1},[],-0.50,1e400],"hotel_id":null,"#
-                + #""é\"":"é\u0000","version":9223372036854775807,"is":true,"o":{},"p":{"q":[false]}}}"#)
-        #expect(try thin(event, []) == #"{"type":"x.y","timestamp":"t","data":{}}"#)
+            try thin(event) == #"{"type":"x.y","timestamp":"t","data":{"id":"a","_id":-5,"id\"_id":"é\u0000","#
+                + #""version":9223372036854775807}}"#)
     }
 
     @Test(
@@ -72,10 +73,10 @@ import Testing
             for _ in 0..<Int.random(in: 1...4, using: &random) {
                 bytes[bytes.indices.randomElement(using: &random)!] = .random(in: 0...255, using: &random)
             }
-            guard let content = try? ThinPayload.content(of: bytes, keeping: Self.kept) else { continue }
+            guard let content = try? PayloadForm.thin.content(of: bytes) else { continue }
             let thin = try JSONValue(parsing: content)
             #expect(thin.members?.map(\.name) == ["type", "timestamp", "data"])
-            #expect(try ThinPayload.content(of: content, keeping: Self.kept) == content)
+            #expect(try PayloadForm.thin.content(of: content) == content)
         }
     }
 }

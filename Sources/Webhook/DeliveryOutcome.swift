@@ -77,11 +77,10 @@ public enum DeliveryOutcome: Sendable, Hashable {
 
     /// How long the receiver wants to be left alone; only 429 and 503 can say so.
     public var requestedPause: Duration? {
-        guard case .answered(429, let pause) = self else {
-            guard case .answered(503, let pause) = self else { return nil }
-            return pause
+        switch self {
+        case .answered(429, let pause), .answered(503, let pause): pause
+        case .answered, .failed: nil
         }
-        return pause
     }
 
     /// Whether it speaks against the endpoint itself rather than against this event: an endpoint that refuses one event, or

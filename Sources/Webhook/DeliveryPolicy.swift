@@ -6,13 +6,10 @@ public struct DeliveryPolicy: Sendable, Hashable {
     public var retries = WebhookRetryPolicy.standard
     /// The longest time that a receiver's `Retry-After` can ask for.
     public var longestRetryAfter = Duration.seconds(24 * 3600)
-    /// What each endpoint is spared.
+    /// What each endpoint is spared, where its subscription asks for nothing else.
     public var gate = EndpointGate.Limits()
     /// After how long of nothing but failure an endpoint is disabled.
     public var disablingTime = Duration.seconds(5 * 86_400)
-    /// For how long an old secret still signs beside the one that has taken its place.
-    public var secretOverlap = Duration.seconds(24 * 3600)
-
     /// The defaults.
     public init() {}
 }

@@ -17,7 +17,7 @@ public struct EndpointGate: Sendable {
         public var inFlight = 20
         /// Attempts begun per second over time, at most; from 1 to a million.
         public var perSecond = 1000
-        /// Attempts begun at once after a rest, at most; from 1 to a million.
+        /// Attempts begun at once after a rest, at most, from 1; never more than a second's worth.
         public var burst = 100
         /// After how many failures in a row the circuit opens; at least 1.
         public var failuresToOpen = 5
@@ -120,7 +120,8 @@ public struct EndpointGate: Sendable {
         case .open: break
         }
         if underWay.count >= cap { return .wait(until: underWay[0].lostAt, .inFlight) }
-        if let until = pace.take(perSecond: limits.perSecond, burst: limits.burst, at: now) {
+        let burst = min(limits.burst, limits.perSecond)
+        if let until = pace.take(perSecond: limits.perSecond, burst: burst, at: now) {
             return .wait(until: until, .rate)
         }
         return .send(begin(at: now))

@@ -66,6 +66,16 @@ struct DigestTests {
         }
     }
 
+    @Test("A message in two parts has the code of the whole, wherever it is parted", arguments: rfc4231)
+    func parts(key: [UInt8], message: [UInt8], code: String) {
+        var mac = HMACSHA256(key: key.span)
+        for end in 0...message.count {
+            let computed = mac.authenticationCode(
+                for: message.span.extracting(first: end), message.span.extracting(droppingFirst: end))
+            #expect(Hexadecimal.encode(computed.bytes) == code)
+        }
+    }
+
     @Test("An empty key is a key")
     func emptyKey() {
         let key: [UInt8] = []

@@ -63,6 +63,6 @@ import Testing
     @Test("No clock and no century overflows", arguments: [Int64.min, -1, 0, 253_402_300_799, .max])
     func clocks(now: Int64) {
         #expect(HTTPDate.unixSeconds(parsing: "Sunday, 06-Nov-94 08:49:37 GMT", now: now) != nil)
-        #expect(HTTPDate.unixSeconds(parsing: "Thursday, 29-Feb-00 00:00:00 GMT", now: now) != nil || now != 0)
+        #expect(HTTPDate.unixSeconds(parsing: "Thursday, 29-Feb-00 00:00:00 GMT", now: now) != nil)
     }
 }

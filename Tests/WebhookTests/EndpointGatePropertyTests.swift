@@ -115,7 +115,7 @@ import Testing
         }
         #expect(run.gate.condition == .closed)
         run.now += run.lifetime + 100_000_000_000
-        for _ in 0..<min(run.gate.limits.inFlight, run.gate.limits.burst) {
+        for _ in 0..<min(run.gate.limits.inFlight, run.gate.limits.burst, run.gate.limits.perSecond) {
             let isSent = run.ask()
             #expect(isSent)
         }

@@ -115,6 +115,13 @@ import Testing
         #expect(endpoint.hold() == .rate)
     }
 
+    @Test("A rate that is slower than the burst allows no more than a second of it at once") func slowRate() throws {
+        var endpoint = Endpoint()
+        endpoint.gate.limits.perSecond = 2
+        for _ in 0..<2 { try endpoint.exchange(Self.success) }
+        #expect(endpoint.hold() == .rate && endpoint.wait() == 0.5)
+    }
+
     @Test(
         "In no span of time are more begun than burst and rate allow, and none is kept waiting for nothing",
         arguments: 0..<40)
@@ -147,6 +154,7 @@ import Testing
             for _ in 0..<3 { _ = pace.take(perSecond: number, burst: number, at: now) }
             var endpoint = EndpointGate(Self.limits)
             (endpoint.limits.inFlight, endpoint.limits.failuresToOpen) = (number, number)
+            (endpoint.limits.perSecond, endpoint.limits.burst) = (number, number)
             (endpoint.limits.firstPause, endpoint.limits.longestPause) = (.seconds(number), .seconds(Int64.max))
             for _ in 0..<20 {
                 guard case .send(let ticket) = endpoint.admit(at: now) else { continue }
@@ -272,6 +280,19 @@ import Testing
         #expect(endpoint.gate.condition == .halfOpen)
         endpoint.finish(probe, Self.success)
         #expect(endpoint.gate.condition == .slowStart)
+    }
+
+    @Test("Nor do they count in the slow start, whatever they ask for") func olderInSlowStart() throws {
+        var endpoint = Endpoint()
+        let older = try (0..<3).map { _ in try endpoint.send() }
+        try endpoint.exchange(.answered(status: 503, retryAfter: .zero))
+        endpoint.seconds += 1
+        try endpoint.exchange(Self.success)
+        endpoint.finish(older[0], .answered(status: 503, retryAfter: .seconds(60)))
+        endpoint.finish(older[1], Self.success)
+        #expect(endpoint.gate.condition == .slowStart)
+        _ = try endpoint.send()
+        #expect(endpoint.hold() == .inFlight)
     }
 
     @Test("Attempts that hang from before count for the cap, and do not hold up the slow start") func hanging() throws {

@@ -16,7 +16,7 @@ private enum PythonTools {
 /// Against Python's `h2` and TLS.
 @Suite("Sending by HTTP/2", .enabled(if: PythonTools.areThere, "Scripts/python-tools"))
 struct HTTP2Tests {
-    @Test("Many requests share one connection, and the next connection its TLS session")
+    @Test("Many requests share one connection, as many as the receiver takes at once")
     func shared() async throws {
         try await onLoop {
             let certificates = try await Certificates()
@@ -42,7 +42,7 @@ struct HTTP2Tests {
             let courier = Courier(egressGuard, terms)
             let destination = try egressGuard.destination("https://localhost:\(port)/")
             let replies = try await withThrowingTaskGroup(of: Reply.self) { group in
-                for number in 0..<300 {
+                for number in 0..<90 {
                     group.addTask {
                         try await courier.send(Array("\(number)".utf8), to: destination, fields: Fields())
                     }
@@ -51,10 +51,10 @@ struct HTTP2Tests {
                 for try await reply in group { replies.append(reply) }
                 return replies
             }
-            #expect(replies.count == 300)
+            #expect(replies.count == 90)
             #expect(replies.allSatisfy { $0.version == .http2 && $0.status == 200 && $0.retryAfter == "7" })
             let answers = Set(replies.map { String(decoding: $0.content, as: UTF8.self) })
-            let expected = (0..<300).map { #"{"connection": 1, "resumed": false, "body": "\#($0)"}"# }
+            let expected = (0..<90).map { #"{"connection": 1, "resumed": false, "body": "\#($0)"}"# }
             #expect(answers == Set(expected))
             #expect(replies.count { !$0.isConnectionReused } == 1)
             courier.close()

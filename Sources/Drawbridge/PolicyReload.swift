@@ -83,7 +83,9 @@ final class PolicyReload {
         nonces = try policies.keys().signatures.nonces
         self.gateways = gateways
         self.bridges = bridges
-        demands = bridges.map { RestartDemand(of: $0, "bridge.yaml") { _ in true } }
+        demands = bridges.flatMap { bridge in
+            ["bridge.yaml", "egress.yaml"].map { RestartDemand(of: bridge, $0) { _ in true } }
+        }
         demands += [
             RestartDemand(of: ledger, "gateway.yaml") { $0.hasPrefix("ledger") && $0 != "ledger.deadline" }
         ]

@@ -51,7 +51,7 @@ public struct Fetch: Sendable {
     }
 
     private func transfer(_ address: String, isSecure: Bool) throws -> Document {
-        guard Self.isInitialised, let handle = curl_easy_init() else {
+        guard CurlLibrary.isUsable, let handle = curl_easy_init() else {
             throw FetchError(.unreachable, "libcurl cannot be used")
         }
         defer { curl_easy_cleanup(handle) }
@@ -92,9 +92,6 @@ public struct Fetch: Sendable {
         drawbridge_curl_set_writer(handle, Received.write, Unmanaged.passUnretained(received).toOpaque())
     }
 
-    /// Done once, by whichever thread comes first: libcurl 7.84 and later allow it while other threads run.
-    private static let isInitialised = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
-
     private static func error(_ code: CURLcode, _ received: Received) -> FetchError {
         let message = String(cString: curl_easy_strerror(code))
         if received.isOverBound { return FetchError(.tooMuch, "more than \(received.bound) bytes") }
@@ -119,7 +116,6 @@ public struct Fetch: Sendable {
         }
         return nil
     }
-
 }
 
 /// What a transfer has received so far; no more than its bound.

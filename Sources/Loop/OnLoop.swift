@@ -11,11 +11,12 @@ public actor OnLoop {
 
     private init() { unownedExecutor = LoopExecutor.shared.asUnownedSerialExecutor() }
 
-    /// Runs `body` as code isolated to the loop, from a C callback that libuv is known to call on the loop's thread.
+    /// Runs `body` as code isolated to the loop, from a C callback that libuv, or a library called on the loop, is known to
+    /// call on the loop's thread.
     ///
     /// Traps when called on another thread.
     @inline(__always)
-    nonisolated static func assumeIsolated<Result>(_ body: @OnLoop () throws -> Result) rethrows -> Result {
+    public nonisolated static func assumeIsolated<Result>(_ body: @OnLoop () throws -> Result) rethrows -> Result {
         precondition(LoopExecutor.shared.isOnLoopThread, "called off the loop's thread")
         // The same re-typing as the standard library's `MainActor.assumeIsolated`: global-actor isolation is no part
         // of a function value's representation.

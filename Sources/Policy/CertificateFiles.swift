@@ -1,7 +1,7 @@
 internal import Glibc
 internal import TLS
 
-/// The certificates that `gateway.yaml` and `issuers.yaml` name, and what is in them.
+/// The certificates that `gateway.yaml`, `issuers.yaml` and `egress.yaml` name, and what is in them.
 ///
 /// That the files are there is part of reading the policy. What they hold is looked at when policies are to be put in
 /// force, and not by each process that reads them: one that dies on the day a certificate ends must be able to come
@@ -21,18 +21,28 @@ struct CertificateFiles {
     /// Looks into the files of authorities that vouch for issuers' servers, as the bridge would.
     ///
     /// - Throws: every mistake but files that are not there.
-    func checkAuthorities(_ file: String) throws(PolicyError) {
+    func checkAuthorities(ofIssuers file: String) throws(PolicyError) {
         try PolicyFile.load(file) { root in
             guard case .sequence(let issuers)? = root.node["issuers"]?.value else { return () }
             for (index, issuer) in issuers.enumerated() {
                 guard let keySet = issuer["key_set"] else { continue }
-                let node = PolicyNode(keySet, path: "issuers[\(index)].key_set", log: root.log)
-                guard let authorities = File("authorities", of: node, installation) else { continue }
-                do throws(TLSError) { try TLSFiles.examine(authorities: authorities.path) } catch {
-                    authorities.refuse(error, expected: Self.authoritiesForm)
-                }
+                checkAuthorities(PolicyNode(keySet, path: "issuers[\(index)].key_set", log: root.log))
             }
             return ()
+        }
+    }
+
+    /// Looks into the file of authorities that vouch for receivers, as the bridge would.
+    ///
+    /// - Throws: every mistake but a file that is not there.
+    func checkAuthorities(ofReceivers file: String) throws(PolicyError) {
+        try PolicyFile.load(file) { root in checkAuthorities(root) }
+    }
+
+    private func checkAuthorities(_ node: PolicyNode) {
+        guard let authorities = File("authorities", of: node, installation) else { return }
+        do throws(TLSError) { try TLSFiles.examine(authorities: authorities.path) } catch {
+            authorities.refuse(error, expected: Self.authoritiesForm)
         }
     }
 

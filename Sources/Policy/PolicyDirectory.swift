@@ -42,6 +42,11 @@ public struct PolicyDirectory: Sendable {
     /// Reads and checks `bridge.yaml`.
     public func bridge() throws(PolicyError) -> BridgePolicy { try BridgePolicy.load("\(path)/bridge.yaml") }
 
+    /// Reads and checks `egress.yaml` and the file it names.
+    public func egress() throws(PolicyError) -> EgressPolicy {
+        try EgressPolicy.load("\(path)/egress.yaml", installation: installation)
+    }
+
     /// Reads and checks `rate-limits.yaml`.
     public func rateLimits() throws(PolicyError) -> RateLimitPolicy {
         try RateLimitPolicy.load("\(path)/rate-limits.yaml", installation: installation)
@@ -65,7 +70,7 @@ public struct PolicyDirectory: Sendable {
     public static let fileNames = [
         "gateway.yaml", "addresses.yaml", "issuers.yaml", "keys.yaml", "openapi.yaml", "rate-limits.yaml",
         "firewall.yaml",
-        "bridge.yaml",
+        "bridge.yaml", "egress.yaml",
     ]
 
     /// The firewall's own rules, which its engine reads.
@@ -122,10 +127,12 @@ public struct PolicyDirectory: Sendable {
         collect { () throws(PolicyError) in _ = try gateway() }
         collect { () throws(PolicyError) in try certificates.checkListeners("\(path)/gateway.yaml") }
         collect { () throws(PolicyError) in _ = try issuers() }
-        collect { () throws(PolicyError) in try certificates.checkAuthorities("\(path)/issuers.yaml") }
+        collect { () throws(PolicyError) in try certificates.checkAuthorities(ofIssuers: "\(path)/issuers.yaml") }
         collect { () throws(PolicyError) in _ = try keys() }
         collect { () throws(PolicyError) in _ = try routes() }
         collect { () throws(PolicyError) in _ = try bridge() }
+        collect { () throws(PolicyError) in _ = try egress() }
+        collect { () throws(PolicyError) in try certificates.checkAuthorities(ofReceivers: "\(path)/egress.yaml") }
         collect { () throws(PolicyError) in _ = try rateLimits() }
         collect { () throws(PolicyError) in _ = try inspection() }
         collect { () throws(PolicyError) in _ = try addresses() }

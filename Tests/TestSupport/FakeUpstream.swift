@@ -16,15 +16,20 @@ package final class FakeUpstream {
     private let listener: Listener
     private var running: Task<Void, Never>?
 
-    /// - Parameter script: run for each connection; the connection is closed when it ends.
-    package init(unix: Bool = false, _ script: @escaping Script) throws {
+    /// - Parameters:
+    ///   - address: where it listens, unless on a unix socket.
+    ///   - port: 0 for any that is free.
+    ///   - script: run for each connection; the connection is closed when it ends.
+    package init(
+        unix: Bool = false, address: String = "127.0.0.1", port: UInt16 = 0, _ script: @escaping Script
+    ) throws {
         if unix {
             let path = "/tmp/upstream-test-\(UInt64.random(in: 0 ... .max)).sock"
             listener = try Listener(ListeningSocket(unixPath: path))
             endpoint = .unix(path: path)
         } else {
-            let socket = try ListeningSocket(address: "127.0.0.1", port: 0)
-            endpoint = .tcp(address: "127.0.0.1", port: socket.port)
+            let socket = try ListeningSocket(address: address, port: port)
+            endpoint = .tcp(address: address, port: socket.port)
             listener = try Listener(socket)
         }
         running = Task { await self.run(script) }

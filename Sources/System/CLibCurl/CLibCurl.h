@@ -10,7 +10,8 @@ static inline CURLcode drawbridge_curl_set_number(CURL *handle, CURLoption optio
     return curl_easy_setopt(handle, option, value);
 }
 
-static inline CURLcode drawbridge_curl_set_list(CURL *handle, CURLoption option, struct curl_slist *value) {
+// A list, a share, a buffer, or what a callback is given.
+static inline CURLcode drawbridge_curl_set_pointer(CURL *handle, CURLoption option, void *value) {
     return curl_easy_setopt(handle, option, value);
 }
 
@@ -19,6 +20,65 @@ static inline CURLcode drawbridge_curl_set_writer(CURL *handle, curl_write_callb
     return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_WRITEDATA, context);
 }
 
+static inline CURLcode drawbridge_curl_set_head_reader(CURL *handle, curl_write_callback reader, void *context) {
+    CURLcode code = curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, reader);
+    return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_HEADERDATA, context);
+}
+
+static inline CURLcode drawbridge_curl_set_opener(CURL *handle, curl_opensocket_callback opener, void *context) {
+    CURLcode code = curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, opener);
+    return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_OPENSOCKETDATA, context);
+}
+
+static inline CURLcode drawbridge_curl_set_closer(CURL *handle, curl_closesocket_callback closer, void *context) {
+    CURLcode code = curl_easy_setopt(handle, CURLOPT_CLOSESOCKETFUNCTION, closer);
+    return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_CLOSESOCKETDATA, context);
+}
+
+static inline CURLcode drawbridge_curl_set_examiner(CURL *handle, curl_prereq_callback examiner, void *context) {
+    CURLcode code = curl_easy_setopt(handle, CURLOPT_PREREQFUNCTION, examiner);
+    return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_PREREQDATA, context);
+}
+
 static inline CURLcode drawbridge_curl_get_number(CURL *handle, CURLINFO info, long *value) {
     return curl_easy_getinfo(handle, info, value);
+}
+
+static inline CURLcode drawbridge_curl_get_offset(CURL *handle, CURLINFO info, curl_off_t *value) {
+    return curl_easy_getinfo(handle, info, value);
+}
+
+// A text, or what was set with CURLOPT_PRIVATE.
+static inline CURLcode drawbridge_curl_get_pointer(CURL *handle, CURLINFO info, char **value) {
+    return curl_easy_getinfo(handle, info, value);
+}
+
+static inline CURLMcode drawbridge_curl_multi_set_number(CURLM *multi, CURLMoption option, long value) {
+    return curl_multi_setopt(multi, option, value);
+}
+
+static inline CURLMcode drawbridge_curl_multi_set_callbacks(
+    CURLM *multi, curl_socket_callback socket, curl_multi_timer_callback timer, void *context) {
+    CURLMcode code = curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket);
+    if (code == CURLM_OK)
+        code = curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, context);
+    if (code == CURLM_OK)
+        code = curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timer);
+    return code != CURLM_OK ? code : curl_multi_setopt(multi, CURLMOPT_TIMERDATA, context);
+}
+
+static inline CURLSHcode drawbridge_curl_share(CURLSH *share, curl_lock_data what) {
+    return curl_share_setopt(share, CURLSHOPT_SHARE, what);
+}
+
+// OpenSSL's, of whose headers nothing else is wanted here.
+struct ssl_st;
+extern int SSL_session_reused(const struct ssl_st *session);
+
+// Whether the connection that a transfer is on goes on with an earlier one's TLS session; libcurl knows, and does not say.
+static inline int drawbridge_curl_is_resumed(CURL *handle) {
+    struct curl_tlssessioninfo *session = NULL;
+    if (curl_easy_getinfo(handle, CURLINFO_TLS_SSL_PTR, &session) != CURLE_OK || !session || !session->internals)
+        return 0;
+    return SSL_session_reused((const struct ssl_st *)session->internals);
 }

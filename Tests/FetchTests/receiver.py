@@ -1,0 +1,56 @@
+"""Receives requests of HTTP/2 alone, with PyPI's h2 and Python's own TLS, and answers each with the number of the connection
+it came on. Writes its port to standard output and ends with its standard input.
+
+usage: receiver.py CERTIFICATE KEY
+"""
+
+import asyncio
+import itertools
+import json
+import ssl
+import sys
+
+import h2.config
+import h2.connection
+import h2.events
+
+connections = itertools.count(1)
+
+
+async def serve(reader, writer):
+    number = next(connections)
+    tls = writer.get_extra_info("ssl_object")
+    connection = h2.connection.H2Connection(config=h2.config.H2Configuration(client_side=False))
+    connection.initiate_connection()
+    writer.write(connection.data_to_send())
+    bodies = {}
+    try:
+        while received := await reader.read(65536):
+            for event in connection.receive_data(received):
+                if isinstance(event, h2.events.RequestReceived):
+                    bodies[event.stream_id] = b""
+                elif isinstance(event, h2.events.DataReceived):
+                    bodies[event.stream_id] += event.data
+                    connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                elif isinstance(event, h2.events.StreamEnded):
+                    body = bodies.pop(event.stream_id).decode()
+                    answer = json.dumps({"connection": number, "resumed": tls.session_reused, "body": body}).encode()
+                    connection.send_headers(event.stream_id, [(":status", "200"), ("retry-after", "7")])
+                    connection.send_data(event.stream_id, answer, end_stream=True)
+            writer.write(connection.data_to_send())
+            await writer.drain()
+    except (ConnectionError, ssl.SSLError):
+        pass
+    writer.close()
+
+
+async def main():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*sys.argv[1:3])
+    context.set_alpn_protocols(["h2"])
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+asyncio.run(main())

@@ -22,7 +22,7 @@ for protocol in http1 http2; do
         sed -n 's|.*, \([0-9]*\) µs each.*|\1|p' "$output/courier-$protocol-$round.txt" >>"$output/courier-$protocol.cost"
     done
 done
-judge 'courier: requests by HTTP/1.1' "$(median_of courier-http1.rate)" '>= 5000' /s \
+inform 'courier: requests by HTTP/1.1' "$(median_of courier-http1.rate)" /s \
     "$(median_of courier-http1.cost) µs of the processor each"
-judge 'courier: requests by HTTP/2' "$(median_of courier-http2.rate)" '>= 5000' /s \
+inform 'courier: requests by HTTP/2' "$(median_of courier-http2.rate)" /s \
     "$(median_of courier-http2.cost) µs of the processor each"

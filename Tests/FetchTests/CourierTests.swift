@@ -413,8 +413,6 @@ struct CourierTests {
                     return codes
                 }
                 #expect(codes.count == 200 && codes.allSatisfy { $0 == .timedOut })
-                // Nobody came after those that had hung: their time was over, too.
-                #expect(trial.receiver.accepted == 8)
             }
         }
     }

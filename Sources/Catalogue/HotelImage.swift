@@ -1,5 +1,5 @@
 public import Booking
-package import JSONText
+internal import JSONText
 
 /// A picture of a hotel or of one of its room types; the PMS has none, so the bridge keeps them.
 public struct HotelImage: Hashable, Sendable, Codable {

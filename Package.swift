@@ -96,7 +96,7 @@ let package = Package(
         module("Availability", "Stay"),
         module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
-        module("Webhook", "Booking", "Cryptography", "HTTP", "JSONText"),
+        module("Webhook", "Authentication", "Booking", "Cryptography", "HTTP", "JSONText"),
         module("Catalogue", "PMS", "Availability", "Stay", "Booking", "JSONText", "Cryptography"),
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.

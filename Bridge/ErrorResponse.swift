@@ -71,6 +71,8 @@ enum BridgeError: Error {
     /// There are as many API keys as gateways hold, or as a hotel's own administrators may make it.
     case tooManyKeys(Int, ofHotel: Bool)
     case unknownWebhook
+    /// Events tell what takes these scopes to read, which the credentials have not.
+    case unreadableEvents([Scope])
     /// The client has as many endpoints as one may have.
     case tooManyWebhooks
     /// The endpoint has as many secrets that are still good as one may have.
@@ -245,6 +247,11 @@ enum ErrorResponse {
                 .conflict, "too-many-keys", "There are too many API keys",
                 detail: "There are \(bound) API keys\(isOfHotel ? " of the hotel" : "") already; "
                     + "revoke those that nobody uses")
+        case .unreadableEvents(let scopes):
+            return Problem(
+                .forbidden, "exceeds-rights", "The credentials do not cover this",
+                detail: "Such events are told to those who may read what they tell: "
+                    + scopes.map(\.rawValue).joined(separator: ", "))
         case .unknownWebhook: return Problem(.notFound, "webhook-not-found", "Webhook not found")
         case .tooManyWebhooks:
             return Problem(

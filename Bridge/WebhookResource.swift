@@ -88,6 +88,7 @@ final class WebhookResource {
         let transaction = try await database.begin()
         try await TokenService.check(key, client, transaction)
         try await requireHotels(subscription.hotels, transaction)
+        try await secrets.hold(transaction)
         do {
             _ = try await transaction.execute(WebhookStatements.insert(id, client: client, subscription))
         } catch let error as PostgresError where error.isBound("webhook_endpoints_bound") {
@@ -112,13 +113,14 @@ final class WebhookResource {
         let transaction = try await database.begin()
         let old = try await lock(call, transaction)
         let next = change.applied(to: old.subscription)
-        guard call.identity.hotelIDs.covers(next.access) else { throw BridgeError.foreignHotel }
+        try permit(next, to: call.identity)
         let reason = old.disabledReason(enabling: change.isEnabled)
         guard next != old.subscription || reason != old.disabledReason else {
             transaction.rollback()
             return Self.answer(old)
         }
         if next.hotels != old.subscription.hotels { try await requireHotels(next.hotels, transaction) }
+        if next.isAsymmetric != old.subscription.isAsymmetric { try await secrets.hold(transaction) }
         if let master, !old.subscription.isAsymmetric {
             try await secrets.store(nil, keyPair: true, of: old.id, under: master, transaction)
         } else if !next.isAsymmetric, old.subscription.isAsymmetric {
@@ -136,6 +138,7 @@ final class WebhookResource {
         try await credentials.check(call)
         return try await answer(call) { row, transaction in
             guard row.disabledReason != nil else { return nil }
+            try self.permit(row.subscription, to: call.identity)
             _ = try await transaction.execute(WebhookStatements.update(row.id, to: row.subscription, disabled: nil))
             return (.enable, try await self.stored(row.id, transaction))
         }
@@ -145,6 +148,7 @@ final class WebhookResource {
     func remove(_ call: Call) async throws -> Answer {
         try await credentials.check(call)
         return try await answer(call) { row, transaction in
+            try await self.secrets.hold(transaction)
             _ = try await transaction.execute(WebhookStatements.remove(row.id))
             return (.remove, row)
         }
@@ -160,6 +164,7 @@ final class WebhookResource {
         let transaction = try await database.begin()
         try await TokenService.check(key, client, transaction)
         let old = try await lock(call, transaction)
+        try await secrets.hold(transaction)
         // First what ends: it may make room.
         try await secrets.shorten(of: old.id, hours: rotation.overlapInHours, transaction)
         do {
@@ -193,8 +198,10 @@ final class WebhookResource {
             return row.json
         }
         // What was kept has the version that it had then.
-        if let version = (try? JSONValue(parsing: answer.content))?["version"]?.integer {
-            answer.fields.append(.etag, "\"\(version)\"")
+        let content = try? JSONValue(parsing: answer.content)
+        if let version = content?["version"]?.integer { answer.fields.append(.etag, "\"\(version)\"") }
+        if case .array(let hotels)? = content?["hotel_ids"], hotels.count == 1, let hotel = hotels[0].integer {
+            answer.concerns(hotel: Int32(hotel))
         }
         return answer
     }
@@ -213,7 +220,7 @@ final class WebhookResource {
         of request: SubscriptionRequest, for identity: Identity
     ) throws -> Subscription {
         let subscription = request.subscription(orHotels: identity.hotelIDs.ids)
-        guard identity.hotelIDs.covers(subscription.access) else { throw BridgeError.foreignHotel }
+        try permit(subscription, to: identity)
         // Whoever has none has nothing to be told of.
         guard let hotels = subscription.hotels, !Subscription.Limit.hotels.contains(hotels.count) else {
             return subscription
@@ -225,6 +232,13 @@ final class WebhookResource {
                 "The credentials are for more than \(Subscription.Limit.hotels.upperBound) hotels; name some"
             )
         ])
+    }
+
+    /// Nobody is told what he may not read.
+    private func permit(_ subscription: Subscription, to identity: Identity) throws {
+        guard identity.hotelIDs.covers(subscription.access) else { throw BridgeError.foreignHotel }
+        let missing = Scopes(subscription.events.map(\.scope)).subtracting(identity.scopes)
+        guard missing.isEmpty else { throw BridgeError.unreadableEvents(missing.members) }
     }
 
     private func requireHotels(_ hotels: [Int32]?, _ transaction: borrowing Transaction) async throws {
@@ -245,7 +259,8 @@ final class WebhookResource {
         if let condition = call.entityCondition {
             guard condition.admits(version: row.version) else { throw BridgeError.preconditionFailed }
         }
-        return row
+        // Anew: where it was waited for, its secrets were read before it was.
+        return try await stored(row.id, transaction)
     }
 
     private func stored(_ id: EndpointID, _ transaction: borrowing Transaction) async throws -> EndpointRecord {

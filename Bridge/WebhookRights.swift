@@ -2,9 +2,10 @@ internal import Authentication
 internal import Loop
 internal import Postgres
 internal import Telemetry
+internal import Webhook
 
-/// Disables endpoints of webhooks whose client has lost the hotels they are for, so that nobody is told of bookings that he may
-/// not see any more.
+/// Disables endpoints of webhooks whose client has lost the hotels they are for, or the scopes that their events take, so that
+/// nobody is told of bookings that he may not see any more.
 ///
 /// Of clients that are registered here it is known which hotels they have: by their API keys, and by the policies. Of those that
 /// come with tokens of others only the tokens know; when such a client loses a hotel, somebody has to remove its endpoints.
@@ -15,8 +16,13 @@ final class WebhookRights {
     private let database: Database
     /// Clients that the policies register, each with its hotels.
     private var registered: [String: HotelAccess]
+    private var failures = LogThrottle()
+    private let failed = Metrics.counter(
+        "drawbridge_bridge_webhook_rights_failures_total",
+        "Times the rights of webhooks' clients could not be looked at.")
     private let disabled = Metrics.counter(
-        "drawbridge_bridge_webhooks_uncovered_total", "Endpoints disabled because their clients have lost hotels.")
+        "drawbridge_bridge_webhooks_uncovered_total",
+        "Endpoints disabled because their clients have lost hotels or scopes.")
 
     init(_ database: Database, registered: [String: HotelAccess]) {
         self.database = database
@@ -29,8 +35,13 @@ final class WebhookRights {
     /// Looks until the task is cancelled. What fails is tried again the next time.
     func run() async {
         while !Task.isCancelled {
-            do { try await look() } catch {
-                Log.debug("rights of webhooks not looked at", ["error": .init(error: error)])
+            do { try await look() } catch is CancellationError { return } catch {
+                failed.increment()
+                if let omitted = failures.admit(at: Loop.monotonicNanoseconds) {
+                    Log.warning(
+                        "rights of webhooks not looked at",
+                        ["error": .init(error: error), "lines_omitted": .init(omitted)])
+                }
             }
             do { try await Loop.sleep(for: Self.interval) } catch { return }
         }
@@ -47,10 +58,12 @@ final class WebhookRights {
         }
         let count = try await database.execute(
             WebhookStatements.disableUncovered(
-                names, hotels, "\(Identity.ownClients) ", BookingJournal.drawbridge))
+                names, hotels, "\(Identity.ownClients) ", BookingJournal.drawbridge,
+                EventType.allCases.map(\.rawValue), EventType.allCases.map(\.scope.rawValue)))
         guard count > 0 else { return }
         disabled.increment(by: UInt64(count))
         Log.warning(
-            "webhooks disabled: their clients have lost hotels; the audit log says which", ["count": .init(count)])
+            "webhooks disabled: their clients have lost hotels or scopes; the audit log says which",
+            ["count": .init(count)])
     }
 }

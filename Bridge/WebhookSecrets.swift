@@ -32,8 +32,13 @@ final class WebhookSecrets {
         }
     }
 
-    /// Stores a secret as the current one of an endpoint, and with it a fresh key pair where one is wanted; those before
-    /// must have been given their end.
+    /// Keeps the master key as it is until the transaction ends. To be called before any secret is stored, changed or removed.
+    func hold(_ transaction: borrowing Transaction) async throws {
+        _ = try await transaction.first(WebhookStatements.holdMasterKey())
+    }
+
+    /// Stores a secret as the current one of an endpoint, and with it a fresh key pair where one is wanted, after `hold`; those
+    /// before must have been given their end.
     ///
     /// - Parameter secret: nil for a key pair alone.
     /// - Throws: `BridgeError.sealingUnavailable`, `PostgresError`.
@@ -42,7 +47,7 @@ final class WebhookSecrets {
         _ transaction: borrowing Transaction
     ) async throws {
         // A master key that is being changed is another one in the database before it is in its file.
-        guard try await transaction.first(WebhookStatements.holdMasterKey(master.id)) == true else {
+        guard try await transaction.first(WebhookStatements.isMasterKey(master.id)) == true else {
             throw unavailable("keys in the database are stored under another master key than \(master.id)")
         }
         var rows: [Query<Void>] = []

@@ -154,14 +154,17 @@ enum WebhookStatements {
 
     // MARK: Secrets
 
-    /// Whether the keys that sign tokens are stored under this master key. Until the transaction ends nobody stores them
-    /// under another one, nor what is stored meanwhile under this one without seeing that.
-    static let holdMasterKey = Statement<Bool, String>(
-        "bridge.hold_master_key",
-        """
-        SELECT NOT EXISTS (SELECT FROM drawbridge.signing_keys WHERE state <> 'previous' AND master_key_id <> $1)
-        FROM drawbridge.signing_key_state FOR SHARE
-        """
+    /// Until the transaction ends nobody changes the master key: whoever does holds this row. To be locked before any row of
+    /// `webhook_secrets`, as they do.
+    static let holdMasterKey = Statement<Int64>(
+        "bridge.hold_master_key", "SELECT version::BIGINT FROM drawbridge.signing_key_state FOR SHARE"
+    ) { row in try row.next() }
+
+    /// Whether the keys that sign tokens are stored under this master key. A statement of its own, after the row is held: the
+    /// one that has waited for it still sees what was before.
+    static let isMasterKey = Statement<Bool, String>(
+        "bridge.is_master_key",
+        "SELECT NOT EXISTS (SELECT FROM drawbridge.signing_keys WHERE state <> 'previous' AND master_key_id <> $1)"
     ) { row in try row.next() }
 
     static let insertSecret = Statement<Void, BookingID, EndpointID, String, [UInt8], String, String?>(
@@ -192,7 +195,8 @@ enum WebhookStatements {
         "bridge.remove_expired_webhook_secrets",
         """
         DELETE FROM drawbridge.webhook_secrets WHERE id IN (
-            SELECT id FROM drawbridge.webhook_secrets WHERE expires_at <= now() ORDER BY expires_at LIMIT 1000)
+            SELECT id FROM drawbridge.webhook_secrets WHERE expires_at <= now() ORDER BY expires_at LIMIT 1000
+            FOR UPDATE SKIP LOCKED)
         """)
 
     // MARK: Hotels and rights
@@ -204,26 +208,29 @@ enum WebhookStatements {
     ) { row in try row.next() }
 
     /// Disables, and says so in the audit log, what a client of the installation's own may not be told any more: endpoints
-    /// for hotels that none of its good API keys covers, nor what the policies say of it.
+    /// for hotels, or with events, that none of its good API keys lets it read, nor what the policies say of it.
     ///
     /// Its parameters are what the policies say, a client's name and a hotel, or null for every hotel, at a time; what the
-    /// owners of such endpoints begin with; and who says so.
-    static let disableUncovered = Statement<Void, [String], [Int32?], String, String>(
+    /// owners of such endpoints begin with; who says so; and events, each with the scope that it takes.
+    static let disableUncovered = Statement<Void, [String], [Int32?], String, String, [String], [String]>(
         "bridge.disable_uncovered_webhooks",
         """
         WITH rights AS (
-            SELECT $3 || client AS client, hotel_id FROM booking_engine_api_keys WHERE is_active AND expires_at > now()
+            SELECT $3 || client AS client, hotel_id, scopes FROM booking_engine_api_keys
+            WHERE is_active AND expires_at > now()
             UNION ALL
-            SELECT $3 || client, hotel_id FROM unnest($1::text[], $2::int4[]) AS registered (client, hotel_id)
+            SELECT $3 || client, hotel_id, NULL FROM unnest($1::text[], $2::int4[]) AS registered (client, hotel_id)
         ), disabled AS (
             UPDATE drawbridge.webhook_endpoints AS endpoint
             SET disabled_at = now(), disabled_reason = 'rights', version = version + 1, updated_at = now()
             WHERE disabled_at IS NULL AND starts_with(client, $3)
-              AND NOT EXISTS (SELECT FROM rights WHERE rights.client = endpoint.client AND rights.hotel_id IS NULL)
-              AND (hotel_ids IS NULL
-                   OR EXISTS (SELECT FROM unnest(hotel_ids) AS wanted (id)
-                              WHERE NOT EXISTS (SELECT FROM rights WHERE rights.client = endpoint.client
-                                                                     AND rights.hotel_id = wanted.id)))
+              AND EXISTS (
+                  SELECT FROM unnest($5::text[], $6::text[]) AS told (event, scope)
+                  CROSS JOIN unnest(COALESCE(hotel_ids, ARRAY[NULL::int4])) AS wanted (id)
+                  WHERE told.event = ANY (endpoint.events) AND NOT EXISTS (
+                      SELECT FROM rights WHERE rights.client = endpoint.client
+                         AND (rights.hotel_id IS NULL OR rights.hotel_id = wanted.id)
+                         AND (rights.scopes IS NULL OR told.scope = ANY (rights.scopes))))
             RETURNING id, version, client
         )
         INSERT INTO booking_engine_audit_log (action, entity_type, entity_id, response_data, status, actor)

@@ -38,7 +38,7 @@ public struct Webhooks {
     public func list(client: String?) async throws -> [[String]] {
         try await database.rows(
             """
-            SELECT id, client, regexp_replace(url, '[?].*', '?***'), array_to_string(events, ' '),
+            SELECT id, translate(client, '|', '¦'), regexp_replace(url, '[?].*', '?***'), array_to_string(events, ' '),
                    COALESCE(array_to_string(hotel_ids, ' '), 'every hotel'), COALESCE(disabled_reason, 'enabled'),
                    \(Database.instant("COALESCE(disabled_at, created_at)")),
                    COALESCE(translate(description, '|', '¦'), '')
@@ -144,7 +144,8 @@ public struct Webhooks {
             DELETE FROM drawbridge.webhook_secrets WHERE endpoint_id = :'id' AND kind = 'ed25519' AND :'asymmetric' = 'f';
             \(stored == nil ? "" : Stored.insertionWhereNone)
             """, "change_webhook", id, variables,
-            checks: (stored == nil ? [] : [Self.checkMasterKey]) + [Self.checkHotels, Self.checkRights])
+            checks: (stored == nil ? [] : [Self.checkMasterKey])
+                + (named.contains("hotels") ? [Self.checkHotels] : []) + [Self.checkRights])
     }
 
     /// Lets it be sent events again.
@@ -269,15 +270,15 @@ public struct Webhooks {
     private static let checkRights = """
         SELECT 'rights' AS obstacle FROM drawbridge.webhook_endpoints AS endpoint
         WHERE id = :'id' AND disabled_at IS NULL AND starts_with(client, :'own') AND NOT :'registered_all'::BOOLEAN
-          AND NOT EXISTS (SELECT FROM booking_engine_api_keys AS key
-                          WHERE :'own' || key.client = endpoint.client AND is_active AND expires_at > now()
-                            AND hotel_id IS NULL)
-          AND (hotel_ids IS NULL
-               OR EXISTS (SELECT FROM unnest(hotel_ids) AS wanted (id)
-                          WHERE wanted.id <> ALL (string_to_array(:'registered', ' ')::INTEGER[])
-                            AND NOT EXISTS (SELECT FROM booking_engine_api_keys AS key
-                                            WHERE :'own' || key.client = endpoint.client AND is_active
-                                              AND expires_at > now() AND hotel_id = wanted.id)))
+          AND EXISTS (
+              SELECT FROM unnest(string_to_array(:'told', ' '), string_to_array(:'scopes', ' ')) AS told (event, scope)
+              CROSS JOIN unnest(COALESCE(hotel_ids, ARRAY[NULL::INTEGER])) AS wanted (id)
+              WHERE told.event = ANY (endpoint.events)
+                AND (wanted.id IS NULL OR wanted.id <> ALL (string_to_array(:'registered', ' ')::INTEGER[]))
+                AND NOT EXISTS (
+                    SELECT FROM booking_engine_api_keys AS key
+                    WHERE :'own' || key.client = endpoint.client AND is_active AND expires_at > now()
+                      AND (hotel_id IS NULL OR hotel_id = wanted.id) AND told.scope = ANY (key.scopes)))
         """
 
     /// What the policies say of a client of the installation's own.
@@ -290,6 +291,8 @@ public struct Webhooks {
         }
         return [
             "own": own, "registered_all": access == .all ? "t" : "f", "registered": Self.text(of: access.ids ?? []),
+            "told": EventType.allCases.map(\.rawValue).joined(separator: " "),
+            "scopes": EventType.allCases.map(\.scope.rawValue).joined(separator: " "),
         ]
     }
 

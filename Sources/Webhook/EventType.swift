@@ -1,3 +1,4 @@
+public import Authentication
 internal import JSONText
 
 /// What subscribers can be told of, by its name in the contract.
@@ -31,6 +32,18 @@ public enum EventType: String, Sendable, CaseIterable {
         }
     }
 
+    /// What a client must be allowed to read in order to be told of it.
+    public var scope: Scope {
+        switch self {
+        case .bookingCreated, .bookingUpdated, .bookingCancelled, .bookingConflict, .guestCreated, .syncFailed:
+            .bookingRead
+        case .availabilityUpdated: .availabilityRead
+        case .hotelUpdated, .roomTypeUpdated: .hotelRead
+        case .cacheRefreshed: .cacheRead
+        case .endpointDisabled: .webhookRead
+        }
+    }
+
     /// All types with their schemas, as `GET /api/webhooks/event-types` answers them.
     public static let catalogue: [UInt8] = {
         var json = JSONWriter(capacity: 32 * 1024)
@@ -39,6 +52,7 @@ public enum EventType: String, Sendable, CaseIterable {
                 json.object { json in
                     json.member("type", type.rawValue)
                     json.member("description", type.summary)
+                    json.member("scope", type.scope.rawValue)
                     json.member("schema", raw: type.schema)
                     json.member("thin_schema", raw: type.thinSchema)
                 }

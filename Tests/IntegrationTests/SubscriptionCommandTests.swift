@@ -47,7 +47,7 @@ struct SubscriptionCommandTests {
     @Test("An endpoint is added, listed, shown, changed, disabled, enabled, given another secret, and removed")
     @OnLoop func life() async throws {
         let node = try await Node.shared()
-        let (key, _) = try await node.apiKey("hooks-command", "webhook:read")
+        let (key, _) = try await node.apiKey("hooks-command", "webhook:read booking:read")
         let made = try await run(
             node, "add", "--client", "hooks-command", "--url", "\(Self.url)?door=opensesame", "--events",
             "booking.created sync.failed", "--hotel", "2", "--hotel", "1", "--description", "it's | the shop's",
@@ -114,7 +114,7 @@ struct SubscriptionCommandTests {
     @Test("What cannot be is refused with a word, and changes nothing")
     @OnLoop func refused() async throws {
         let node = try await Node.shared()
-        _ = try await node.apiKey("hooks-refused", "webhook:read", hotel: 2)
+        _ = try await node.apiKey("hooks-refused", "webhook:read booking:read", hotel: 2)
         let least = ["add", "--client", "hooks-refused", "--url", Self.url, "--events", "booking.created"]
         let made = try await run(node, least + ["--hotel", "2"])
         let (id, _) = try added(made.output)

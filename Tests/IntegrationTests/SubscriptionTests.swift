@@ -14,7 +14,7 @@ struct SubscriptionTests {
     init() { Loop.runInBackground() }
 
     private static let webhooks = "/api/webhooks"
-    private static let scopes = "webhook:read webhook:write hotel:read"
+    private static let scopes = "webhook:read webhook:write hotel:read booking:read"
     private static let url = "https://hooks.example/drawbridge"
     private static let least = #"{"url":"\#(url)","events":["booking.created"]}"#
 
@@ -225,7 +225,8 @@ struct SubscriptionTests {
             }
         }
         let ledger = try await Files.run(["grep", "-rlF", texts[0].dropFirst(6).description, "\(node.home)/ledger"])
-        #expect(!ledger.exit.isSuccess, "\(ledger.output)")
+        // 1: not found. 2 would be: not looked at.
+        #expect(ledger.exit.status == 1, "\(ledger.output)")
         _ = try await remove(node, id, key)
     }
 
@@ -410,6 +411,30 @@ struct SubscriptionTests {
         _ = try await node.rows("DELETE FROM drawbridge.webhook_endpoints WHERE client LIKE '% hooks-bound'")
     }
 
+    @Test("Who may not read bookings is not told of them")
+    @OnLoop func scopesOfEvents() async throws {
+        let node = try await Node.shared()
+        let (writer, keyID) = try await node.apiKey("hooks-scope", Self.scopes)
+        let (few, _) = try await node.apiKey("hooks-scope", "webhook:read webhook:write hotel:read")
+        expectProblem(try await subscribe(node, few), 403, "exceeds-rights")
+        let rooms = try await subscribe(
+            node, few, #"{"url":"https://hooks.example/rooms","events":["hotel.updated","room_type.updated"]}"#)
+        let id = try #require(rooms.string("id"))
+        expectProblem(
+            try await patch(node, id, few, #"{"events":["hotel.updated","guest.created"]}"#), 403, "exceeds-rights")
+        #expect(try await get(node, id, few).elements("events").count == 2)
+
+        // Nor who could once, and cannot any more.
+        let bookings = try await subscribed(node, writer)
+        #expect(try await node.key("revoke", keyID).exit.isSuccess)
+        try await wait("the endpoint to be disabled", for: .seconds(60)) {
+            try await get(node, bookings, few).string("disabled_reason") == "rights"
+        }
+        expectProblem(try await enable(node, bookings, few), 403, "exceeds-rights")
+        #expect(try await get(node, id, few).value("enabled") == .bool(true))
+        for id in [id, bookings] { #expect(try await remove(node, id, few).status == 200) }
+    }
+
     @Test("The word of a gateway subscribes nobody: the bridge asks for what proves it")
     @OnLoop func takenOverGateway() async throws {
         let node = try await Node.shared()
@@ -418,7 +443,7 @@ struct SubscriptionTests {
             let identity = Identity(
                 issuer: Identity.ownClients, subject: Identity.apiKeySubject(try #require(Int32(keyID))),
                 client: client,
-                scopes: [.webhookRead, .webhookWrite, .hotelRead], hotelIDs: .all, method: .apiKey)
+                scopes: [.webhookRead, .webhookWrite, .hotelRead, .bookingRead], hotelIDs: .all, method: .apiKey)
             return try await node.sendToBridge(
                 .post("\(Self.webhooks)/subscribe", credentials, json: Self.least), as: identity)
         }

@@ -222,8 +222,8 @@ final class TestWorker {
     ///
     /// - Throws: when the connection ends first.
     func receive(until condition: @OnLoop (TestWorker) -> Bool) async throws {
-        while !condition(self) {
-            guard try await stream.fill() else { throw LoopError(.closed, "read") }
+        while true {
+            // First what has arrived while nobody looked: `fill` waits for more than that.
             while let reply = try next() {
                 if case .acknowledged = reply { hasHeard = true }
                 switch reply {
@@ -232,6 +232,8 @@ final class TestWorker {
                 case .refused: refusals.append(reply)
                 }
             }
+            if condition(self) { return }
+            guard try await stream.fill() else { throw LoopError(.closed, "read") }
         }
     }
 

@@ -33,14 +33,18 @@ final class Bridge {
     private let apiKeys: APIKeyResource
     private let webhookSecrets: WebhookSecrets
     private let webhookRights: WebhookRights
+    /// Nil where other processes deliver.
+    private let dispatcher: Dispatcher?
     private let examiner: TokenExaminer
     private let routes: Routes
     private let policies: PolicyDirectory
+    private let isDemo: Bool
     private var isReady = false
     private let contract: (server: Server, listener: Listener)
     private let administration: (server: Server, listener: Listener)
 
-    init(_ configuration: BridgeConfiguration, _ context: ProcessContext) throws {
+    /// - Parameter dispatches: whether it delivers webhooks, too.
+    init(_ configuration: BridgeConfiguration, _ context: ProcessContext, dispatches: Bool) throws {
         let name = Lifecycle.bridgeName(context.worker)
         self.name = name
         Metrics.start(process: name, restarts: Lifecycle.restarts)
@@ -89,6 +93,8 @@ final class Bridge {
         let webhookSecrets = WebhookSecrets(issuerPolicy.own)
         self.webhookSecrets = webhookSecrets
         webhookRights = WebhookRights(database, registered: registered)
+        let dispatcher = dispatches ? try Dispatcher(configuration, webhookSecrets) : nil
+        self.dispatcher = dispatcher
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
             configuration.changeable.routes, hop: hop,
@@ -99,9 +105,11 @@ final class Bridge {
                 apiKeys, DeadLetterResource(database, writes, answers),
                 WebhookResource(
                     database, credentials, answers, webhookSecrets, allowsPlainLoopback: configuration.isDemo),
-                configuration.policy))
+                configuration.policy)
+        ) { dispatcher?.wake() }
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
+        isDemo = configuration.isDemo
         let admin = BridgeAdministration(hotels) {
             hotels.unreadiness ?? databases.unreadiness
         }
@@ -196,6 +204,7 @@ final class Bridge {
             group.addTask { await self.tokens.run() }
             group.addTask { await self.issuers.run() }
             group.addTask { await self.signingKeys.run() }
+            if let dispatcher { group.addTask { await dispatcher.run() } }
             // Meanwhile clients are told that the hotel they ask for is not available.
             do { try await hotels.waitUntilReadable() } catch { return }
             isReady = true
@@ -208,7 +217,9 @@ final class Bridge {
     private func reload() async {
         do {
             // Some milliseconds, in which others need not wait.
-            let next = try await Loop.offload { [policies] in try BridgeConfiguration.Changeable(policies) }
+            let next = try await Loop.offload { [policies, isDemo] in
+                try BridgeConfiguration.Changeable(policies, isDemo: isDemo)
+            }
             try issuers.replace(next.issuers.keySets)
             signingKeys.replace(next.issuers.own)
             ownTokens.replace(next.issuers.own)
@@ -216,6 +227,7 @@ final class Bridge {
             apiKeys.replace(registered: next.registeredClients)
             webhookSecrets.replace(next.issuers.own)
             webhookRights.replace(registered: next.registeredClients)
+            dispatcher?.replace(next.egress)
             routes.replace(next.routes)
             Log.info("bridge goes by the policies as they are now")
             if isReady { Readiness.report(process: name) }
@@ -229,6 +241,7 @@ final class Bridge {
             for server in [contract.server, administration.server] {
                 group.addTask { await server.drain(patience: Self.drainTimeout) }
             }
+            if let dispatcher { group.addTask { await dispatcher.drain(patience: Self.drainTimeout) } }
         }
     }
 }

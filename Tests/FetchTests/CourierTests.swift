@@ -469,7 +469,9 @@ struct CourierTests {
                         #expect(reply.status == 200)
                     }
                 }
-                #expect(others.allSatisfy { $0.accepted == 3 })
+                // Of four in turn at least two are connected to anew each time.
+                #expect(others.reduce(0) { $0 + $1.accepted } >= 8)
+                try await eventually { others.reduce(0) { $0 + $1.open } <= 2 }
                 for other in others { await other.stop() }
             }
         }

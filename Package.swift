@@ -97,14 +97,15 @@ let package = Package(
         module("Availability", "Stay"),
         module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
-        module("Webhook", "Authentication", "Booking", "Cryptography", "HTTP", "JSONText"),
+        module("Webhook", "Authentication", "Booking", "Cryptography", "Egress", "HTTP", "JSONText"),
         module("Catalogue", "PMS", "Availability", "Stay", "Booking", "JSONText", "Cryptography"),
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
             name: "Installation",
             dependencies: [
-                "Loop", "Lifecycle", "Policy", "Authentication", "Booking", "Cryptography", "Telemetry", "Webhook",
+                "Loop", "Lifecycle", "Policy", "Authentication", "Booking", "Cryptography", "Egress", "Telemetry",
+                "Webhook",
             ],
             path: "Sources/Installation",
             resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,

@@ -19,7 +19,8 @@ final class DispatchMetrics {
     let sessions = Metrics.counter(
         "drawbridge_bridge_webhook_sessions_total", "Times that this dispatcher had to begin anew.")
     let statements = Metrics.counter(
-        "drawbridge_bridge_webhook_statements_total", "Statements by which events are taken and deliveries claimed and settled.")
+        "drawbridge_bridge_webhook_statements_total",
+        "Statements by which events are taken and deliveries claimed and settled.")
     private let latency = Metrics.histogram(
         "drawbridge_bridge_webhook_latency_seconds",
         "From an event to the answer that it was received, where the first attempt succeeded.")
@@ -46,14 +47,16 @@ final class DispatchMetrics {
         }
         for condition in EndpointGate.Condition.allCases {
             Metrics.gauge(
-                "drawbridge_bridge_webhook_endpoints", "Endpoints that this process sends to, by how their circuit stands.",
+                "drawbridge_bridge_webhook_endpoints",
+                "Endpoints that this process sends to, by how their circuit stands.",
                 [("circuit", condition.rawValue)]
             ) { Double(conditions(condition)) }
         }
         Metrics.gauge("drawbridge_bridge_webhook_depth", "Deliveries that have not ended, of all processes.") {
             [weak self] in self?.figures.map { Double($0.depth) }
         }
-        Metrics.gauge("drawbridge_bridge_webhook_dead_letters", "Deliveries that nobody makes until somebody decides.") {
+        Metrics.gauge("drawbridge_bridge_webhook_dead_letters", "Deliveries that nobody makes until somebody decides.")
+        {
             [weak self] in self?.figures.map { Double($0.deadLetters) }
         }
         Metrics.gauge(

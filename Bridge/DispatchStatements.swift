@@ -222,7 +222,8 @@ enum DispatchStatements {
     ) { row in try row.next() }
 
     private static let settleAll = Statement<
-        BookingID, Int64, [BookingID], [String], [Int64], [Int64], [Int16?], [String?], [String?], [UInt8], [Int32], [Int32],
+        BookingID, Int64, [BookingID], [String], [Int64], [Int64], [Int16?], [String?], [String?], [UInt8], [Int32],
+        [Int32],
         [String?], [String?], [String?], [Bool], [Int32], [Int32], [Int32], [Int32], [Int32]
     >(
         "bridge.settle_deliveries",
@@ -493,6 +494,25 @@ enum DispatchStatements {
         RETURNING version
         """
     ) { row in try row.next() }
+
+    // MARK: Booking engines
+
+    /// What the owners of endpoints of `booking_engine_config` begin with.
+    static let bookingEngineOwner = "urn:drawbridge:booking-engine-config "
+
+    /// Notes that the hotel's booking engine was told, or could not be, of some events: in `booking_sync_status`, where it says
+    /// nothing more important. What the PMS does not have is more important.
+    static let noteBookingEngine = Statement<Void, [BookingID], Bool, String>(
+        "bridge.note_booking_engine",
+        """
+        UPDATE booking_sync_status AS sync
+        SET sync_status = CASE WHEN $2 THEN 'synced' ELSE 'failed' END, last_sync_attempt = now(),
+            error_message = CASE WHEN NOT $2 THEN $3 END,
+            retry_count = CASE WHEN $2 THEN sync.retry_count ELSE sync.retry_count + 1 END
+        FROM drawbridge.webhook_events AS event
+        WHERE event.event_id = ANY ($1) AND sync.hotel_id = event.hotel_id AND sync.booking_id::TEXT = event.entity_id
+          AND (sync.sync_status = 'synced' OR sync.sync_status = 'failed' AND sync.error_message = $3)
+        """)
 
     // MARK: Tables
 

@@ -174,6 +174,9 @@ final class Dispatcher {
         }
         try await endSession(nil, silence: Self.lease)
         try await refresh()
+        for id in try await database.query(WebhookStatements.withoutSecret()) {
+            try await secrets.makeFirst(of: id, database)
+        }
         for id in try await database.query(DispatchStatements.due()) { expect(lane(of: id), after: 0) }
         _ = try await database.query(DispatchStatements.sweep())
         metrics.figures = try await database.first(DispatchStatements.figures())
@@ -241,6 +244,7 @@ final class Dispatcher {
             lane.aim(
                 EndpointLane.Target(
                     version: record.version, subscription: record.subscription,
+                    isBookingEngine: record.client.hasPrefix(DispatchStatements.bookingEngineOwner),
                     isDisabled: record.disabledReason != nil, destination: destination(of: record),
                     keys: keys[record.id] ?? EndpointKeys()))
             lane.streak = FailureStreak()
@@ -461,6 +465,13 @@ final class Dispatcher {
             metrics.recordLatency(microseconds: Instant.now.microseconds - delivery.happenedAt.microseconds)
         }
         if target.subscription.isOrdered { expect(lane, after: 1) }
+        if target.isBookingEngine, result == .delivered || result == .dead {
+            do {
+                try await database.execute(
+                    DispatchStatements.noteBookingEngine(
+                        [delivery.event], result == .delivered, "The booking engine could not be told"))
+            } catch { note(error, "not written down whether a booking engine was told") }
+        }
         await note(outcome, in: lane)
         pump(lane)
         if lane.room(at: now) > 0, lane.nextDue != nil { poll.fire() }
@@ -511,7 +522,8 @@ final class Dispatcher {
 
     private func disable(_ lane: EndpointLane, _ reason: String) async throws {
         try await database.execute(DispatchStatements.disable(lane.id, reason, BookingJournal.drawbridge))
-        Log.warning("webhook's endpoint disabled", ["endpoint_id": .init(lane.id.description), "reason": .init(reason)])
+        Log.warning(
+            "webhook's endpoint disabled", ["endpoint_id": .init(lane.id.description), "reason": .init(reason)])
         try await load([lane.id])
     }
 

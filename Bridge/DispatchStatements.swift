@@ -210,14 +210,14 @@ enum DispatchStatements {
             attempts: Int(attempts), payload: try row.next())
     }
 
-    /// Endpoints, not disabled, for which something is due.
+    /// Endpoints, not disabled, for which something is due: one look at each of them, however much that is.
     static let due = Statement<EndpointID>(
         "bridge.endpoints_due",
         """
-        SELECT id FROM drawbridge.webhook_endpoints AS endpoint
+        SELECT id FROM drawbridge.webhook_endpoints AS endpoint CROSS JOIN LATERAL (
+            SELECT FROM drawbridge.webhook_waiting AS waiting
+            WHERE waiting.endpoint_id = endpoint.id AND due_at <= now() LIMIT 1) AS due
         WHERE disabled_at IS NULL
-          AND EXISTS (SELECT FROM drawbridge.webhook_waiting AS waiting
-                      WHERE waiting.endpoint_id = endpoint.id AND due_at <= now())
         """
     ) { row in try row.next() }
 

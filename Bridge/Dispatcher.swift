@@ -70,6 +70,10 @@ final class Dispatcher {
         own.connections = 3
         // No table here has a partition per hotel, and what is planned anew each time costs more than what it does.
         own.sessionSettings["plan_cache_mode"] = "force_generic_plan"
+        // Such a plan is often made while tables are empty, when reading them whole looks cheap; a backlog would be read whole for
+        // every delivery then.
+        own.sessionSettings["enable_seqscan"] = "off"
+        own.sessionSettings["enable_bitmapscan"] = "off"
         database = try Database(own)
         self.secrets = secrets
         let egress = configuration.changeable.egress

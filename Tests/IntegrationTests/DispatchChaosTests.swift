@@ -139,7 +139,9 @@ struct DispatchChaosTests {
             version += 1
             told.formUnion(try await subscriber.tell([.init(entity: "stalled", version: version)]))
         }
-        // Without a limit they would send what they have again when an attempt takes too long.
+        let sessions = "SELECT count(*) FROM drawbridge.webhook_dispatchers WHERE session > 0"
+        try await wait("both are there") { try await node.value(sessions) == "2" }
+        // Sooner than their attempts take too long.
         let claims = "SELECT count(DISTINCT session) FROM drawbridge.webhook_claims"
         try await wait("both have claimed something and sent it", for: .seconds(4)) {
             try await tell()
@@ -157,9 +159,7 @@ struct DispatchChaosTests {
         try await wait("it knows that its session is over") {
             Files.text("\(node.directory)/dispatcher.log").contains("webhooks' session was over")
         }
-        try await wait("it begins anew") {
-            try await node.value("SELECT count(*) FROM drawbridge.webhook_dispatchers WHERE session > 0") == "2"
-        }
+        try await wait("it begins anew") { try await node.value(sessions) == "2" }
         #expect(try await subscriber.attempts(endpoint) == before)
         for _ in 0..<20 { try await tell() }
         try await wait("what comes after arrives, too") { Set(receiver.taken.map(\.id)) == told }

@@ -9,6 +9,8 @@ struct FannedOut: Sendable {
     enum Place: String { case claimed, waiting, dead }
 
     let event: BookingID
+    /// Of the event.
+    let position: Int64
     let delivery: BookingID?
     let endpoint: EndpointID?
     let place: Place?
@@ -79,16 +81,16 @@ enum DispatchStatements {
     /// session as far as there is room, or else waiting; a dead letter where the endpoint is disabled. What is to be delivered
     /// in order always waits at first.
     ///
-    /// Its parameters are the session, how many events, the endpoints with less room than usual, how much each of them has,
-    /// and how much is usual. A session that has ended takes nothing.
-    static let fanOut = Statement<FannedOut, Int64, Int32, [BookingID], [Int32], Int32>(
+    /// Its parameters are the session, how many events, after which position, the endpoints with less room than usual, how much
+    /// each of them has, and how much is usual. A session that has ended takes nothing.
+    static let fanOut = Statement<FannedOut, Int64, Int32, Int64, [BookingID], [Int32], Int32>(
         "bridge.fan_out",
         """
         WITH me AS MATERIALIZED (
             SELECT session FROM drawbridge.webhook_dispatchers WHERE session = $1 FOR KEY SHARE
         ), next AS MATERIALIZED (
             SELECT position FROM drawbridge.outbox_events
-            WHERE EXISTS (SELECT FROM me) ORDER BY position LIMIT $2 FOR UPDATE SKIP LOCKED
+            WHERE position > $3 AND EXISTS (SELECT FROM me) ORDER BY position LIMIT $2 FOR UPDATE SKIP LOCKED
         ), taken AS MATERIALIZED (
             DELETE FROM drawbridge.outbox_events WHERE position = ANY (ARRAY(SELECT position FROM next))
             RETURNING event_id, position, type, hotel_id, client, entity_id, version, payload, created_at
@@ -103,8 +105,8 @@ enum DispatchStatements {
                    CASE WHEN endpoint.disabled_at IS NOT NULL THEN 'dead'
                         WHEN endpoint.is_ordered THEN 'waiting'
                         WHEN row_number() OVER (PARTITION BY endpoint.id ORDER BY taken.position) <= COALESCE(
-                            (SELECT room FROM unnest($3::uuid[], $4::int4[]) AS scarce (id, room)
-                             WHERE scarce.id = endpoint.id), $5) THEN 'claimed'
+                            (SELECT room FROM unnest($4::uuid[], $5::int4[]) AS scarce (id, room)
+                             WHERE scarce.id = endpoint.id), $6) THEN 'claimed'
                         ELSE 'waiting' END AS place
             FROM taken JOIN drawbridge.webhook_endpoints AS endpoint
                 ON taken.type = ANY (endpoint.events)
@@ -130,15 +132,14 @@ enum DispatchStatements {
             SELECT count(*) FILTER (WHERE place <> 'dead'), count(*) FILTER (WHERE place = 'dead')
             FROM told HAVING count(*) > 0
         )
-        SELECT taken.event_id, told.delivery_id, told.endpoint_id, told.place, told.endpoint_version, taken.type,
-               taken.created_at,
+        SELECT taken.event_id, taken.position, told.delivery_id, told.endpoint_id, told.place, told.endpoint_version,
+               taken.type, taken.created_at,
                CASE told.place WHEN 'claimed' THEN convert_to(taken.payload::TEXT, 'UTF8') END
         FROM taken LEFT JOIN told ON told.event_id = taken.event_id ORDER BY taken.position
         """
     ) { row in
-        let (event, delivery, endpoint): (BookingID, BookingID?, EndpointID?) = (
-            try row.next(), try row.next(), try row.next()
-        )
+        let (event, position): (BookingID, Int64) = (try row.next(), try row.next())
+        let (delivery, endpoint): (BookingID?, EndpointID?) = (try row.next(), try row.next())
         let (place, version, type): (String?, Int32?, String) = (try row.next(), try row.next(), try row.next())
         let (happenedAt, payload): (Instant, [UInt8]?) = (try row.next(), try row.next())
         var claimed: ClaimedDelivery?
@@ -148,7 +149,8 @@ enum DispatchStatements {
                 happenedAt: happenedAt, attempts: 0, payload: payload)
         }
         return FannedOut(
-            event: event, delivery: delivery, endpoint: endpoint, place: place.flatMap(FannedOut.Place.init),
+            event: event, position: position, delivery: delivery, endpoint: endpoint,
+            place: place.flatMap(FannedOut.Place.init),
             claimed: claimed)
     }
 

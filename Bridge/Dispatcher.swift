@@ -30,6 +30,10 @@ final class Dispatcher {
     private static let shortestPause = Duration.milliseconds(10)
     private static let longestPause = Duration.milliseconds(40)
     private static let heartbeatInterval = Duration.seconds(1)
+    /// How long it looks for events only behind those of at least so long ago; then once for all, of which some may have been
+    /// committed late. Where somebody's old snapshot keeps PostgreSQL from removing those that were taken, looking for all means
+    /// going past every one of them.
+    private static let wholeLookInterval: UInt64 = 1_000_000_000
     /// After so many heartbeats that a session has not given, others take over.
     private static let lease: Int64 = 10_000
     /// Heartbeats between two looks at slots that can be emptied, and at what removed endpoints have left.
@@ -52,6 +56,11 @@ final class Dispatcher {
     /// The session's number; nil where there is none.
     private var session: Int64?
     private var inHand = 0
+    /// The highest position of an event that it has taken, and what that was when it had last looked for all, and the time
+    /// before.
+    private var highest: Int64 = 0
+    private var floors: (last: Int64, before: Int64) = (0, 0)
+    private var lastWholeLook: UInt64 = 0
     private var settlements: [Settlement] = []
     private var begun: [BegunAttempt] = []
     private let poll = Signal()
@@ -301,11 +310,12 @@ final class Dispatcher {
         let now = Loop.monotonicNanoseconds
         let usual = inHand < Self.capacity ? Self.usualRoom : 0
         let scarce = lanes.values.lazy.map { ($0.id.uuid, Int32(min($0.room(at: now), usual))) }.filter { $0.1 < usual }
+        let isWhole = now - lastWholeLook >= Self.wholeLookInterval
         metrics.statements.increment()
         let rows = try await database.query(
             DispatchStatements.fanOut(
-                session, Int32(Self.batch), scarce.map(\.0), scarce.map(\.1), Int32(usual)))
-        guard !rows.isEmpty else { return 0 }
+                session, Int32(Self.batch), isWhole ? 0 : floors.before, scarce.map(\.0), scarce.map(\.1),
+                Int32(usual)))
         var events = 0
         var last: BookingID?
         var claimed: [ClaimedDelivery] = []
@@ -319,6 +329,11 @@ final class Dispatcher {
             case .waiting: expect(lane(of: endpoint), after: 0)
             case .dead: break
             }
+        }
+        highest = max(highest, rows.last?.position ?? 0)
+        if isWhole, events < Self.batch {
+            lastWholeLook = now
+            floors = (highest, floors.last)
         }
         metrics.events.increment(by: UInt64(events))
         accept(claimed, of: session)

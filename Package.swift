@@ -176,7 +176,7 @@ let package = Package(
         tests("SchemaTests", "TestSupport", "Schema"),
         tests(
             "PolicyTests", "TestSupport", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking",
-            "Catalogue", "Stay", "Egress"),
+            "Catalogue", "JSONText", "Stay", "Egress"),
         tests("PostgresTests", "TestSupport", "Postgres", "Loop", "Installation"),
         tests("FirewallTests", "TestSupport", "Firewall", "Loop", "HTTP"),
         tests("RateLimitTests", exclude: ["Hammer"], "TestSupport", "RateLimit", "Loop", "ratelimit-hammer"),

@@ -93,7 +93,7 @@ final class Receiver: Handler {
 
 @OnLoop
 final class Load {
-    private static let lanes = 64
+    private nonisolated static let lanes = 64
     /// What is committed before connections stand does not count.
     private static let warmUp: UInt64 = 2_000_000_000
 

@@ -33,6 +33,7 @@ final class Bridge {
     private let apiKeys: APIKeyResource
     private let webhookSecrets: WebhookSecrets
     private let webhookRights: WebhookRights
+    private let webhookReplays: WebhookReplays
     private let examiner: TokenExaminer
     private let routes: Routes
     private let policies: PolicyDirectory
@@ -89,6 +90,8 @@ final class Bridge {
         let webhookSecrets = WebhookSecrets(issuerPolicy.own)
         self.webhookSecrets = webhookSecrets
         webhookRights = WebhookRights(database, registered: registered)
+        let webhookReplays = WebhookReplays(database, deliver: {})
+        self.webhookReplays = webhookReplays
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
             configuration.changeable.routes, hop: hop,
@@ -99,6 +102,10 @@ final class Bridge {
                 apiKeys, DeadLetterResource(database, writes, answers),
                 WebhookResource(
                     database, credentials, answers, webhookSecrets, allowsPlainLoopback: configuration.isDemo),
+                DeliveryResource(database, credentials, answers, deliver: {}),
+                ReplayResource(
+                    database, credentials, answers, webhookReplays,
+                    eventDays: configuration.policy.retention.eventDays),
                 configuration.policy))
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
@@ -191,6 +198,7 @@ final class Bridge {
             group.addTask { await self.leadership.whileLeading { _ in await self.webhookRights.run() } }
             group.addTask { await self.ownTokens.run() }
             group.addTask { await self.writes.run() }
+            group.addTask { await self.webhookReplays.run() }
             if let remote = databases.remote { group.addTask { await remote.settleCommits() } }
             group.addTask { await self.keys.run() }
             group.addTask { await self.tokens.run() }

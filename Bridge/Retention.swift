@@ -50,6 +50,8 @@ final class Retention {
             _ = try await database.query(BookingStatements.dropAuditPartitions(Int32(policy.auditLogMonths)))
         }
         await remove("events", BookingStatements.deleteOldEvents(Int32(policy.eventDays)))
+        await remove("dead letters of webhooks", DeliveryStatements.removeOldDeadLetters(Int32(policy.eventDays)))
+        await remove("replays of webhooks", ReplayStatements.removeOld(Int32(policy.eventDays)))
         await remove("writes into the PMS", PMSWriteStatements.deleteOld(Int32(policy.pmsWriteDays)))
         await remove("guests' particulars", PendingStatements.deleteOld())
         await remove("bookings", BookingStatements.deleteOldBookings(Int32(policy.bookingDays)))

@@ -1,6 +1,7 @@
 internal import Loop
 internal import Postgres
 internal import Telemetry
+internal import Webhook
 
 /// Goes through the events that are to be delivered anew, of all replays in turn, any bridge's share. What a step makes commits
 /// with how far it has come, so that whoever ends in the middle loses nothing and does nothing twice.

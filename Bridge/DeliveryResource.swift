@@ -13,9 +13,6 @@ internal import Webhook
 /// `WebhookResource`; of others there are no deliveries either. What somebody decides stands in the audit log, with the endpoint.
 @OnLoop
 struct DeliveryResource {
-    private static let pageSizes = 1...100
-    private static let standardPage = 50
-
     /// Deliveries that are looked at for one page where not all of them belong on it.
     private static let examined = 1000
 
@@ -265,6 +262,9 @@ struct DeliveryResource {
 
     /// What is asked for of a list: a span of time, and how many.
     private struct Page {
+        private static let sizes = 1...100
+        private static let standardSize = 50
+
         /// Before which id, and from which on.
         let end: TimeOrderedID
         let beginning: TimeOrderedID
@@ -275,7 +275,7 @@ struct DeliveryResource {
             let until = query.value("until", "instant as RFC 3339 has it") { Instant($0) }
             if let since, let until, until <= since { query.fail("until", "The end must be after the beginning") }
             let before = query.value("before", "id of a delivery") { TimeOrderedID($0) }
-            limit = query.integer("limit", in: DeliveryResource.pageSizes) ?? DeliveryResource.standardPage
+            limit = query.integer("limit", in: Self.sizes) ?? Self.standardSize
             end = min(before ?? .last, until.map { .first(at: $0) } ?? .last)
             beginning = .first(at: since ?? Instant(microseconds: 0))
         }

@@ -86,7 +86,7 @@ let package = Package(
         module("Ledger", "Cryptography", "JSONText"),
         module("AuditTrail", "Ledger", "Cryptography", "JSONText"),
         module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
-        module("Policy", "CLibYAML", "HTTP", "TLS", "Authentication", "Schema", "Cryptography", "Egress"),
+        module("Policy", "CLibYAML", "HTTP", "TLS", "Authentication", "Schema", "Cryptography", "Egress", "Webhook"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
         module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),

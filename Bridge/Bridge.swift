@@ -34,14 +34,18 @@ final class Bridge {
     private let webhookSecrets: WebhookSecrets
     private let webhookRights: WebhookRights
     private let webhookReplays: WebhookReplays
+    /// Nil where other processes deliver.
+    private let dispatcher: Dispatcher?
     private let examiner: TokenExaminer
     private let routes: Routes
     private let policies: PolicyDirectory
+    private let isDemo: Bool
     private var isReady = false
     private let contract: (server: Server, listener: Listener)
     private let administration: (server: Server, listener: Listener)
 
-    init(_ configuration: BridgeConfiguration, _ context: ProcessContext) throws {
+    /// - Parameter dispatches: whether it delivers webhooks, too.
+    init(_ configuration: BridgeConfiguration, _ context: ProcessContext, dispatches: Bool) throws {
         let name = Lifecycle.bridgeName(context.worker)
         self.name = name
         Metrics.start(process: name, restarts: Lifecycle.restarts)
@@ -90,8 +94,10 @@ final class Bridge {
         let webhookSecrets = WebhookSecrets(issuerPolicy.own)
         self.webhookSecrets = webhookSecrets
         webhookRights = WebhookRights(database, registered: registered)
-        let webhookReplays = WebhookReplays(database, deliver: {})
+        let webhookReplays = WebhookReplays(database)
         self.webhookReplays = webhookReplays
+        let dispatcher = dispatches ? try Dispatcher(configuration, webhookSecrets) : nil
+        self.dispatcher = dispatcher
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
             configuration.changeable.routes, hop: hop,
@@ -102,13 +108,15 @@ final class Bridge {
                 apiKeys, DeadLetterResource(database, writes, answers),
                 WebhookResource(
                     database, credentials, answers, webhookSecrets, allowsPlainLoopback: configuration.isDemo),
-                DeliveryResource(database, credentials, answers, deliver: {}),
+                DeliveryResource(database, credentials, answers),
                 ReplayResource(
                     database, credentials, answers, webhookReplays,
                     eventDays: configuration.policy.retention.eventDays),
-                configuration.policy))
+                configuration.policy)
+        ) { dispatcher?.wake() }
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
+        isDemo = configuration.isDemo
         let admin = BridgeAdministration(hotels) {
             hotels.unreadiness ?? databases.unreadiness
         }
@@ -204,6 +212,7 @@ final class Bridge {
             group.addTask { await self.tokens.run() }
             group.addTask { await self.issuers.run() }
             group.addTask { await self.signingKeys.run() }
+            if let dispatcher { group.addTask { await dispatcher.run() } }
             // Meanwhile clients are told that the hotel they ask for is not available.
             do { try await hotels.waitUntilReadable() } catch { return }
             isReady = true
@@ -216,7 +225,9 @@ final class Bridge {
     private func reload() async {
         do {
             // Some milliseconds, in which others need not wait.
-            let next = try await Loop.offload { [policies] in try BridgeConfiguration.Changeable(policies) }
+            let next = try await Loop.offload { [policies, isDemo] in
+                try BridgeConfiguration.Changeable(policies, isDemo: isDemo)
+            }
             try issuers.replace(next.issuers.keySets)
             signingKeys.replace(next.issuers.own)
             ownTokens.replace(next.issuers.own)
@@ -224,6 +235,7 @@ final class Bridge {
             apiKeys.replace(registered: next.registeredClients)
             webhookSecrets.replace(next.issuers.own)
             webhookRights.replace(registered: next.registeredClients)
+            dispatcher?.replace(next.egress)
             routes.replace(next.routes)
             Log.info("bridge goes by the policies as they are now")
             if isReady { Readiness.report(process: name) }
@@ -237,6 +249,7 @@ final class Bridge {
             for server in [contract.server, administration.server] {
                 group.addTask { await server.drain(patience: Self.drainTimeout) }
             }
+            if let dispatcher { group.addTask { await dispatcher.drain(patience: Self.drainTimeout) } }
         }
     }
 }

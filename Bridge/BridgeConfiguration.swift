@@ -23,12 +23,15 @@ struct BridgeConfiguration: Sendable {
     struct Changeable: Sendable {
         let routes: RouteTable
         let issuers: IssuerPolicy
+        /// Where webhooks may be sent, and how.
+        let egress: EgressPolicy
         /// The clients that sign their requests, each with its hotels; their secrets are the gateways'.
         let registeredClients: [String: HotelAccess]
 
         /// - Throws: `PolicyError` with every mistake of a policy file.
-        init(_ directory: PolicyDirectory) throws {
+        init(_ directory: PolicyDirectory, isDemo: Bool) throws {
             routes = try directory.routes()
+            egress = isDemo ? try directory.egress().allowingPlainLoopback() : try directory.egress()
             issuers = try directory.issuers()
             registeredClients = try directory.registeredClients()
         }
@@ -48,10 +51,11 @@ struct BridgeConfiguration: Sendable {
         let directory = Self.directory(context)
         let policy = try directory.bridge()
         self.policy = policy
-        changeable = try Changeable(directory)
         func variable(_ name: String) -> String? {
             getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
         }
+        isDemo = variable(Lifecycle.demoVariable) != nil
+        changeable = try Changeable(directory, isDemo: isDemo)
         guard let url = variable(Self.databaseVariable) else {
             throw Mistake(description: "\(Self.databaseVariable) is not set")
         }
@@ -76,7 +80,6 @@ struct BridgeConfiguration: Sendable {
             }
         }
         hopKeyFile = "\(context.home)/keys/hop.key"
-        isDemo = variable(Lifecycle.demoVariable) != nil
     }
 
     private static func database(

@@ -22,17 +22,11 @@ struct DeliveryResource {
     private let database: Database
     private let credentials: CredentialCheck
     private let answers: IdempotentAnswers
-    /// Tells whoever delivers that there is something to deliver.
-    private let deliver: @OnLoop () -> Void
 
-    init(
-        _ database: Database, _ credentials: CredentialCheck, _ answers: IdempotentAnswers,
-        deliver: @escaping @OnLoop () -> Void
-    ) {
+    init(_ database: Database, _ credentials: CredentialCheck, _ answers: IdempotentAnswers) {
         self.database = database
         self.credentials = credentials
         self.answers = answers
-        self.deliver = deliver
     }
 
     // MARK: Reading
@@ -143,7 +137,6 @@ struct DeliveryResource {
                 return row.json
             }
             try await transaction.commit([audit(action, row, call)])
-            deliver()
             return row.json
         }
         if let hotel = before.hotel { answer.concerns(hotel: hotel) }
@@ -170,7 +163,6 @@ struct DeliveryResource {
                 DeliveryStatements.retryDeadLetters(of: owner, hotels, selection, bound: Self.letters))
             let count = revived.reduce(0) { $0 + $1.count }
             try await transaction.commit(revived.map { audit("retry_webhook_dead_letters", $0, call) })
-            if count > 0 { deliver() }
             var json = JSONWriter()
             json.object { json in
                 json.member("retried", Int(count))
@@ -198,7 +190,6 @@ struct DeliveryResource {
             try await transaction.commit([
                 call.audit("test_webhook", endpoint.id, hotel: endpoint.subscription.onlyHotel, json.bytes)
             ])
-            deliver()
             return json.bytes
         }
         if let hotel = endpoint.subscription.onlyHotel { answer.concerns(hotel: hotel) }

@@ -16,6 +16,9 @@ final class Retention {
     /// Months of the audit log that are made ahead.
     private static let monthsAhead: Int32 = 3
 
+    /// Days of webhooks' events, deliveries and attempts that are made ahead.
+    private static let daysAhead: Int32 = 3
+
     private let database: Database
     private let policy: BridgePolicy.Retention
     private let tokens: TokenService
@@ -49,7 +52,12 @@ final class Retention {
         await attempt("audit log's months past") {
             _ = try await database.query(BookingStatements.dropAuditPartitions(Int32(policy.auditLogMonths)))
         }
-        await remove("events", BookingStatements.deleteOldEvents(Int32(policy.eventDays)))
+        await attempt("webhooks' days to come") {
+            _ = try await database.query(DispatchStatements.makePartitions(Self.daysAhead))
+        }
+        await attempt("webhooks' days past") {
+            _ = try await database.query(DispatchStatements.dropPartitions(Int32(policy.eventDays)))
+        }
         await remove("dead letters of webhooks", DeliveryStatements.removeOldDeadLetters(Int32(policy.eventDays)))
         await remove("replays of webhooks", ReplayStatements.removeOld(Int32(policy.eventDays)))
         await remove("writes into the PMS", PMSWriteStatements.deleteOld(Int32(policy.pmsWriteDays)))

@@ -14,17 +14,12 @@ final class WebhookReplays {
     private static let batch: Int32 = 1000
 
     private let database: Database
-    /// Tells whoever delivers that there is something to deliver.
-    private let deliver: @OnLoop () -> Void
     private let due = Signal()
     private var failures = LogThrottle()
     private let made = Metrics.counter(
         "drawbridge_bridge_webhook_replayed_total", "Deliveries made of events that had gone by.")
 
-    init(_ database: Database, deliver: @escaping @OnLoop () -> Void) {
-        self.database = database
-        self.deliver = deliver
-    }
+    init(_ database: Database) { self.database = database }
 
     /// Lets it look at once.
     func wake() { due.fire() }
@@ -51,7 +46,6 @@ final class WebhookReplays {
 
     private func note(_ step: ReplayStep) {
         made.increment(by: UInt64(step.count))
-        if step.count > 0 { deliver() }
         if step.state != "running" {
             Log.info(
                 "replay of webhooks ended",

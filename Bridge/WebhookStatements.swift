@@ -93,6 +93,11 @@ enum WebhookStatements {
         """
     ) { row in try EndpointRecord(&row) }
 
+    /// Several by their ids.
+    static let several = Statement<EndpointRecord, [BookingID]>(
+        "bridge.several_webhooks", columns, "WHERE id = ANY ($1)"
+    ) { row in try EndpointRecord(&row) }
+
     /// Those of a client, or of any, that are for no other hotels than these; the newest first, behind a position.
     static let list = Statement<EndpointRecord, String?, [Int32]?, Int64, Int32>(
         "bridge.list_webhooks", columns,
@@ -173,6 +178,19 @@ enum WebhookStatements {
         INSERT INTO drawbridge.webhook_secrets (id, endpoint_id, kind, sealed, master_key_id, public_key)
         VALUES ($1, $2, $3, $4, $5, $6)
         """)
+
+    /// The secrets of some endpoints that are good, the current ones first: whose, its own id, its kind, as it is sealed, until
+    /// when.
+    static let secrets = Statement<
+        (endpoint: EndpointID, id: BookingID, kind: String, sealed: [UInt8], until: Instant?), [BookingID]
+    >(
+        "bridge.webhook_secrets",
+        """
+        SELECT endpoint_id, id, kind, sealed, expires_at FROM drawbridge.webhook_secrets
+        WHERE endpoint_id = ANY ($1) AND (expires_at IS NULL OR expires_at > now())
+        ORDER BY expires_at DESC NULLS FIRST
+        """
+    ) { row in (try row.next(), try row.next(), try row.next(), try row.next(), try row.next()) }
 
     /// Lets all secrets of an endpoint be good for no longer than so many hours.
     static let shortenSecrets = Statement<Void, EndpointID, Int32>(

@@ -193,6 +193,7 @@ ALTER TABLE drawbridge.webhook_endpoints
                             'availability.updated', 'hotel.updated', 'room_type.updated', 'guest.created',
                             'cache.refreshed', 'sync.failed', 'endpoint.failing', 'endpoint.disabled']);
 CREATE INDEX webhook_endpoints_updated ON drawbridge.webhook_endpoints (updated_at);
+CREATE INDEX webhook_endpoints_hotel ON drawbridge.webhook_endpoints USING gin (hotel_ids);
 
 CREATE FUNCTION drawbridge.tell_of_disabled_endpoint() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 DECLARE
@@ -213,6 +214,26 @@ $$;
 CREATE TRIGGER webhook_endpoints_disabled AFTER UPDATE OF disabled_at ON drawbridge.webhook_endpoints
     FOR EACH ROW WHEN (OLD.disabled_at IS NULL AND NEW.disabled_at IS NOT NULL)
     EXECUTE FUNCTION drawbridge.tell_of_disabled_endpoint();
+
+-- What waits for an endpoint goes with it; what was delivered stays on record.
+CREATE FUNCTION drawbridge.forget_endpoint() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+DECLARE
+    waited BIGINT;
+    dead BIGINT;
+BEGIN
+    DELETE FROM drawbridge.webhook_waiting WHERE endpoint_id = OLD.id;
+    GET DIAGNOSTICS waited = ROW_COUNT;
+    DELETE FROM drawbridge.webhook_dead_letters WHERE endpoint_id = OLD.id;
+    GET DIAGNOSTICS dead = ROW_COUNT;
+    IF waited + dead > 0 THEN
+        UPDATE drawbridge.webhook_dispatchers SET depth = depth - waited, dead_letters = dead_letters - dead
+        WHERE session = 0;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER webhook_endpoints_removed AFTER DELETE ON drawbridge.webhook_endpoints
+    FOR EACH ROW EXECUTE FUNCTION drawbridge.forget_endpoint();
 
 -- As the API writes instants.
 CREATE FUNCTION drawbridge.instant(at TIMESTAMPTZ) RETURNS TEXT LANGUAGE sql STABLE AS $$

@@ -17,6 +17,15 @@ public struct EgressPolicy: Sendable, Hashable {
         }
     }
 
+    /// The same, and receivers on this machine, with and without TLS, on every port: for the demo alone.
+    public func allowingPlainLoopback() -> EgressPolicy {
+        var policy = self
+        policy.egressGuard.allowsPlain = true
+        policy.egressGuard.ports = [1...UInt16.max]
+        for loopback in ["127.0.0.0/8", "::1"] { _ = policy.egressGuard.allowed.add(loopback) }
+        return policy
+    }
+
     private init(reading mapping: PolicyMapping, installation: InstallationDirectory) {
         egressGuard = EgressGuard(reading: mapping)
         terms = SendingTerms(reading: mapping, installation: installation)

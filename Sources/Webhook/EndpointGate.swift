@@ -156,6 +156,9 @@ public struct EndpointGate: Sendable {
         }
     }
 
+    /// Gives back the permission for an attempt that was not made.
+    public mutating func withdraw(_ ticket: Ticket) { underWay.removeAll { $0.number == ticket.number } }
+
     /// Until when the endpoint is parked, so that its deliveries need not be looked at before; nil when it is not.
     public func parked(at now: UInt64) -> UInt64? {
         guard case .open(let until) = circuit, now < until else { return nil }

@@ -9,8 +9,7 @@ struct DeliveryDecisionTests {
 
     private static let scopes = "webhook:read webhook:write hotel:read booking:read"
 
-    /// Of its own, so that what dispatchers count is what these tests have done.
-    @OnLoop private func place() async throws -> DeliveryPlace { DeliveryPlace(node: try await Node.shared()) }
+    @OnLoop private func place() async throws -> DeliveryPlace { try await DeliveryPlace.shared() }
 
     /// Where a delivery that was tried again went: it is sent once, from there. A dispatcher may have taken it meanwhile.
     @OnLoop
@@ -51,7 +50,7 @@ struct DeliveryDecisionTests {
         let id = try await place.delivery(event, to: ordered)
         #expect(try await place.post("deliveries/\(id)/retry", key).status == 200)
         try await expectRevived(place, id, attempts: 0, key: "entity 1")
-        #expect(try await place.countFaults() == [])
+        try await place.expectCounted()
         try await place.clear(endpoint, ordered)
     }
 
@@ -73,7 +72,7 @@ struct DeliveryDecisionTests {
                 try await expectRevived(place, id, attempts: 0)
             }
         }
-        #expect(try await place.countFaults() == [])
+        try await place.expectCounted()
         let id = try await place.delivery(event, to: endpoint)
         let first = try await place.post("deliveries/\(id)/abandon", key, key: "abandon-1")
         #expect(first.string("state") == "abandoned")
@@ -104,7 +103,7 @@ struct DeliveryDecisionTests {
         expectProblem(answer, 409, "delivery-in-progress")
         #expect(answer["Retry-After"] == "1")
         #expect(try await place.state(sending) == "sending")
-        #expect(try await place.countFaults() == [])
+        try await place.expectCounted()
         try await place.clear(endpoint)
     }
 
@@ -175,7 +174,7 @@ struct DeliveryDecisionTests {
         #expect(try await dead() == [kept, worn])
         #expect(try await retry("{}") == 0)
         #expect(try await place.audit(second) == ["retry_webhook_dead_letters"])
-        #expect(try await place.countFaults() == [])
+        try await place.expectCounted()
 
         _ = try await place.node.rows(
             """
@@ -195,7 +194,7 @@ struct DeliveryDecisionTests {
         #expect(most.integer("retried") == 1000 && most.value("more") == .bool(true), "\(most.text)")
         #expect(try await retry(json) == 500)
         #expect(try await retry(json) == 0)
-        #expect(try await place.countFaults() == [])
+        try await place.expectCounted()
         try await place.clear(first, second, disabled)
     }
 
@@ -228,6 +227,6 @@ struct DeliveryDecisionTests {
             #expect(try await place.audit(endpoint) == ["test_webhook"])
             try await place.clear(endpoint)
         }
-        #expect(try await place.countFaults() == [])
+        try await place.expectCounted()
     }
 }

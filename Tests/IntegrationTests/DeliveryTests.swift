@@ -11,7 +11,7 @@ struct DeliveryTests {
     private static let scopes = "webhook:read webhook:write hotel:read booking:read"
     private static let nobody = "00000000-0000-4000-8000-000000000000"
 
-    @OnLoop private func place() async throws -> DeliveryPlace { DeliveryPlace(node: try await Node.shared()) }
+    @OnLoop private func place() async throws -> DeliveryPlace { try await DeliveryPlace.shared() }
 
     @Test("A delivery is shown with its state, its event and every attempt")
     @OnLoop func shown() async throws {

@@ -39,7 +39,7 @@ struct ReplayTests {
 
     @Test("Of a span of time each event is replayed once that the endpoint is told of, and no other")
     @OnLoop func matching() async throws {
-        let place = DeliveryPlace(node: try await Node.shared())
+        let place = try await DeliveryPlace.shared()
         let (key, _) = try await place.node.apiKey("again-matching", Self.scopes)
         let endpoint = try await place.endpoint(
             of: "again-matching", hotels: [7001, 7002],
@@ -87,7 +87,7 @@ struct ReplayTests {
         #expect(second.integer("replayed") == 5, "\(second.text)")
         #expect(try await Set(replayed(place, endpoint)) == matching.union(older))
         #expect(try await place.audit(endpoint) == ["replay_webhook", "replay_webhook"])
-        #expect(try await place.countFaults() == [])
+        try await place.expectCounted()
         try await place.clear(endpoint)
     }
 
@@ -130,7 +130,7 @@ struct ReplayTests {
         }
         #expect(try await replayed(place, endpoint) == events)
         #expect(try await node.value(progress) == "\(events.count)")
-        #expect(try await place.countFaults() == [])
+        try await place.expectCounted()
         // Nothing follows when its endpoint is gone.
         try await place.clear(endpoint)
         #expect(try await node.value("SELECT count(*) FROM drawbridge.webhook_replays") == "0")
@@ -139,7 +139,7 @@ struct ReplayTests {
 
     @Test("A replay ends where its endpoint is disabled meanwhile, and replays take turns")
     @OnLoop func stopped() async throws {
-        let place = DeliveryPlace(node: try await Node.shared())
+        let place = try await DeliveryPlace.shared()
         let (key, _) = try await place.node.apiKey("again-stopped", Self.scopes)
         let endpoint = try await place.endpoint(of: "again-stopped", hotels: [7003], isDisabled: true)
         let other = try await place.endpoint(of: "again-stopped", hotels: [7003])

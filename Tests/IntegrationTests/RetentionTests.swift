@@ -41,7 +41,7 @@ struct RetentionTests {
         }
         #expect(try await node.value("SELECT count(*) FROM booking_sync_status WHERE booking_id = '\(old)'") == "0")
         #expect(
-            try await node.rows("SELECT entity_id FROM drawbridge.outbox_events") == [[booking]])
+            try await node.rows("SELECT entity_id FROM drawbridge.events") == [[booking]])
         #expect(try await node.value("SELECT count(*) FROM drawbridge.bookings WHERE booking_id = '\(booking)'") == "1")
         try await wait("the old write is gone") {
             try await node.rows("SELECT hotel_id FROM drawbridge.pms_writes ORDER BY 1") == [["2"], ["3"]]

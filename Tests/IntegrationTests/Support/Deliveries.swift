@@ -4,10 +4,24 @@ import Testing
 
 /// Endpoints, events and deliveries of webhooks that a test makes by itself, in a place of their own.
 ///
-/// Deliveries that wait are due tomorrow, so that nobody sends them meanwhile.
+/// Its endpoints have no secrets, so that nothing is ever sent there: dispatchers take what is due, and put it back.
 @OnLoop
 struct DeliveryPlace {
     static let webhooks = "/api/webhooks"
+
+    /// On an installation that only tests with such places use, so that what is counted there is what they do.
+    static func shared() async throws -> DeliveryPlace {
+        if let starting { return DeliveryPlace(node: try await starting.value) }
+        let task = Task {
+            let node = try Node()
+            try await node.start()
+            return node
+        }
+        starting = task
+        return DeliveryPlace(node: try await task.value)
+    }
+
+    private static var starting: Task<Node, any Error>?
 
     let node: Node
 
@@ -104,22 +118,26 @@ struct DeliveryPlace {
         return id
     }
 
-    /// Where a delivery is: state, attempts that were made as whoever waits counts them, whether it is due.
+    /// How a delivery stands.
     func state(_ delivery: String) async throws -> String {
         try await node.value(
             "SELECT state FROM drawbridge.webhook_delivery_states WHERE delivery_id = '\(delivery)'")
     }
 
-    /// Whether what dispatchers have counted is what there is.
-    func countFaults() async throws -> [String] {
-        try await node.rows(
-            """
-            SELECT concat_ws(' ', sum(depth), sum(dead_letters), open, dead) FROM drawbridge.webhook_dispatchers, (
-                SELECT (SELECT count(*) FROM drawbridge.webhook_waiting) + (SELECT count(*) FROM drawbridge.webhook_claims) AS open,
-                       (SELECT count(*) FROM drawbridge.webhook_dead_letters) AS dead) AS counted
-            GROUP BY open, dead HAVING sum(depth) <> open OR sum(dead_letters) <> dead
-            """
-        ).map { $0[0] }
+    /// Waits until as much was counted as there is: dispatchers say once a second what they have changed, and others count anew
+    /// what one of them had that is gone.
+    func expectCounted() async throws {
+        try await wait("as much is counted as there is", for: .seconds(60)) {
+            try await node.rows(
+                """
+                SELECT sum(depth), sum(dead_letters), open, dead FROM drawbridge.webhook_dispatchers, (
+                    SELECT (SELECT count(*) FROM drawbridge.webhook_waiting)
+                               + (SELECT count(*) FROM drawbridge.webhook_claims) AS open,
+                           (SELECT count(*) FROM drawbridge.webhook_dead_letters) AS dead) AS counted
+                GROUP BY open, dead HAVING sum(depth) <> open OR sum(dead_letters) <> dead
+                """
+            ).isEmpty
+        }
     }
 
     /// What the audit log has of an endpoint.
@@ -162,14 +180,9 @@ struct DeliveryPlace {
         let list = endpoints.map { "'\($0)'" }.joined(separator: ", ")
         _ = try await node.rows(
             """
-            WITH waiting AS (DELETE FROM drawbridge.webhook_waiting WHERE endpoint_id IN (\(list)) RETURNING 1),
-                 claims AS (DELETE FROM drawbridge.webhook_claims WHERE endpoint_id IN (\(list)) RETURNING 1),
-                 dead AS (DELETE FROM drawbridge.webhook_dead_letters WHERE endpoint_id IN (\(list)) RETURNING 1),
-                 gone AS (DELETE FROM drawbridge.webhook_endpoints WHERE id IN (\(list)))
-            UPDATE drawbridge.webhook_dispatchers
-            SET depth = depth - (SELECT count(*) FROM waiting) - (SELECT count(*) FROM claims),
-                dead_letters = dead_letters - (SELECT count(*) FROM dead)
-            WHERE session = 0
+            DELETE FROM drawbridge.webhook_endpoints WHERE id IN (\(list));
+            WITH claims AS (DELETE FROM drawbridge.webhook_claims WHERE endpoint_id IN (\(list)) RETURNING 1)
+            UPDATE drawbridge.webhook_dispatchers SET depth = depth - (SELECT count(*) FROM claims) WHERE session = 0
             """)
     }
 }

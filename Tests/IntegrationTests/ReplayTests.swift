@@ -18,12 +18,9 @@ struct ReplayTests {
     private func ended(_ place: DeliveryPlace, _ endpoint: String, _ replay: String, _ key: String) async throws
         -> Answer
     {
-        var answer = Answer()
-        try await wait("the replay to end", for: .seconds(60)) {
-            answer = try await place.get("\(endpoint)/replays/\(replay)", key)
-            return answer.string("state") != "running"
-        }
-        return answer
+        let path = "\(endpoint)/replays/\(replay)"
+        try await wait("the replay to end") { try await place.get(path, key).string("state") != "running" }
+        return try await place.get(path, key)
     }
 
     /// The events that were replayed to an endpoint, one row for each delivery.
@@ -115,7 +112,7 @@ struct ReplayTests {
         let progress = "SELECT replayed FROM drawbridge.webhook_replays WHERE id = '\(id)'"
         var reached = 0
         for _ in 0..<3 {
-            try await wait("the replay to get on", for: .seconds(60)) {
+            try await wait("the replay to get on") { [reached] in
                 try #require(Int(try await node.value(progress))) > reached
             }
             let bridge = try node.processID("bridge")

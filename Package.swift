@@ -43,6 +43,7 @@ let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
     "0007_booking_events", "0008_availability", "0009_front_desk", "0010_pms_writes",
     "0011_pending_reservations", "0012_webhook_endpoints", "0013_webhook_deliveries", "0015_webhook_replays",
+    "0016_booking_engine_config",
 ].map { .embedInCode("Migrations/\($0).sql") }
 
 let package = Package(
@@ -96,14 +97,15 @@ let package = Package(
         module("Availability", "Stay"),
         module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
-        module("Webhook", "Authentication", "Booking", "Cryptography", "HTTP", "JSONText"),
+        module("Webhook", "Authentication", "Booking", "Cryptography", "Egress", "HTTP", "JSONText"),
         module("Catalogue", "PMS", "Availability", "Stay", "Booking", "JSONText", "Cryptography"),
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
             name: "Installation",
             dependencies: [
-                "Loop", "Lifecycle", "Policy", "Authentication", "Booking", "Cryptography", "Telemetry", "Webhook",
+                "Loop", "Lifecycle", "Policy", "Authentication", "Booking", "Cryptography", "Egress", "Telemetry",
+                "Webhook",
             ],
             path: "Sources/Installation",
             resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,

@@ -18,6 +18,7 @@ let bridgeMigrations = [
     Migration(number: 12, name: "webhook_endpoints", sql: PackageResources._012_webhook_endpoints_sql),
     Migration(number: 13, name: "webhook_deliveries", sql: PackageResources._013_webhook_deliveries_sql),
     Migration(number: 15, name: "webhook_replays", sql: PackageResources._015_webhook_replays_sql),
+    Migration(number: 16, name: "booking_engine_config", sql: PackageResources._016_booking_engine_config_sql),
 ]
 
 extension BridgeConfiguration {

@@ -396,7 +396,7 @@ enum DispatchStatements {
             WHERE id = $1 AND disabled_at IS NULL RETURNING id, hotel_ids, version
         )
         INSERT INTO booking_engine_audit_log (hotel_id, action, entity_type, entity_id, response_data, status, actor)
-        SELECT CASE WHEN cardinality(hotel_ids) = 1 THEN hotel_ids[1] END, 'disable_webhook', 'webhook', id::TEXT,
+        SELECT CASE WHEN cardinality(hotel_ids) = 1 THEN hotel_ids[1] END, 'disable_webhook', 'webhook_endpoint', id::TEXT,
                jsonb_build_object('disabled_reason', $2::TEXT, 'version', version), 'success', $3
         FROM disabled
         """)
@@ -445,6 +445,25 @@ enum DispatchStatements {
         RETURNING version
         """
     ) { row in try row.next() }
+
+    // MARK: Booking engines
+
+    /// What the owners of endpoints of `booking_engine_config` begin with.
+    static let bookingEngineOwner = "urn:drawbridge:booking-engine-config "
+
+    /// Notes that the hotel's booking engine was told, or could not be, of some events: in `booking_sync_status`, where it says
+    /// nothing more important. What the PMS does not have is more important.
+    static let noteBookingEngine = Statement<Void, [BookingID], Bool, String>(
+        "bridge.note_booking_engine",
+        """
+        UPDATE booking_sync_status AS sync
+        SET sync_status = CASE WHEN $2 THEN 'synced' ELSE 'failed' END, last_sync_attempt = now(),
+            error_message = CASE WHEN NOT $2 THEN $3 END,
+            retry_count = CASE WHEN $2 THEN sync.retry_count ELSE sync.retry_count + 1 END
+        FROM drawbridge.webhook_events AS event
+        WHERE event.event_id = ANY ($1) AND sync.hotel_id = event.hotel_id AND sync.booking_id::TEXT = event.entity_id
+          AND (sync.sync_status = 'synced' OR sync.sync_status = 'failed' AND sync.error_message = $3)
+        """)
 
     // MARK: Tables
 

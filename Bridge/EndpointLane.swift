@@ -10,6 +10,8 @@ final class EndpointLane {
     struct Target: Sendable {
         let version: Int32
         let subscription: Subscription
+        /// Whether it is one of `booking_engine_config`.
+        let isBookingEngine: Bool
         /// Whether it is sent nothing at all.
         let isDisabled: Bool
         /// Where to; or why nothing is sent there.

@@ -59,6 +59,25 @@ final class WebhookSecrets {
         _ = try await transaction.execute(rows)
     }
 
+    /// Makes the first secret of an endpoint that others have made, unless somebody has.
+    ///
+    /// - Throws: `BridgeError.sealingUnavailable`, `PostgresError`.
+    func makeFirst(of endpoint: EndpointID, _ database: Database) async throws {
+        let master = try await readMasterKey()
+        let transaction = try await database.begin()
+        try await hold(transaction)
+        do {
+            try await store(WebhookSecret(), keyPair: false, of: endpoint, under: master, transaction)
+        } catch let error as PostgresError {
+            switch error.code {
+            // It has one by now, or is gone.
+            case .uniqueViolation, .foreignKeyViolation: return transaction.rollback()
+            default: throw error
+            }
+        }
+        try await transaction.commit([WebhookStatements.touch(endpoint)])
+    }
+
     /// What signs for some endpoints now, opened.
     ///
     /// - Returns: nothing of those of which a secret cannot be opened.

@@ -18,7 +18,7 @@ struct DeliveryCommandTests {
     @OnLoop func life() async throws {
         let place = try await DeliveryPlace.shared()
         let node = place.node
-        let endpoint = try await place.endpoint(of: "sent-command")
+        let endpoint = try await place.endpoint(of: "sent-command", issuer: "https://issuer.example")
         let event = try await place.events(1)[0]
         let dead = try await place.delivery(event, to: endpoint, attempts: 2)
         let done = try await place.delivery(event, to: endpoint, "delivered", attempts: 1)
@@ -78,7 +78,7 @@ struct DeliveryCommandTests {
     @OnLoop func replay() async throws {
         let place = try await DeliveryPlace.shared()
         let node = place.node
-        let endpoint = try await place.endpoint(of: "again-command", hotels: [7004])
+        let endpoint = try await place.endpoint(of: "again-command", issuer: "https://issuer.example", hotels: [7004])
         let events = try await place.events(1200, hotel: "7004", secondsAgo: 200)
         let since = try await node.value("SELECT drawbridge.instant(now() - INTERVAL '300 s')")
         let result = try await run(node, "replay", endpoint, "--since", since, "--events", "booking.created")
@@ -106,8 +106,8 @@ struct DeliveryCommandTests {
     @OnLoop func refused() async throws {
         let place = try await DeliveryPlace.shared()
         let node = place.node
-        let endpoint = try await place.endpoint(of: "sent-refused")
-        let disabled = try await place.endpoint(of: "sent-refused", isDisabled: true)
+        let endpoint = try await place.endpoint(of: "sent-refused", issuer: "https://issuer.example")
+        let disabled = try await place.endpoint(of: "sent-refused", issuer: "https://issuer.example", isDisabled: true)
         let event = try await place.events(1)[0]
         let dead = try await place.delivery(event, to: disabled, reason: "endpoint_disabled")
         let sending = try await place.delivery(event, to: endpoint, "sending")

@@ -25,9 +25,10 @@ struct DeliveryPlace {
 
     let node: Node
 
-    /// A new endpoint, as its client has it, whose events are made by the test alone: no hotel has that id.
+    /// A new endpoint. Whoever has no API key for it is to be a client of another issuer's: of those of our own it would be disabled.
     func endpoint(
-        of client: String, hotels: [Int]? = nil, events: [String] = ["booking.created", "hotel.updated"],
+        of client: String, issuer: String = "urn:drawbridge:client", hotels: [Int]? = nil,
+        events: [String] = ["booking.created", "hotel.updated"],
         isOrdered: Bool = false, isDisabled: Bool = false
     ) async throws -> String {
         try await node.value(
@@ -35,7 +36,7 @@ struct DeliveryPlace {
             INSERT INTO drawbridge.webhook_endpoints (id, client, url, events, hotel_ids, payload, is_ordered, is_asymmetric,
                                                       backoff, maximum_retries, maximum_in_flight, maximum_rate, disabled_at,
                                                       disabled_reason)
-            VALUES (gen_random_uuid(), 'urn:drawbridge:client \(client)', 'https://hooks.invalid/x',
+            VALUES (gen_random_uuid(), '\(issuer) \(client)', 'https://hooks.invalid/x',
                     string_to_array('\(events.joined(separator: " "))', ' '),
                     \(hotels.map { "ARRAY\($0)" } ?? "NULL"), 'full', \(isOrdered), FALSE, 'exponential', 9, 20, 1000,
                     \(isDisabled ? "now(), 'requested'" : "NULL, NULL"))

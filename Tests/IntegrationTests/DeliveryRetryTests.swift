@@ -4,7 +4,7 @@ import Testing
 
 /// What somebody can do about deliveries of webhooks, by the API.
 @Suite("What becomes of webhook deliveries by somebody's decision")
-struct DeliveryDecisionTests {
+struct DeliveryRetryTests {
     init() { Loop.runInBackground() }
 
     private static let scopes = "webhook:read webhook:write hotel:read booking:read"

@@ -138,6 +138,7 @@ let package = Package(
             "bench-changes", "Benchmarks/Changes", "Loop", "HTTP", "Client", "Postgres", "Stay"),
         process("bench-bridge", "Benchmarks/Bridge", "Authentication"),
         process("bench-courier", "Benchmarks/Courier", "Loop", "HTTP", "Egress", "Fetch"),
+        process("bench-webhooks", "Benchmarks/Webhooks", "Loop", "HTTP", "Postgres", "Server", "TLS"),
         process("bench-availability", "Benchmarks/Availability", "Availability", "Stay"),
 
         // Tests, module by module, and what several share.
@@ -175,7 +176,7 @@ let package = Package(
         tests("SchemaTests", "TestSupport", "Schema"),
         tests(
             "PolicyTests", "TestSupport", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking",
-            "Catalogue", "Stay", "Egress"),
+            "Catalogue", "JSONText", "Stay", "Egress"),
         tests("PostgresTests", "TestSupport", "Postgres", "Loop", "Installation"),
         tests("FirewallTests", "TestSupport", "Firewall", "Loop", "HTTP"),
         tests("RateLimitTests", exclude: ["Hammer"], "TestSupport", "RateLimit", "Loop", "ratelimit-hammer"),
@@ -195,12 +196,14 @@ let package = Package(
         tests(
             "InstallationTests", exclude: ["StandIn"],
             "Installation", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication", "drawbridge"),
+        // A subscriber's server that IntegrationTests kill.
+        process("webhook-test-receiver", "Tests/IntegrationTests/Receiver", "Loop", "HTTP", "JSONText", "Server"),
         // The real processes, whole; depended upon so that they are built first.
         tests(
-            "IntegrationTests",
+            "IntegrationTests", exclude: ["Receiver"],
             "TestSupport", "Loop", "HTTP", "TLS", "JSONText", "Stay", "Availability", "Booking", "PMS", "Postgres",
             "Cryptography", "Authentication", "drawbridge", "drawbridge-gateway", "drawbridge-bridge",
-            "drawbridge-ledger", "Ledger", "Policy", "Schema", "Webhook"),
+            "drawbridge-ledger", "Ledger", "Policy", "Schema", "Server", "Webhook", "webhook-test-receiver"),
     ]
 )
 

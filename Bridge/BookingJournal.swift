@@ -4,6 +4,7 @@ internal import PMS
 internal import Postgres
 internal import Server
 internal import Stay
+internal import Webhook
 
 /// What is written down whenever something is done to a booking, in the transaction that does it: the event that others are
 /// told, a line in the audit log, and whether the PMS agrees.
@@ -29,12 +30,27 @@ struct BookingJournal {
     static let drawbridge = "drawbridge"
     static let frontDesk = "front desk"
 
-    /// - Parameter booking: as it stands then.
-    func entries(_ event: BookingEvent.Kind, _ booking: Booking) -> [Query<Void>] {
-        [
-            BookingStatements.insertEvent(
-                .timeOrdered(), event.rawValue, booking.hotel, booking.id.description, booking.version,
-                String(decoding: BookingEvent.json(event, booking), as: UTF8.self)),
+    /// - Parameters:
+    ///   - booking: as it stands then.
+    ///   - newGuest: the record that the PMS has got for its guest, where it had none.
+    func entries(_ event: BookingEvent.Kind, _ booking: Booking, newGuest: BookingID? = nil) -> [Query<Void>] {
+        let events =
+            [
+                BookingStatements.NewEvent(
+                    type: event.rawValue, hotel: booking.hotel, entity: booking.id.description,
+                    version: booking.version,
+                    content: BookingEvent.json(event, booking))
+            ]
+            + (newGuest.map { guest in
+                [
+                    BookingStatements.NewEvent(
+                        type: EventType.guestCreated.rawValue, hotel: booking.hotel, entity: guest.description,
+                        version: 1,
+                        content: Self.guestCreated(guest, booking))
+                ]
+            } ?? [])
+        return [
+            BookingStatements.insert(events),
             BookingStatements.insertAudit(
                 booking.hotel, action.rawValue, booking.id.description, request.map { JSON($0) },
                 JSON(Self.result(booking)), "success", nil, requestID?.description, actor),
@@ -48,6 +64,25 @@ struct BookingJournal {
         BookingStatements.insertAudit(
             hotel, action.rawValue, booking?.description, request.map { JSON($0) }, JSON(content), "refused",
             problem.type, requestID?.description, actor)
+    }
+
+    private static func guestCreated(_ id: BookingID, _ booking: Booking) -> [UInt8] {
+        var json = JSONWriter(capacity: 256)
+        json.object { json in
+            json.member("type", EventType.guestCreated.rawValue)
+            json.member("timestamp", booking.updatedAt.description)
+            json.object("data") { json in
+                json.member("guest_id", id.description)
+                json.member("booking_id", booking.id.description)
+                json.member("hotel_id", Int(booking.hotel))
+                json.member("version", 1)
+                json.member("name", booking.guest.name)
+                json.member("name_kana", booking.guest.nameKana)
+                json.member("email", booking.guest.email)
+                json.member("phone", booking.guest.phone)
+            }
+        }
+        return json.bytes
     }
 
     private static func result(_ booking: Booking) -> [UInt8] {

@@ -95,7 +95,8 @@ extension BookingService {
         // What is not in the PMS yet is to be written there as it is now, whatever has become of it before.
         if found.work.isPending { booking.sync = SyncState(status: .pending) }
         let takesRooms = found.takesRooms
-        write.guest = change.guest.map { ($0, facts.client) }
+        let newGuest = change.guest == nil || facts.client != nil || found.work.isPending ? nil : BookingID.random()
+        write.guest = change.guest.map { ($0, facts.client, newGuest ?? .random()) }
         write.paymentTiming = change.paymentTiming
         write.comment = change.comment
         write.confirms = confirms
@@ -106,7 +107,8 @@ extension BookingService {
         // The last moment to give up: from here on only the database knows whether it is changed.
         _ = try deadline.timeLeft
         try await found.work.commit(
-            [.change(write)], with: own + journal.entries(event, booking) + caller.record(outcome))
+            [.change(write)],
+            with: own + journal.entries(event, booking, newGuest: newGuest) + caller.record(outcome))
         let effect = write.effect
         if takesRooms { free(effect.released, in: hotel, stored.hotel) }
         let types = facts.roomTypes

@@ -129,7 +129,10 @@ final class BookingService {
                 arranged.insertion(booking.id),
                 BookingStatements.insertSync(
                     request.hotel, booking.id, request.engineID, booking.sync.status.rawValue, !work.isPending),
-            ] + journal.entries(.created, booking)
+            ]
+            + journal.entries(
+                .created, booking,
+                newGuest: facts.client == nil && !work.isPending ? reservation.newClient : nil)
         try await work.commit([.create(reservation)], with: own + caller.record(outcome))
         return outcome
     }

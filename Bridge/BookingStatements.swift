@@ -58,11 +58,28 @@ enum BookingStatements {
     static let deleteRooms = Statement<Void, BookingID>(
         "bridge.delete_rooms", "DELETE FROM drawbridge.booking_rooms WHERE booking_id = $1")
 
-    static let insertEvent = Statement<Void, BookingID, String, Int32, String, Int32, String>(
-        "bridge.insert_event",
+    /// What others are to be told.
+    struct NewEvent: Sendable {
+        let type: String
+        let hotel: Int32
+        let entity: String
+        let version: Int32
+        /// As subscribers get it.
+        let content: [UInt8]
+    }
+
+    static func insert(_ events: [NewEvent]) -> Query<Void> {
+        insertEvents(
+            events.map { _ in .timeOrdered() }, events.map(\.type), events.map(\.hotel), events.map(\.entity),
+            events.map(\.version), events.map { String(decoding: $0.content, as: UTF8.self) })
+    }
+
+    private static let insertEvents = Statement<Void, [BookingID], [String], [Int32], [String], [Int32], [String]>(
+        "bridge.insert_events",
         """
         INSERT INTO drawbridge.outbox_events (event_id, type, hotel_id, entity_id, version, payload)
-        VALUES ($1, $2, $3, $4, $5, $6::JSON)
+        SELECT id, type, hotel, entity, version, payload::JSON
+        FROM unnest($1, $2, $3, $4, $5, $6) AS new (id, type, hotel, entity, version, payload)
         """)
 
     static let insertAudit = Statement<

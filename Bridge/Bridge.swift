@@ -17,6 +17,7 @@ final class Bridge {
     private let databases: BridgeDatabases
     private let hotels: HotelDirectory
     private let changes: ChangeFeed
+    private let news: AvailabilityNews
     private let leadership: Leadership
     private let frontDesk: FrontDeskFeed
     private let triggers: CacheTriggers
@@ -63,7 +64,9 @@ final class Bridge {
         let frontDesk = FrontDeskFeed(pms, bookings, database, sharesDatabase: databases.remote == nil)
         self.leadership = leadership
         self.frontDesk = frontDesk
-        changes = ChangeFeed(pms, hotels) { places in
+        let news = AvailabilityNews(database, hotels)
+        self.news = news
+        changes = ChangeFeed(pms, hotels, news) { places in
             if leadership.isLeader { await frontDesk.suspect(places) }
         }
         self.triggers = triggers
@@ -201,6 +204,7 @@ final class Bridge {
             group.addTask { await self.leadership.run() }
             // What one of the bridges on a database does for all of them.
             group.addTask { await self.leadership.whileLeading { await self.frontDesk.run(term: $0) } }
+            group.addTask { await self.leadership.whileLeading { _ in await self.news.run() } }
             group.addTask { await self.leadership.whileLeading { _ in await self.holds.run() } }
             group.addTask { await self.leadership.whileLeading { _ in await self.retention.run() } }
             group.addTask { await self.leadership.whileLeading { _ in await self.webhookRights.run() } }

@@ -195,13 +195,26 @@ private enum CacheTriggerStatements {
         finish(end.triggers, end.status, end.updated, end.removed, end.unchanged, end.failed, end.reason)
     }
 
+    /// Subscribers are told of those that were done: of each hotel that was named, or of all of them at once.
     private static let finish = Statement<Void, [Int64], String, Int32, Int32, Int32, Int32, String?>(
         "triggers.finish",
         """
-        UPDATE booking_engine_cache_triggers
-        SET status = $2, updated_count = $3, removed_count = $4, unchanged_count = $5, failed_count = $6,
-            error_message = left($7, 1000), completed_at = now()
-        WHERE id = ANY ($1)
+        WITH ended AS (
+            UPDATE booking_engine_cache_triggers
+            SET status = $2, updated_count = $3, removed_count = $4, unchanged_count = $5, failed_count = $6,
+                error_message = left($7, 1000), completed_at = now()
+            WHERE id = ANY ($1)
+            RETURNING *
+        )
+        INSERT INTO drawbridge.outbox_events (event_id, type, hotel_id, entity_id, version, payload)
+        SELECT drawbridge.time_ordered_id(), 'cache.refreshed', hotel.id, 'cache trigger ' || ended.id, 1,
+               json_build_object(
+                   'type', 'cache.refreshed', 'timestamp', drawbridge.instant(now()),
+                   'data', json_build_object(
+                       'trigger_id', ended.id, 'cache_type', cache_type, 'hotel_id', hotel.id, 'by', triggered_by,
+                       'updated', updated_count, 'removed', removed_count, 'unchanged', unchanged_count, 'version', 1))
+        FROM ended CROSS JOIN LATERAL unnest(COALESCE(hotel_ids, ARRAY[NULL::int4])) AS hotel (id)
+        WHERE status = 'completed'
         """)
 
     /// Longer than any refresh takes: whoever worked on it has ended.

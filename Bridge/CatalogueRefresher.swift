@@ -295,7 +295,11 @@ final class CatalogueRefresher {
 
     private func save(_ entry: HotelEntry, _ hotel: CachedHotel?, _ offer: CachedOffer?) async throws {
         let position = directory.order.firstIndex(of: entry.id) ?? directory.order.count
-        try await directory.store.save([(entry.id, position, hotel, offer)])
+        let new = HotelDocuments(hotel ?? entry.hotel, offer ?? entry.offer)
+        var events = new.roomType.sorted { $0.key < $1.key }.filter { entry.documents.roomType[$0.key] != $0.value }
+            .map { EntityEvent.roomType($0.key, of: entry.id, $0.value.content) }
+        if new.hotel != entry.documents.hotel { events.append(.hotel(entry.id, new.hotel.content)) }
+        try await directory.store.save([(entry.id, position, hotel, offer)], telling: events)
     }
 
     // MARK: What is free

@@ -68,7 +68,12 @@ final class CatalogueStore {
     func note(_ version: Int64) { knownVersion = max(knownVersion, version) }
 
     /// Writes hotels down; nil leaves what is there.
-    func save(_ hotels: [(id: Int32, position: Int, hotel: CachedHotel?, offer: CachedOffer?)]) async throws {
+    ///
+    /// - Parameter events: what subscribers are told of that.
+    func save(
+        _ hotels: [(id: Int32, position: Int, hotel: CachedHotel?, offer: CachedOffer?)],
+        telling events: [EntityEvent] = []
+    ) async throws {
         let encoder = JSONEncoder()
         let documents = try hotels.map { hotel in
             (
@@ -76,10 +81,13 @@ final class CatalogueStore {
                 try hotel.offer.map { JSON([UInt8](try encoder.encode($0))) }
             )
         }
-        saw(
-            try await database.first(
-                CatalogueStatements.save(
-                    hotels.map(\.id), hotels.map { Int32($0.position) }, documents.map(\.0), documents.map(\.1))))
+        let save = CatalogueStatements.save(
+            hotels.map(\.id), hotels.map { Int32($0.position) }, documents.map(\.0), documents.map(\.1))
+        guard !events.isEmpty else { return saw(try await database.first(save)) }
+        let transaction = try await database.begin()
+        let version = try await transaction.first(save)
+        try await transaction.commit([EntityEvent.tell(events)])
+        saw(version)
     }
 
     func save(_ images: [HotelImage], of hotel: Int32) async throws {

@@ -22,6 +22,7 @@ final class ChangeFeed {
     private let pms: RhtHotel
     private let hotels: HotelDirectory
     private let suspect: @OnLoop ([RoomNight]) async -> Void
+    private let news: AvailabilityNews
     private let notifications: Notifications
     private let growth = Signal()
     /// Nil until it is known where to begin.
@@ -36,12 +37,15 @@ final class ChangeFeed {
     private let lag = Metrics.histogram(
         "drawbridge_bridge_change_duration_seconds", "From hearing of changes to knowing what is free now.")
 
-    /// - Parameter suspect: told of room-nights that are taken twice.
+    /// - Parameters:
+    ///   - news: told of what has changed.
+    ///   - suspect: told of room-nights that are taken twice.
     init(
-        _ pms: RhtHotel, _ hotels: HotelDirectory,
+        _ pms: RhtHotel, _ hotels: HotelDirectory, _ news: AvailabilityNews,
         suspect: @escaping @OnLoop ([RoomNight]) async -> Void
     ) {
         self.suspect = suspect
+        self.news = news
         self.pms = pms
         self.hotels = hotels
         notifications = pms.notifications()
@@ -100,6 +104,7 @@ final class ChangeFeed {
             if position == nil {
                 position = try await pms.startOfChanges()
                 hotels.distrustAll()
+                for hotel in hotels.order { news.noteAll(of: hotel) }
             }
             guard let current = position else { return }
             let page = try await pms.changes(after: current)
@@ -120,12 +125,14 @@ final class ChangeFeed {
     private func note(_ page: ChangePage<ChangeLogPosition>) {
         for hotel in page.doubtful {
             if let hotel { hotels.distrust(hotel) } else { hotels.distrustAll() }
+            for hotel in hotel.map({ [$0] }) ?? hotels.order { news.noteAll(of: hotel) }
         }
         for change in page.nights where !page.doubtful.contains(change.hotel) {
             pending[change.hotel, default: Places(since: Loop.monotonicNanoseconds)].insert(change.places)
             if pending[change.hotel]!.count > Self.maximumPlaces {
                 pending[change.hotel] = nil
                 hotels.distrust(change.hotel)
+                news.noteAll(of: change.hotel)
             }
         }
     }
@@ -158,6 +165,7 @@ final class ChangeFeed {
         let nights = Array(places.nights)
         let counts = try await pms.takenCounts(of: entry.id, rooms: rooms, nights: nights)
         entry.set(counts, rooms: rooms, nights: nights)
+        news.note(places.rooms, places.nights, of: entry)
         return counts.compactMap { count in
             guard let room = count.room, count.count > 1 else { return nil }
             return RoomNight(hotel: entry.id, room: room, night: count.night)

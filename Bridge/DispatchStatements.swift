@@ -9,6 +9,8 @@ struct FannedOut: Sendable {
     enum Place: String { case claimed, waiting, dead }
 
     let event: BookingID
+    /// Of the event.
+    let position: Int64
     let delivery: BookingID?
     let endpoint: EndpointID?
     let place: Place?
@@ -79,16 +81,16 @@ enum DispatchStatements {
     /// session as far as there is room, or else waiting; a dead letter where the endpoint is disabled. What is to be delivered
     /// in order always waits at first.
     ///
-    /// Its parameters are the session, how many events, the endpoints with less room than usual, how much each of them has,
-    /// and how much is usual. A session that has ended takes nothing.
-    static let fanOut = Statement<FannedOut, Int64, Int32, [BookingID], [Int32], Int32>(
+    /// Its parameters are the session, how many events, after which position, the endpoints with less room than usual, how much
+    /// each of them has, and how much is usual. A session that has ended takes nothing.
+    static let fanOut = Statement<FannedOut, Int64, Int32, Int64, [BookingID], [Int32], Int32>(
         "bridge.fan_out",
         """
         WITH me AS MATERIALIZED (
             SELECT session FROM drawbridge.webhook_dispatchers WHERE session = $1 FOR KEY SHARE
         ), next AS MATERIALIZED (
             SELECT position FROM drawbridge.outbox_events
-            WHERE EXISTS (SELECT FROM me) ORDER BY position LIMIT $2 FOR UPDATE SKIP LOCKED
+            WHERE position > $3 AND EXISTS (SELECT FROM me) ORDER BY position LIMIT $2 FOR UPDATE SKIP LOCKED
         ), taken AS MATERIALIZED (
             DELETE FROM drawbridge.outbox_events WHERE position = ANY (ARRAY(SELECT position FROM next))
             RETURNING event_id, position, type, hotel_id, client, entity_id, version, payload, created_at
@@ -103,8 +105,8 @@ enum DispatchStatements {
                    CASE WHEN endpoint.disabled_at IS NOT NULL THEN 'dead'
                         WHEN endpoint.is_ordered THEN 'waiting'
                         WHEN row_number() OVER (PARTITION BY endpoint.id ORDER BY taken.position) <= COALESCE(
-                            (SELECT room FROM unnest($3::uuid[], $4::int4[]) AS scarce (id, room)
-                             WHERE scarce.id = endpoint.id), $5) THEN 'claimed'
+                            (SELECT room FROM unnest($4::uuid[], $5::int4[]) AS scarce (id, room)
+                             WHERE scarce.id = endpoint.id), $6) THEN 'claimed'
                         ELSE 'waiting' END AS place
             FROM taken JOIN drawbridge.webhook_endpoints AS endpoint
                 ON taken.type = ANY (endpoint.events)
@@ -125,16 +127,19 @@ enum DispatchStatements {
         ), dead AS (
             INSERT INTO drawbridge.webhook_dead_letters (delivery_id, endpoint_id, event_id, position, reason)
             SELECT delivery_id, endpoint_id, event_id, position, 'endpoint_disabled' FROM told WHERE place = 'dead'
+        ), counted AS (
+            INSERT INTO drawbridge.webhook_counts (depth, dead_letters)
+            SELECT count(*) FILTER (WHERE place <> 'dead'), count(*) FILTER (WHERE place = 'dead')
+            FROM told HAVING count(*) > 0
         )
-        SELECT taken.event_id, told.delivery_id, told.endpoint_id, told.place, told.endpoint_version, taken.type,
-               taken.created_at,
+        SELECT taken.event_id, taken.position, told.delivery_id, told.endpoint_id, told.place, told.endpoint_version,
+               taken.type, taken.created_at,
                CASE told.place WHEN 'claimed' THEN convert_to(taken.payload::TEXT, 'UTF8') END
         FROM taken LEFT JOIN told ON told.event_id = taken.event_id ORDER BY taken.position
         """
     ) { row in
-        let (event, delivery, endpoint): (BookingID, BookingID?, EndpointID?) = (
-            try row.next(), try row.next(), try row.next()
-        )
+        let (event, position): (BookingID, Int64) = (try row.next(), try row.next())
+        let (delivery, endpoint): (BookingID?, EndpointID?) = (try row.next(), try row.next())
         let (place, version, type): (String?, Int32?, String) = (try row.next(), try row.next(), try row.next())
         let (happenedAt, payload): (Instant, [UInt8]?) = (try row.next(), try row.next())
         var claimed: ClaimedDelivery?
@@ -144,7 +149,8 @@ enum DispatchStatements {
                 happenedAt: happenedAt, attempts: 0, payload: payload)
         }
         return FannedOut(
-            event: event, delivery: delivery, endpoint: endpoint, place: place.flatMap(FannedOut.Place.init),
+            event: event, position: position, delivery: delivery, endpoint: endpoint,
+            place: place.flatMap(FannedOut.Place.init),
             claimed: claimed)
     }
 
@@ -206,14 +212,14 @@ enum DispatchStatements {
             attempts: Int(attempts), payload: try row.next())
     }
 
-    /// Endpoints, not disabled, for which something is due.
+    /// Endpoints, not disabled, for which something is due: one look at each of them, however much that is.
     static let due = Statement<EndpointID>(
         "bridge.endpoints_due",
         """
-        SELECT id FROM drawbridge.webhook_endpoints AS endpoint
+        SELECT id FROM drawbridge.webhook_endpoints AS endpoint CROSS JOIN LATERAL (
+            SELECT FROM drawbridge.webhook_waiting AS waiting
+            WHERE waiting.endpoint_id = endpoint.id AND due_at <= now() LIMIT 1) AS due
         WHERE disabled_at IS NULL
-          AND EXISTS (SELECT FROM drawbridge.webhook_waiting AS waiting
-                      WHERE waiting.endpoint_id = endpoint.id AND due_at <= now())
         """
     ) { row in try row.next() }
 
@@ -253,6 +259,10 @@ enum DispatchStatements {
             SELECT delivery_id, endpoint_id, event_id, position,
                    CASE result WHEN 'dead' THEN 'exhausted' ELSE 'endpoint_disabled' END
             FROM done JOIN ended USING (delivery_id) WHERE result IN ('dead', 'gone', 'disabled')
+        ), counted AS (
+            INSERT INTO drawbridge.webhook_counts (depth, dead_letters)
+            SELECT -count(*), count(*) FILTER (WHERE result IN ('dead', 'gone', 'disabled'))
+            FROM done JOIN ended USING (delivery_id) WHERE result NOT IN ('retry', 'release') HAVING count(*) > 0
         )
         SELECT delivery_id FROM ended
         """
@@ -280,13 +290,24 @@ enum DispatchStatements {
         "bridge.begin_dispatcher", "INSERT INTO drawbridge.webhook_dispatchers DEFAULT VALUES RETURNING session"
     ) { row in try row.next() }
 
-    /// Says that a session goes on, and by how much it has changed what there is; gives a row if it does go on.
-    static let heartbeat = Statement<Int64, Int64, Int64, Int64>(
+    /// Says that a session goes on, and adds up what was counted, unless another does so; gives a row if it does go on.
+    static let heartbeat = Statement<Int64, Int64>(
         "bridge.dispatcher_heartbeat",
         """
-        UPDATE drawbridge.webhook_dispatchers
-        SET heartbeat_at = clock_timestamp(), depth = depth + $2, dead_letters = dead_letters + $3
-        WHERE session = $1 RETURNING session
+        WITH me AS MATERIALIZED (
+            SELECT session FROM drawbridge.webhook_dispatchers WHERE session = $1 FOR UPDATE
+        ), counted AS (
+            DELETE FROM drawbridge.webhook_counts
+            WHERE EXISTS (SELECT FROM me)
+              AND (SELECT pg_try_advisory_xact_lock(hashtextextended('drawbridge webhook counts', 0)))
+            RETURNING depth, dead_letters
+        ), total AS (
+            SELECT COALESCE(sum(depth), 0)::INT8 AS depth, COALESCE(sum(dead_letters), 0)::INT8 AS dead_letters FROM counted
+        )
+        UPDATE drawbridge.webhook_dispatchers AS dispatcher
+        SET heartbeat_at = clock_timestamp(), depth = dispatcher.depth + total.depth,
+            dead_letters = dispatcher.dead_letters + total.dead_letters
+        FROM total WHERE session = $1 RETURNING session
         """
     ) { row in try row.next() }
 
@@ -321,25 +342,13 @@ enum DispatchStatements {
         SELECT freed.*, now() FROM freed
         """)
 
-    /// Counts anew: after a crash, which loses what was not written down.
-    static let recount = Statement<Void>(
-        "bridge.recount_deliveries",
-        """
-        UPDATE drawbridge.webhook_dispatchers AS dispatcher
-        SET depth = (SELECT count(*) FROM drawbridge.webhook_waiting) + (SELECT count(*) FROM drawbridge.webhook_claims)
-                    - others.depth,
-            dead_letters = (SELECT count(*) FROM drawbridge.webhook_dead_letters) - others.dead_letters
-        FROM (SELECT COALESCE(sum(depth), 0)::INT8 AS depth, COALESCE(sum(dead_letters), 0)::INT8 AS dead_letters
-              FROM drawbridge.webhook_dispatchers WHERE session <> 0) AS others
-        WHERE session = 0
-        """)
-
     /// How many deliveries have not ended, how many dead letters there are, and for how long the one has been due that has been
     /// longest, in seconds.
     static let figures = Statement<(depth: Int64, deadLetters: Int64, age: Double)>(
         "bridge.delivery_figures",
         """
-        SELECT sum(depth)::INT8, sum(dead_letters)::INT8,
+        SELECT (sum(depth) + (SELECT COALESCE(sum(depth), 0) FROM drawbridge.webhook_counts))::INT8,
+               (sum(dead_letters) + (SELECT COALESCE(sum(dead_letters), 0) FROM drawbridge.webhook_counts))::INT8,
                COALESCE(GREATEST(
                    extract(epoch FROM now() - (SELECT due_at FROM drawbridge.webhook_waiting ORDER BY due_at LIMIT 1)),
                    extract(epoch FROM now() - (SELECT created_at FROM drawbridge.outbox_events ORDER BY position LIMIT 1)),
@@ -382,10 +391,45 @@ enum DispatchStatements {
         ), dead AS (
             INSERT INTO drawbridge.webhook_dead_letters (delivery_id, endpoint_id, event_id, position, reason)
             SELECT taken.*, 'endpoint_disabled' FROM taken
+        ), counted AS (
+            INSERT INTO drawbridge.webhook_counts (depth, dead_letters)
+            SELECT -count(*), count(*) FROM taken HAVING count(*) > 0
         )
         SELECT count(*) FROM taken
         """
     ) { row in try row.next() }
+
+    /// Removes what waits, or is a dead letter, of endpoints that are not there any more: what was on its way when they were
+    /// removed has come back since. Looks once at each endpoint of which there is something, however much that is.
+    static let sweepRemoved = Statement<Void>(
+        "bridge.sweep_removed_webhooks",
+        """
+        WITH RECURSIVE waiting AS (
+            (SELECT endpoint_id FROM drawbridge.webhook_waiting ORDER BY endpoint_id LIMIT 1)
+            UNION ALL
+            SELECT next.endpoint_id FROM waiting CROSS JOIN LATERAL (
+                SELECT endpoint_id FROM drawbridge.webhook_waiting WHERE endpoint_id > waiting.endpoint_id
+                ORDER BY endpoint_id LIMIT 1) AS next
+        ), dead AS (
+            (SELECT endpoint_id FROM drawbridge.webhook_dead_letters ORDER BY endpoint_id LIMIT 1)
+            UNION ALL
+            SELECT next.endpoint_id FROM dead CROSS JOIN LATERAL (
+                SELECT endpoint_id FROM drawbridge.webhook_dead_letters WHERE endpoint_id > dead.endpoint_id
+                ORDER BY endpoint_id LIMIT 1) AS next
+        ), gone AS MATERIALIZED (
+            SELECT endpoint_id FROM (SELECT * FROM waiting UNION SELECT * FROM dead) AS known
+            WHERE NOT EXISTS (SELECT FROM drawbridge.webhook_endpoints WHERE id = known.endpoint_id)
+        ), removed AS (
+            DELETE FROM drawbridge.webhook_waiting WHERE endpoint_id = ANY (ARRAY(SELECT endpoint_id FROM gone))
+            RETURNING 1 AS depth, 0 AS dead_letters
+        ), removed_dead AS (
+            DELETE FROM drawbridge.webhook_dead_letters WHERE endpoint_id = ANY (ARRAY(SELECT endpoint_id FROM gone))
+            RETURNING 0 AS depth, 1 AS dead_letters
+        )
+        INSERT INTO drawbridge.webhook_counts (depth, dead_letters)
+        SELECT -sum(depth), -sum(dead_letters) FROM (SELECT * FROM removed UNION ALL SELECT * FROM removed_dead) AS all_removed
+        HAVING count(*) > 0
+        """)
 
     static let disable = Statement<Void, EndpointID, String, String>(
         "bridge.disable_webhook",
@@ -401,12 +445,19 @@ enum DispatchStatements {
         FROM disabled
         """)
 
-    /// An attempt has failed, and the one before it had not.
+    /// An attempt has failed, and the one before it had not. If others had written that down before, it counts from then on,
+    /// unless something has arrived since.
     static let beginFailures = Statement<Void, EndpointID>(
         "bridge.begin_webhook_failures",
         """
         INSERT INTO drawbridge.webhook_failures (endpoint_id)
-        SELECT id FROM drawbridge.webhook_endpoints WHERE id = $1 FOR KEY SHARE ON CONFLICT DO NOTHING
+        SELECT id FROM drawbridge.webhook_endpoints WHERE id = $1 FOR KEY SHARE
+        ON CONFLICT (endpoint_id) DO UPDATE SET since = now(), told_percent = 0
+        WHERE EXISTS (
+            SELECT FROM drawbridge.webhook_deliveries AS delivery
+            JOIN drawbridge.webhook_attempts AS attempt USING (delivery_id)
+            WHERE delivery.endpoint_id = $1 AND attempt.result = 'delivered'
+              AND attempt.started_at > webhook_failures.since)
         """)
 
     static let endFailures = Statement<Void, [BookingID]>(

@@ -30,10 +30,14 @@ final class Dispatcher {
     private static let shortestPause = Duration.milliseconds(10)
     private static let longestPause = Duration.milliseconds(40)
     private static let heartbeatInterval = Duration.seconds(1)
+    /// How long it looks for events only behind those of at least so long ago; then once for all, of which some may have been
+    /// committed late. Where somebody's old snapshot keeps PostgreSQL from removing those that were taken, looking for all means
+    /// going past every one of them.
+    private static let wholeLookInterval: UInt64 = 1_000_000_000
     /// After so many heartbeats that a session has not given, others take over.
     private static let lease: Int64 = 10_000
-    /// Heartbeats between two looks at slots that can be emptied.
-    private static let beatsPerEmptying = 10
+    /// Heartbeats between two looks at slots that can be emptied, and at what removed endpoints have left.
+    private static let beatsPerSweeping = 10
     /// For how long an endpoint whose secrets cannot be opened is left alone.
     private static let keylessPause: Int64 = 10_000
     /// For how long a delivery waits that could not be begun.
@@ -54,15 +58,19 @@ final class Dispatcher {
     /// The session's number; nil where there is none.
     private var session: Int64?
     private var inHand = 0
+    /// The highest position of an event that it has taken, and what that was when it had last looked for all, and the time
+    /// before.
+    private var highest: Int64 = 0
+    private var floors: (last: Int64, before: Int64) = (0, 0)
+    private var lastWholeLook: UInt64 = 0
     private var settlements: [Settlement] = []
     private var begun: [BegunAttempt] = []
     private let poll = Signal()
     private let settle = Signal()
     private let send = Signal()
     private var isClosing = false
-    /// What the session has changed and not yet written down.
-    private var depthChange: Int64 = 0
-    private var deadLetterChange: Int64 = 0
+    /// Whether nobody knows what the session has claimed.
+    private var isDoubtful = false
     private var failures = LogThrottle()
     private var metrics: DispatchMetrics!
 
@@ -73,6 +81,12 @@ final class Dispatcher {
         own.connections = 3
         // No table here has a partition per hotel, and what is planned anew each time costs more than what it does.
         own.sessionSettings["plan_cache_mode"] = "force_generic_plan"
+        // Such a plan is often made while tables are empty, when reading them whole looks cheap; a backlog would be read whole for
+        // every delivery then.
+        own.sessionSettings["enable_seqscan"] = "off"
+        own.sessionSettings["enable_bitmapscan"] = "off"
+        // What is read whole nevertheless counts as so dear then that it would be compiled.
+        own.sessionSettings["jit"] = "off"
         database = try Database(own)
         self.secrets = secrets
         let egress = configuration.changeable.egress
@@ -149,7 +163,10 @@ final class Dispatcher {
         while !Task.isCancelled {
             do {
                 try await beat()
-                if beats % Self.beatsPerEmptying == 0 { _ = try await database.query(DispatchStatements.emptySlots()) }
+                if beats % Self.beatsPerSweeping == 0 {
+                    try await database.execute(DispatchStatements.sweepRemoved())
+                    _ = try await database.query(DispatchStatements.emptySlots())
+                }
                 beats += 1
             } catch { note(error, "webhooks' session not kept") }
             do { try await Loop.sleep(for: Self.heartbeatInterval) } catch { return }
@@ -158,11 +175,11 @@ final class Dispatcher {
 
     private func beat() async throws {
         if let current = session {
-            let (depth, dead) = (depthChange, deadLetterChange)
-            if try await database.first(DispatchStatements.heartbeat(current, depth, dead)) != nil {
-                depthChange -= depth
-                deadLetterChange -= dead
-            } else {
+            if isDoubtful {
+                // What it has claimed is free then; and what is still to be claimed in its name comes too late.
+                try await endSession(current, silence: nil)
+                forget()
+            } else if try await database.first(DispatchStatements.heartbeat(current)) == nil {
                 // It was silent for too long. What it has in hand is others' now.
                 forget()
             }
@@ -178,10 +195,7 @@ final class Dispatcher {
             try await secrets.makeFirst(of: id, database)
         }
         for id in try await database.query(DispatchStatements.due()) { expect(lane(of: id), after: 0) }
-        if let swept = try await database.first(DispatchStatements.sweep()), swept > 0 {
-            depthChange -= swept
-            deadLetterChange += swept
-        }
+        _ = try await database.query(DispatchStatements.sweep())
         metrics.figures = try await database.first(DispatchStatements.figures())
     }
 
@@ -190,9 +204,9 @@ final class Dispatcher {
         metrics.lostClaims.increment(by: UInt64(inHand))
         inHand = 0
         settlements = []
-        (depthChange, deadLetterChange) = (0, 0)
         session = nil
-        Log.warning("webhooks' session was over; another dispatcher goes on with what it had")
+        isDoubtful = false
+        Log.warning("webhooks' session was over; what it had is anybody's")
     }
 
     /// - Parameter silence: ends those that have been silent for so many milliseconds; nil for none but this one.
@@ -200,8 +214,7 @@ final class Dispatcher {
         let transaction = try await database.begin()
         let ended = try await transaction.query(DispatchStatements.end(own, silence ?? .max / 1_000_000))
         guard !ended.isEmpty else { return transaction.rollback() }
-        try await transaction.commit(
-            [DispatchStatements.free(ended)] + (own == nil ? [DispatchStatements.recount()] : []))
+        try await transaction.commit([DispatchStatements.free(ended)])
         guard own == nil else { return }
         Log.warning("webhooks of a dispatcher that is gone are anybody's", ["sessions": .init(ended.count)])
         poll.fire()
@@ -280,6 +293,8 @@ final class Dispatcher {
                 if count >= Self.batch { continue }
             } catch {
                 note(error, "webhooks' events not taken")
+                // Something may have been claimed, of which no answer has told.
+                isDoubtful = isDoubtful || !((error as? PostgresError)?.hadNoEffect ?? false)
                 pause = .seconds(1)
             }
             let deadline = Deadline { self.poll.fire() }
@@ -296,15 +311,16 @@ final class Dispatcher {
 
     /// - Returns: how many there were.
     private func takeEvents() async throws -> Int {
-        guard let session, !isClosing else { return 0 }
+        guard let session, !isClosing, !isDoubtful else { return 0 }
         let now = Loop.monotonicNanoseconds
         let usual = inHand < Self.capacity ? Self.usualRoom : 0
         let scarce = lanes.values.lazy.map { ($0.id.uuid, Int32(min($0.room(at: now), usual))) }.filter { $0.1 < usual }
+        let isWhole = now - lastWholeLook >= Self.wholeLookInterval
         metrics.statements.increment()
         let rows = try await database.query(
             DispatchStatements.fanOut(
-                session, Int32(Self.batch), scarce.map(\.0), scarce.map(\.1), Int32(usual)))
-        guard !rows.isEmpty else { return 0 }
+                session, Int32(Self.batch), isWhole ? 0 : floors.before, scarce.map(\.0), scarce.map(\.1),
+                Int32(usual)))
         var events = 0
         var last: BookingID?
         var claimed: [ClaimedDelivery] = []
@@ -314,14 +330,15 @@ final class Dispatcher {
             guard let endpoint = row.endpoint, let place = row.place else { continue }
             metrics.deliveries.increment()
             switch place {
-            case .claimed:
-                depthChange += 1
-                if let delivery = row.claimed { claimed.append(delivery) }
-            case .waiting:
-                depthChange += 1
-                expect(lane(of: endpoint), after: 0)
-            case .dead: deadLetterChange += 1
+            case .claimed: if let delivery = row.claimed { claimed.append(delivery) }
+            case .waiting: expect(lane(of: endpoint), after: 0)
+            case .dead: break
             }
+        }
+        highest = max(highest, rows.last?.position ?? 0)
+        if isWhole, events < Self.batch {
+            lastWholeLook = now
+            floors = (highest, floors.last)
         }
         metrics.events.increment(by: UInt64(events))
         accept(claimed, of: session)
@@ -330,7 +347,7 @@ final class Dispatcher {
 
     /// - Returns: how many there were.
     private func claimDue() async throws -> Int {
-        guard let session, !isClosing, inHand < Self.capacity else { return 0 }
+        guard let session, !isClosing, !isDoubtful, inHand < Self.capacity else { return 0 }
         let now = Loop.monotonicNanoseconds
         var asked: [(EndpointLane, Int)] = []
         for id in expecting {
@@ -580,21 +597,12 @@ final class Dispatcher {
 
     private func settle(_ batch: [Settlement], of session: Int64) async throws {
         metrics.statements.increment()
-        let held = Set(try await database.query(DispatchStatements.settle(batch, of: session)))
+        let held = try await database.query(DispatchStatements.settle(batch, of: session))
         // Unless its session was found to be over meanwhile.
         guard session == self.session else { return }
         settlements.removeFirst(batch.count)
         inHand -= batch.count
         metrics.lostClaims.increment(by: UInt64(batch.count - held.count))
-        for settlement in batch where held.contains(settlement.delivery) {
-            switch settlement.result {
-            case .delivered, .removed: depthChange -= 1
-            case .dead, .gone, .disabled:
-                depthChange -= 1
-                deadLetterChange += 1
-            case .retry, .release: break
-            }
-        }
     }
 
     private func note(_ error: any Error, _ message: StaticString) {
@@ -695,5 +703,15 @@ extension String {
         var text = self
         while text.utf8.count > count { text.removeLast() }
         return text
+    }
+}
+
+extension PostgresError {
+    /// Whether it is certain that nothing was changed.
+    fileprivate var hadNoEffect: Bool {
+        switch code {
+        case .connectionLost, .timedOut, .cancelled, .decoding: false
+        default: true
+        }
     }
 }

@@ -214,9 +214,11 @@ final class PMSWriteQueue {
         guard letter != nil else { return transaction.rollback() }
         let booking = try await transaction.first(BookingStatements.booking(write.booking))
         let event = booking.map { booking in
-            BookingStatements.insertEvent(
-                .timeOrdered(), "sync.failed", write.hotel, write.booking.description, booking.life.version,
-                String(decoding: write.event(of: booking, code), as: UTF8.self))
+            BookingStatements.insert([
+                BookingStatements.NewEvent(
+                    type: "sync.failed", hotel: write.hotel, entity: write.booking.description,
+                    version: booking.life.version, content: write.event(of: booking, code))
+            ])
         }
         let words = write.operation.failureInWords
         try await transaction.commit(

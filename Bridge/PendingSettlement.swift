@@ -112,7 +112,8 @@ final class PendingSettlement {
         if step.booking.sync == .synced { own.append(PendingStatements.remove(stored.id)) }
         if let event = step.event {
             let journal = BookingJournal(action: .settle, actor: BookingJournal.drawbridge)
-            own += journal.entries(event, booking)
+            let isGuestNew = isWritten && facts.client == nil
+            own += journal.entries(event, booking, newGuest: isGuestNew ? new?.newClient : nil)
         }
         try await work.commit(writes(step.work, new, facts, stored.hotel), with: own + [write.resolution])
         hotels.distrust(stored.hotel)

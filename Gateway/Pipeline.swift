@@ -179,13 +179,15 @@ struct ValidatedRequest {
     let identity: Identity
     let hotelID: Int32?
     let content: [UInt8]
+    /// What of the content anything can be said in.
+    let freeText: [UInt8]
 
     /// - Throws: `Refusal` that says what is not.
     @OnLoop
     fileprivate init(_ limited: LimitedRequest) throws {
         let authorized = limited.authorized
         let routed = authorized.routed
-        try Validation.check(routed.request, routed.match, authorized.content)
+        freeText = try Validation.check(routed.request, routed.match, authorized.content)
         request = routed.request
         route = routed.route
         identity = authorized.identity

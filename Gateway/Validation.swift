@@ -7,14 +7,17 @@ internal import Server
 /// Compares a request with what its route describes.
 @OnLoop
 enum Validation {
+    /// - Returns: what of the content anything can be said in, for the firewall: its free text where it is described, and
+    ///   otherwise all of it.
     /// - Throws: `Refusal`, with everything that is wrong in the first part of the request that is not as described.
-    static func check(_ request: Request, _ match: RouteMatch, _ content: Content) throws {
+    static func check(_ request: Request, _ match: RouteMatch, _ content: Content) throws -> [UInt8] {
         let description = match.route.request
         try checkPath(request, match, description.path)
         let query = description.query.violations(in: request.head.target.queryBytes ?? [])
         guard query.isEmpty else { throw Refusal.malformedRequest(query) }
         for field in description.fields { try check(request.head.fields, field) }
-        if let schema = description.content { try check(content, schema, isRequired: description.isContentRequired) }
+        guard let schema = description.content else { return content.bytes }
+        return try check(content, schema, isRequired: description.isContentRequired)
     }
 
     /// An id that nothing can have names nothing.
@@ -44,13 +47,14 @@ enum Validation {
         guard violations.isEmpty else { throw Refusal.invalidField(parameter.name, violations) }
     }
 
-    private static func check(_ content: Content, _ schema: Schema, isRequired: Bool) throws {
+    private static func check(_ content: Content, _ schema: Schema, isRequired: Bool) throws -> [UInt8] {
         guard let document = content.document else {
             guard content.bytes.isEmpty, !isRequired else { throw Refusal.malformedJSON(nil) }
-            return
+            return []
         }
-        let violations = schema.violations(in: document)
-        guard violations.isEmpty else { throw Refusal.invalidContent(violations) }
+        do throws(InvalidDocument) { return try schema.validate(document).freeText } catch {
+            throw Refusal.invalidContent(error.violations)
+        }
     }
 }
 

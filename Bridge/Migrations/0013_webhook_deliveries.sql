@@ -121,10 +121,22 @@ CREATE TABLE drawbridge.webhook_dispatchers (
     dead_letters BIGINT NOT NULL DEFAULT 0
 );
 COMMENT ON COLUMN drawbridge.webhook_dispatchers.depth IS
-    'By how much it has changed the number of deliveries that have not ended; the sum of all rows is that number';
+    'What it has added up of webhook_counts; the sum of all rows, with what is there yet, is how many deliveries have not ended';
 COMMENT ON COLUMN drawbridge.webhook_dispatchers.dead_letters IS 'Likewise of dead letters';
--- What those have counted who are gone, and who is no dispatcher.
+-- What those have added up who are gone.
 INSERT INTO drawbridge.webhook_dispatchers (session, heartbeat_at) VALUES (0, 'infinity');
+
+-- By how much each statement has changed how many deliveries have not ended, and how many dead letters there are: in the
+-- transaction in which it has, so that nothing is miscounted whoever crashes. Heartbeats add them up and take them away.
+CREATE TABLE drawbridge.webhook_counts (
+    depth BIGINT NOT NULL,
+    dead_letters BIGINT NOT NULL,
+    slot SMALLINT NOT NULL DEFAULT drawbridge.current_slot()
+) PARTITION BY LIST (slot);
+CREATE TABLE drawbridge.webhook_counts_0 PARTITION OF drawbridge.webhook_counts FOR VALUES IN (0);
+CREATE TABLE drawbridge.webhook_counts_1 PARTITION OF drawbridge.webhook_counts FOR VALUES IN (1);
+CREATE TABLE drawbridge.webhook_counts_2 PARTITION OF drawbridge.webhook_counts FOR VALUES IN (2);
+CREATE TABLE drawbridge.webhook_counts_3 PARTITION OF drawbridge.webhook_counts FOR VALUES IN (3);
 
 -- What a dispatcher has in its hands.
 CREATE TABLE drawbridge.webhook_claims (
@@ -226,8 +238,7 @@ BEGIN
     DELETE FROM drawbridge.webhook_dead_letters WHERE endpoint_id = OLD.id;
     GET DIAGNOSTICS dead = ROW_COUNT;
     IF waited + dead > 0 THEN
-        UPDATE drawbridge.webhook_dispatchers SET depth = depth - waited, dead_letters = dead_letters - dead
-        WHERE session = 0;
+        INSERT INTO drawbridge.webhook_counts (depth, dead_letters) VALUES (-waited, -dead);
     END IF;
     RETURN NULL;
 END
@@ -258,7 +269,7 @@ BEGIN
     END IF;
     PERFORM set_config('lock_timeout', '50ms', TRUE);
     FOR slot IN SELECT format('%I', name || '_' || (current_slot() + ahead) % 4)
-                FROM unnest(ARRAY['outbox_events', 'webhook_claims']) AS parent (name), generate_series(1, 2) AS ahead
+                FROM unnest(ARRAY['outbox_events', 'webhook_claims', 'webhook_counts']) AS parent (name), generate_series(1, 2) AS ahead
     LOOP
         CONTINUE WHEN pg_relation_size(slot::REGCLASS) = 0;
         BEGIN

@@ -15,6 +15,9 @@ COMMENT ON COLUMN booking_engine_config.sync_interval_minutes IS
     'Kept for programs that read it: events are sent at once, and failed ones again by the policy';
 COMMENT ON COLUMN booking_engine_config.endpoint_id IS 'Its endpoint of webhooks';
 
+-- Counts what subscribers are told of a hotel, its room types and what is free there: the versions of those events.
+ALTER TABLE drawbridge.catalogue_hotels ADD COLUMN told_version INTEGER NOT NULL DEFAULT 0;
+
 CREATE FUNCTION drawbridge.follow_booking_engine_config() RETURNS TRIGGER LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = drawbridge, pg_temp AS $$
 BEGIN

@@ -28,6 +28,8 @@ public struct HotelDocuments: Sendable {
     public let roomTypes: Document
     public let plans: Document
     public let amenities: Document
+    /// Each room type by itself, by its id.
+    public let roomType: [Int32: Document]
 
     public init(_ cached: CachedHotel, _ offer: CachedOffer) {
         let id = cached.hotel.id
@@ -46,6 +48,10 @@ public struct HotelDocuments: Sendable {
                 json.array("plans", offer.plans) { json, plan in plan.write(to: &json) }
             }
         }
+        roomType = Dictionary(
+            offer.roomTypes.map { type in
+                (type.type.id, Document { type.write(to: &$0, capacity: offer.capacity(ofType: type.type.id)) })
+            }, uniquingKeysWith: { first, _ in first })
         amenities = Document { json in
             json.object { json in
                 json.member("hotel_id", Int(id))

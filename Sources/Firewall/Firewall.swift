@@ -5,8 +5,8 @@ internal import Telemetry
 ///
 /// **Where it judges.** A request without content is judged on the loop, in half a millisecond: the way to a thread and
 /// back would add a third to that (measured: 1.01 ms on the loop, 1.37 ms beside it, the machine busy). A hostile one
-/// may take `timeOnLoop`, and is then begun again beside the loop. Content is judged beside the loop at once: two
-/// milliseconds for a booking, and a hundred for the most that is let in, would be too long a wait for all other
+/// may take `timeOnLoop`, and is then begun again beside the loop. Content is judged beside the loop at once: a
+/// millisecond for a booking, and a hundred for the most that is let in, would be too long a wait for all other
 /// connections.
 @OnLoop
 public final class Firewall {

@@ -24,7 +24,7 @@ public protocol FirewallEngine: Sendable {
 public struct FirewallRequest: Sendable {
     /// Method, target, version and fields, as sent; an absolute target counts as its origin form.
     public var head: RequestHead
-    /// All of the content, its transfer coding taken off.
+    /// All of the content that anything can be said in, its transfer coding taken off.
     public var content: [UInt8]
     /// The client's address, without port.
     public var clientAddress: String

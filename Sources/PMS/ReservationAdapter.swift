@@ -136,6 +136,8 @@ public struct NewReservation: Sendable {
     public let request: BookingRequest
     /// The guest's record; nil where the PMS has none yet.
     public let client: BookingID?
+    /// The id of the record that is made then.
+    public let newClient = BookingID.random()
     public let rooms: [ReservedRoom]
 
     public init(id: BookingID, request: BookingRequest, client: BookingID?, rooms: [ReservedRoom]) {
@@ -153,8 +155,9 @@ public struct ReservationChange: Sendable {
     public let hotel: Int32
     /// The nights it has then, and the rooms with their prices; nil where they stay as they are.
     public var arrangement: (stay: Stay, rooms: [ReservedRoom])?
-    /// Who stays, with the record that the PMS has of the guest; nil where that stays as it is.
-    public var guest: (guest: Guest, client: BookingID?)?
+    /// Who stays, with the record that the PMS has of the guest, and the id of the one that is made where it has none; nil
+    /// where that stays as it is.
+    public var guest: (guest: Guest, client: BookingID?, newClient: BookingID)?
     public var paymentTiming: PaymentTiming?
     /// Empty to take the remark away.
     public var comment: String?

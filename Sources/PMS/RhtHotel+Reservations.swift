@@ -213,7 +213,7 @@ extension ReservationWrite {
 extension NewReservation {
     fileprivate func statements(_ writer: RhtHotel.Writer) -> WriteStatements {
         typealias SQL = ReservationStatements
-        let (client, insertion) = request.guest.record(client, writer)
+        let (client, insertion) = request.guest.record(client, orMake: newClient, writer)
         let reservation = [
             SQL.insertReservation(
                 id, request.hotel, client, request.stay.arrival, request.stay.departure,
@@ -232,7 +232,7 @@ extension ReservationChange {
         var statements: [Query<Void>] = []
         var client = reservation.client
         if let guest {
-            let (found, insertion) = guest.guest.record(guest.client, writer)
+            let (found, insertion) = guest.guest.record(guest.client, orMake: guest.newClient, writer)
             statements += insertion
             client = found
         }
@@ -279,9 +279,10 @@ extension ReservationMoves {
 
 extension Guest {
     /// The guest's record, and what makes it where there is none.
-    fileprivate func record(_ found: BookingID?, _ writer: RhtHotel.Writer) -> (BookingID, [Query<Void>]) {
+    fileprivate func record(
+        _ found: BookingID?, orMake id: BookingID, _ writer: RhtHotel.Writer
+    ) -> (BookingID, [Query<Void>]) {
         if let found { return (found, []) }
-        let id = BookingID.random()
         return (id, [ReservationStatements.insertClient(id, name, nameKana, email, phone, writer.user)])
     }
 }

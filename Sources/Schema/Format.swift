@@ -19,6 +19,14 @@ enum Format: String, Sendable, CaseIterable {
     /// RFC 3986 §4.1.
     case uriReference = "uri-reference"
 
+    /// Whether nothing but what the format is for can be said in it.
+    var isConfining: Bool {
+        switch self {
+        case .date, .dateTime, .time, .uuid: true
+        case .email, .uri, .uriReference: false
+        }
+    }
+
     /// What is told to a client whose text has another form.
     var expectation: String {
         switch self {

@@ -17,6 +17,9 @@ struct Pattern: Sendable {
     private let isMatchAtEnd: [Bool]
     /// Whether nothing that follows can match.
     private let isDead: [Bool]
+    /// Whether no text that it matches has anything in it but ASCII letters and digits: what could end a literal, begin a
+    /// tag, separate words or name a path is none.
+    let isConfining: Bool
 
     /// Compiles an expression in the syntax of ECMA-262, which JSON Schema names.
     ///
@@ -32,6 +35,7 @@ struct Pattern: Sendable {
         isMatch = builder.isMatch
         isMatchAtEnd = builder.isMatchAtEnd
         isDead = builder.isDead
+        isConfining = builder.matchesOnly(.lettersAndDigits)
         let starts = boundaries
         asciiClasses = (0..<128).map { scalar in UInt8(starts.lastIndex { $0 <= scalar } ?? 0) }
     }
@@ -129,6 +133,7 @@ struct ScalarSet: Equatable {
     }
 
     static let digits = ScalarSet([0x30...0x39])
+    static let lettersAndDigits = ScalarSet([0x30...0x39, 0x41...0x5A, 0x61...0x7A])
     static let wordCharacters = ScalarSet([0x30...0x39, 0x41...0x5A, 0x5F...0x5F, 0x61...0x7A])
     /// ECMA-262: WhiteSpace and LineTerminator.
     static let blanks = ScalarSet([

@@ -144,4 +144,38 @@ struct PatternTable {
         sets.append(closure)
         return UInt16(sets.count - 1)
     }
+
+    /// Whether every text that it matches consists of these characters.
+    func matchesOnly(_ scalars: ScalarSet) -> Bool {
+        // After such a state anything may follow.
+        guard !isMatch.contains(true) else { return false }
+        let isLive = liveStates
+        return sets.indices.allSatisfy { state in
+            boundaries.indices.allSatisfy { kind in
+                let target = Int(transitions[state * boundaries.count + kind])
+                return !isLive[target] || isSubset(kind, of: scalars)
+            }
+        }
+    }
+
+    /// The states from which a match can be reached.
+    private var liveStates: [Bool] {
+        var isLive = isMatchAtEnd
+        var hasChanged = true
+        while hasChanged {
+            hasChanged = false
+            for state in sets.indices.reversed() where !isLive[state] {
+                let row = transitions[state * boundaries.count..<(state + 1) * boundaries.count]
+                isLive[state] = row.contains { isLive[Int($0)] }
+                hasChanged = hasChanged || isLive[state]
+            }
+        }
+        return isLive
+    }
+
+    /// Whether all characters of a kind are among these.
+    private func isSubset(_ kind: Int, of scalars: ScalarSet) -> Bool {
+        let last = kind + 1 < boundaries.count ? boundaries[kind + 1] - 1 : ScalarSet.last
+        return scalars.ranges.contains { $0.contains(boundaries[kind]) && $0.contains(last) }
+    }
 }

@@ -30,9 +30,21 @@ public struct Schema: Sendable {
         elementTypes = Self.elementTypes(of: self.root, in: compiler.rules)
     }
 
+    /// Checks a document.
+    ///
+    /// - Throws: `InvalidDocument` with what is wrong with it.
+    public func validate(_ document: JSONDocument) throws(InvalidDocument) -> ValidDocument {
+        try SchemaEvaluation.validate(document, by: self)
+    }
+
     /// What is wrong with a document; nothing when it is valid.
     public func violations(in document: JSONDocument) -> [Violation] {
-        SchemaEvaluation.violations(of: self, in: document)
+        do {
+            _ = try validate(document)
+            return []
+        } catch {
+            return error.violations
+        }
     }
 
     /// What is wrong with a parameter's values, which stand outside of JSON: `12` is an integer where one may stand,

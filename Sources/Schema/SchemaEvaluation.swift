@@ -9,21 +9,27 @@ struct SchemaEvaluation {
     /// Off while branches are tried: then the first violation ends the check, and none is noted.
     private var isTelling = false
     private var steps = 0
+    /// By the index of the node: whether its text was found to be confined. It stays so whatever becomes of the branch in
+    /// which that was found.
+    private var isConfined: [Bool]
 
-    static func violations(of schema: Schema, in document: JSONDocument) -> [Violation] {
+    static func validate(_ document: JSONDocument, by schema: Schema) throws(InvalidDocument) -> ValidDocument {
         var evaluation = SchemaEvaluation(schema: schema, document: document)
-        if evaluation.check(schema.root, 0), evaluation.steps <= maximumSteps { return [] }
+        if evaluation.check(schema.root, 0), evaluation.steps <= maximumSteps {
+            return ValidDocument(document, isConfined: evaluation.isConfined)
+        }
         // What is wrong is looked for only when something is.
         evaluation.isTelling = true
         evaluation.steps = 0
         _ = evaluation.check(schema.root, 0)
         if evaluation.violations.isEmpty { evaluation.tell(0, "This value is too complex to be checked") }
-        return evaluation.violations
+        throw InvalidDocument(violations: evaluation.violations)
     }
 
     private init(schema: Schema, document: JSONDocument) {
         self.schema = schema
         self.document = document
+        isConfined = [Bool](repeating: false, count: document.nodes.count)
     }
 
     /// Whether a value passes a rule.
@@ -119,6 +125,7 @@ struct SchemaEvaluation {
             tell(node, "Another form of text is expected")
             return false
         }
+        if rule.value.isConfining { isConfined[node] = true }
         return true
     }
 
@@ -154,6 +161,7 @@ struct SchemaEvaluation {
         var name = node + 1
         for _ in 0..<count {
             let property = object.value.property(document.text(name))
+            if property != nil { isConfined[name] = true }
             if let bit = property?.requiredBit { present |= 1 << UInt64(bit) }
             let isValidMember =
                 property?.rule.map { check($0, name + 1) } ?? checkAdditional(object.value.additional, name + 1)
@@ -198,11 +206,13 @@ struct SchemaEvaluation {
             return false
         }
         var isValid = true
-        if let constants = schema.rules[index].constants,
-            !constants.contains(where: { JSONEquality.isEqual($0, document, node) })
-        {
-            tell(node, SchemaDetail.choices(constants))
-            isValid = false
+        if let constants = schema.rules[index].constants {
+            if constants.contains(where: { JSONEquality.isEqual($0, document, node) }) {
+                isConfined[node] = true
+            } else {
+                tell(node, SchemaDetail.choices(constants))
+                isValid = false
+            }
         }
         for part in schema.rules[index].allOf where isValid || isTelling { isValid = check(part, node) && isValid }
         let (any, one) = (schema.rules[index].anyOf, schema.rules[index].oneOf)

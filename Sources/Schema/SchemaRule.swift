@@ -106,6 +106,9 @@ struct StringRule: Sendable {
     var maximumLength: Int?
     var pattern: Shared<Pattern>?
     var format: Format?
+
+    /// Whether a text that this lets through is confined.
+    var isConfining: Bool { format?.isConfining == true || pattern?.value.isConfining == true }
 }
 
 /// What holds for arrays.

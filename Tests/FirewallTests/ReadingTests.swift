@@ -74,6 +74,17 @@ import Testing
         #expect(try kind.inspect(attack.request).refusal == .forbidden)
     }
 
+    @Test("A text in JSON is called the same when the numbers around it are left out", arguments: EngineKind.allCases)
+    func placeholders(kind: EngineKind) throws {
+        let script = "<script>alert(1)</script>"
+        let whole = #"{"id":1,"images":[{"width":1},{"width":2,"caption":"\#(script)"}],"tags":[1,"\#(script)"]}"#
+        let rest = #"{"images":[{},{"caption":"\#(script)"}],"tags":[null,"\#(script)"]}"#
+        let (all, left) = (
+            try kind.inspect(TestRequest.json(whole).request), try kind.inspect(TestRequest.json(rest).request)
+        )
+        #expect(all.matches.count > 1 && left.matches == all.matches)
+    }
+
     @Test("Content over the engine's limit is refused", arguments: EngineKind.allCases)
     func hugeContent(kind: EngineKind) throws {
         let request = TestRequest.json("[" + String(repeating: " ", count: 9 << 20) + "]")

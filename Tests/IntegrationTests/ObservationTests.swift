@@ -82,7 +82,12 @@ struct ObservationTests {
         // What the supervisor itself has, and no other needs.
         #expect(try environment(try #require(node.supervisor)).contains("DRAWBRIDGE_HOME"))
         for slot in ["gateway-0", "gateway-1", "ledger", "bridge"] {
-            let own: Set<Substring> = slot == "bridge" ? ["DATABASE_URL", "DRAWBRIDGE_DEMO"] : []
+            let own: Set<Substring> =
+                switch slot {
+                case "bridge": ["DATABASE_URL", "DRAWBRIDGE_DEMO"]
+                case "ledger": []
+                default: ["GLIBC_TUNABLES"]
+                }
             let names = try environment(try node.processID(slot))
             #expect(names.isSuperset(of: own) && names.isSubset(of: common.union(own)), "\(slot): \(names)")
         }

@@ -251,7 +251,7 @@ final class BookingStorm {
             """, "a version has no event, or more than one; \(story)")
         try await expectNone(
             """
-            SELECT entity_id FROM drawbridge.events WHERE NOT EXISTS (
+            SELECT entity_id FROM drawbridge.events WHERE type LIKE 'booking.%' AND NOT EXISTS (
                 SELECT FROM drawbridge.bookings WHERE booking_id::TEXT = entity_id)
             """, "an event tells of no booking; \(story)")
         try await expectAnswers(sourceLocation, story)

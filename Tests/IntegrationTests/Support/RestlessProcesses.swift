@@ -23,12 +23,17 @@ final class RestlessProcesses {
     private let ledger: Slot
     private let bridge: Slot
     private let gateways: [Slot]
+    /// What a test has added.
+    private var companions: [Slot] = []
     private var isStopping = false
 
     /// Prepares them, and stops the installation.
-    convenience init(inPlaceOf node: Node, workers: Int) async throws {
+    ///
+    /// - Parameter environment: what they find in theirs besides.
+    convenience init(inPlaceOf node: Node, workers: Int, environment: [String: String] = [:]) async throws {
         let database = try Slot(likeDatabaseOf: node)
         try await self.init(beside: node, workers: workers, database)
+        for slot in slots { slot.environment.merge(environment) { $1 } }
         try #require(try await node.stop().isSuccess)
     }
 
@@ -75,6 +80,22 @@ final class RestlessProcesses {
         self.gateway = gateway
     }
 
+    /// Adds a process that does nothing but deliver webhooks, as `dispatcher-NUMBER`, with the bridge's environment.
+    ///
+    /// - Parameter number: from 1: the bridge itself delivers as well.
+    func addDispatcher(_ number: Int) {
+        let slot = Slot(
+            "dispatcher-\(number)", "\(Node.programs)/drawbridge-bridge",
+            ["--role", "dispatcher", "--worker", "\(number)", "--config", "\(directory)/policies", "--home", home], [])
+        slot.environment = bridge.environment
+        companions.append(slot)
+    }
+
+    /// Adds a program of the test's own.
+    func add(_ name: String, _ program: String, _ arguments: [String]) {
+        companions.append(Slot(name, program, arguments, []))
+    }
+
     private static func makeHome(_ home: String, like other: String, in directory: String) async throws {
         for path in [directory, home, "\(home)/run", "\(home)/ledger"] { mkdir(path, 0o700) }
         // As root's, the ledger is a user of its own.
@@ -98,7 +119,7 @@ final class RestlessProcesses {
     /// The names of all.
     var names: [String] { slots.map(\.name) }
 
-    private var slots: [Slot] { (database.map { [$0] } ?? []) + [ledger, bridge] + gateways }
+    private var slots: [Slot] { (database.map { [$0] } ?? []) + [ledger, bridge] + gateways + companions }
 
     /// Runs them while `body` does.
     func run(_ body: @OnLoop () async throws -> Void) async throws {
@@ -164,7 +185,7 @@ final class RestlessProcesses {
     /// Stops them in the order of a supervisor.
     private func stop() async throws {
         isStopping = true
-        for group in [gateways, [bridge], [ledger], database.map { [$0] } ?? []] {
+        for group in [gateways, [bridge] + companions, [ledger], database.map { [$0] } ?? []] {
             // PostgreSQL ends its sessions by SIGINT, and waits for them by SIGTERM.
             for slot in group { slot.child?.send(signal: slot === database ? SIGINT : SIGTERM) }
             for slot in group {

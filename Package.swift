@@ -42,7 +42,7 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
     "0007_booking_events", "0008_availability", "0009_front_desk", "0010_pms_writes",
-    "0011_pending_reservations", "0012_webhook_endpoints", "0013_webhook_deliveries",
+    "0011_pending_reservations", "0012_webhook_endpoints", "0013_webhook_deliveries", "0015_webhook_replays",
     "0016_booking_engine_config",
 ].map { .embedInCode("Migrations/\($0).sql") }
 

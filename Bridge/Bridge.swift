@@ -34,6 +34,7 @@ final class Bridge {
     private let apiKeys: APIKeyResource
     private let webhookSecrets: WebhookSecrets
     private let webhookRights: WebhookRights
+    private let webhookReplays: WebhookReplays
     /// Nil where other processes deliver.
     private let dispatcher: Dispatcher?
     private let examiner: TokenExaminer
@@ -96,6 +97,8 @@ final class Bridge {
         let webhookSecrets = WebhookSecrets(issuerPolicy.own)
         self.webhookSecrets = webhookSecrets
         webhookRights = WebhookRights(database, registered: registered)
+        let webhookReplays = WebhookReplays(database)
+        self.webhookReplays = webhookReplays
         let dispatcher = dispatches ? try Dispatcher(configuration, webhookSecrets) : nil
         self.dispatcher = dispatcher
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
@@ -108,6 +111,10 @@ final class Bridge {
                 apiKeys, DeadLetterResource(database, writes, answers),
                 WebhookResource(
                     database, credentials, answers, webhookSecrets, allowsPlainLoopback: configuration.isDemo),
+                DeliveryResource(database, credentials, answers),
+                ReplayResource(
+                    database, credentials, answers, webhookReplays,
+                    eventDays: configuration.policy.retention.eventDays),
                 configuration.policy)
         ) { dispatcher?.wake() }
         self.routes = routes
@@ -203,6 +210,7 @@ final class Bridge {
             group.addTask { await self.leadership.whileLeading { _ in await self.webhookRights.run() } }
             group.addTask { await self.ownTokens.run() }
             group.addTask { await self.writes.run() }
+            group.addTask { await self.webhookReplays.run() }
             if let remote = databases.remote { group.addTask { await remote.settleCommits() } }
             group.addTask { await self.keys.run() }
             group.addTask { await self.tokens.run() }

@@ -79,6 +79,20 @@ enum BridgeError: Error {
     case tooManySecrets
     /// Secrets cannot be stored at the moment.
     case sealingUnavailable
+    case unknownDelivery
+    /// An attempt is under way, whose outcome decides.
+    case deliveryUnderWay
+    /// The delivery has succeeded: there is nothing to give up.
+    case deliveryEnded
+    /// It was tried as often as anything is.
+    case tooManyAttempts
+    /// The event of a delivery is not kept any more.
+    case eventNotKept
+    /// The endpoint is sent nothing.
+    case webhookDisabled(EndpointID)
+    case unknownReplay
+    /// The endpoint is being sent the past already.
+    case replayUnderWay
 }
 
 /// The words of RFC 6749 §5.2.
@@ -268,6 +282,37 @@ enum ErrorResponse {
                 detail: "Secrets cannot be stored at the moment"
             )
             .with(.retryAfter, "5")
+        case .unknownDelivery: return Problem(.notFound, "delivery-not-found", "Delivery not found")
+        case .deliveryUnderWay:
+            return Problem(
+                .conflict, "delivery-in-progress", "The delivery is under way",
+                detail: "An attempt is being made; look again what came of it"
+            )
+            .with(.retryAfter, "1")
+        case .deliveryEnded:
+            return Problem(
+                .conflict, "delivery-ended", "The delivery has ended", detail: "It has succeeded; nothing is left to do"
+            )
+        case .tooManyAttempts:
+            return Problem(
+                .conflict, "too-many-attempts", "The delivery was tried too often",
+                detail: "Nothing is tried more than 100 times; replay the event to have it delivered anew")
+        case .eventNotKept:
+            return Problem(
+                .conflict, "event-not-kept", "The event is not kept any more", detail: "Nothing is left to deliver")
+        case .webhookDisabled(let id):
+            var problem = Problem(
+                .conflict, "webhook-disabled", "The webhook is disabled",
+                detail: "The webhook \(id) is sent nothing; enable it first")
+            problem.extend = { json in json.member("webhook_id", id.description) }
+            return problem
+        case .unknownReplay: return Problem(.notFound, "replay-not-found", "Replay not found")
+        case .replayUnderWay:
+            return Problem(
+                .conflict, "replay-in-progress", "A replay is under way",
+                detail: "The webhook is being sent events anew already; wait until that has ended"
+            )
+            .with(.retryAfter, "10")
         case .requestUnderWay:
             return Problem(.conflict, "request-in-progress", "A request with this Idempotency-Key is still under way")
                 .with(.retryAfter, "1")

@@ -42,25 +42,28 @@ final class IdempotentAnswers {
 
     /// The answer to a request: the one that its key got before, or else what `carryOut` gives, as JSON.
     ///
+    /// - Parameter status: of what `carryOut` gives.
     /// - Throws: `BridgeError` for a key that is none, was used otherwise, or whose request is under way; what `carryOut`
     ///   throws, which is not kept.
-    func answer(_ call: Call, _ carryOut: @OnLoop () async throws -> [UInt8]) async throws -> Answer {
+    func answer(
+        _ call: Call, status: Status = .ok, _ carryOut: @OnLoop () async throws -> [UInt8]
+    ) async throws -> Answer {
         let client = call.identity.clientKey
         let key = try call.idempotencyKey()
         return try await holding(key, of: client) {
-            guard let key else { return Self.answer(try await carryOut()) }
+            guard let key else { return Self.answer(try await carryOut(), status: status) }
             if let kept = try await self.kept(key, of: client) {
                 return Self.answer(kept.content, status: Status(rawValue: kept.status))
             }
             let content = try await carryOut()
             try await database.execute(
                 IdempotencyStatements.insertRecord(
-                    client, key.key, key.requestHash, Int32(Status.ok.rawValue), nil, 0, content))
-            return Self.answer(content)
+                    client, key.key, key.requestHash, Int32(status.rawValue), nil, 0, content))
+            return Self.answer(content, status: status)
         }
     }
 
-    private static func answer(_ content: [UInt8], status: Status = .ok) -> Answer {
+    private static func answer(_ content: [UInt8], status: Status) -> Answer {
         var answer = Answer.json(content, status: status)
         answer.fields.append(.cacheControl, "no-store")
         return answer

@@ -58,6 +58,8 @@ final class Retention {
         await attempt("webhooks' days past") {
             _ = try await database.query(DispatchStatements.dropPartitions(Int32(policy.eventDays)))
         }
+        await remove("dead letters of webhooks", DeliveryStatements.removeOldDeadLetters(Int32(policy.eventDays)))
+        await remove("replays of webhooks", ReplayStatements.removeOld(Int32(policy.eventDays)))
         await remove("writes into the PMS", PMSWriteStatements.deleteOld(Int32(policy.pmsWriteDays)))
         await remove("guests' particulars", PendingStatements.deleteOld())
         await remove("bookings", BookingStatements.deleteOldBookings(Int32(policy.bookingDays)))

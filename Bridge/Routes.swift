@@ -14,7 +14,7 @@ final class Routes: Handler {
     static func resources(
         _ hotels: HotelDirectory, _ bookings: BookingService, _ cache: CacheResource, _ answers: IdempotentAnswers,
         _ token: TokenResource, _ apiKey: APIKeyResource, _ deadLetter: DeadLetterResource, _ webhook: WebhookResource,
-        _ policy: BridgePolicy
+        _ delivery: DeliveryResource, _ replay: ReplayResource, _ policy: BridgePolicy
     ) -> [String: Resource] {
         let hotelResource = HotelResource(hotels, answers)
         let pricing = PricingResource(hotels, policy.availability)
@@ -65,6 +65,15 @@ final class Routes: Handler {
             case .removeWebhook: webhook.remove
             case .rotateWebhookSecret: webhook.rotateSecret
             case .enableWebhook: webhook.enable
+            case .testWebhook: delivery.test
+            case .replayWebhook: replay.begin
+            case .getReplay: replay.get
+            case .listDeliveries: delivery.list
+            case .getDelivery: delivery.get
+            case .retryDelivery: delivery.retry
+            case .abandonDelivery: delivery.abandon
+            case .listWebhookDeadLetters: delivery.listDeadLetters
+            case .retryWebhookDeadLetters: delivery.retryDeadLetters
             }
         }
         return Dictionary(uniqueKeysWithValues: Operation.allCases.map { ($0.rawValue, resource($0)) })

@@ -69,9 +69,7 @@ final class WebhookResource {
     }
 
     func get(_ call: Call) async throws -> Answer {
-        let found = WebhookStatements.find(try id(of: call), call.owner, call.identity.hotelIDs.ids)
-        guard let row = try await database.first(found) else { throw BridgeError.unknownWebhook }
-        return Self.answer(row)
+        Self.answer(try await call.endpoint(try call.endpoint, in: database))
     }
 
     // MARK: Changing
@@ -208,13 +206,6 @@ final class WebhookResource {
 
     // MARK: Parts
 
-    private func id(of call: Call) throws -> EndpointID {
-        guard let id = call.parameter("webhook_id").flatMap({ EndpointID($0) }) else {
-            throw BridgeError.unknownWebhook
-        }
-        return id
-    }
-
     /// What a request asks for: where it names no hotels, those of whoever asks.
     private func subscription(
         of request: SubscriptionRequest, for identity: Identity
@@ -254,7 +245,7 @@ final class WebhookResource {
     ///
     /// - Throws: `BridgeError` where it is not there for whoever asks, or not the version that `If-Match` names.
     private func lock(_ call: Call, _ transaction: borrowing Transaction) async throws -> EndpointRecord {
-        let found = WebhookStatements.lock(try id(of: call), call.owner, call.identity.hotelIDs.ids)
+        let found = WebhookStatements.lock(try call.endpoint, call.owner, call.identity.hotelIDs.ids)
         guard let row = try await transaction.first(found) else { throw BridgeError.unknownWebhook }
         if let condition = call.entityCondition {
             guard condition.admits(version: row.version) else { throw BridgeError.preconditionFailed }
@@ -271,9 +262,7 @@ final class WebhookResource {
     }
 
     private func audit(_ action: Action, _ row: EndpointRecord, _ call: Call) -> Query<Void> {
-        WebhookStatements.insertAudit(
-            row.subscription.onlyHotel, action.rawValue, row.id.description, JSON(row.summary),
-            call.request.id.description, call.identity.clientKey)
+        call.audit(action.rawValue, row.id, hotel: row.subscription.onlyHotel, row.summary)
     }
 
     // MARK: Answers
@@ -307,14 +296,37 @@ final class WebhookResource {
 
 extension Call {
     /// Whose endpoints are there for whoever asks; nil for everybody's.
-    fileprivate var owner: String? { identity.scopes.contains(.admin) ? nil : identity.clientKey }
+    var owner: String? { identity.scopes.contains(.admin) ? nil : identity.clientKey }
+
+    /// The endpoint that the path names.
+    var endpoint: EndpointID {
+        get throws {
+            guard let id = parameter("webhook_id").flatMap({ EndpointID($0) }) else { throw BridgeError.unknownWebhook }
+            return id
+        }
+    }
+
+    /// An endpoint, if it is there for whoever asks.
+    func endpoint(_ id: EndpointID, in database: Database) async throws -> EndpointRecord {
+        let found = WebhookStatements.find(id, owner, identity.hotelIDs.ids)
+        guard let row = try await database.first(found) else { throw BridgeError.unknownWebhook }
+        return row
+    }
+
+    /// A line of the audit log: what was done to an endpoint, or with its deliveries.
+    ///
+    /// - Parameter summary: what it is then, as JSON.
+    func audit(_ action: String, _ endpoint: EndpointID, hotel: Int32?, _ summary: [UInt8]) -> Query<Void> {
+        WebhookStatements.insertAudit(
+            hotel, action, endpoint.description, JSON(summary), request.id.description, identity.clientKey)
+    }
 }
 
 extension Subscription {
     fileprivate var access: HotelAccess { hotels.map { .of($0) } ?? .all }
 
     /// The hotel it is for, where it is one.
-    fileprivate var onlyHotel: Int32? { hotels?.count == 1 ? hotels?.first : nil }
+    var onlyHotel: Int32? { hotels?.count == 1 ? hotels?.first : nil }
 }
 
 extension EndpointRecord {

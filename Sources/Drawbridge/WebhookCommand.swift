@@ -4,7 +4,7 @@ internal import JSONText
 internal import Loop
 internal import Webhook
 
-/// `drawbridge webhook`: who is told of what.
+/// `drawbridge webhook`: who is told of what, and what became of it.
 enum WebhookCommand: Equatable {
     case list(client: String?)
     case show(EndpointID)
@@ -15,6 +15,7 @@ enum WebhookCommand: Equatable {
     case remove(EndpointID)
     case rotateSecret(EndpointID, overlap: Int)
     case events
+    case delivery(WebhookDeliveryCommand)
 
     static let usage = """
           webhook  the endpoints that are told of events
@@ -32,6 +33,7 @@ enum WebhookCommand: Equatable {
             enable ID, disable ID, remove ID
             rotate-secret ID [--overlap-hours N (24)]
             events                       what there is to be told of
+        \(WebhookDeliveryCommand.usage)
         """
 
     init(_ arguments: inout [String]) throws(UsageError) {
@@ -55,13 +57,20 @@ enum WebhookCommand: Equatable {
                 ? takeCount(&arguments, 0...24) : SecretRotation.standardOverlapInHours
             self = .rotateSecret(id, overlap: overlap)
         case "events": self = .events
-        case let other: throw UsageError("webhook: no such command: \(other)")
+        case let other:
+            guard let command = try WebhookDeliveryCommand(other, &arguments) else {
+                throw UsageError("webhook: no such command: \(other)")
+            }
+            self = .delivery(command)
         }
     }
 
     func run() throws {
-        if case .events = self {
+        switch self {
+        case .events:
             return Terminal.print(table: ["EVENT", "WHEN"], EventType.allCases.map { [$0.rawValue, $0.summary] })
+        case .delivery(let command): return try command.run()
+        default: break
         }
         try Loop.run {
             let webhooks = try Webhooks(.current, try Settings(), tools: Tools())
@@ -90,7 +99,7 @@ enum WebhookCommand: Equatable {
                 let made = try await webhooks.rotateSecret(id, overlapInHours: overlap)
                 Self.show(
                     made, overlap == 0 ? "no other is good" : "those before it are good for at most \(overlap) hours")
-            case .events: return
+            case .events, .delivery: return
             }
         }
     }
@@ -118,7 +127,7 @@ enum WebhookCommand: Equatable {
         return .add(client: client, issuer: issuer, json: settings.json)
     }
 
-    private static func id(_ arguments: inout [String]) throws(UsageError) -> EndpointID {
+    static func id(_ arguments: inout [String]) throws(UsageError) -> EndpointID {
         guard let text = arguments.first, let id = EndpointID(text) else {
             throw UsageError("which webhook? Its id stands in: drawbridge webhook list")
         }

@@ -323,14 +323,14 @@ public struct Webhooks {
         ]
     }
 
-    private static func valid<Request>(_ read: () throws(InvalidRequest) -> Request) throws -> Request {
+    static func valid<Request>(_ read: () throws(InvalidRequest) -> Request) throws -> Request {
         do { return try read() } catch {
             let first = error.errors.first
             throw InstallationError("\(first?.pointer.dropFirst() ?? ""): \(first?.detail ?? "cannot be read")")
         }
     }
 
-    private static func noSuchWebhook(_ id: EndpointID) -> InstallationError {
+    static func noSuchWebhook(_ id: EndpointID) -> InstallationError {
         InstallationError(
             "there is no webhook \(id)", remedy: "see which there are: drawbridge webhook list")
     }

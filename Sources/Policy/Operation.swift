@@ -9,7 +9,9 @@ public enum Operation: String, Sendable, CaseIterable {
     case createAPIKey, listAPIKeys, rotateAPIKey, revokeAPIKey
     case listDeadLetters, getDeadLetter, retryDeadLetter, abandonDeadLetter
     case listEventTypes, subscribeWebhook, listWebhooks, getWebhook, changeWebhook, removeWebhook
-    case rotateWebhookSecret, enableWebhook
+    case rotateWebhookSecret, enableWebhook, testWebhook, replayWebhook, getReplay
+    case listDeliveries, getDelivery, retryDelivery, abandonDelivery
+    case listWebhookDeadLetters, retryWebhookDeadLetters
 
     /// Their names.
     public static var names: [String] { allCases.map(\.rawValue) }

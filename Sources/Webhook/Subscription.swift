@@ -188,7 +188,7 @@ public struct SecretRotation: Sendable {
 // MARK: - Members
 
 extension FieldReader {
-    fileprivate func finish() throws(InvalidRequest) {
+    func finish() throws(InvalidRequest) {
         let errors = finished()
         guard errors.isEmpty else { throw InvalidRequest(isMalformed: false, errors: errors) }
     }
@@ -203,7 +203,7 @@ extension FieldReader {
         }
     }
 
-    fileprivate mutating func choice<Choice: RawRepresentable & CaseIterable>(_ name: String) -> Choice?
+    mutating func choice<Choice: RawRepresentable & CaseIterable>(_ name: String) -> Choice?
     where Choice.RawValue == String {
         guard let value = value(name, isRequired: false) else { return nil }
         if let choice = value.string.flatMap({ Choice(rawValue: $0) }) { return choice }
@@ -223,7 +223,7 @@ extension FieldReader {
         }
     }
 
-    fileprivate mutating func events(isRequired: Bool) -> [EventType]? {
+    mutating func events(isRequired: Bool) -> [EventType]? {
         guard let value = value("events", isRequired: isRequired) else { return nil }
         guard case .array(let elements) = value, (1...EventType.allCases.count).contains(elements.count) else {
             fail("events", "An array of 1 to \(EventType.allCases.count) events is expected")

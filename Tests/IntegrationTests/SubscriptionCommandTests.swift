@@ -147,7 +147,7 @@ struct SubscriptionCommandTests {
             (["change", "00000000-0000-4000-8000-000000000000", "--payload", "thin"], "no webhook"),
             (["show", "x"], "which webhook"),
             (["rotate-secret", id, "--overlap-hours", "25"], "--overlap-hours takes"),
-            ([], "which command"), (["test", id], "no such command"),
+            ([], "which command"), (["try", id], "no such command"),
         ] {
             let result = try await run(node, arguments)
             #expect(!result.isSuccess && result.output.contains(word), "\(arguments): \(result.output)")

@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0015_webhook_replays.sql

@@ -42,7 +42,7 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
     "0007_booking_events", "0008_availability", "0009_front_desk", "0010_pms_writes",
-    "0011_pending_reservations", "0012_webhook_endpoints",
+    "0011_pending_reservations", "0012_webhook_endpoints", "0014_inbound",
 ].map { .embedInCode("Migrations/\($0).sql") }
 
 let package = Package(
@@ -86,7 +86,10 @@ let package = Package(
         module("Ledger", "Cryptography", "JSONText"),
         module("AuditTrail", "Ledger", "Cryptography", "JSONText"),
         module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
-        module("Policy", "CLibYAML", "HTTP", "TLS", "Authentication", "Schema", "Cryptography", "Egress"),
+        module("Inbound", "Authentication", "Cryptography", "JSONText"),
+        module(
+            "Policy", "CLibYAML", "HTTP", "TLS", "Authentication", "Schema", "Cryptography", "Egress", "Inbound",
+            "JSONText"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
         module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
@@ -126,7 +129,8 @@ let package = Package(
             "drawbridge-bridge", "Bridge",
             resources: migrations,
             "Loop", "HTTP", "JSONText", "Server", "Client", "Fetch", "Policy", "Authentication", "Cryptography",
-            "Postgres", "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue", "Webhook"),
+            "Postgres", "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue", "Webhook",
+            "Inbound"),
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
@@ -173,7 +177,8 @@ let package = Package(
         tests("SchemaTests", "TestSupport", "Schema"),
         tests(
             "PolicyTests", "TestSupport", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking",
-            "Catalogue", "Stay", "Egress"),
+            "Catalogue", "Stay", "Egress", "Inbound"),
+        tests("InboundTests", "TestSupport", "Inbound", "Authentication", "JSONText"),
         tests("PostgresTests", "TestSupport", "Postgres", "Loop", "Installation"),
         tests("FirewallTests", "TestSupport", "Firewall", "Loop", "HTTP"),
         tests("RateLimitTests", exclude: ["Hammer"], "TestSupport", "RateLimit", "Loop", "ratelimit-hammer"),

@@ -33,6 +33,8 @@ final class Bridge {
     private let apiKeys: APIKeyResource
     private let webhookSecrets: WebhookSecrets
     private let webhookRights: WebhookRights
+    private let inboundQueue: InboundQueue
+    private let inbound: InboundResource
     private let examiner: TokenExaminer
     private let routes: Routes
     private let policies: PolicyDirectory
@@ -89,6 +91,10 @@ final class Bridge {
         let webhookSecrets = WebhookSecrets(issuerPolicy.own)
         self.webhookSecrets = webhookSecrets
         webhookRights = WebhookRights(database, registered: registered)
+        let inboundQueue = InboundQueue(configuration.changeable.inbound, database, hotels, refresher, triggers)
+        self.inboundQueue = inboundQueue
+        let inbound = InboundResource(configuration.changeable.inbound, database, inboundQueue, answers)
+        self.inbound = inbound
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
             configuration.changeable.routes, hop: hop,
@@ -99,7 +105,7 @@ final class Bridge {
                 apiKeys, DeadLetterResource(database, writes, answers),
                 WebhookResource(
                     database, credentials, answers, webhookSecrets, allowsPlainLoopback: configuration.isDemo),
-                configuration.policy))
+                inbound, configuration.policy))
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
         let admin = BridgeAdministration(hotels) {
@@ -191,6 +197,7 @@ final class Bridge {
             group.addTask { await self.leadership.whileLeading { _ in await self.webhookRights.run() } }
             group.addTask { await self.ownTokens.run() }
             group.addTask { await self.writes.run() }
+            group.addTask { await self.inboundQueue.run() }
             if let remote = databases.remote { group.addTask { await remote.settleCommits() } }
             group.addTask { await self.keys.run() }
             group.addTask { await self.tokens.run() }
@@ -216,6 +223,8 @@ final class Bridge {
             apiKeys.replace(registered: next.registeredClients)
             webhookSecrets.replace(next.issuers.own)
             webhookRights.replace(registered: next.registeredClients)
+            inbound.replace(next.inbound)
+            inboundQueue.replace(next.inbound)
             routes.replace(next.routes)
             Log.info("bridge goes by the policies as they are now")
             if isReady { Readiness.report(process: name) }

@@ -25,12 +25,15 @@ struct BridgeConfiguration: Sendable {
         let issuers: IssuerPolicy
         /// The clients that sign their requests, each with its hotels; their secrets are the gateways'.
         let registeredClients: [String: HotelAccess]
+        /// Who sends us webhooks; the secrets are the gateways'.
+        let inbound: InboundPolicy
 
         /// - Throws: `PolicyError` with every mistake of a policy file.
         init(_ directory: PolicyDirectory) throws {
             routes = try directory.routes()
             issuers = try directory.issuers()
             registeredClients = try directory.registeredClients()
+            inbound = try directory.inboundWithoutSecrets()
         }
     }
 

@@ -16,6 +16,7 @@ let bridgeMigrations = [
     Migration(number: 10, name: "pms_writes", sql: PackageResources._010_pms_writes_sql),
     Migration(number: 11, name: "pending_reservations", sql: PackageResources._011_pending_reservations_sql),
     Migration(number: 12, name: "webhook_endpoints", sql: PackageResources._012_webhook_endpoints_sql),
+    Migration(number: 14, name: "inbound", sql: PackageResources._014_inbound_sql),
 ]
 
 extension BridgeConfiguration {

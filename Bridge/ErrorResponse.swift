@@ -79,6 +79,11 @@ enum BridgeError: Error {
     case tooManySecrets
     /// Secrets cannot be stored at the moment.
     case sealingUnavailable
+    /// A gateway goes by other policies than this bridge, for a moment.
+    case unknownSource
+    case unknownMessage
+    /// The message has not ended without being done, as this status says.
+    case notRetried(String)
 }
 
 /// The words of RFC 6749 §5.2.
@@ -268,6 +273,19 @@ enum ErrorResponse {
                 detail: "Secrets cannot be stored at the moment"
             )
             .with(.retryAfter, "5")
+        case .unknownSource:
+            return Problem(
+                .serviceUnavailable, "unavailable", "The service is not available at the moment",
+                detail: "The policies are just being replaced"
+            )
+            .with(.retryAfter, "1")
+        case .unknownMessage: return Problem(.notFound, "message-not-found", "Message not found")
+        case .notRetried(let status):
+            var problem = Problem(
+                .conflict, "not-retriable", "The message is not to be tried again",
+                detail: "The message is \(status)")
+            problem.extend = { json in json.member("message_status", status) }
+            return problem
         case .requestUnderWay:
             return Problem(.conflict, "request-in-progress", "A request with this Idempotency-Key is still under way")
                 .with(.retryAfter, "1")

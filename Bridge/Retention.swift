@@ -16,6 +16,9 @@ final class Retention {
     /// Months of the audit log that are made ahead.
     private static let monthsAhead: Int32 = 3
 
+    /// Days of the webhooks to us that are made ahead.
+    private static let daysAhead: Int32 = 3
+
     private let database: Database
     private let policy: BridgePolicy.Retention
     private let tokens: TokenService
@@ -49,6 +52,13 @@ final class Retention {
         await attempt("audit log's months past") {
             _ = try await database.query(BookingStatements.dropAuditPartitions(Int32(policy.auditLogMonths)))
         }
+        await attempt("webhooks' days to come") {
+            _ = try await database.query(InboundStatements.makePartitions(Self.daysAhead))
+        }
+        await attempt("webhooks' days past") {
+            _ = try await database.query(InboundStatements.dropPartitions(Int32(policy.inboundDays)))
+        }
+        await remove("webhooks that need not be recognised", InboundStatements.deleteOldKeys())
         await remove("events", BookingStatements.deleteOldEvents(Int32(policy.eventDays)))
         await remove("writes into the PMS", PMSWriteStatements.deleteOld(Int32(policy.pmsWriteDays)))
         await remove("guests' particulars", PendingStatements.deleteOld())

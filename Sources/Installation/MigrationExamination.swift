@@ -17,6 +17,7 @@ struct MigrationExamination {
         (10, "pms_writes", PackageResources._010_pms_writes_sql),
         (11, "pending_reservations", PackageResources._011_pending_reservations_sql),
         (12, "webhook_endpoints", PackageResources._012_webhook_endpoints_sql),
+        (14, "inbound", PackageResources._014_inbound_sql),
     ]
 
     /// How a migration stands in the database.

@@ -10,6 +10,7 @@ public enum Operation: String, Sendable, CaseIterable {
     case listDeadLetters, getDeadLetter, retryDeadLetter, abandonDeadLetter
     case listEventTypes, subscribeWebhook, listWebhooks, getWebhook, changeWebhook, removeWebhook
     case rotateWebhookSecret, enableWebhook
+    case receiveInbound, listInbound, getInbound, retryInbound
 
     /// Their names.
     public static var names: [String] { allCases.map(\.rawValue) }

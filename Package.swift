@@ -107,6 +107,7 @@ let package = Package(
             name: "Installation",
             dependencies: [
                 "Loop", "Lifecycle", "Policy", "Authentication", "Booking", "Cryptography", "Telemetry", "Webhook",
+                "Inbound",
             ],
             path: "Sources/Installation",
             resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,
@@ -117,7 +118,7 @@ let package = Package(
             "drawbridge", "Sources/Drawbridge",
             "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "Firewall", "AuditTrail",
             "JSONText",
-            "Webhook"),
+            "Webhook", "Inbound"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit", "Firewall",

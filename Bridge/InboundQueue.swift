@@ -22,8 +22,8 @@ final class InboundQueue {
     private static let batch = 50
     private static let bound = 200
     /// How long a reading may take; and how long a claim holds of which nobody hears any more, which is longer.
-    private static let patience = Duration.seconds(60)
-    private static let leaseMilliseconds: Int64 = 120_000
+    private static let patience = Duration.seconds(30)
+    private static let leaseMilliseconds: Int64 = 45_000
 
     private let database: Database
     private let hotels: HotelDirectory

@@ -38,8 +38,9 @@ final class InboundSources {
             let claim = try verifier.claim(
                 { name in fields.filter { $0.nameText.lowercased() == name }.map(\.value) },
                 now: Int64(Loop.unixTime))
-            content = try await request.body.collect(upTo: bound, within: contentTimeout)
-            try verifier.check(claim, content.span)
+            let read = try await request.body.collect(upTo: bound, within: contentTimeout)
+            try verifier.check(claim, read.span)
+            content = read
         }
         return Proof(identity: sender.identity, content: content.isEmpty ? nil : content)
     }

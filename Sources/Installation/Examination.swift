@@ -221,12 +221,13 @@ public struct Examination {
     /// Whether a mistake is a file that is not there because the home is not.
     private func isMadeByFirstStart(_ mistake: Mistake) -> Bool {
         guard !File.exists(home.path) else { return false }
-        return [home.certificateFile, home.certificateKeyFile, home.issuerPublicKeyFile, home.webhookSecretFile]
-            .contains {
-                path in
-                mistake.found.hasPrefix("\(path) (")
-                    || mistake.found.hasPrefix("\(path.dropFirst(home.path.utf8.count + 1)) (")
-            }
+        let made = [
+            home.certificateFile, home.certificateKeyFile, home.issuerPublicKeyFile, home.webhookSecretFile,
+        ]
+        return made.contains { path in
+            mistake.found.hasPrefix("\(path) (")
+                || mistake.found.hasPrefix("\(path.dropFirst(home.path.utf8.count + 1)) (")
+        }
     }
 
     private func ports(_ policy: GatewayPolicy, _ settings: Settings) -> [Finding] {

@@ -54,8 +54,7 @@ enum InboundCommand: Equatable {
             }
             return Terminal.print(String(text))
         }
-        fwrite(content, 1, content.count, stdout)
-        fflush(stdout)
+        Terminal.print(bytes: content)
     }
 
     private static func filter(_ arguments: inout [String]) throws(UsageError) -> InboundMessages.Filter {

@@ -3,10 +3,13 @@ internal import Glibc
 /// What is said to the person who runs a command, beside the log.
 enum Terminal {
     /// Writes lines to standard output, at once: a pipe may be waiting for them.
-    static func print(_ text: String) { write(text, to: STDOUT_FILENO) }
+    static func print(_ text: String) { print(bytes: Array("\(text)\n".utf8)) }
+
+    /// Writes bytes to standard output, and nothing behind them.
+    static func print(bytes: [UInt8]) { write(bytes, to: STDOUT_FILENO) }
 
     /// Writes lines to standard error.
-    static func complain(_ text: String) { write(text, to: STDERR_FILENO) }
+    static func complain(_ text: String) { write(Array("\(text)\n".utf8), to: STDERR_FILENO) }
 
     /// Writes rows to standard output, in columns.
     static func print(table header: [String], _ rows: [[String]]) {
@@ -22,8 +25,7 @@ enum Terminal {
         }
     }
 
-    private static func write(_ text: String, to descriptor: Int32) {
-        let bytes = Array("\(text)\n".utf8)
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }

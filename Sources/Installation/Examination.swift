@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Inbound
 public import Loop
 internal import Policy
 

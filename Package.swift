@@ -42,7 +42,8 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
     "0007_booking_events", "0008_availability", "0009_front_desk", "0010_pms_writes",
-    "0011_pending_reservations", "0012_webhook_endpoints", "0014_inbound",
+    "0011_pending_reservations", "0012_webhook_endpoints", "0013_webhook_deliveries", "0014_inbound",
+    "0016_booking_engine_config",
 ].map { .embedInCode("Migrations/\($0).sql") }
 
 let package = Package(
@@ -88,8 +89,8 @@ let package = Package(
         module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
         module("Inbound", "Authentication", "Cryptography", "JSONText"),
         module(
-            "Policy", "CLibYAML", "HTTP", "TLS", "Authentication", "Schema", "Cryptography", "Egress", "Inbound",
-            "JSONText"),
+            "Policy", "CLibYAML", "HTTP", "TLS", "Authentication", "Schema", "Cryptography", "Egress", "Webhook",
+            "Inbound", "JSONText"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
         module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
@@ -99,15 +100,15 @@ let package = Package(
         module("Availability", "Stay"),
         module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
-        module("Webhook", "Authentication", "Booking", "Cryptography", "HTTP", "JSONText"),
+        module("Webhook", "Authentication", "Booking", "Cryptography", "Egress", "HTTP", "JSONText"),
         module("Catalogue", "PMS", "Availability", "Stay", "Booking", "JSONText", "Cryptography"),
 
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
             name: "Installation",
             dependencies: [
-                "Loop", "Lifecycle", "Policy", "Authentication", "Booking", "Cryptography", "Telemetry", "Webhook",
-                "Inbound",
+                "Loop", "Lifecycle", "Policy", "Authentication", "Booking", "Cryptography", "Egress", "Telemetry",
+                "Webhook", "Inbound",
             ],
             path: "Sources/Installation",
             resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,

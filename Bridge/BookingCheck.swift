@@ -55,14 +55,12 @@ enum CheckStatements {
         """)
 
     /// Which of these reservations are bookings of ours, and which of the transactions that changed them was a command of
-    /// ours: that has left an event, or another one has marked it as delivered since; then it is looked at for nothing.
+    /// ours: the last one is known; one before it is looked at for nothing.
     static let whose = Statement<(booking: BookingID, writer: Int64, isOurs: Bool), [BookingID], [Int64]>(
         "bridge.whose_changes",
         """
-        SELECT booking.booking_id, change.writer, EXISTS (
-            SELECT FROM drawbridge.outbox_events AS event
-            WHERE event.entity_id = change.booking_id::TEXT AND event.type LIKE 'booking.%'
-              AND event.xmin::TEXT::BIGINT = change.writer)
+        SELECT booking.booking_id, change.writer,
+               COALESCE(booking.commanded_by::TEXT::BIGINT & 4294967295 = change.writer, FALSE)
         FROM unnest($1, $2) AS change (booking_id, writer)
         JOIN drawbridge.bookings AS booking ON booking.booking_id = change.booking_id
         """

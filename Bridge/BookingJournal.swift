@@ -33,7 +33,7 @@ struct BookingJournal {
     func entries(_ event: BookingEvent.Kind, _ booking: Booking) -> [Query<Void>] {
         [
             BookingStatements.insertEvent(
-                .random(), event.rawValue, booking.hotel, booking.id.description, booking.version,
+                .timeOrdered(), event.rawValue, booking.hotel, booking.id.description, booking.version,
                 String(decoding: BookingEvent.json(event, booking), as: UTF8.self)),
             BookingStatements.insertAudit(
                 booking.hotel, action.rawValue, booking.id.description, request.map { JSON($0) },

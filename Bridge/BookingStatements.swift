@@ -5,15 +5,6 @@ internal import Stay
 
 /// The statements on the bridge's own tables.
 enum BookingStatements {
-    /// Events older than so many days, so many at a time.
-    static let deleteOldEvents = Statement<Void, Int32>(
-        "bridge.delete_old_events",
-        """
-        DELETE FROM drawbridge.outbox_events WHERE event_id IN (
-            SELECT event_id FROM drawbridge.outbox_events
-            WHERE created_at < now() - make_interval(days => $1) ORDER BY created_at LIMIT 1000)
-        """)
-
     /// Bookings whose departure is so many days past, so many at a time, with their rooms and the note whether the PMS
     /// agrees.
     static let deleteOldBookings = Statement<Void, Int32>(
@@ -48,20 +39,20 @@ enum BookingStatements {
         "bridge.insert_booking",
         """
         INSERT INTO drawbridge.bookings (booking_id, hotel_id, booking_engine_id, client, status, arrival, departure,
-                                         total, currency, chargeable, hold_expires_at, told_hash)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                                         total, currency, chargeable, hold_expires_at, told_hash, commanded_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, pg_current_xact_id())
         """)
 
     /// What was done to a booking that has the version before this one. Nobody else does anything to it: its hotel is
-    /// locked; if somebody did all the same, the event of this version would be there already, and nothing be committed.
+    /// locked; if somebody did all the same, it would have no version, which its table refuses, and nothing be committed.
     static let updateBooking = Statement<Void, BookingID, Int32, String, Day, Day, Int64, Int64, Int64?, [UInt8]?>(
         "bridge.update_booking",
         """
         UPDATE drawbridge.bookings
-        SET version = $2, status = $3, arrival = $4, departure = $5, total = $6, chargeable = $7,
-            cancellation_fee = $8, told_hash = $9,
+        SET version = CASE version WHEN $2 - 1 THEN $2 END, status = $3, arrival = $4, departure = $5, total = $6,
+            chargeable = $7, cancellation_fee = $8, told_hash = $9, commanded_by = pg_current_xact_id(),
             cancelled_at = CASE $3 WHEN 'cancelled' THEN now() END, updated_at = now()
-        WHERE booking_id = $1 AND version = $2 - 1
+        WHERE booking_id = $1
         """)
 
     static let deleteRooms = Statement<Void, BookingID>(

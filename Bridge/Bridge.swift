@@ -35,14 +35,18 @@ final class Bridge {
     private let webhookRights: WebhookRights
     private let inboundQueue: InboundQueue
     private let inbound: InboundResource
+    /// Nil where other processes deliver.
+    private let dispatcher: Dispatcher?
     private let examiner: TokenExaminer
     private let routes: Routes
     private let policies: PolicyDirectory
+    private let isDemo: Bool
     private var isReady = false
     private let contract: (server: Server, listener: Listener)
     private let administration: (server: Server, listener: Listener)
 
-    init(_ configuration: BridgeConfiguration, _ context: ProcessContext) throws {
+    /// - Parameter dispatches: whether it delivers webhooks, too.
+    init(_ configuration: BridgeConfiguration, _ context: ProcessContext, dispatches: Bool) throws {
         let name = Lifecycle.bridgeName(context.worker)
         self.name = name
         Metrics.start(process: name, restarts: Lifecycle.restarts)
@@ -95,6 +99,8 @@ final class Bridge {
         self.inboundQueue = inboundQueue
         let inbound = InboundResource(configuration.changeable.inbound, database, inboundQueue, answers)
         self.inbound = inbound
+        let dispatcher = dispatches ? try Dispatcher(configuration, webhookSecrets) : nil
+        self.dispatcher = dispatcher
         let hop = try HopIdentity(keyFile: configuration.hopKeyFile)
         let routes = Routes(
             configuration.changeable.routes, hop: hop,
@@ -105,9 +111,11 @@ final class Bridge {
                 apiKeys, DeadLetterResource(database, writes, answers),
                 WebhookResource(
                     database, credentials, answers, webhookSecrets, allowsPlainLoopback: configuration.isDemo),
-                inbound, configuration.policy))
+                inbound, configuration.policy)
+        ) { dispatcher?.wake() }
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
+        isDemo = configuration.isDemo
         let admin = BridgeAdministration(hotels) {
             hotels.unreadiness ?? databases.unreadiness
         }
@@ -203,6 +211,7 @@ final class Bridge {
             group.addTask { await self.tokens.run() }
             group.addTask { await self.issuers.run() }
             group.addTask { await self.signingKeys.run() }
+            if let dispatcher { group.addTask { await dispatcher.run() } }
             // Meanwhile clients are told that the hotel they ask for is not available.
             do { try await hotels.waitUntilReadable() } catch { return }
             isReady = true
@@ -215,7 +224,9 @@ final class Bridge {
     private func reload() async {
         do {
             // Some milliseconds, in which others need not wait.
-            let next = try await Loop.offload { [policies] in try BridgeConfiguration.Changeable(policies) }
+            let next = try await Loop.offload { [policies, isDemo] in
+                try BridgeConfiguration.Changeable(policies, isDemo: isDemo)
+            }
             try issuers.replace(next.issuers.keySets)
             signingKeys.replace(next.issuers.own)
             ownTokens.replace(next.issuers.own)
@@ -225,6 +236,7 @@ final class Bridge {
             webhookRights.replace(registered: next.registeredClients)
             inbound.replace(next.inbound)
             inboundQueue.replace(next.inbound)
+            dispatcher?.replace(next.egress)
             routes.replace(next.routes)
             Log.info("bridge goes by the policies as they are now")
             if isReady { Readiness.report(process: name) }
@@ -238,6 +250,7 @@ final class Bridge {
             for server in [contract.server, administration.server] {
                 group.addTask { await server.drain(patience: Self.drainTimeout) }
             }
+            if let dispatcher { group.addTask { await dispatcher.drain(patience: Self.drainTimeout) } }
         }
     }
 }

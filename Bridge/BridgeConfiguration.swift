@@ -23,14 +23,17 @@ struct BridgeConfiguration: Sendable {
     struct Changeable: Sendable {
         let routes: RouteTable
         let issuers: IssuerPolicy
+        /// Where webhooks may be sent, and how.
+        let egress: EgressPolicy
         /// The clients that sign their requests, each with its hotels; their secrets are the gateways'.
         let registeredClients: [String: HotelAccess]
         /// Who sends us webhooks; the secrets are the gateways'.
         let inbound: InboundPolicy
 
         /// - Throws: `PolicyError` with every mistake of a policy file.
-        init(_ directory: PolicyDirectory) throws {
+        init(_ directory: PolicyDirectory, isDemo: Bool) throws {
             routes = try directory.routes()
+            egress = isDemo ? try directory.egress().allowingPlainLoopback() : try directory.egress()
             issuers = try directory.issuers()
             registeredClients = try directory.registeredClients()
             inbound = try directory.inboundWithoutSecrets()
@@ -51,10 +54,11 @@ struct BridgeConfiguration: Sendable {
         let directory = Self.directory(context)
         let policy = try directory.bridge()
         self.policy = policy
-        changeable = try Changeable(directory)
         func variable(_ name: String) -> String? {
             getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
         }
+        isDemo = variable(Lifecycle.demoVariable) != nil
+        changeable = try Changeable(directory, isDemo: isDemo)
         guard let url = variable(Self.databaseVariable) else {
             throw Mistake(description: "\(Self.databaseVariable) is not set")
         }
@@ -79,7 +83,6 @@ struct BridgeConfiguration: Sendable {
             }
         }
         hopKeyFile = "\(context.home)/keys/hop.key"
-        isDemo = variable(Lifecycle.demoVariable) != nil
     }
 
     private static func database(

@@ -215,7 +215,7 @@ final class PMSWriteQueue {
         let booking = try await transaction.first(BookingStatements.booking(write.booking))
         let event = booking.map { booking in
             BookingStatements.insertEvent(
-                .random(), "sync.failed", write.hotel, write.booking.description, booking.life.version,
+                .timeOrdered(), "sync.failed", write.hotel, write.booking.description, booking.life.version,
                 String(decoding: write.event(of: booking, code), as: UTF8.self))
         }
         let words = write.operation.failureInWords

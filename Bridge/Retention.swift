@@ -16,7 +16,7 @@ final class Retention {
     /// Months of the audit log that are made ahead.
     private static let monthsAhead: Int32 = 3
 
-    /// Days of the webhooks to us that are made ahead.
+    /// Days of webhooks' events, deliveries and attempts, and of webhooks to us, that are made ahead.
     private static let daysAhead: Int32 = 3
 
     private let database: Database
@@ -53,13 +53,18 @@ final class Retention {
             _ = try await database.query(BookingStatements.dropAuditPartitions(Int32(policy.auditLogMonths)))
         }
         await attempt("webhooks' days to come") {
-            _ = try await database.query(InboundStatements.makePartitions(Self.daysAhead))
+            _ = try await database.query(DispatchStatements.makePartitions(Self.daysAhead))
         }
         await attempt("webhooks' days past") {
+            _ = try await database.query(DispatchStatements.dropPartitions(Int32(policy.eventDays)))
+        }
+        await attempt("days to come of webhooks to us") {
+            _ = try await database.query(InboundStatements.makePartitions(Self.daysAhead))
+        }
+        await attempt("days past of webhooks to us") {
             _ = try await database.query(InboundStatements.dropPartitions(Int32(policy.inboundDays)))
         }
-        await remove("webhooks that need not be recognised", InboundStatements.deleteOldKeys())
-        await remove("events", BookingStatements.deleteOldEvents(Int32(policy.eventDays)))
+        await remove("what webhooks to us are recognised by", InboundStatements.deleteOldKeys())
         await remove("writes into the PMS", PMSWriteStatements.deleteOld(Int32(policy.pmsWriteDays)))
         await remove("guests' particulars", PendingStatements.deleteOld())
         await remove("bookings", BookingStatements.deleteOldBookings(Int32(policy.bookingDays)))

@@ -79,12 +79,18 @@ final class Routes: Handler {
     private let gatewayCalls: GatewayCalls
     private let resources: [String: Resource]
     private let durations: [String: Histogram]
+    private let onChange: @OnLoop () -> Void
 
-    init(_ table: RouteTable, hop: HopIdentity, gatewayCalls: GatewayCalls, resources: [String: Resource]) {
+    /// - Parameter onChange: called when a request has been answered that may have changed something.
+    init(
+        _ table: RouteTable, hop: HopIdentity, gatewayCalls: GatewayCalls, resources: [String: Resource],
+        onChange: @escaping @OnLoop () -> Void
+    ) {
         self.table = table
         self.hop = hop
         self.gatewayCalls = gatewayCalls
         self.resources = resources
+        self.onChange = onChange
         durations = Dictionary(
             uniqueKeysWithValues: resources.keys.map { name in
                 (
@@ -117,6 +123,7 @@ final class Routes: Handler {
                 Call(request: request, match: match, identity: identity, content: content))
             durations[match.route.operationID]?.record(nanoseconds: Loop.monotonicNanoseconds - started)
             answer.send(to: request, writer)
+            if request.head.method != .get { onChange() }
         } catch {
             throw ErrorResponse.problem(for: error, request)
         }

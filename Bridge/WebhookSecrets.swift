@@ -59,6 +59,55 @@ final class WebhookSecrets {
         _ = try await transaction.execute(rows)
     }
 
+    /// Makes the first secret of an endpoint that others have made, unless somebody has.
+    ///
+    /// - Throws: `BridgeError.sealingUnavailable`, `PostgresError`.
+    func makeFirst(of endpoint: EndpointID, _ database: Database) async throws {
+        let master = try await readMasterKey()
+        let transaction = try await database.begin()
+        try await hold(transaction)
+        do {
+            try await store(WebhookSecret(), keyPair: false, of: endpoint, under: master, transaction)
+        } catch let error as PostgresError {
+            switch error.code {
+            // It has one by now, or is gone.
+            case .uniqueViolation, .foreignKeyViolation: return transaction.rollback()
+            default: throw error
+            }
+        }
+        try await transaction.commit([WebhookStatements.touch(endpoint)])
+    }
+
+    /// What signs for some endpoints now, opened.
+    ///
+    /// - Returns: nothing of those of which a secret cannot be opened.
+    /// - Throws: `BridgeError.sealingUnavailable`, `PostgresError`.
+    func keys(of endpoints: [EndpointID], _ database: Database) async throws -> [EndpointID: EndpointKeys] {
+        let rows = try await database.query(WebhookStatements.secrets(endpoints.map(\.uuid)))
+        let master = try await readMasterKey()
+        var keys: [EndpointID: EndpointKeys] = [:]
+        var unopened: Set<EndpointID> = []
+        for row in rows {
+            let until = row.until.map { $0.microseconds / 1_000_000 } ?? .max
+            do {
+                let bytes = try master.open(
+                    webhookSecret: row.sealed, endpoint: row.endpoint.description, id: row.id.description)
+                switch Kind(rawValue: row.kind) {
+                case .shared:
+                    keys[row.endpoint, default: EndpointKeys()].secrets.append((try WebhookSecret(bytes: bytes), until))
+                case .keyPair:
+                    keys[row.endpoint, default: EndpointKeys()].keyPairs.append(
+                        (try WebhookSigningKey(seed: bytes), until))
+                case nil: break
+                }
+            } catch {
+                unopened.insert(row.endpoint)
+                _ = unavailable("a secret of endpoint \(row.endpoint) cannot be opened: \(error)")
+            }
+        }
+        return keys.filter { !unopened.contains($0.key) }
+    }
+
     /// Lets the secrets that there are be good for so many hours more at most.
     func shorten(of endpoint: EndpointID, hours: Int, _ transaction: borrowing Transaction) async throws {
         _ = try await transaction.execute([
@@ -83,7 +132,7 @@ final class WebhookSecrets {
     private func unavailable(_ reason: String) -> BridgeError {
         if let omitted = failures.admit(at: Loop.monotonicNanoseconds) {
             Log.error(
-                "secrets of webhooks cannot be stored",
+                "secrets of webhooks cannot be stored or used",
                 ["error": .init(reason), "lines_omitted": .init(omitted)])
         }
         return .sealingUnavailable

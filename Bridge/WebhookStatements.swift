@@ -93,6 +93,11 @@ enum WebhookStatements {
         """
     ) { row in try EndpointRecord(&row) }
 
+    /// Several by their ids.
+    static let several = Statement<EndpointRecord, [BookingID]>(
+        "bridge.several_webhooks", columns, "WHERE id = ANY ($1)"
+    ) { row in try EndpointRecord(&row) }
+
     /// Those of a client, or of any, that are for no other hotels than these; the newest first, behind a position.
     static let list = Statement<EndpointRecord, String?, [Int32]?, Int64, Int32>(
         "bridge.list_webhooks", columns,
@@ -174,6 +179,19 @@ enum WebhookStatements {
         VALUES ($1, $2, $3, $4, $5, $6)
         """)
 
+    /// The secrets of some endpoints that are good, the current ones first: whose, its own id, its kind, as it is sealed, until
+    /// when.
+    static let secrets = Statement<
+        (endpoint: EndpointID, id: BookingID, kind: String, sealed: [UInt8], until: Instant?), [BookingID]
+    >(
+        "bridge.webhook_secrets",
+        """
+        SELECT endpoint_id, id, kind, sealed, expires_at FROM drawbridge.webhook_secrets
+        WHERE endpoint_id = ANY ($1) AND (expires_at IS NULL OR expires_at > now())
+        ORDER BY expires_at DESC NULLS FIRST
+        """
+    ) { row in (try row.next(), try row.next(), try row.next(), try row.next(), try row.next()) }
+
     /// Lets all secrets of an endpoint be good for no longer than so many hours.
     static let shortenSecrets = Statement<Void, EndpointID, Int32>(
         "bridge.shorten_webhook_secrets",
@@ -198,6 +216,15 @@ enum WebhookStatements {
             SELECT id FROM drawbridge.webhook_secrets WHERE expires_at <= now() ORDER BY expires_at LIMIT 1000
             FOR UPDATE SKIP LOCKED)
         """)
+
+    /// Endpoints that have never had a secret: those that were made by others than the API and the command.
+    static let withoutSecret = Statement<EndpointID>(
+        "bridge.webhooks_without_secret",
+        """
+        SELECT id FROM drawbridge.webhook_endpoints AS endpoint
+        WHERE NOT EXISTS (SELECT FROM drawbridge.webhook_secrets AS secret WHERE secret.endpoint_id = endpoint.id)
+        """
+    ) { row in try row.next() }
 
     // MARK: Hotels and rights
 

@@ -11,8 +11,13 @@ Lifecycle.holdHangUp()
 Lifecycle.dieWithParent()
 Log.start(process: "bridge")
 do {
-    let context = try ProcessContext(flags: ["--migrate", "--reconcile", "--repair"], values: ["--hotel"])
-    Log.start(process: Lifecycle.bridgeName(context.worker))
+    let context = try ProcessContext(flags: ["--migrate", "--reconcile", "--repair"], values: ["--hotel", "--role"])
+    guard let role = BridgeRole(rawValue: context.values["--role"] ?? BridgeRole.all.rawValue) else {
+        throw BridgeConfiguration.Mistake(description: "--role is api, dispatcher or all")
+    }
+    Log.start(
+        process: role == .dispatcher
+            ? Lifecycle.dispatcherName(context.worker) : Lifecycle.bridgeName(context.worker))
     let configuration = try BridgeConfiguration(context)
     if context.flags.contains("--migrate") {
         try Loop.run { try await configuration.migrate() }
@@ -26,9 +31,11 @@ do {
         }
         // Something differs: told apart from what could not be compared.
         if left.withLock({ $0 }) > 0 { exit(2) }
+    } else if role == .dispatcher {
+        try Loop.run { try await DispatcherProcess(configuration, context).run() }
     } else {
         Loop.scheduleForThroughput()
-        try Loop.run { try await Bridge(configuration, context).run() }
+        try Loop.run { try await Bridge(configuration, context, dispatches: role == .all).run() }
     }
 } catch {
     Log.error("bridge stops", ["error": .init(error: error)])

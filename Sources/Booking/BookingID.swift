@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// A UUID (RFC 9562): the PMS's key of a reservation, under which clients know their booking.
 public struct BookingID: Hashable, Sendable {
     /// The first eight bytes, most significant first.
@@ -16,6 +18,16 @@ public struct BookingID: Hashable, Sendable {
         var generator = SystemRandomNumberGenerator()
         return BookingID(
             high: generator.next() & 0xFFFF_FFFF_FFFF_0FFF | 0x4000,
+            low: generator.next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000)
+    }
+
+    /// A new id, version 7: it begins with the time in milliseconds, and 74 bits are the system's randomness.
+    public static func timeOrdered() -> BookingID {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        var generator = SystemRandomNumberGenerator()
+        return BookingID(
+            high: UInt64(now.tv_sec * 1000 + now.tv_nsec / 1_000_000) << 16 | generator.next() & 0x0FFF | 0x7000,
             low: generator.next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000)
     }
 }

@@ -179,7 +179,8 @@ final class PolicyReload {
         }
         try await checkRules(next)
         return Next(
-            openFiles: OpenFileDemand(gateway, try next.bridge(), workers: gateways.count), drain: gateway.drainTimeout,
+            openFiles: OpenFileDemand(gateway, try next.bridge(), try next.egress(), workers: gateways.count),
+            drain: gateway.drainTimeout,
             remarks: next.certificateMistakes().map { $0.description.replacing(next.path, with: config) })
     }
 

@@ -48,7 +48,7 @@ struct Up {
         let isSelfSigned = try await Certificate.isSelfSigned(home, tools: tools)
         let policies = try PoliciesInForce.adopt(config, home: home)
         let policy = try policies.gateway()
-        OpenFileDemand(policy, try policies.bridge(), workers: options.workers).allow()
+        OpenFileDemand(policy, try policies.bridge(), try policies.egress(), workers: options.workers).allow()
         let databaseURL = settings.databaseURL ?? cluster!.url(secrets)
         // With a PMS of its own the private database has no demo hotels.
         let isDemo = cluster != nil && settings.pmsDatabaseURL == nil

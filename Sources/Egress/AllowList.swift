@@ -1,6 +1,8 @@
 /// What may be reached although it is no place on the internet: an installation's own machines, named one by one.
 public struct AllowList: Sendable, Hashable {
-    /// Addresses, whoever's name leads there.
+    /// Addresses, whoever's name leads there. The metadata and credentials of clouds are only allowed by an address of their
+    /// own: whoever allows a network does not mean them. What is reached through NAT64 is written as the IPv4 address that it
+    /// is.
     public var networks: [Network] = []
     /// Names in lower case, wherever they lead within this machine and private networks.
     public var hosts: Set<String> = []
@@ -23,5 +25,11 @@ public struct AllowList: Sendable, Hashable {
             return false
         }
         return true
+    }
+
+    /// Whether an address that is no place on the internet may be reached by a name, or in numbers.
+    func allows(_ address: IPAddress, of kind: SpecialAddress, name: String) -> Bool {
+        networks.contains { $0.contains(address) && (kind != .metadata || $0.isSingleAddress) }
+            || kind.isReachableByAllowedName && hosts.contains(name)
     }
 }

@@ -53,16 +53,14 @@ public struct EgressGuard: Sendable, Hashable {
     }
 
     private func refusal(of address: IPAddress, name: String, endpoint: AllowList) -> EgressRefusal? {
-        if denied.contains(where: { $0.contains(address) }) { return EgressRefusal(address, nil) }
-        if allowed.networks.contains(where: { $0.contains(address) }) { return nil }
-        if endpoint.networks.contains(where: { $0.contains(address) }) { return nil }
-        if Self.translation.contains(address) {
-            let behind = IPAddress(ipv4: UInt32(truncatingIfNeeded: address.bits))
-            return refusal(of: behind, name: name, endpoint: endpoint).map { EgressRefusal(address, $0.kind) }
+        let reached =
+            Self.translation.contains(address) ? IPAddress(ipv4: UInt32(truncatingIfNeeded: address.bits)) : address
+        if denied.contains(where: { $0.contains(reached) || $0.contains(address) }) {
+            return EgressRefusal(address, nil)
         }
-        guard let kind = SpecialAddress(address) else { return nil }
-        let isNameAllowed = allowed.hosts.contains(name) || endpoint.hosts.contains(name)
-        return isNameAllowed && kind.isReachableByAllowedName ? nil : EgressRefusal(address, kind)
+        guard let kind = SpecialAddress(reached) else { return nil }
+        let isAllowed = [allowed, endpoint].contains { $0.allows(reached, of: kind, name: name) }
+        return isAllowed ? nil : EgressRefusal(address, kind)
     }
 
     /// Machines that have IPv6 alone reach IPv4 so (NAT64, RFC 6052 §2.1); what is behind it decides.

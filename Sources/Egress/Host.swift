@@ -28,9 +28,9 @@ enum Host: Hashable {
         self = .name(name)
     }
 
-    /// Letters, digits, hyphens, and the underscore that some names have in spite of RFC 1123.
+    /// Letters, digits, hyphens within, and the underscore that some names have in spite of RFC 1123.
     private static func isLabel(_ label: Substring.UTF8View) -> Bool {
-        (1...63).contains(label.count)
+        (1...63).contains(label.count) && label.first != UInt8(ascii: "-") && label.last != UInt8(ascii: "-")
             && label.allSatisfy { byte in
                 switch byte {
                 case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),

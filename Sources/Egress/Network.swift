@@ -24,6 +24,9 @@ public struct Network: Sendable, Hashable, CustomStringConvertible {
         guard bits & ~mask == 0 else { return nil }
     }
 
+    /// Whether it is one address.
+    public var isSingleAddress: Bool { length == 128 }
+
     private var mask: UInt128 { length == 0 ? 0 : ~0 << UInt128(128 - length) }
 
     /// Whether an address is within it. One of IPv4 is in no network of IPv6, also not in `::/0`.

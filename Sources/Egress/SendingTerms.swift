@@ -1,17 +1,24 @@
 /// How requests are sent to receivers, and what of their answers is read.
 public struct SendingTerms: Sendable, Hashable {
-    /// From the beginning to a connection that stands: waiting for a free one, name, connection, TLS.
+    /// From the beginning to a connection that stands: name, connection, TLS, the proxy's consent. A request for which there
+    /// is one already has connected when it begins. What it waited for its turn does not count.
     public var connectDeadline = Duration.seconds(5)
-    /// From the beginning to the answer's end.
+    /// From the beginning to the answer's end. As long again a request may have waited for its turn; and as long what was sent
+    /// may stay unconfirmed by the other side's kernel before its connection is given up.
     public var totalDeadline = Duration.seconds(15)
     /// How much of an answer's content is read, in bytes.
     public var maximumAnswer = 16 << 10
     /// Whether HTTP/2 is spoken to those who do.
     public var usesHTTP2 = true
-    /// Connections to one host at once.
+    /// Connections to one host at once, and so requests, where each needs a connection for itself.
     public var connectionsPerHost = 8
-    /// Connections at once in all, those that are idle included.
-    public var connections = 256
+    /// Requests on their way at once to one host that speaks HTTP/2.
+    public var requestsPerHost = 100
+    /// Requests on their way at once in all, and connections, those that are idle included. No host has more of them than are
+    /// left free for others.
+    public var connections = 1000
+    /// Requests that wait for their turn at once in all.
+    public var waiting = 10_000
     /// Whom all is sent through; nil for nobody.
     public var proxy: ProxyAddress?
     /// A PEM file of the authorities believed, in place of the system's.

@@ -59,10 +59,12 @@ public enum SpecialAddress: String, Sendable, CaseIterable {
 
     /// The first that contains an address counts.
     private static let table: [(network: Network, kind: SpecialAddress)] = [
-        // Amazon, Google, Azure, DigitalOcean and others; Amazon's containers; Azure's host; Alibaba; Oracle.
+        // Amazon, Google, Azure, DigitalOcean and others; Amazon's containers; Azure's host; Alibaba; Oracle;
+        // Scaleway.
         ("169.254.169.254", .metadata), ("169.254.170.2", .metadata), ("169.254.170.23", .metadata),
         ("168.63.129.16", .metadata), ("100.100.100.200", .metadata), ("192.0.0.192", .metadata),
         ("fd00:ec2::254", .metadata), ("fd00:ec2::23", .metadata), ("fd20:ce::254", .metadata),
+        ("fd00:42::42", .metadata),
 
         ("0.0.0.0/8", .unspecified), ("10.0.0.0/8", .private), ("100.64.0.0/10", .shared), ("127.0.0.0/8", .loopback),
         ("169.254.0.0/16", .linkLocal), ("172.16.0.0/12", .private), ("192.0.0.0/24", .protocolAssignment),

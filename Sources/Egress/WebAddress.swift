@@ -1,15 +1,17 @@
 /// A URL of HTTP, taken apart strictly: only what every reader of RFC 3986 takes apart in the same way is one.
-struct WebAddress: Hashable {
-    let isSecure: Bool
+package struct WebAddress: Hashable {
+    /// Whether it is `https`.
+    package let isSecure: Bool
     let host: Host
     let port: UInt16
     /// Path and query; begins with `/`.
     let target: String
 
     /// The longest one, in bytes.
-    static let maximumByteCount = 2048
+    package static let maximumByteCount = 2048
 
-    init(_ text: String) throws(EgressRefusal) {
+    /// Takes one apart.
+    package init(_ text: String) throws(EgressRefusal) {
         guard text.utf8.count <= Self.maximumByteCount else {
             throw EgressRefusal(.form, "longer than \(Self.maximumByteCount) bytes")
         }
@@ -60,6 +62,14 @@ struct WebAddress: Hashable {
             }
         }
         return text.hasPrefix("/") ? String(text) : "/\(text)"
+    }
+
+    /// Whether it is this machine by its own loopback address, or by the name that stands for it (RFC 6761 §6.3).
+    package var isLoopback: Bool {
+        switch host {
+        case .address(let address): SpecialAddress(address) == .loopback
+        case .name(let name): name == "localhost"
+        }
     }
 
     /// As it is sent to.

@@ -1,36 +1,39 @@
 internal import CLibCurl
-internal import Glibc
 internal import Loop
 
 /// libcurl's many transfers at once, driven by the loop: it says which sockets it waits for and until when, and is told
 /// what has happened (`curl_multi_socket_action`).
 ///
-/// Nothing of it waits. Names are resolved by libcurl's own threads, one for each name that is being asked for. `close` it
-/// before letting go of it.
+/// Nothing of it waits. Names are resolved by libcurl's own threads, one for each transfer that asks for one: no more than there
+/// are transfers, and those of transfers given up meanwhile, which end when the system's resolver gives up (resolv.conf(5):
+/// ten seconds for each name server, unless told otherwise). As only one transfer at a time goes to a host that has not been
+/// connected to (`SendingQueue`), that is a handful for each host. `close` it before letting go of it.
 @OnLoop
 final class MultiHandle {
     private let pointer: UnsafeMutableRawPointer
     private var sockets: [Int32: WatchedSocket] = [:]
-    /// The sockets of connections, which are told of when they are closed; those by which a resolver's thread wakes us
-    /// are not.
-    private var connections: Set<Int32> = []
+    /// Whether an attempt to connect has ended without a connection since libcurl was last called.
+    ///
+    /// libcurl (7.88) then only notes that the name has another address, and opens it when it looks at the transfer next: which
+    /// nothing but half of the connect deadline makes it do. Which transfer it was it does not say, so it has to look at all.
+    private var hasFailedToConnect = false
     private var timer: Deadline?
     private let onEnd: @OnLoop (UnsafeMutableRawPointer, CURLcode) -> Void
 
-    /// - Parameter onEnd: called with the handle of each transfer that has ended, which is no longer part of this.
-    init(
-        connections: Int, connectionsPerHost: Int,
-        onEnd: @escaping @OnLoop (UnsafeMutableRawPointer, CURLcode) -> Void
-    ) {
+    /// - Parameters:
+    ///   - connections: how many there may be, those that are idle included; and how many transfers there are at most, or
+    ///     libcurl would let some wait.
+    ///   - onEnd: called with the handle of each transfer that has ended, which is no longer part of this.
+    init(connections: Int, onEnd: @escaping @OnLoop (UnsafeMutableRawPointer, CURLcode) -> Void) {
         guard CurlLibrary.isUsable, let pointer = curl_multi_init() else {
             preconditionFailure("libcurl cannot be used")
         }
         self.pointer = pointer
         self.onEnd = onEnd
         timer = Deadline { [weak self] in self?.act(CURL_SOCKET_TIMEOUT, 0) }
+        // A new one takes the place of that which has been idle longest. As there are no more transfers, one of them is idle.
         set(CURLMOPT_MAX_TOTAL_CONNECTIONS, connections)
         set(CURLMOPT_MAXCONNECTS, connections)
-        set(CURLMOPT_MAX_HOST_CONNECTIONS, connectionsPerHost)
         let status = drawbridge_curl_multi_set_callbacks(
             pointer,
             { _, socket, wanted, context, _ in
@@ -52,24 +55,20 @@ final class MultiHandle {
 
     /// Begins a transfer.
     func add(_ handle: UnsafeMutableRawPointer) {
-        // The sockets that it opens outlive it, and are watched here.
-        let status = drawbridge_curl_set_closer(
-            handle,
-            { context, socket in
-                let multi = Unmanaged<MultiHandle>.fromOpaque(context!).takeUnretainedValue()
-                OnLoop.assumeIsolated { multi.forget(socket) }
-                return Glibc.close(socket)
-            }, Unmanaged.passUnretained(self).toOpaque())
-        precondition(status == CURLE_OK, "libcurl without an option")
+        precondition(timer != nil, "closed")
         precondition(curl_multi_add_handle(pointer, handle) == CURLM_OK, "the transfer is under way")
     }
 
-    /// Notes a connection's socket, which is kept watched until it is closed.
-    func opened(_ socket: Int32) { connections.insert(socket) }
-
-    private func forget(_ socket: Int32) {
-        connections.remove(socket)
-        sockets.removeValue(forKey: socket)?.poller.close()
+    /// Notes a socket that has just been opened.
+    ///
+    /// A socket to which no connection came about libcurl closes without a word (7.88, `cf_socket_close`), and says so only
+    /// when the transfer's step is over. Another that it opens in the same step, to the next of a name's addresses, mostly
+    /// has the same number, and if the same is awaited of it, nothing is said at all. What watched the one does not watch
+    /// the other: the kernel has forgotten it.
+    func opened(_ socket: Int32) {
+        guard let stale = sockets.removeValue(forKey: socket) else { return }
+        stale.poller.close()
+        watch(socket, for: stale.wanted)
     }
 
     /// Ends a transfer wherever it is.
@@ -83,41 +82,42 @@ final class MultiHandle {
         curl_multi_cleanup(pointer)
     }
 
-    /// A socket, kept watched for as long as it is open: the connections that are idle are many, and most are soon used
-    /// again.
     private struct WatchedSocket {
         let poller: Poller
         var wanted: Poller.Events
     }
 
     private func watch(_ socket: Int32, _ what: CInt) {
-        let wanted: Poller.Events =
-            switch what {
-            case CURL_POLL_IN: .readable
-            case CURL_POLL_OUT: .writable
-            case CURL_POLL_INOUT: [.readable, .writable]
-            default: []
-            }
-        // Another may have its number in the next moment.
-        if wanted.isEmpty, !connections.contains(socket) { return forget(socket) }
+        switch what {
+        case CURL_POLL_IN: watch(socket, for: .readable)
+        case CURL_POLL_OUT: watch(socket, for: .writable)
+        case CURL_POLL_INOUT: watch(socket, for: [.readable, .writable])
+        default:
+            // It is about to be closed, or is closed already: another may have its number in the next moment.
+            guard let watched = sockets.removeValue(forKey: socket) else { return }
+            watched.poller.close()
+            if watched.wanted == .writable { hasFailedToConnect = true }
+        }
+    }
+
+    private func watch(_ socket: Int32, for wanted: Poller.Events) {
         if sockets[socket] == nil {
-            guard !wanted.isEmpty else { return }
             // Where there is no poller, for want of memory, the transfer ends at its deadline.
             let poller = try? Poller(descriptor: socket) { [weak self] events in self?.happened(socket, events) }
             guard let poller else { return }
             sockets[socket] = WatchedSocket(poller: poller, wanted: wanted)
         }
         sockets[socket]!.wanted = wanted
-        sockets[socket]!.poller.watch(wanted.isEmpty ? .readable : wanted)
+        sockets[socket]!.poller.watch(wanted)
     }
 
     private func happened(_ socket: Int32, _ events: Poller.Events) {
-        guard let watched = sockets[socket] else { return }
-        // The other side has ended an idle connection: libcurl finds out before it uses it again.
-        guard !watched.wanted.isEmpty else { return watched.poller.watch([]) }
         act(
             socket,
             (events.contains(.readable) ? CURL_CSELECT_IN : 0) | (events.contains(.writable) ? CURL_CSELECT_OUT : 0))
+        // After an error nothing more is watched for, and libcurl, for which nothing has changed, does not say it again.
+        guard let watched = sockets[socket] else { return }
+        watched.poller.watch(watched.wanted)
     }
 
     private func wait(_ milliseconds: Int) {
@@ -125,8 +125,14 @@ final class MultiHandle {
     }
 
     private func act(_ socket: Int32, _ events: CInt) {
+        hasFailedToConnect = false
         var running: CInt = 0
         curl_multi_socket_action(pointer, socket, events, &running)
+        // Each time one address less is left.
+        while hasFailedToConnect {
+            hasFailedToConnect = false
+            _ = drawbridge_curl_multi_look_at_all(pointer, &running)
+        }
         var left: CInt = 0
         while let message = curl_multi_info_read(pointer, &left) {
             guard message.pointee.msg == CURLMSG_DONE, let handle = message.pointee.easy_handle else { continue }

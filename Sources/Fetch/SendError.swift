@@ -4,9 +4,13 @@ public import Egress
 public struct SendError: Error, Sendable, CustomStringConvertible {
     /// What went wrong.
     public enum Code: Sendable, Hashable {
+        /// Its turn did not come in time, because too many others were on their way. Nothing was sent.
+        case notBegun
+        /// Something of our own is amiss: memory, descriptors, the file of authorities, the proxy.
+        case ownFault
         /// It led to an address that nothing is sent to; nothing was.
         case refused(EgressRefusal)
-        /// The name, or the proxy's, could not be resolved.
+        /// The name could not be resolved.
         case nameNotFound
         /// No connection came about.
         case notConnected
@@ -46,6 +50,9 @@ public struct SendError: Error, Sendable, CustomStringConvertible {
         self.message = message
         self.timings = timings
     }
+
+    /// Whether it says nothing about the receiver, and so counts as no attempt to reach it.
+    public var isOurs: Bool { code == .notBegun || code == .ownFault }
 
     /// Code and message on one line.
     public var description: String { "\(code): \(message)" }

@@ -18,17 +18,23 @@ final class Transfer {
     private var deadline: Deadline?
     private let fields = FieldList()
     private let maximumAnswer: Int
+    private let hasProxy: Bool
+    /// How long what was sent may stay without the other side's word that it has come, before the connection is given up.
+    private let unansweredMilliseconds: CUnsignedInt
     private let errorBuffer: UnsafeMutablePointer<CChar>
     private var began: UInt64 = 0
     private var judge: (IPAddress) -> EgressRefusal? = { _ in nil }
+    private var onConnected: @OnLoop (_ isShared: Bool) -> Void = { _ in }
 
     private var result: CURLcode?
     private var head = AnswerHead()
     private var content: [UInt8] = []
     private var isCut = false
     private var refusal: EgressRefusal?
-    /// Whether any address could be connected to.
+    /// Whether any address may be connected to.
     private var hasOpened = false
+    /// Whether there was no socket to be had: too many files are open, or memory is short.
+    private var isShort = false
     private var address: IPAddress?
     private var isSessionResumed = false
     private var attempts = 0
@@ -38,10 +44,11 @@ final class Transfer {
         self.handle = handle
         self.multi = multi
         maximumAnswer = terms.maximumAnswer
+        hasProxy = terms.proxy != nil
+        unansweredMilliseconds = CUnsignedInt(terms.totalDeadline / .milliseconds(1))
         errorBuffer = .allocate(capacity: Int(CURL_ERROR_SIZE))
         configure(terms)
         setCallbacks()
-        // libcurl's own (CURLOPT_TIMEOUT_MS) does not pass for those that wait for a free connection (7.88).
         deadline = Deadline { [weak self] in self?.signal.fire() }
     }
 
@@ -56,10 +63,13 @@ final class Transfer {
 
     /// Prepares it for a request.
     ///
-    /// - Parameter judge: what speaks against connecting to an address.
+    /// - Parameters:
+    ///   - judge: what speaks against connecting to an address.
+    ///   - onConnected: called, from within libcurl, when there is a connection to send it on, with whether that takes several
+    ///     requests at once.
     func prepare(
         _ body: [UInt8], to destination: Destination, _ fields: Fields, sessions: SessionCaches,
-        judge: @escaping (IPAddress) -> EgressRefusal?
+        judge: @escaping (IPAddress) -> EgressRefusal?, onConnected: @escaping @OnLoop (_ isShared: Bool) -> Void
     ) {
         signal = Signal()
         began = Loop.monotonicNanoseconds
@@ -69,11 +79,13 @@ final class Transfer {
         isCut = false
         refusal = nil
         hasOpened = false
+        isShort = false
         address = nil
         isSessionResumed = false
         attempts = 0
         errorBuffer.pointee = 0
         self.judge = judge
+        self.onConnected = onConnected
         set(CURLOPT_URL, destination.url)
         set(CURLOPT_SHARE, sessions.cache(host: destination.host, port: destination.port))
         set(CURLOPT_HTTPHEADER, self.fields.fill(fields))
@@ -103,7 +115,7 @@ final class Transfer {
 
     /// Whether the next request may go by it. libcurl (7.88) counts what it has sent again, after a connection had died, over
     /// all of a handle's requests, and gives up at five.
-    var isReusable: Bool { attempts <= 1 }
+    var isReusable: Bool { result == CURLE_OK && attempts <= 1 }
 
     // MARK: What it came to
 
@@ -132,15 +144,16 @@ final class Transfer {
         }
         let code: SendError.Code =
             switch result {
-            case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: .nameNotFound
+            case CURLE_OUT_OF_MEMORY, CURLE_SSL_CACERT_BADFILE, CURLE_COULDNT_RESOLVE_PROXY: .ownFault
+            case CURLE_COULDNT_CONNECT where hasProxy || isShort: .ownFault
+            case CURLE_COULDNT_RESOLVE_HOST: .nameNotFound
             case CURLE_COULDNT_CONNECT, CURLE_PROXY: .notConnected
             case CURLE_PEER_FAILED_VERIFICATION: .tls(verificationFault)
-            case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER, CURLE_SSL_CACERT_BADFILE:
-                .tls(.handshake)
+            case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER: .tls(.handshake)
             case CURLE_OPERATION_TIMEDOUT: .timedOut
             // Before there was a connection to send on: a proxy that refuses, among others.
             case CURLE_SEND_ERROR, CURLE_RECV_ERROR: address == nil ? .notConnected : .connectionLost
-            case CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE: .connectionLost
+            case CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE, CURLE_HTTP2_STREAM: .connectionLost
             default: .malformed
             }
         return SendError(code, message, timings)
@@ -205,9 +218,8 @@ final class Transfer {
         set(CURLOPT_USERAGENT, "drawbridge")
         set(CURLOPT_CONNECTTIMEOUT_MS, Int(terms.connectDeadline / .milliseconds(1)))
         set(CURLOPT_HTTP_VERSION, terms.usesHTTP2 ? Int(CURL_HTTP_VERSION_2TLS) : Int(CURL_HTTP_VERSION_1_1))
-        // Those who come while the first connection to a host is made wait whether it takes several requests at once.
-        set(CURLOPT_PIPEWAIT, terms.usesHTTP2 ? 1 : 0)
-        // A receiver that has moved is found at its new address in the end, however busy the connection to the old one.
+        // A receiver that has moved is found at its new address in the end: a connection that old is not used again once
+        // nothing is on its way over it.
         set(CURLOPT_MAXLIFETIME_CONN, 600)
         set(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
         set(CURLOPT_SSL_VERIFYPEER, 1)
@@ -275,7 +287,18 @@ final class Transfer {
         hasOpened = true
         let flags = Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         let descriptor = socket(address.pointee.family, address.pointee.socktype | flags, address.pointee.protocol)
-        if descriptor >= 0 { multi.opened(descriptor) }
+        guard descriptor >= 0 else {
+            isShort = [EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(errno)
+            return CURL_SOCKET_BAD
+        }
+        multi.opened(descriptor)
+        // Without it a request over a connection whose other side is gone, and each that HTTP/2 sends after it over the same
+        // one, would be lost until the kernel gives up, which takes a quarter of an hour (tcp(7)).
+        var patience = unansweredMilliseconds
+        let status = setsockopt(
+            descriptor, CInt(IPPROTO_TCP), TCP_USER_TIMEOUT, &patience,
+            socklen_t(MemoryLayout<CUnsignedInt>.size))
+        precondition(status == 0, "a socket that is not TCP's")
         return descriptor
     }
 
@@ -286,6 +309,7 @@ final class Transfer {
         address = text.flatMap { IPAddress(String(cString: $0)) }
         guard allows(address) else { return CURL_PREREQFUNC_ABORT }
         isSessionResumed = number(CURLINFO_NUM_CONNECTS) > 0 && drawbridge_curl_is_resumed(handle) == 1
+        onConnected(drawbridge_curl_speaks_http2(handle) == 1)
         return CURL_PREREQFUNC_OK
     }
 

@@ -202,8 +202,8 @@ public struct Examination {
         }
         guard let gateway = try? policies.gateway() else { return findings }
         findings += ports(gateway, settings)
-        if let bridge = try? policies.bridge() {
-            findings.append(OpenFileDemand(gateway, bridge, workers: Machine.processors).finding)
+        if let bridge = try? policies.bridge(), let egress = try? policies.egress() {
+            findings.append(OpenFileDemand(gateway, bridge, egress, workers: Machine.processors).finding)
         }
         for file in Set(gateway.listeners.compactMap { $0.tls?.certificateFile }).sorted() {
             findings.append(try await Certificate.examine(file, home: home, tools: tools))

@@ -1,3 +1,4 @@
+internal import Egress
 internal import Lifecycle
 public import Policy
 internal import Telemetry
@@ -16,11 +17,15 @@ public struct OpenFileDemand: Sendable, Equatable {
     let supervisor: Int
 
     /// - Parameter workers: how many gateway workers there are.
-    public init(_ gateway: GatewayPolicy, _ bridge: BridgePolicy, workers: Int) {
+    public init(_ gateway: GatewayPolicy, _ bridge: BridgePolicy, _ egress: EgressPolicy, workers: Int) {
         let publicListeners = gateway.listeners.count { !$0.isAdmin }
         self.gateway =
             publicListeners * gateway.limits.maximumConnections + gateway.upstream.maximumConnections + Self.others
-        self.bridge = workers * gateway.upstream.maximumConnections + bridge.database.poolSize + Self.others
+        // While a receiver's name is looked up there are two files in place of a connection, and while the first of its addresses
+        // does not answer a second connection.
+        let receivers = 2 * egress.terms.connections
+        self.bridge =
+            workers * gateway.upstream.maximumConnections + bridge.database.poolSize + receivers + Self.others
         supervisor = workers * (gateway.listeners.count + 1) + Self.others
     }
 

@@ -28,6 +28,9 @@ public enum Lifecycle {
         if getppid() != supervisor { exit(0) }
     }
 
+    /// The name of a process that delivers webhooks alone, as `bridgeName`.
+    public static func dispatcherName(_ number: Int) -> String { number == 0 ? "dispatcher" : "dispatcher-\(number)" }
+
     /// The name of a bridge, in logs and when it reports.
     ///
     /// - Parameter number: which of an installation's bridges it is, from 0.

@@ -1,3 +1,5 @@
+public import Webhook
+
 /// How the bridge books: `Policies/bridge.yaml`.
 public struct BridgePolicy: Sendable, Equatable {
     /// The databases, as far as they are policy; where they are comes from `DATABASE_URL` and `PMS_DATABASE_URL`.
@@ -12,6 +14,8 @@ public struct BridgePolicy: Sendable, Equatable {
     public var writer: PMSWriter
     /// What happens to writes into the PMS that fail.
     public var pmsWrites: PMSWrites
+    /// How webhooks are delivered.
+    public var webhooks: DeliveryPolicy
     /// The largest request body.
     public var maximumRequestBody: ByteCount
     /// How long what the bridge keeps is kept.
@@ -125,6 +129,7 @@ public struct BridgePolicy: Sendable, Equatable {
             mapping.required("pms_writer", expected: "the PMS user the bridge writes as")?
             .mapping { PMSWriter(reading: $0) } ?? PMSWriter(userID: 1, agentName: "")
         pmsWrites = mapping.mapping("pms_writes", absent: PMSWrites()) { PMSWrites(reading: $0) }
+        webhooks = mapping.mapping("webhooks", absent: DeliveryPolicy()) { DeliveryPolicy(reading: $0) }
         maximumRequestBody = mapping.byteCount(
             "maximum_request_body", in: .kibibytes(1)...ByteCount.mebibytes(16), default: .kibibytes(128))
         retention = mapping.mapping("retention", absent: Retention()) { Retention(reading: $0) }

@@ -6,6 +6,13 @@ public struct EgressPolicy: Sendable, Hashable {
     public var egressGuard: EgressGuard
     /// How.
     public var terms: SendingTerms
+    /// What single endpoints may reach besides, by their ids in lower case.
+    public var endpoints: [String: AllowList]
+
+    /// What an endpoint may reach besides, for `EgressGuard.destination(_:allowing:)`.
+    ///
+    /// - Parameter endpoint: its id, a UUID in either case.
+    public func allowed(for endpoint: String) -> AllowList { endpoints[endpoint.lowercased()] ?? AllowList() }
 
     /// Reads and checks `egress.yaml`; throws every mistake in it at once.
     ///
@@ -17,9 +24,41 @@ public struct EgressPolicy: Sendable, Hashable {
         }
     }
 
+    /// The same, and receivers on this machine, with and without TLS, on every port: for the demo alone.
+    public func allowingPlainLoopback() -> EgressPolicy {
+        var policy = self
+        policy.egressGuard.allowsPlain = true
+        policy.egressGuard.ports = [1...UInt16.max]
+        for loopback in ["127.0.0.0/8", "::1"] { _ = policy.egressGuard.allowed.add(loopback) }
+        return policy
+    }
+
     private init(reading mapping: PolicyMapping, installation: InstallationDirectory) {
         egressGuard = EgressGuard(reading: mapping)
         terms = SendingTerms(reading: mapping, installation: installation)
+        endpoints = [:]
+        for (key, node) in mapping.optional("endpoints")?.entries() ?? [] {
+            let list = AllowList(reading: node)
+            guard PathParameterType.uuid.matches(key.utf8.span) else {
+                node.refuse(
+                    expected: "an endpoint's id, a UUID such as 0b4f6c1e-7d7a-4f0e-9c55-6f1f2ab6a0d1", found: key)
+                continue
+            }
+            if endpoints.updateValue(list, forKey: key.lowercased()) != nil {
+                node.refuse(expected: "each endpoint once", found: "\(key) a second time")
+            }
+        }
+    }
+}
+
+extension AllowList {
+    /// Of a list of texts.
+    fileprivate init(reading list: PolicyNode?) {
+        self.init()
+        for node in list?.elements() ?? [] {
+            let form = "an address or network such as 10.20.0.0/16, without bits behind its prefix, or a host's name"
+            if let text = node.text(form), !add(text) { node.refuse(expected: form) }
+        }
     }
 }
 
@@ -32,10 +71,7 @@ extension EgressGuard {
         if let node = mapping.optional("ports") {
             ports = node.elements(atLeast: 1).compactMap { Self.ports($0) }
         }
-        for node in mapping.optional("allow")?.elements() ?? [] {
-            let form = "an address or network such as 10.20.0.0/16, without bits behind its prefix, or a host's name"
-            if let text = node.text(form), !allowed.add(text) { node.refuse(expected: form) }
-        }
+        allowed = AllowList(reading: mapping.optional("allow"))
         denied = Network.list("deny", mapping)
     }
 
@@ -75,6 +111,7 @@ extension SendingTerms {
             .bytes
         usesHTTP2 = mapping.truth("http2", default: usesHTTP2)
         self = mapping.mapping("connections", absent: self) { reading(connections: $0) }
+        self = mapping.mapping("requests", absent: self) { reading(requests: $0) }
     }
 
     private func reading(deadlines mapping: PolicyMapping) -> SendingTerms {
@@ -91,6 +128,13 @@ extension SendingTerms {
         terms.connections = mapping.integer("total", in: 1...10_000, default: connections)
         terms.connectionsPerHost = mapping.integer(
             "per_host", in: 1...terms.connections, default: min(connectionsPerHost, terms.connections))
+        return terms
+    }
+
+    private func reading(requests mapping: PolicyMapping) -> SendingTerms {
+        var terms = self
+        terms.requestsPerHost = mapping.integer("per_host", in: 1...1000, default: requestsPerHost)
+        terms.waiting = mapping.integer("waiting", in: 0...100_000, default: waiting)
         return terms
     }
 }

@@ -25,8 +25,6 @@ public enum DeliveryOutcome: Sendable, Hashable {
         case connectionLost = "connection_lost"
         /// What came is no HTTP, or is shorter than it says.
         case malformedAnswer = "malformed_answer"
-        /// The answer is longer than we read.
-        case answerTooLarge = "answer_too_large"
     }
 
     /// Why an answer is no success. The names are stored and shown.

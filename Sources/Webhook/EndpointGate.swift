@@ -21,11 +21,13 @@ public struct EndpointGate: Sendable {
         public var burst = 100
         /// After how many failures in a row the circuit opens; at least 1.
         public var failuresToOpen = 5
-        /// The first pause of an open circuit, at least 1 ms. Each is twice as long as the one before, while nothing succeeds in between.
+        /// The first pause of an open circuit, at least 1 ms. Each is twice as long as the one before; each success after a probe
+        /// takes one doubling back.
         public var firstPause = Duration.seconds(1)
         /// The longest of those pauses; the receiver itself can ask for a longer one.
         public var longestPause = Duration.seconds(10 * 60)
-        /// When the result of an attempt counts as lost. Longer than an attempt may take.
+        /// When the result of an attempt counts as lost. Longer than an attempt may take: for as long as its deadline it may wait
+        /// for its turn, and then for its answer.
         public var longestAttempt = Duration.seconds(90)
 
         /// The defaults.
@@ -94,7 +96,7 @@ public struct EndpointGate: Sendable {
     private var nextNumber: UInt64 = 0
     /// The first attempt since the circuit was last open.
     private var firstSinceOpen: UInt64 = 0
-    /// How often the circuit opened, less one for each success since; tells the next pause.
+    /// How often the circuit opened, less one for each success since but the probes'; tells the next pause.
     private var openings = 0
 
     /// The gate of an endpoint of which nothing is known.
@@ -155,6 +157,9 @@ public struct EndpointGate: Sendable {
             }
         }
     }
+
+    /// Gives back the permission for an attempt that was not made.
+    public mutating func withdraw(_ ticket: Ticket) { underWay.removeAll { $0.number == ticket.number } }
 
     /// Until when the endpoint is parked, so that its deliveries need not be looked at before; nil when it is not.
     public func parked(at now: UInt64) -> UInt64? {

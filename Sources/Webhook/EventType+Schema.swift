@@ -53,6 +53,12 @@ extension EventType {
                 ("operation", Self.choice("expire_hold", "settle_booking", "move_booking"), true),
                 ("error", Self.text, true),
             ]
+        case .endpointFailing:
+            [
+                ("endpoint_id", Self.uuid, true), ("hotel_id", Self.idOrNull, true),
+                ("failing_since", Self.instant, true),
+                ("percent", #"{"type":"integer","enum":[50,75,100]}"#, true), ("version", Self.version, true),
+            ]
         case .endpointDisabled:
             [
                 ("endpoint_id", Self.uuid, true), ("hotel_id", Self.idOrNull, true),

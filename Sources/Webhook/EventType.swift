@@ -13,6 +13,8 @@ public enum EventType: String, Sendable, CaseIterable {
     case guestCreated = "guest.created"
     case cacheRefreshed = "cache.refreshed"
     case syncFailed = "sync.failed"
+    /// Not in the contract: it is by this that the owner is told in time.
+    case endpointFailing = "endpoint.failing"
     case endpointDisabled = "endpoint.disabled"
 
     /// When it happens, for whoever chooses events.
@@ -28,6 +30,8 @@ public enum EventType: String, Sendable, CaseIterable {
         case .guestCreated: "The PMS has a guest whom it did not know"
         case .cacheRefreshed: "Something was read from the PMS anew because somebody asked for it"
         case .syncFailed: "A write into the PMS was given up and waits for somebody to decide"
+        case .endpointFailing:
+            "For 50, 75 and 100 % of the time after which an endpoint is disabled, every attempt at it has failed"
         case .endpointDisabled: "An endpoint is sent nothing more; reason says why"
         }
     }
@@ -40,7 +44,7 @@ public enum EventType: String, Sendable, CaseIterable {
         case .availabilityUpdated: .availabilityRead
         case .hotelUpdated, .roomTypeUpdated: .hotelRead
         case .cacheRefreshed: .cacheRead
-        case .endpointDisabled: .webhookRead
+        case .endpointFailing, .endpointDisabled: .webhookRead
         }
     }
 

@@ -50,7 +50,7 @@ struct DestinationTests {
             "256.256.256.256",
             "08.8.8.8", "%31%32%37.0.0.1", "[::1%25lo]", "[::1%lo]", "[127.0.0.1]", "[::1", "::1", "[]", "", ".",
             "a..b",
-            "[fe80::1%eth0]", "a b", "receiver.example..", "[v1.x]", "a*b",
+            "[fe80::1%eth0]", "a b", "receiver.example..", "[v1.x]", "a*b", "-a.example", "a-.example",
         ])
     func numbers(host: String) { #expect([.host, .form, .port].contains(code("https://\(host)/")), "\(host)") }
 
@@ -118,6 +118,44 @@ struct DestinationTests {
         }
         #expect(code("https://10.20.0.1/", egressGuard) == nil)
         #expect(code("https://10.20.30.1/", egressGuard) == .address)
+    }
+
+    @Test("A cloud's credentials are reached where their very address is allowed, and by no network")
+    func credentials() throws {
+        for (entries, isAllowed) in [
+            (["169.254.169.254", "fd00:42::42"], true), (["169.254.169.254/32", "fd00:42::42/128"], true),
+            (["169.254.169.254/31", "fd00:42::42/127"], false), (["0.0.0.0/0", "::/0"], false),
+            (["169.254.0.0/16", "fd00::/8", "64:ff9b::/96", "receiver.example"], false),
+        ] {
+            let list = try #require(AllowList(entries))
+            var everybody = EgressGuard()
+            everybody.allowed = list
+            for address in ["169.254.169.254", "fd00:42::42", "64:ff9b::169.254.169.254", "::ffff:169.254.169.254"] {
+                let address = try #require(IPAddress(address))
+                let all = try everybody.destination("https://receiver.example/")
+                #expect((everybody.refusal(of: address, for: all) == nil) == isAllowed, "\(address) by \(entries)")
+                let own = try EgressGuard().destination("https://receiver.example/", allowing: list)
+                #expect((EgressGuard().refusal(of: address, for: own) == nil) == isAllowed, "\(address) by \(entries)")
+            }
+        }
+    }
+
+    @Test("What is reached through NAT64 is allowed and denied as what it is; NAT64 itself can be denied")
+    func translated() throws {
+        var egressGuard = EgressGuard()
+        egressGuard.allowed = try #require(AllowList(["10.0.0.7", "64:ff9b::/96"]))
+        egressGuard.denied = [try #require(Network("8.8.8.8"))]
+        let destination = try egressGuard.destination("https://receiver.example/")
+        for (address, isAllowed) in [
+            ("64:ff9b::10.0.0.7", true), ("64:ff9b::10.0.0.8", false), ("64:ff9b::8.8.8.8", false),
+            ("64:ff9b::8.8.4.4", true),
+        ] {
+            let refusal = egressGuard.refusal(of: try #require(IPAddress(address)), for: destination)
+            #expect((refusal == nil) == isAllowed, "\(address)")
+        }
+        egressGuard.denied = [try #require(Network("64:ff9b::/96"))]
+        #expect(egressGuard.refusal(of: try #require(IPAddress("64:ff9b::8.8.4.4")), for: destination) != nil)
+        #expect(egressGuard.refusal(of: try #require(IPAddress("8.8.4.4")), for: destination) == nil)
     }
 
     @Test("What one endpoint may reach no other may")

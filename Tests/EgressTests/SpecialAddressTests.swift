@@ -63,6 +63,7 @@ struct SpecialAddressTests {
             ("192.0.0.192", "192.0.0.192", nil, nil, .metadata),
             ("fd00:ec2::254", "fd00:ec2::254", nil, nil, .metadata),
             ("fd20:ce::254", "fd20:ce::254", nil, nil, .metadata),
+            ("fd00:42::42", "fd00:42::42", nil, nil, .metadata),
         ] as [(String, String, String?, String?, SpecialAddress)])
     func table(first: String, last: String, before: String?, after: String?, kind: SpecialAddress) throws {
         for address in [first, last] { #expect(SpecialAddress(try #require(IPAddress(address))) == kind, "\(address)") }

@@ -114,13 +114,14 @@ struct CourierGuardTests {
 
     /// What a process says that sends, to which a name leads elsewhere each time.
     @OnLoop
-    private static func send(to url: String, _ authorities: String, _ answers: String, _ times: Int) async throws
-        -> [String]
-    {
+    static func send(
+        to url: String, _ authorities: String, _ answers: String, _ times: Int,
+        allowing allowed: [String] = ["127.0.0.2"]
+    ) async throws -> [String] {
         var ends: [Int32] = [0, 0]
         try #require(pipe(&ends) == 0)
         let child = try ChildProcess(
-            siblingProgram("egress-test-sender"), [url, authorities, "\(times)", "127.0.0.2"],
+            siblingProgram("egress-test-sender"), [url, authorities, "\(times)"] + allowed,
             // Nobody is there: it must not go by these.
             environment: [
                 "CHANGING_NAMES": answers, "https_proxy": "http://127.0.0.2:1", "ALL_PROXY": "http://127.0.0.2:1",
@@ -163,6 +164,83 @@ struct CourierGuardTests {
             other.close()
             #expect(proxy.accepted == 1)
             await proxy.stop()
+        }
+    }
+
+    @Test("Through a proxy TLS is spoken with the receiver, over a tunnel that is used again")
+    func tunnel() async throws {
+        try await onLoop {
+            let trial = try await Trial(script: Self.script)
+            let (receiver, port) = (trial.receiver.endpoint, trial.receiver.port)
+            let proxy = try FakeUpstream { connection in
+                _ = try await connection.receive()
+                let onwards = try await Stream.connect(to: receiver, timeout: .seconds(10))
+                defer { onwards.close() }
+                try await connection.send("HTTP/1.1 200 Connection established\r\n\r\n")
+                await withTaskGroup(of: Void.self) { group in
+                    group.addTask { try? await Self.copy(from: connection.stream, to: onwards) }
+                    group.addTask { try? await Self.copy(from: onwards, to: connection.stream) }
+                    // Whoever hangs up first, the other is hung up on.
+                    await group.next()
+                    group.cancelAll()
+                }
+            }
+            var terms = SendingTerms()
+            terms.authoritiesFile = trial.certificates.authorities
+            terms.proxy = ProxyAddress("http://127.0.0.1:\(proxy.port)")
+            let courier = Courier(trial.egressGuard, terms)
+            for isReused in [false, true, true] {
+                let reply = try await courier.send(Array("hello".utf8), to: trial.destination, fields: Fields())
+                #expect(reply.status == 200 && reply.isConnectionReused == isReused)
+                #expect(reply.content == Array("ok".utf8))
+            }
+            #expect(proxy.accepted == 1 && trial.receiver.accepted == 1)
+            #expect(
+                proxy.requests == [
+                    "CONNECT localhost:\(port) HTTP/1.1\r\nHost: localhost:\(port)\r\n"
+                        + "User-Agent: drawbridge\r\nProxy-Connection: Keep-Alive\r\n\r\n"
+                ])
+            // Its certificate is the receiver's, and looked at.
+            let stranger = try trial.egressGuard.destination("https://127.0.0.2:\(port)/")
+            let error = await #expect(throws: SendError.self) {
+                _ = try await courier.send([], to: stranger, fields: Fields())
+            }
+            #expect(error?.code == .tls(.wrongName))
+            courier.close()
+            await proxy.stop()
+            await trial.stop()
+        }
+    }
+
+    @OnLoop
+    private static func copy(from source: Stream, to target: Stream) async throws {
+        while try await source.fill() {
+            let bytes = source.withReadable { span in span.withUnsafeBufferPointer { Array($0) } }
+            source.consume(bytes.count)
+            try await target.write(bytes)
+        }
+    }
+
+    @Test("What is amiss on our side is not held against the receiver")
+    func own() async throws {
+        try await onLoop {
+            try await Trial.run(script: Self.script) { trial in
+                let changes: [(inout SendingTerms) throws -> Void] = [
+                    { $0.authoritiesFile = "/nonexistent" },
+                    { $0.proxy = ProxyAddress("http://127.0.0.1:\(try freePort())") },
+                    { $0.proxy = ProxyAddress("http://nobody.invalid:3128") },
+                ]
+                for change in changes {
+                    var terms = SendingTerms()
+                    try change(&terms)
+                    let courier = Courier(trial.egressGuard, terms)
+                    let error = await #expect(throws: SendError.self) {
+                        _ = try await courier.send([], to: trial.destination, fields: Fields())
+                    }
+                    #expect(error?.code == .ownFault && error?.isOurs == true)
+                    courier.close()
+                }
+            }
         }
     }
 }

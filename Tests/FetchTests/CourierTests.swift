@@ -140,6 +140,9 @@ struct CourierTests {
         try await onLoop {
             for head in ["HTTP/1.1 202 Accepted\r\nContent-Length: 100000\r\n\r\n", "HTTP/1.1 202 Acc"] {
                 let script: FakeUpstream.Script = { connection in
+                    // Connected by then, the next one has the deadline for its answer alone.
+                    _ = try await connection.receiveHello()
+                    try await connection.send(okay)
                     _ = try await connection.receiveHello()
                     try await connection.send(head)
                     while true {
@@ -147,8 +150,9 @@ struct CourierTests {
                         try await Loop.sleep(for: .milliseconds(5))
                     }
                 }
-                try await Trial.run({ $0.totalDeadline = .milliseconds(500) }, script: script) { trial in
-                    let result = try await trial.send()
+                try await Trial.run({ $0.totalDeadline = .seconds(60) }, script: script) { trial in
+                    try await trial.expect(200)
+                    let result = try await trial.send(deadline: .seconds(1))
                     if head.hasSuffix("\r\n\r\n") {
                         let reply = try result.get()
                         #expect(reply.status == 202 && reply.ending == .timedOut && !reply.content.isEmpty)
@@ -206,6 +210,25 @@ struct CourierTests {
                         #expect([.connectionLost, .malformed].contains(code(result)), "\(said)")
                     }
                 }
+            }
+        }
+    }
+
+    @Test("A receiver that hangs up in the midst of a request has not answered")
+    func interrupted() async throws {
+        try await onLoop {
+            try await Trial.run(script: { try await $0.end() }) { trial in
+                // What it has not read makes the end a reset.
+                let rude = try FakeUpstream { connection in _ = try await connection.stream.fill() }
+                let destination = try trial.egressGuard.destination("http://127.0.0.1:\(rude.port)/")
+                for _ in 0..<5 {
+                    let error = await #expect(throws: SendError.self) {
+                        _ = try await trial.courier.send(
+                            [UInt8](repeating: 0x78, count: 64 << 20), to: destination, fields: Fields())
+                    }
+                    #expect(error?.code == .connectionLost)
+                }
+                await rude.stop()
             }
         }
     }
@@ -401,18 +424,55 @@ struct CourierTests {
         }
     }
 
-    @Test("Those that wait for a connection are given up at their deadline, too")
+    @Test("Those whose turn does not come are given up, too, and it is not held against the receiver")
     func waiting() async throws {
         try await onLoop {
-            let change: (inout SendingTerms) -> Void = { $0.totalDeadline = .seconds(1) }
+            let change: (inout SendingTerms) -> Void = {
+                $0.totalDeadline = .seconds(1)
+                $0.waiting = 192
+            }
             try await Trial.run(change, script: { try await $0.end() }) { trial in
-                let codes = await withTaskGroup(of: SendError.Code?.self) { group in
-                    for _ in 0..<200 { group.addTask { (try? await trial.send()).flatMap { code($0) } } }
-                    var codes: [SendError.Code?] = []
-                    for await code in group { codes.append(code) }
-                    return codes
+                let results = try await withThrowingTaskGroup(of: Result<Reply, SendError>.self) { group in
+                    for _ in 0..<200 { group.addTask { try await trial.send() } }
+                    var results: [Result<Reply, SendError>] = []
+                    for try await result in group { results.append(result) }
+                    return results
                 }
-                #expect(codes.count == 200 && codes.allSatisfy { $0 == .timedOut })
+                let errors = results.compactMap { result in
+                    if case .failure(let error) = result { error } else { nil }
+                }
+                // Some begin in the moment in which those before them are given up.
+                let (timedOut, notBegun) = (
+                    errors.count { $0.code == .timedOut }, errors.count { $0.code == .notBegun }
+                )
+                #expect(errors.count == 200 && timedOut + notBegun == 200 && timedOut >= 8 && notBegun > 0)
+                #expect(errors.allSatisfy { $0.isOurs == ($0.code == .notBegun) })
+                #expect(trial.courier.underWay == 0 && trial.courier.waiting == 0)
+            }
+        }
+    }
+
+    @Test("An idle connection makes room for a new one where there may be no more")
+    func room() async throws {
+        try await onLoop {
+            let change: (inout SendingTerms) -> Void = {
+                ($0.connections, $0.connectionsPerHost) = (2, 2)
+                $0.totalDeadline = .seconds(60)
+            }
+            try await Trial.run(change, script: Self.answering(okay)) { trial in
+                let others = try (0..<4).map { _ in try FakeUpstream(Self.answering(okay)) }
+                for _ in 0..<3 {
+                    for other in others {
+                        let destination = try trial.egressGuard.destination("http://127.0.0.1:\(other.port)/")
+                        let reply = try await trial.courier.send(
+                            Array("hello".utf8), to: destination, fields: Fields(), deadline: .seconds(30))
+                        #expect(reply.status == 200)
+                    }
+                }
+                // Of four in turn at least two are connected to anew each time.
+                #expect(others.reduce(0) { $0 + $1.accepted } >= 8)
+                try await eventually { others.reduce(0) { $0 + $1.open } <= 2 }
+                for other in others { await other.stop() }
             }
         }
     }

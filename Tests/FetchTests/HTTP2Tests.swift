@@ -18,50 +18,96 @@ private enum PythonTools {
 struct HTTP2Tests {
     @Test("Many requests share one connection, as many as the receiver takes at once")
     func shared() async throws {
-        try await onLoop {
-            let certificates = try await Certificates()
-            let (input, output) = (try Self.makePipe(), try Self.makePipe())
-            let receiver = try ChildProcess(
-                PythonTools.python,
-                [
-                    "\(PythonTools.root)/Tests/FetchTests/receiver.py", certificates.path("good"),
-                    certificates.key("good"),
-                ],
-                environment: [:], descriptors: [.inherit(input.read), .inherit(output.write), .inherit(2)])
-            close(input.read)
-            close(output.write)
-            let lines = try #require(fdopen(output.read, "r"))
-            // Python has started by the time it has a port.
-            var line = [UInt8](repeating: 0, count: 5)
-            try #require(fread(&line, 1, line.count, lines) == line.count)
-            let port = try #require(UInt16(String(decoding: line, as: UTF8.self)))
-
-            var terms = SendingTerms()
-            terms.authoritiesFile = certificates.authorities
-            let egressGuard = Trial.guardOfThisMachine()
-            let courier = Courier(egressGuard, terms)
-            let destination = try egressGuard.destination("https://localhost:\(port)/")
-            let replies = try await withThrowingTaskGroup(of: Reply.self) { group in
-                for number in 0..<90 {
-                    group.addTask {
-                        try await courier.send(Array("\(number)".utf8), to: destination, fields: Fields())
-                    }
-                }
-                var replies: [Reply] = []
-                for try await reply in group { replies.append(reply) }
-                return replies
-            }
-            #expect(replies.count == 90)
+        try await Self.run(streams: 100) { courier, destination in
+            let replies = try await Self.send(90, courier, destination)
             #expect(replies.allSatisfy { $0.version == .http2 && $0.status == 200 && $0.retryAfter == "7" })
             let answers = Set(replies.map { String(decoding: $0.content, as: UTF8.self) })
             let expected = (0..<90).map { #"{"connection": 1, "resumed": false, "body": "\#($0)"}"# }
             #expect(answers == Set(expected))
             #expect(replies.count { !$0.isConnectionReused } == 1)
+        }
+    }
+
+    @Test("More requests than a connection takes at once are all answered, each with its own answer")
+    func excess() async throws {
+        for (streams, count) in [(100, 500), (3, 200)] {
+            try await Self.run(streams: streams) { courier, destination in
+                let replies = try await Self.send(count, courier, destination)
+                #expect(replies.allSatisfy { $0.version == .http2 && $0.status == 200 })
+                let bodies = Set(
+                    replies.map { String(decoding: $0.content, as: UTF8.self).split(separator: "body")[1] })
+                #expect(bodies.count == count)
+                // Each that is made is used again.
+                #expect(replies.count { !$0.isConnectionReused } <= 100 / streams + 8)
+            }
+        }
+    }
+
+    @Test("A request that the receiver breaks off is lost, and the others on its connection are not")
+    func broken() async throws {
+        try await Self.run(streams: 100) { courier, destination in
+            for _ in 0..<3 {
+                _ = try await Self.send(1, courier, destination)
+                let error = await #expect(throws: SendError.self) {
+                    _ = try await courier.send(Array("reset".utf8), to: destination, fields: Fields())
+                }
+                #expect(error?.code == .connectionLost)
+            }
+            let reply = try #require(try await Self.send(1, courier, destination).first)
+            #expect(String(decoding: reply.content, as: UTF8.self).contains(#""connection": 1,"#))
+        }
+    }
+
+    /// Sends many at once, each with a number of its own.
+    @OnLoop
+    private static func send(_ count: Int, _ courier: Courier, _ destination: Destination) async throws -> [Reply] {
+        try await withThrowingTaskGroup(of: Reply.self) { group in
+            for number in 0..<count {
+                group.addTask {
+                    try await courier.send(Array("\(number)".utf8), to: destination, fields: Fields())
+                }
+            }
+            var replies: [Reply] = []
+            for try await reply in group { replies.append(reply) }
+            return replies
+        }
+    }
+
+    /// Starts a receiver, and a courier that may send there.
+    private static func run(
+        streams: Int, _ body: @escaping @Sendable @OnLoop (Courier, Destination) async throws -> Void
+    ) async throws {
+        try await onLoop {
+            let certificates = try await Certificates()
+            defer { certificates.remove() }
+            let (input, output) = (try makePipe(), try makePipe())
+            let receiver = try ChildProcess(
+                PythonTools.python,
+                [
+                    "\(PythonTools.root)/Tests/FetchTests/receiver.py", certificates.path("good"),
+                    certificates.key("good"), "\(streams)",
+                ],
+                environment: [:], descriptors: [.inherit(input.read), .inherit(output.write), .inherit(2)])
+            close(input.read)
+            close(output.write)
+            let lines = try #require(fdopen(output.read, "r"))
+            defer { fclose(lines) }
+            // Python has started by the time it has a port.
+            var line = [UInt8](repeating: 0, count: 5)
+            let count = fread(&line, 1, line.count, lines)
+            var terms = SendingTerms()
+            terms.authoritiesFile = certificates.authorities
+            let egressGuard = Trial.guardOfThisMachine()
+            let courier = Courier(egressGuard, terms)
+            let port = UInt16(String(decoding: line[..<count], as: UTF8.self)) ?? 0
+            var failure: (any Error)?
+            do {
+                try await body(courier, egressGuard.destination("https://localhost:\(port)/"))
+            } catch { failure = error }
             courier.close()
             close(input.write)
             #expect(try await receiver.waitForExit().isSuccess)
-            fclose(lines)
-            certificates.remove()
+            if let failure { throw failure }
         }
     }
 

@@ -48,11 +48,14 @@ final class Trial {
     }
 
     /// What sending comes to.
-    func send(_ body: String = "hello", fields: [(String, String)] = []) async throws -> Result<Reply, SendError> {
+    func send(
+        _ body: String = "hello", fields: [(String, String)] = [], deadline: Duration? = nil
+    ) async throws -> Result<Reply, SendError> {
         var all = Fields()
         for (name, value) in fields { all.append(name, value) }
         do {
-            return .success(try await courier.send(Array(body.utf8), to: destination, fields: all))
+            let reply = try await courier.send(Array(body.utf8), to: destination, fields: all, deadline: deadline)
+            return .success(reply)
         } catch let error as SendError { return .failure(error) }
     }
 

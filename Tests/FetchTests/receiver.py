@@ -1,7 +1,7 @@
 """Receives requests of HTTP/2 alone, with PyPI's h2 and Python's own TLS, and answers each with the number of the connection
-it came on. Writes its port to standard output and ends with its standard input.
+it came on; one with the content "reset" it breaks off. Writes its port to standard output and ends with its standard input.
 
-usage: receiver.py CERTIFICATE KEY
+usage: receiver.py CERTIFICATE KEY STREAMS-AT-ONCE
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import sys
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
 
 connections = itertools.count(1)
 
@@ -22,6 +23,7 @@ async def serve(reader, writer):
     tls = writer.get_extra_info("ssl_object")
     connection = h2.connection.H2Connection(config=h2.config.H2Configuration(client_side=False))
     connection.initiate_connection()
+    connection.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: int(sys.argv[3])})
     writer.write(connection.data_to_send())
     bodies = {}
     try:
@@ -34,6 +36,9 @@ async def serve(reader, writer):
                     connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 elif isinstance(event, h2.events.StreamEnded):
                     body = bodies.pop(event.stream_id).decode()
+                    if body == "reset":
+                        connection.reset_stream(event.stream_id)
+                        continue
                     answer = json.dumps({"connection": number, "resumed": tls.session_reused, "body": body}).encode()
                     connection.send_headers(event.stream_id, [(":status", "200"), ("retry-after", "7")])
                     connection.send_data(event.stream_id, answer, end_stream=True)

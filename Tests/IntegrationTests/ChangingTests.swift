@@ -54,7 +54,7 @@ struct ChangingTests {
             """
             SELECT type, version, payload->'data'->>'version', payload->>'type',
                    payload->'data'->>'booking_id' = entity_id
-            FROM drawbridge.outbox_events WHERE entity_id = '\(id)' ORDER BY version
+            FROM drawbridge.events WHERE entity_id = '\(id)' ORDER BY version
             """)
         let expected = events.enumerated().map { [$1, "\($0 + 1)", "\($0 + 1)", $1, "t"] }
         #expect(found == expected, sourceLocation: sourceLocation)

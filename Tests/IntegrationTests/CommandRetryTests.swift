@@ -82,7 +82,7 @@ struct CommandRetryTests {
         #expect(try await counts(node, body.engineID) == [["1", "1"]])
         #expect(
             try await node.value(
-                "SELECT count(*) FROM drawbridge.outbox_events WHERE entity_id = '\(try #require(answer.string("booking_id")))'"
+                "SELECT count(*) FROM drawbridge.events WHERE entity_id = '\(try #require(answer.string("booking_id")))'"
             ) == "1")
         // What is free is known although nobody had said that it was booked.
         try await wait("the index to know") { try await node.available(2, 21, body.stay) == 10 }

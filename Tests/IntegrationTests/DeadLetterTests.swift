@@ -85,7 +85,7 @@ struct DeadLetterTests {
         #expect(
             try await node.value(
                 """
-                SELECT payload -> 'data' ->> 'version' FROM drawbridge.outbox_events
+                SELECT payload -> 'data' ->> 'version' FROM drawbridge.events
                 WHERE type = 'sync.failed' AND entity_id = '\(booking)'
                 """) == "1")
         let events = try await node.eventFaults()

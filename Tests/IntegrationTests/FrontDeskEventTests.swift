@@ -22,7 +22,7 @@ struct FrontDeskEventTests {
             SELECT concat_ws(' ', type, version, payload->'data'->>'status', payload->'data'->>'check_in',
                    payload->'data'->'total'->>'amount', payload->'data'->'sync'->>'status',
                    payload->'data'->>'guest_status')
-            FROM drawbridge.outbox_events WHERE entity_id = '\(id)' ORDER BY version
+            FROM drawbridge.events WHERE entity_id = '\(id)' ORDER BY version
             """
         ).map { $0[0] }
     }
@@ -112,7 +112,7 @@ struct FrontDeskEventTests {
         #expect(
             try await node.value(
                 """
-                SELECT payload->'data'->'guest'->>'name' FROM drawbridge.outbox_events
+                SELECT payload->'data'->'guest'->>'name' FROM drawbridge.events
                 WHERE entity_id = '\(id)' AND version = 5
                 """) == "Somebody Else")
         _ = try await node.rows("UPDATE reservations SET status = 'checked_in' WHERE id = '\(id)'")

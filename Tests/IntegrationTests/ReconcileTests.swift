@@ -125,7 +125,7 @@ struct ReconcileTests {
         for id in [ended, orphan] { #expect(rest.output.contains(id)) }
         let versions = try await node.rows(
             """
-            SELECT string_agg(concat_ws(' ', type, version), ',' ORDER BY version) FROM drawbridge.outbox_events
+            SELECT string_agg(concat_ws(' ', type, version), ',' ORDER BY version) FROM drawbridge.events
             WHERE entity_id IN ('\(changed)', '\(deleted)', '\(doubled)') AND version > 1 GROUP BY entity_id ORDER BY 1
             """)
         #expect(versions == [["booking.cancelled 2"], ["booking.updated 2"], ["booking.updated 2"]])

@@ -170,7 +170,7 @@ struct ReservationConformanceTests {
             work.rollback()
 
             let id = try await self.create(adapter, request, with: [Self.insert(name)])
-            let count = "SELECT count(*) FROM drawbridge.outbox_events WHERE entity_id ="
+            let count = "SELECT count(*) FROM drawbridge.events WHERE entity_id ="
             #expect(try await own("\(count) '\(name)'") == [["1"]])
             // One that fails takes the reservation with it.
             let second = try self.request(.next(1))
@@ -296,7 +296,7 @@ struct ReservationConformanceTests {
             #expect(try self.locked(found.facts).released.count == 1)
             try await work.commit([], with: [Self.noteFetched("\(id)", try found.then.of(before)[0])])
             let fetched = try await node.value(
-                "SELECT version FROM drawbridge.outbox_events WHERE entity_id = '\(id)' AND type = 'test.fetched'")
+                "SELECT version FROM drawbridge.events WHERE entity_id = '\(id)' AND type = 'test.fetched'")
             #expect(try #require(Int(fetched)) <= 6)
         }
     }

@@ -11,11 +11,19 @@ struct RetentionTests {
         try await node.start()
         let booking = try #require(try await node.book(BookingBody(.next(1))).string("booking_id"))
         let old = try #require(try await node.book(BookingBody(.next(1))).string("booking_id"))
+        // An event without an id of its day, and a day of long ago.
+        try await wait("the events to be taken from the outbox") {
+            try await node.value("SELECT count(*) FROM drawbridge.outbox_events") == "0"
+        }
         _ = try await node.rows(
             """
             UPDATE drawbridge.bookings SET arrival = arrival - 2000, departure = departure - 2000
             WHERE booking_id = '\(old)';
-            UPDATE drawbridge.outbox_events SET created_at = now() - INTERVAL '31 days' WHERE entity_id = '\(old)';
+            UPDATE drawbridge.webhook_events SET event_id = gen_random_uuid(), created_at = now() - INTERVAL '31 days'
+            WHERE entity_id = '\(old)';
+            CREATE TABLE drawbridge.webhook_events_2020_01_01 PARTITION OF drawbridge.webhook_events
+                FOR VALUES FROM (drawbridge.first_id('2020-01-01Z')) TO (drawbridge.first_id('2020-01-02Z'));
+            DROP TABLE drawbridge.webhook_attempts_\(try await Self.day(node, 2));
             -- A month without a partition, and one of long ago.
             DROP TABLE \(try await Self.partition(node, 2));
             INSERT INTO booking_engine_audit_log (action, entity_type, status, actor, created_at) VALUES
@@ -41,7 +49,10 @@ struct RetentionTests {
         }
         #expect(try await node.value("SELECT count(*) FROM booking_sync_status WHERE booking_id = '\(old)'") == "0")
         #expect(
-            try await node.rows("SELECT entity_id FROM drawbridge.outbox_events") == [[booking]])
+            try await node.rows("SELECT entity_id FROM drawbridge.events") == [[booking]])
+        #expect(try await node.value("SELECT to_regclass('drawbridge.webhook_events_2020_01_01') IS NULL") == "t")
+        let missing = "SELECT to_regclass('drawbridge.webhook_attempts_\(try await Self.day(node, 2))') IS NULL"
+        #expect(try await node.value(missing) == "f")
         #expect(try await node.value("SELECT count(*) FROM drawbridge.bookings WHERE booking_id = '\(booking)'") == "1")
         try await wait("the old write is gone") {
             try await node.rows("SELECT hotel_id FROM drawbridge.pms_writes ORDER BY 1") == [["2"], ["3"]]
@@ -78,6 +89,11 @@ struct RetentionTests {
             SELECT 'booking_engine_audit_log_'
                 || to_char(date_trunc('month', now() AT TIME ZONE 'UTC') + INTERVAL '\(ahead) months', 'YYYY_MM')
             """)
+    }
+
+    /// The name of the day that so many lie ahead of, as webhooks' partitions have it.
+    @OnLoop private static func day(_ node: Node, _ ahead: Int) async throws -> String {
+        try await node.value("SELECT to_char((now() AT TIME ZONE 'UTC')::DATE + \(ahead), 'YYYY_MM_DD')")
     }
 
     @OnLoop private static func inDefault(_ node: Node) async throws -> String {

@@ -50,7 +50,7 @@ struct SeparatePMSTests {
 
     @OnLoop private func events(_ node: Node, _ id: String) async throws -> [String] {
         try await node.rows(
-            "SELECT type FROM drawbridge.outbox_events WHERE entity_id = '\(id)' ORDER BY version"
+            "SELECT type FROM drawbridge.events WHERE entity_id = '\(id)' ORDER BY version"
         ).map { $0[0] }
     }
 
@@ -377,7 +377,7 @@ struct SeparatePMSTests {
             try await node.rows(
                 """
                 SELECT booking_id FROM drawbridge.bookings AS booking WHERE version <> (
-                    SELECT count(*) FROM drawbridge.outbox_events WHERE entity_id = booking.booking_id::TEXT)
+                    SELECT count(*) FROM drawbridge.events WHERE entity_id = booking.booking_id::TEXT)
                 """
             ).isEmpty)
         #expect(

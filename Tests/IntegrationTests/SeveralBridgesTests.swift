@@ -47,7 +47,7 @@ struct SeveralBridgesTests {
             try await wait("the change of \(id) is told") {
                 try await node.rows(
                     """
-                    SELECT version, payload->'data'->'total'->>'amount' FROM drawbridge.outbox_events
+                    SELECT version, payload->'data'->'total'->>'amount' FROM drawbridge.events
                     WHERE entity_id = '\(id)' ORDER BY version OFFSET 1
                     """) == [["2", "\(price)"]]
             }

@@ -562,7 +562,7 @@ extension Node {
         // Some tests write events that no bridge does.
         let rows = try await rows(
             """
-            SELECT type, encode(convert_to(payload::TEXT, 'UTF8'), 'hex') FROM drawbridge.outbox_events
+            SELECT type, encode(convert_to(payload::TEXT, 'UTF8'), 'hex') FROM drawbridge.events
             WHERE type NOT LIKE 'test.%'
             """)
         var faults: [String] = []

@@ -36,6 +36,7 @@ struct EgressPolicyTests {
             maximum_answer: 4 KiB
             http2: false
             connections: {per_host: 2, total: 20}
+            requests: {per_host: 30, waiting: 40}
             """)
         #expect(policy.egressGuard.allowsPlain)
         #expect(policy.egressGuard.ports == [80...80, 443...443, 8000...8999])
@@ -47,6 +48,28 @@ struct EgressPolicyTests {
         #expect(policy.terms.connectDeadline == .seconds(2) && policy.terms.totalDeadline == .seconds(30))
         #expect(policy.terms.maximumAnswer == 4096 && !policy.terms.usesHTTP2)
         #expect(policy.terms.connectionsPerHost == 2 && policy.terms.connections == 20)
+        #expect(policy.terms.requestsPerHost == 30 && policy.terms.waiting == 40)
+    }
+
+    @Test("What stands for one endpoint widens where that one may be sent to, and no other")
+    func endpoints() throws {
+        let policy = try load(
+            """
+            endpoints:
+              0B4F6C1E-7d7a-4f0e-9c55-6f1f2ab6a0d1: [10.20.0.7, Erp.Hotel.Internal]
+              11111111-7d7a-4f0e-9c55-6f1f2ab6a0d1: [fd12::/16]
+              22222222-7d7a-4f0e-9c55-6f1f2ab6a0d1: []
+            """)
+        let own = policy.allowed(for: "0b4f6c1e-7d7a-4f0e-9c55-6f1f2ab6a0d1")
+        #expect(own == AllowList(["10.20.0.7", "erp.hotel.internal"]))
+        #expect(policy.allowed(for: "0B4F6C1E-7D7A-4F0E-9C55-6F1F2AB6A0D1") == own)
+        #expect(policy.allowed(for: "22222222-7d7a-4f0e-9c55-6f1f2ab6a0d1") == AllowList())
+        #expect(policy.allowed(for: "33333333-7d7a-4f0e-9c55-6f1f2ab6a0d1") == AllowList())
+        #expect(policy.egressGuard.allowed == AllowList())
+        let url = "https://10.20.0.7/"
+        _ = try policy.egressGuard.destination(url, allowing: own)
+        let other = policy.allowed(for: "11111111-7d7a-4f0e-9c55-6f1f2ab6a0d1")
+        #expect(throws: EgressRefusal.self) { try policy.egressGuard.destination(url, allowing: other) }
     }
 
     @Test("What is not said fits what is")
@@ -70,8 +93,22 @@ struct EgressPolicyTests {
             ("authorities: nothing.pem", "authorities"), ("deadlines: {connect: 16 s}", "deadlines.connect"),
             ("deadlines: {total: 301 s}", "deadlines.total"), ("deadlines: {total: 1}", "deadlines.total"),
             ("deadlines: {read: 1 s}", "deadlines.read"), ("maximum_answer: 2 MiB", "maximum_answer"),
-            ("http2: yes", "http2"), ("connections: {per_host: 257}", "connections.per_host"),
+            ("http2: yes", "http2"), ("connections: {per_host: 1001}", "connections.per_host"),
             ("connections: {total: 0}", "connections.total"), ("redirects: 1", "redirects"),
+            ("requests: {per_host: 0}", "requests.per_host"), ("requests: {waiting: -1}", "requests.waiting"),
+            ("endpoints: []", "endpoints"), ("endpoints: {x: []}", "endpoints.x"),
+            (
+                "endpoints: {0b4f6c1e-7d7a-4f0e-9c55-6f1f2ab6a0d1: 10.0.0.1}",
+                "endpoints.0b4f6c1e-7d7a-4f0e-9c55-6f1f2ab6a0d1"
+            ),
+            (
+                "endpoints: {0b4f6c1e-7d7a-4f0e-9c55-6f1f2ab6a0d1: [127.1]}",
+                "endpoints.0b4f6c1e-7d7a-4f0e-9c55-6f1f2ab6a0d1[0]"
+            ),
+            (
+                "endpoints: {0b4f6c1e-7d7a-4f0e-9c55-6f1f2ab6a0d1: [], 0B4f6c1e-7d7a-4f0e-9c55-6f1f2ab6a0d1: []}",
+                "endpoints.0B4f6c1e-7d7a-4f0e-9c55-6f1f2ab6a0d1"
+            ),
         ])
     func refused(text: String, key: String) throws {
         let file = try directory.write("\n" + text, to: "egress.yaml")

@@ -139,7 +139,7 @@ import Testing
         arguments: [
             "https://hooks.example", "https://hooks.example/", "https://HOOKS.example:8443/a/b?c=d&e=f%20g",
             "https://xn--caf-dma.example/x", "https://192.0.2.1/hook", "https://[2001:db8::1]:443/x", "https://a",
-            "https://hooks.example?x=1@2", "https://hooks.example/a:b@c",
+            "https://hooks.example?x=1@2", "https://hooks.example/a:b@c", "https://a_b.example",
         ])
     func taken(url: String) {
         #expect(EndpointAddress.fault(of: url, allowsPlainLoopback: false) == nil)
@@ -148,7 +148,8 @@ import Testing
     @Test(
         "What does not is refused",
         arguments: [
-            "", "hooks.example", "//hooks.example", "ftp://hooks.example/", "HTTPS://hooks.example",
+            "", "hooks.example", "//hooks.example", "ftp://hooks.example/", "httpss://hooks.example",
+            "HTTPS://hooks.example",
             "https:hooks.example",
             "https://", "https:///x", "https://:443/", "https://hooks.example:/x", "https://hooks.example:0",
             "https://hooks.example:65536", "https://hooks.example:4x3", "https://hooks.example:+80",
@@ -157,7 +158,8 @@ import Testing
             "https://hooks.example/ä",
             "https://hooks.example/\n", "https://-a.example", "https://a-.example", "https://a..example",
             "https://.example",
-            "https://a_b.example", "https://[::1", "https://[]", "https://[::1]x", "https://[::1]:x",
+            "https://127.1/", "https://0x7f000001/", "https://2130706433/", "https://[::1", "https://[]",
+            "https://[::1]x", "https://[::1]:x",
             "https://[fe80::1%25eth0]/",
             "https://[abc]", "https://a.example/<script>", "https://a.example/%zz", "https://a.example/?x=%2",
             "https://a.example/a[1]", "https://a.example\\b", "javascript:alert(1)",
@@ -184,7 +186,8 @@ import Testing
             ("http://127.0.0.1:9000/hook", true), ("http://127.255.3.4", true), ("http://localhost:1/x", true),
             ("http://[::1]:80/x", true), ("http://hooks.example/", false), ("http://128.0.0.1/", false),
             ("http://127.0.0.1.example/", false), ("http://127.0.0.256/", false), ("http://127.1/", false),
-            ("http://localhost.example/", false), ("http://0.0.0.0/", false), ("http://[::ffff:127.0.0.1]/", false),
+            ("http://localhost.example/", false), ("http://0.0.0.0/", false), ("http://[::ffff:127.0.0.1]/", true),
+            ("http://LOCALHOST.:80/", true), ("HTTP://localhost/", false),
         ])
     func plain(url: String, isLoopback: Bool) {
         #expect((EndpointAddress.fault(of: url, allowsPlainLoopback: true) == nil) == isLoopback)

@@ -30,11 +30,6 @@ static inline CURLcode drawbridge_curl_set_opener(CURL *handle, curl_opensocket_
     return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_OPENSOCKETDATA, context);
 }
 
-static inline CURLcode drawbridge_curl_set_closer(CURL *handle, curl_closesocket_callback closer, void *context) {
-    CURLcode code = curl_easy_setopt(handle, CURLOPT_CLOSESOCKETFUNCTION, closer);
-    return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_CLOSESOCKETDATA, context);
-}
-
 static inline CURLcode drawbridge_curl_set_examiner(CURL *handle, curl_prereq_callback examiner, void *context) {
     CURLcode code = curl_easy_setopt(handle, CURLOPT_PREREQFUNCTION, examiner);
     return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_PREREQDATA, context);
@@ -67,6 +62,15 @@ static inline CURLMcode drawbridge_curl_multi_set_callbacks(
     return code != CURLM_OK ? code : curl_multi_setopt(multi, CURLMOPT_TIMERDATA, context);
 }
 
+// It is deprecated for being slow where it is all that is called, and there is no other that looks at a transfer for which
+// nothing has happened.
+static inline CURLMcode drawbridge_curl_multi_look_at_all(CURLM *multi, int *running) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    return curl_multi_socket_all(multi, running);
+#pragma GCC diagnostic pop
+}
+
 static inline CURLSHcode drawbridge_curl_share(CURLSH *share, curl_lock_data what) {
     return curl_share_setopt(share, CURLSHOPT_SHARE, what);
 }
@@ -74,11 +78,28 @@ static inline CURLSHcode drawbridge_curl_share(CURLSH *share, curl_lock_data wha
 // OpenSSL's, of whose headers nothing else is wanted here.
 struct ssl_st;
 extern int SSL_session_reused(const struct ssl_st *session);
+extern void SSL_get0_alpn_selected(const struct ssl_st *session, const unsigned char **name, unsigned int *length);
 
-// Whether the connection that a transfer is on goes on with an earlier one's TLS session; libcurl knows, and does not say.
-static inline int drawbridge_curl_is_resumed(CURL *handle) {
+// The TLS of the connection that a transfer is on; NULL where it has none.
+static inline const struct ssl_st *drawbridge_curl_tls(CURL *handle) {
     struct curl_tlssessioninfo *session = NULL;
-    if (curl_easy_getinfo(handle, CURLINFO_TLS_SSL_PTR, &session) != CURLE_OK || !session || !session->internals)
-        return 0;
-    return SSL_session_reused((const struct ssl_st *)session->internals);
+    if (curl_easy_getinfo(handle, CURLINFO_TLS_SSL_PTR, &session) != CURLE_OK || !session)
+        return NULL;
+    return (const struct ssl_st *)session->internals;
+}
+
+// Whether that goes on with an earlier one's session; libcurl knows, and does not say.
+static inline int drawbridge_curl_is_resumed(CURL *handle) {
+    const struct ssl_st *tls = drawbridge_curl_tls(handle);
+    return tls && SSL_session_reused(tls);
+}
+
+// Whether it was agreed upon to speak HTTP/2 (RFC 9113 section 3.2); libcurl says so when the answer has come.
+static inline int drawbridge_curl_speaks_http2(CURL *handle) {
+    const struct ssl_st *tls = drawbridge_curl_tls(handle);
+    const unsigned char *name = NULL;
+    unsigned int length = 0;
+    if (tls)
+        SSL_get0_alpn_selected(tls, &name, &length);
+    return length == 2 && name[0] == 'h' && name[1] == '2';
 }

@@ -239,10 +239,10 @@ final class BookingStorm {
         try await expectNone(
             """
             SELECT booking_id FROM \(bookings)
-            WHERE (SELECT array_agg(event.version ORDER BY event.version) FROM drawbridge.outbox_events AS event
+            WHERE (SELECT array_agg(event.version ORDER BY event.version) FROM drawbridge.events AS event
                    WHERE entity_id = booking_id::TEXT) IS DISTINCT FROM
                   (SELECT array_agg(number) FROM generate_series(1, booking.version) AS number)
-               OR (SELECT payload->'data'->>'status' FROM drawbridge.outbox_events AS event
+               OR (SELECT payload->'data'->>'status' FROM drawbridge.events AS event
                    WHERE entity_id = booking_id::TEXT AND event.version = booking.version) <> booking.status
                OR (SELECT count(*) FROM booking_engine_audit_log
                    WHERE entity_id = booking_id::TEXT AND status = 'success') <> booking.version
@@ -251,7 +251,7 @@ final class BookingStorm {
             """, "a version has no event, or more than one; \(story)")
         try await expectNone(
             """
-            SELECT entity_id FROM drawbridge.outbox_events WHERE NOT EXISTS (
+            SELECT entity_id FROM drawbridge.events WHERE NOT EXISTS (
                 SELECT FROM drawbridge.bookings WHERE booking_id::TEXT = entity_id)
             """, "an event tells of no booking; \(story)")
         try await expectAnswers(sourceLocation, story)

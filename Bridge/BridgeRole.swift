@@ -1,0 +1,9 @@
+/// What a bridge process does.
+enum BridgeRole: String {
+    /// Answers gateways.
+    case api
+    /// Delivers webhooks.
+    case dispatcher
+    /// Both.
+    case all
+}

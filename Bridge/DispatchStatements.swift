@@ -1,0 +1,481 @@
+internal import Booking
+internal import PMS
+internal import Postgres
+internal import Webhook
+
+/// What a fan-out has made of an event: a row for each endpoint that is told, or one alone where none is.
+struct FannedOut: Sendable {
+    /// Where a delivery is now.
+    enum Place: String { case claimed, waiting, dead }
+
+    let event: BookingID
+    let delivery: BookingID?
+    let endpoint: EndpointID?
+    let place: Place?
+    /// Of the delivery that is claimed.
+    let claimed: ClaimedDelivery?
+}
+
+/// A delivery that this dispatcher has in its hands.
+struct ClaimedDelivery: Sendable {
+    let id: BookingID
+    let endpoint: EndpointID
+    /// Of the endpoint, when it was claimed.
+    let endpointVersion: Int32
+    let event: BookingID
+    let type: String
+    let happenedAt: Instant
+    /// Attempts that have been made.
+    let attempts: Int
+    /// The event as it is stored.
+    let payload: [UInt8]
+}
+
+/// What became of a delivery that was claimed.
+struct Settlement: Sendable {
+    /// The names are those of `webhook_attempts.result`, as far as they come of attempts.
+    enum Result: String, Sendable {
+        case delivered, retry, dead, gone
+        /// No attempt was made: it waits, and nothing is counted.
+        case release
+        /// No attempt was made, and none will be: its endpoint is disabled.
+        case disabled
+        /// Likewise: its endpoint is not there any more.
+        case removed
+    }
+
+    let delivery: BookingID
+    /// The session that claimed it.
+    let session: Int64
+    let result: Result
+    /// Before it is looked at again, in milliseconds.
+    var wait: Int64 = 0
+    var attempt = Attempt()
+
+    /// What is kept of an attempt. Times are microseconds.
+    struct Attempt: Sendable {
+        var startedAt: Int64 = 0
+        var status: Int16?
+        var error: String?
+        var message: String?
+        var answer: [UInt8] = []
+        var ending: String?
+        var address: String?
+        var version: String?
+        var isReused = false
+        var name: Int32 = 0
+        var connect: Int32 = 0
+        var tls: Int32 = 0
+        var firstByte: Int32 = 0
+        var total: Int32 = 0
+    }
+}
+
+/// The statements by which dispatchers take events and deliveries, and say what became of them.
+enum DispatchStatements {
+    // MARK: Events
+
+    /// Takes events out of the outbox, and makes of each a delivery for every endpoint that is told of it: claimed by the
+    /// session as far as there is room, or else waiting; a dead letter where the endpoint is disabled. What is to be delivered
+    /// in order always waits at first.
+    ///
+    /// Its parameters are the session, how many events, the endpoints with less room than usual, how much each of them has,
+    /// and how much is usual. A session that has ended takes nothing.
+    static let fanOut = Statement<FannedOut, Int64, Int32, [BookingID], [Int32], Int32>(
+        "bridge.fan_out",
+        """
+        WITH me AS MATERIALIZED (
+            SELECT session FROM drawbridge.webhook_dispatchers WHERE session = $1 FOR KEY SHARE
+        ), next AS MATERIALIZED (
+            SELECT position FROM drawbridge.outbox_events
+            WHERE EXISTS (SELECT FROM me) ORDER BY position LIMIT $2 FOR UPDATE SKIP LOCKED
+        ), taken AS MATERIALIZED (
+            DELETE FROM drawbridge.outbox_events WHERE position = ANY (ARRAY(SELECT position FROM next))
+            RETURNING event_id, position, type, hotel_id, client, entity_id, version, payload, created_at
+        ), kept AS (
+            INSERT INTO drawbridge.webhook_events (event_id, position, type, hotel_id, client, entity_id, version, payload,
+                                                   created_at)
+            SELECT * FROM taken
+        ), told AS MATERIALIZED (
+            SELECT drawbridge.time_ordered_id() AS delivery_id, taken.event_id, taken.position, endpoint.id AS endpoint_id,
+                   endpoint.version AS endpoint_version,
+                   CASE WHEN endpoint.is_ordered THEN taken.entity_id END AS sequence_key,
+                   CASE WHEN endpoint.disabled_at IS NOT NULL THEN 'dead'
+                        WHEN endpoint.is_ordered THEN 'waiting'
+                        WHEN row_number() OVER (PARTITION BY endpoint.id ORDER BY taken.position) <= COALESCE(
+                            (SELECT room FROM unnest($3::uuid[], $4::int4[]) AS scarce (id, room)
+                             WHERE scarce.id = endpoint.id), $5) THEN 'claimed'
+                        ELSE 'waiting' END AS place
+            FROM taken JOIN drawbridge.webhook_endpoints AS endpoint
+                ON taken.type = ANY (endpoint.events)
+               AND (endpoint.hotel_ids IS NULL OR endpoint.hotel_ids @> ARRAY[taken.hotel_id]
+                    OR taken.client = endpoint.client)
+               AND (taken.client IS NULL OR taken.client = endpoint.client)
+        ), delivery AS (
+            INSERT INTO drawbridge.webhook_deliveries (delivery_id, event_id, endpoint_id, origin)
+            SELECT delivery_id, event_id, endpoint_id, 'event' FROM told
+        ), claimed AS (
+            INSERT INTO drawbridge.webhook_claims (delivery_id, endpoint_id, event_id, position, sequence_key, attempts,
+                                                   session)
+            SELECT delivery_id, endpoint_id, event_id, position, sequence_key, 0, $1 FROM told WHERE place = 'claimed'
+        ), waiting AS (
+            INSERT INTO drawbridge.webhook_waiting (delivery_id, endpoint_id, event_id, position, sequence_key, attempts,
+                                                    due_at)
+            SELECT delivery_id, endpoint_id, event_id, position, sequence_key, 0, now() FROM told WHERE place = 'waiting'
+        ), dead AS (
+            INSERT INTO drawbridge.webhook_dead_letters (delivery_id, endpoint_id, event_id, position, reason)
+            SELECT delivery_id, endpoint_id, event_id, position, 'endpoint_disabled' FROM told WHERE place = 'dead'
+        )
+        SELECT taken.event_id, told.delivery_id, told.endpoint_id, told.place, told.endpoint_version, taken.type,
+               taken.created_at,
+               CASE told.place WHEN 'claimed' THEN convert_to(taken.payload::TEXT, 'UTF8') END
+        FROM taken LEFT JOIN told ON told.event_id = taken.event_id ORDER BY taken.position
+        """
+    ) { row in
+        let (event, delivery, endpoint): (BookingID, BookingID?, EndpointID?) = (
+            try row.next(), try row.next(), try row.next()
+        )
+        let (place, version, type): (String?, Int32?, String) = (try row.next(), try row.next(), try row.next())
+        let (happenedAt, payload): (Instant, [UInt8]?) = (try row.next(), try row.next())
+        var claimed: ClaimedDelivery?
+        if let delivery, let endpoint, let version, let payload {
+            claimed = ClaimedDelivery(
+                id: delivery, endpoint: endpoint, endpointVersion: version, event: event, type: type,
+                happenedAt: happenedAt, attempts: 0, payload: payload)
+        }
+        return FannedOut(
+            event: event, delivery: delivery, endpoint: endpoint, place: place.flatMap(FannedOut.Place.init),
+            claimed: claimed)
+    }
+
+    // MARK: Deliveries
+
+    /// Claims what is due of some endpoints that are not disabled, for each as much as there is room, the longest due first. Of
+    /// what is delivered in order, only what nothing comes before: neither in the outbox, nor waiting, nor claimed.
+    static let claim = Statement<ClaimedDelivery, Int64, [BookingID], [Int32]>(
+        "bridge.claim_deliveries",
+        """
+        WITH me AS MATERIALIZED (
+            SELECT session FROM drawbridge.webhook_dispatchers WHERE session = $1 FOR KEY SHARE
+        ), next AS MATERIALIZED (
+            SELECT due.delivery_id FROM unnest($2::uuid[], $3::int4[]) AS asked (endpoint_id, room)
+            CROSS JOIN LATERAL (
+                SELECT waiting.delivery_id FROM drawbridge.webhook_waiting AS waiting
+                WHERE waiting.endpoint_id = asked.endpoint_id AND waiting.due_at <= now()
+                  AND EXISTS (SELECT FROM me)
+                  AND EXISTS (SELECT FROM drawbridge.webhook_endpoints AS endpoint
+                              WHERE endpoint.id = asked.endpoint_id AND endpoint.disabled_at IS NULL)
+                  AND (waiting.sequence_key IS NULL OR (
+                      NOT EXISTS (SELECT FROM drawbridge.webhook_waiting AS earlier
+                                  WHERE earlier.endpoint_id = waiting.endpoint_id
+                                    AND earlier.sequence_key = waiting.sequence_key
+                                    AND earlier.position < waiting.position)
+                      AND NOT EXISTS (SELECT FROM drawbridge.webhook_claims AS claimed
+                                      WHERE claimed.endpoint_id = waiting.endpoint_id
+                                        AND claimed.sequence_key = waiting.sequence_key)
+                      AND NOT EXISTS (SELECT FROM drawbridge.outbox_events AS outbox
+                                      WHERE outbox.entity_id = waiting.sequence_key
+                                        AND outbox.position < waiting.position)))
+                ORDER BY waiting.due_at, waiting.position LIMIT asked.room FOR UPDATE OF waiting SKIP LOCKED
+            ) AS due
+        ), taken AS MATERIALIZED (
+            DELETE FROM drawbridge.webhook_waiting
+            WHERE delivery_id = ANY (ARRAY(SELECT delivery_id FROM next))
+            RETURNING delivery_id, endpoint_id, event_id, position, sequence_key, attempts
+        ), claimed AS (
+            INSERT INTO drawbridge.webhook_claims (delivery_id, endpoint_id, event_id, position, sequence_key, attempts,
+                                                   session)
+            SELECT taken.*, $1 FROM taken
+        )
+        SELECT taken.delivery_id, taken.endpoint_id, endpoint.version, taken.event_id, event.type, event.created_at,
+               taken.attempts, event.payload
+        FROM taken
+        JOIN drawbridge.webhook_endpoints AS endpoint ON endpoint.id = taken.endpoint_id
+        CROSS JOIN LATERAL (
+            SELECT type, created_at, convert_to(payload::TEXT, 'UTF8') AS payload
+            FROM drawbridge.webhook_events AS event WHERE event.event_id = taken.event_id OFFSET 0
+        ) AS event
+        ORDER BY taken.position
+        """
+    ) { row in
+        let (id, endpoint, version): (BookingID, EndpointID, Int32) = (try row.next(), try row.next(), try row.next())
+        let (event, type, happenedAt): (BookingID, String, Instant) = (try row.next(), try row.next(), try row.next())
+        let attempts: Int16 = try row.next()
+        return ClaimedDelivery(
+            id: id, endpoint: endpoint, endpointVersion: version, event: event, type: type, happenedAt: happenedAt,
+            attempts: Int(attempts), payload: try row.next())
+    }
+
+    /// Endpoints, not disabled, for which something is due.
+    static let due = Statement<EndpointID>(
+        "bridge.endpoints_due",
+        """
+        SELECT id FROM drawbridge.webhook_endpoints AS endpoint
+        WHERE disabled_at IS NULL
+          AND EXISTS (SELECT FROM drawbridge.webhook_waiting AS waiting
+                      WHERE waiting.endpoint_id = endpoint.id AND due_at <= now())
+        """
+    ) { row in try row.next() }
+
+    private static let settleAll = Statement<
+        BookingID, Int64, [BookingID], [String], [Int64], [Int64], [Int16?], [String?], [String?], [UInt8], [Int32],
+        [Int32],
+        [String?], [String?], [String?], [Bool], [Int32], [Int32], [Int32], [Int32], [Int32]
+    >(
+        "bridge.settle_deliveries",
+        """
+        WITH done AS MATERIALIZED (
+            SELECT * FROM unnest($2::uuid[], $3::text[], $4::int8[], $5::int8[], $6::int2[], $7::text[], $8::text[],
+                                 $10::int4[], $11::int4[], $12::text[], $13::text[], $14::text[], $15::bool[],
+                                 $16::int4[], $17::int4[], $18::int4[], $19::int4[], $20::int4[])
+                AS done (delivery_id, result, wait, started, status, error, message, answer_start, answer_length,
+                         answer_ending, address, http_version, is_reused, name_us, connect_us, tls_us, first_byte_us,
+                         total_us)
+        ), ended AS MATERIALIZED (
+            DELETE FROM drawbridge.webhook_claims WHERE delivery_id = ANY ($2) AND session = $1
+            RETURNING delivery_id, endpoint_id, event_id, position, sequence_key, attempts
+        ), attempt AS (
+            INSERT INTO drawbridge.webhook_attempts (delivery_id, number, started_at, result, status, error, message, answer,
+                                                     answer_ending, address, http_version, is_reused, name_us, connect_us,
+                                                     tls_us, first_byte_us, total_us)
+            SELECT delivery_id, attempts + 1, TIMESTAMPTZ 'epoch' + started * INTERVAL '1 microsecond', result, status, error,
+                   message, CASE WHEN answer_length > 0 THEN substring($9 FROM answer_start + 1 FOR answer_length) END,
+                   answer_ending, address, http_version, is_reused, name_us, connect_us, tls_us, first_byte_us, total_us
+            FROM done JOIN ended USING (delivery_id) WHERE result IN ('delivered', 'retry', 'dead', 'gone')
+        ), waiting AS (
+            INSERT INTO drawbridge.webhook_waiting (delivery_id, endpoint_id, event_id, position, sequence_key, attempts,
+                                                    due_at)
+            SELECT delivery_id, endpoint_id, event_id, position, sequence_key,
+                   attempts + CASE result WHEN 'retry' THEN 1 ELSE 0 END, now() + wait * INTERVAL '1 millisecond'
+            FROM done JOIN ended USING (delivery_id) WHERE result IN ('retry', 'release')
+        ), dead AS (
+            INSERT INTO drawbridge.webhook_dead_letters (delivery_id, endpoint_id, event_id, position, reason)
+            SELECT delivery_id, endpoint_id, event_id, position,
+                   CASE result WHEN 'dead' THEN 'exhausted' ELSE 'endpoint_disabled' END
+            FROM done JOIN ended USING (delivery_id) WHERE result IN ('dead', 'gone', 'disabled')
+        )
+        SELECT delivery_id FROM ended
+        """
+    ) { row in try row.next() }
+
+    /// Says what became of deliveries that a session has claimed; gives those that it still had.
+    static func settle(_ all: [Settlement], of session: Int64) -> Query<BookingID> {
+        var (answers, starts): ([UInt8], [Int32]) = ([], [])
+        for settlement in all {
+            starts.append(Int32(answers.count))
+            answers += settlement.attempt.answer
+        }
+        let attempts = all.map(\.attempt)
+        return settleAll(
+            session, all.map(\.delivery), all.map(\.result.rawValue), all.map(\.wait), attempts.map(\.startedAt),
+            attempts.map(\.status), attempts.map(\.error), attempts.map(\.message), answers, starts,
+            attempts.map { Int32($0.answer.count) }, attempts.map(\.ending), attempts.map(\.address),
+            attempts.map(\.version), attempts.map(\.isReused), attempts.map(\.name), attempts.map(\.connect),
+            attempts.map(\.tls), attempts.map(\.firstByte), attempts.map(\.total))
+    }
+
+    // MARK: Sessions
+
+    static let begin = Statement<Int64>(
+        "bridge.begin_dispatcher", "INSERT INTO drawbridge.webhook_dispatchers DEFAULT VALUES RETURNING session"
+    ) { row in try row.next() }
+
+    /// Says that a session goes on, and by how much it has changed what there is; gives a row if it does go on.
+    static let heartbeat = Statement<Int64, Int64, Int64, Int64>(
+        "bridge.dispatcher_heartbeat",
+        """
+        UPDATE drawbridge.webhook_dispatchers
+        SET heartbeat_at = clock_timestamp(), depth = depth + $2, dead_letters = dead_letters + $3
+        WHERE session = $1 RETURNING session
+        """
+    ) { row in try row.next() }
+
+    /// Ends sessions that have not been heard of for so many milliseconds, or this one; what they have counted stays.
+    static let end = Statement<Int64, Int64?, Int64>(
+        "bridge.end_dispatchers",
+        """
+        WITH ended AS (
+            DELETE FROM drawbridge.webhook_dispatchers
+            WHERE session = $1 OR heartbeat_at < clock_timestamp() - $2 * INTERVAL '1 millisecond'
+            RETURNING session, depth, dead_letters
+        ), counted AS (
+            UPDATE drawbridge.webhook_dispatchers AS dispatcher
+            SET depth = dispatcher.depth + total.depth, dead_letters = dispatcher.dead_letters + total.dead_letters
+            FROM (SELECT sum(depth)::INT8 AS depth, sum(dead_letters)::INT8 AS dead_letters FROM ended) AS total
+            WHERE session = 0 AND total.depth IS NOT NULL
+        )
+        SELECT session FROM ended
+        """
+    ) { row in try row.next() }
+
+    /// Lets others have what these sessions have claimed. A statement of its own, after `end`: what they have claimed until then
+    /// is seen by no statement that began before.
+    static let free = Statement<Void, [Int64]>(
+        "bridge.free_claims",
+        """
+        WITH freed AS (
+            DELETE FROM drawbridge.webhook_claims WHERE session = ANY ($1)
+            RETURNING delivery_id, endpoint_id, event_id, position, sequence_key, attempts
+        )
+        INSERT INTO drawbridge.webhook_waiting (delivery_id, endpoint_id, event_id, position, sequence_key, attempts, due_at)
+        SELECT freed.*, now() FROM freed
+        """)
+
+    /// Counts anew: after a crash, which loses what was not written down.
+    static let recount = Statement<Void>(
+        "bridge.recount_deliveries",
+        """
+        UPDATE drawbridge.webhook_dispatchers AS dispatcher
+        SET depth = (SELECT count(*) FROM drawbridge.webhook_waiting) + (SELECT count(*) FROM drawbridge.webhook_claims)
+                    - others.depth,
+            dead_letters = (SELECT count(*) FROM drawbridge.webhook_dead_letters) - others.dead_letters
+        FROM (SELECT COALESCE(sum(depth), 0)::INT8 AS depth, COALESCE(sum(dead_letters), 0)::INT8 AS dead_letters
+              FROM drawbridge.webhook_dispatchers WHERE session <> 0) AS others
+        WHERE session = 0
+        """)
+
+    /// How many deliveries have not ended, how many dead letters there are, and for how long the one has been due that has been
+    /// longest, in seconds.
+    static let figures = Statement<(depth: Int64, deadLetters: Int64, age: Double)>(
+        "bridge.delivery_figures",
+        """
+        SELECT sum(depth)::INT8, sum(dead_letters)::INT8,
+               COALESCE(GREATEST(
+                   extract(epoch FROM now() - (SELECT due_at FROM drawbridge.webhook_waiting ORDER BY due_at LIMIT 1)),
+                   extract(epoch FROM now() - (SELECT created_at FROM drawbridge.outbox_events ORDER BY position LIMIT 1)),
+                   0), 0)::FLOAT8
+        FROM drawbridge.webhook_dispatchers
+        """
+    ) { row in (try row.next(), try row.next(), try row.next()) }
+
+    // MARK: Endpoints
+
+    /// Endpoints that have changed in the last so many seconds, with their versions.
+    static let changed = Statement<(EndpointID, Int32), Int32>(
+        "bridge.changed_webhooks",
+        """
+        SELECT id, version FROM drawbridge.webhook_endpoints WHERE updated_at > now() - make_interval(secs => $1)
+        """
+    ) { row in (try row.next(), try row.next()) }
+
+    /// Those that are not there any more.
+    static let removed = Statement<EndpointID, [BookingID]>(
+        "bridge.removed_webhooks",
+        """
+        SELECT id FROM unnest($1) AS known (id)
+        WHERE NOT EXISTS (SELECT FROM drawbridge.webhook_endpoints AS endpoint WHERE endpoint.id = known.id)
+        """
+    ) { row in try row.next() }
+
+    /// Makes dead letters of what waits for endpoints that are disabled, so many of each at a time; gives how many.
+    static let sweep = Statement<Int64>(
+        "bridge.sweep_waiting",
+        """
+        WITH next AS MATERIALIZED (
+            SELECT due.delivery_id FROM drawbridge.webhook_endpoints AS endpoint CROSS JOIN LATERAL (
+                SELECT delivery_id FROM drawbridge.webhook_waiting AS waiting WHERE waiting.endpoint_id = endpoint.id
+                LIMIT 1000 FOR UPDATE SKIP LOCKED) AS due
+            WHERE endpoint.disabled_at IS NOT NULL
+        ), taken AS MATERIALIZED (
+            DELETE FROM drawbridge.webhook_waiting WHERE delivery_id = ANY (ARRAY(SELECT delivery_id FROM next))
+            RETURNING delivery_id, endpoint_id, event_id, position
+        ), dead AS (
+            INSERT INTO drawbridge.webhook_dead_letters (delivery_id, endpoint_id, event_id, position, reason)
+            SELECT taken.*, 'endpoint_disabled' FROM taken
+        )
+        SELECT count(*) FROM taken
+        """
+    ) { row in try row.next() }
+
+    static let disable = Statement<Void, EndpointID, String, String>(
+        "bridge.disable_webhook",
+        """
+        WITH disabled AS (
+            UPDATE drawbridge.webhook_endpoints
+            SET disabled_at = now(), disabled_reason = $2, version = version + 1, updated_at = now()
+            WHERE id = $1 AND disabled_at IS NULL RETURNING id, hotel_ids, version
+        )
+        INSERT INTO booking_engine_audit_log (hotel_id, action, entity_type, entity_id, response_data, status, actor)
+        SELECT CASE WHEN cardinality(hotel_ids) = 1 THEN hotel_ids[1] END, 'disable_webhook', 'webhook', id::TEXT,
+               jsonb_build_object('disabled_reason', $2::TEXT, 'version', version), 'success', $3
+        FROM disabled
+        """)
+
+    /// An attempt has failed, and the one before it had not.
+    static let beginFailures = Statement<Void, EndpointID>(
+        "bridge.begin_webhook_failures",
+        """
+        INSERT INTO drawbridge.webhook_failures (endpoint_id)
+        SELECT id FROM drawbridge.webhook_endpoints WHERE id = $1 FOR KEY SHARE ON CONFLICT DO NOTHING
+        """)
+
+    static let endFailures = Statement<Void, [BookingID]>(
+        "bridge.end_webhook_failures", "DELETE FROM drawbridge.webhook_failures WHERE endpoint_id = ANY ($1)")
+
+    /// Since when an endpoint does nothing but fail, and what its owner was told of that.
+    static let failures = Statement<(EndpointID, since: Instant, told: Int16), [BookingID]>(
+        "bridge.webhook_failures",
+        "SELECT endpoint_id, since, told_percent FROM drawbridge.webhook_failures WHERE endpoint_id = ANY ($1)"
+    ) { row in (try row.next(), try row.next(), try row.next()) }
+
+    /// Tells an endpoint's owner, by its other endpoints, that it does nothing but fail; gives a row if nobody else has done so,
+    /// and nothing has arrived since.
+    static let tellOfFailures = Statement<Int32, EndpointID, Int16>(
+        "bridge.tell_of_webhook_failures",
+        """
+        WITH told AS (
+            UPDATE drawbridge.webhook_failures AS failing SET told_percent = $2
+            WHERE endpoint_id = $1 AND told_percent < $2 AND NOT EXISTS (
+                SELECT FROM drawbridge.webhook_deliveries AS delivery
+                JOIN drawbridge.webhook_attempts AS attempt USING (delivery_id)
+                WHERE delivery.endpoint_id = $1 AND attempt.result = 'delivered' AND attempt.started_at > failing.since)
+            RETURNING since
+        )
+        INSERT INTO drawbridge.outbox_events (event_id, type, hotel_id, client, entity_id, version, payload)
+        SELECT drawbridge.time_ordered_id(), 'endpoint.failing', hotel.id, endpoint.client, endpoint.id::TEXT,
+               endpoint.version,
+               json_build_object(
+                   'type', 'endpoint.failing', 'timestamp', drawbridge.instant(now()),
+                   'data', json_build_object(
+                       'endpoint_id', endpoint.id, 'hotel_id', hotel.id, 'failing_since', drawbridge.instant(told.since),
+                       'percent', $2::INT4, 'version', endpoint.version))
+        FROM told JOIN drawbridge.webhook_endpoints AS endpoint ON endpoint.id = $1
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN cardinality(endpoint.hotel_ids) = 1 THEN endpoint.hotel_ids[1] END AS id) AS hotel
+        RETURNING version
+        """
+    ) { row in try row.next() }
+
+    // MARK: Booking engines
+
+    /// What the owners of endpoints of `booking_engine_config` begin with.
+    static let bookingEngineOwner = "urn:drawbridge:booking-engine-config "
+
+    /// Notes that the hotel's booking engine was told, or could not be, of some events: in `booking_sync_status`, where it says
+    /// nothing more important. What the PMS does not have is more important.
+    static let noteBookingEngine = Statement<Void, [BookingID], Bool, String>(
+        "bridge.note_booking_engine",
+        """
+        UPDATE booking_sync_status AS sync
+        SET sync_status = CASE WHEN $2 THEN 'synced' ELSE 'failed' END, last_sync_attempt = now(),
+            error_message = CASE WHEN NOT $2 THEN $3 END,
+            retry_count = CASE WHEN $2 THEN sync.retry_count ELSE sync.retry_count + 1 END
+        FROM drawbridge.webhook_events AS event
+        WHERE event.event_id = ANY ($1) AND sync.hotel_id = event.hotel_id AND sync.booking_id::TEXT = event.entity_id
+          AND (sync.sync_status = 'synced' OR sync.sync_status = 'failed' AND sync.error_message = $3)
+        """)
+
+    // MARK: Tables
+
+    static let emptySlots = Statement<Int32>("bridge.empty_slots", "SELECT drawbridge.empty_slots()") { row in
+        try row.next()
+    }
+
+    static let makePartitions = Statement<Int32, Int32>(
+        "bridge.make_webhook_partitions", "SELECT drawbridge.make_webhook_partitions($1)"
+    ) { row in try row.next() }
+
+    static let dropPartitions = Statement<Int32, Int32>(
+        "bridge.drop_webhook_partitions", "SELECT drawbridge.drop_webhook_partitions($1)"
+    ) { row in try row.next() }
+}

@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0013_webhook_deliveries.sql

@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0016_booking_engine_config.sql

@@ -396,7 +396,7 @@ enum DispatchStatements {
             WHERE id = $1 AND disabled_at IS NULL RETURNING id, hotel_ids, version
         )
         INSERT INTO booking_engine_audit_log (hotel_id, action, entity_type, entity_id, response_data, status, actor)
-        SELECT CASE WHEN cardinality(hotel_ids) = 1 THEN hotel_ids[1] END, 'disable_webhook', 'webhook', id::TEXT,
+        SELECT CASE WHEN cardinality(hotel_ids) = 1 THEN hotel_ids[1] END, 'disable_webhook', 'webhook_endpoint', id::TEXT,
                jsonb_build_object('disabled_reason', $2::TEXT, 'version', version), 'success', $3
         FROM disabled
         """)

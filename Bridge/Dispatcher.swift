@@ -36,6 +36,8 @@ final class Dispatcher {
     private static let beatsPerEmptying = 10
     /// For how long an endpoint whose secrets cannot be opened is left alone.
     private static let keylessPause: Int64 = 10_000
+    /// For how long a delivery waits that could not be begun.
+    private static let ownFaultPause: Int64 = 1000
     /// What is kept of what is said about a failure, in bytes of UTF-8.
     private static let longestMessage = 512
 
@@ -260,7 +262,10 @@ final class Dispatcher {
     }
 
     private func destination(of record: EndpointRecord) -> Result<Destination, EgressRefusal> {
-        Result { () throws(EgressRefusal) in try egress.egressGuard.destination(record.subscription.url) }
+        Result { () throws(EgressRefusal) in
+            try egress.egressGuard.destination(
+                record.subscription.url, allowing: egress.allowed(for: record.id.description))
+        }
     }
 
     // MARK: - Taking
@@ -435,18 +440,19 @@ final class Dispatcher {
             record.take(reply)
             isReused = reply.isConnectionReused
         } catch let error as SendError {
-            outcome = .failed(DeliveryOutcome.TransportFailure(error.code))
+            guard let failure = DeliveryOutcome.TransportFailure(error.code) else {
+                note(error, "webhook not sent, for a reason of our own")
+                return giveBack(attempt, after: Self.ownFaultPause)
+            }
+            outcome = .failed(failure)
             record.take(error.timings)
             record.message = error.message.prefix(bytes: Self.longestMessage)
         } catch let error as EgressRefusal {
             outcome = .failed(.egressRefused)
             record.message = "\(error)".prefix(bytes: Self.longestMessage)
         } catch {
-            // The process stops, or the secret has just expired: no attempt was made that counts.
-            lane.underWay -= 1
-            lane.gate.withdraw(attempt.ticket)
-            if session == self.session { release([delivery], after: 1000) }
-            return
+            // The process stops, or the secret has just expired.
+            return giveBack(attempt, after: Self.ownFaultPause)
         }
         record.error = outcome.reason
         let now = Loop.monotonicNanoseconds
@@ -479,6 +485,13 @@ final class Dispatcher {
         await note(outcome, in: lane)
         pump(lane)
         if lane.room(at: now) > 0, lane.nextDue != nil { poll.fire() }
+    }
+
+    /// No attempt was made that counts.
+    private func giveBack(_ attempt: BegunAttempt, after wait: Int64) {
+        attempt.lane.underWay -= 1
+        attempt.lane.gate.withdraw(attempt.ticket)
+        if attempt.session == session { release([attempt.delivery], after: wait) }
     }
 
     private func closeFormerCouriers() {
@@ -635,17 +648,18 @@ extension DeliveryDecision {
 }
 
 extension DeliveryOutcome.TransportFailure {
-    fileprivate init(_ code: SendError.Code) {
-        self =
-            switch code {
-            case .refused: .egressRefused
-            case .nameNotFound: .nameNotResolved
-            case .notConnected: .connectFailed
-            case .tls: .tlsFailed
-            case .timedOut: .timedOut
-            case .connectionLost: .connectionLost
-            case .malformed: .malformedAnswer
-            }
+    /// Nil for what is no fault of the receiver.
+    fileprivate init?(_ code: SendError.Code) {
+        switch code {
+        case .notBegun, .ownFault: return nil
+        case .refused: self = .egressRefused
+        case .nameNotFound: self = .nameNotResolved
+        case .notConnected: self = .connectFailed
+        case .tls: self = .tlsFailed
+        case .timedOut: self = .timedOut
+        case .connectionLost: self = .connectionLost
+        case .malformed: self = .malformedAnswer
+        }
     }
 }
 

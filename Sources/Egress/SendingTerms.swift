@@ -11,12 +11,12 @@ public struct SendingTerms: Sendable, Hashable {
     /// Whether HTTP/2 is spoken to those who do.
     public var usesHTTP2 = true
     /// Connections to one host at once, and so requests, where each needs a connection for itself.
-    public var connectionsPerHost = 8
+    public var connectionsPerHost = 64
     /// Requests on their way at once to one host that speaks HTTP/2.
     public var requestsPerHost = 100
     /// Requests on their way at once in all, and connections, those that are idle included. No host has more of them than are
     /// left free for others.
-    public var connections = 1000
+    public var connections = 2048
     /// Requests that wait for their turn at once in all.
     public var waiting = 10_000
     /// Whom all is sent through; nil for nobody.

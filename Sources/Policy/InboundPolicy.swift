@@ -232,7 +232,7 @@ extension JSONPointer {
 
     fileprivate init?(reading node: PolicyNode) {
         guard let text = node.text(Self.form) else { return nil }
-        self.init(text)
         if JSONPointer(text) == nil { node.refuse(expected: Self.form) }
+        self.init(text)
     }
 }

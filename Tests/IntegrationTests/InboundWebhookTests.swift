@@ -248,8 +248,6 @@ struct InboundWebhookTests {
         let node = try await node(bridges: 2)
         let first = try await take(node, standard(#"{"n":1}"#, id: "msg_a"))
         try await waitUntil(node, first, "processed")
-        let count = "SELECT count(*) FROM booking_engine_cache_triggers WHERE client LIKE '%inbound-standard'"
-        let triggers = try await node.value(count)
         // By its name, whatever it says and whenever it was signed; and whichever bridge gets it.
         for _ in 0..<4 {
             #expect(try await take(node, standard(#"{"n":2}"#, id: "msg_a", age: 5), isRepetition: true) == first)
@@ -270,7 +268,11 @@ struct InboundWebhookTests {
         #expect(Set(answers.map { $0.integer("id") }).count == 1)
         #expect(answers.filter { $0.value("duplicate") == .bool(false) }.count == 1)
         #expect(try await shown(node, first).integer("repetitions") == 4)
-        #expect(try await node.value(count) == triggers || answers.count == 20)
+        // Two messages, each of which has let the hotel be read and what it sells.
+        try await waitUntil(node, try #require(answers[0].integer("id")), "processed")
+        #expect(
+            try await node.value(
+                "SELECT count(*) FROM booking_engine_cache_triggers WHERE client LIKE '%inbound-standard'") == "4")
 
         _ = try await node.rows(
             "UPDATE drawbridge.inbound_keys SET received_at = now() - INTERVAL '7 days' WHERE message_id = \(first)")
@@ -336,7 +338,7 @@ struct InboundWebhookTests {
         var rejected: [Int] = []
         for (content, reason) in [
             (#"{"EnterpriseId":"e-three"}"#, "hotel that there is not"), (#"{"EnterpriseId":["e-one"]}"#, "no hotel"),
-            (#"{}"#, "no hotel"), ("\(String(repeating: "[", count: 20))\(String(repeating: "]", count: 20))", "JSON"),
+            (#"{}"#, "no hotel"), ("[]", "no hotel"),
         ] {
             let id = try await take(node, mews(content))
             try await waitUntil(node, id, "rejected")

@@ -42,7 +42,8 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
 let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
     "0007_booking_events", "0008_availability", "0009_front_desk", "0010_pms_writes",
-    "0011_pending_reservations", "0012_webhook_endpoints", "0013_webhook_deliveries", "0015_webhook_replays",
+    "0011_pending_reservations", "0012_webhook_endpoints", "0013_webhook_deliveries", "0014_inbound",
+    "0015_webhook_replays",
     "0016_booking_engine_config",
 ].map { .embedInCode("Migrations/\($0).sql") }
 
@@ -87,7 +88,10 @@ let package = Package(
         module("Ledger", "Cryptography", "JSONText"),
         module("AuditTrail", "Ledger", "Cryptography", "JSONText"),
         module("Audit", "Loop", "HTTP", "Server", "Ledger", "Cryptography", "Lifecycle", "Telemetry"),
-        module("Policy", "CLibYAML", "HTTP", "TLS", "Authentication", "Schema", "Cryptography", "Egress", "Webhook"),
+        module("Inbound", "Authentication", "Cryptography", "JSONText"),
+        module(
+            "Policy", "CLibYAML", "HTTP", "TLS", "Authentication", "Schema", "Cryptography", "Egress", "Webhook",
+            "Inbound", "JSONText"),
         module("Postgres", "Loop", "CLibPQ", "Telemetry"),
         module("Firewall", "Loop", "HTTP", "Telemetry", "CModSecurity"),
         module("RateLimit", "Loop", "Telemetry", "Cryptography", "CHiredis", "CAtomicCell"),
@@ -105,7 +109,7 @@ let package = Package(
             name: "Installation",
             dependencies: [
                 "Loop", "Lifecycle", "Policy", "Authentication", "Booking", "Cryptography", "Egress", "Telemetry",
-                "Webhook",
+                "Webhook", "Inbound",
             ],
             path: "Sources/Installation",
             resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,
@@ -116,7 +120,7 @@ let package = Package(
             "drawbridge", "Sources/Drawbridge",
             "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "Firewall", "AuditTrail",
             "JSONText",
-            "Webhook"),
+            "Webhook", "Inbound"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit", "Firewall",
@@ -128,7 +132,8 @@ let package = Package(
             "drawbridge-bridge", "Bridge",
             resources: migrations,
             "Loop", "HTTP", "JSONText", "Server", "Client", "Fetch", "Policy", "Authentication", "Cryptography",
-            "Postgres", "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue", "Webhook"),
+            "Postgres", "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue", "Webhook",
+            "Inbound"),
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
@@ -176,7 +181,8 @@ let package = Package(
         tests("SchemaTests", "TestSupport", "Schema"),
         tests(
             "PolicyTests", "TestSupport", "Policy", "HTTP", "Authentication", "Cryptography", "Schema", "Booking",
-            "Catalogue", "JSONText", "Stay", "Egress"),
+            "Catalogue", "JSONText", "Stay", "Egress", "Inbound"),
+        tests("InboundTests", "TestSupport", "Inbound", "Authentication", "JSONText"),
         tests("PostgresTests", "TestSupport", "Postgres", "Loop", "Installation"),
         tests("FirewallTests", "TestSupport", "Firewall", "Loop", "HTTP"),
         tests("RateLimitTests", exclude: ["Hammer"], "TestSupport", "RateLimit", "Loop", "ratelimit-hammer"),

@@ -33,6 +33,8 @@ final class Bridge {
     private let ownTokens: TokenService
     private let apiKeys: APIKeyResource
     private let webhookSecrets: WebhookSecrets
+    private let inboundQueue: InboundQueue
+    private let inbound: InboundResource
     private let webhookRights: WebhookRights
     private let webhookReplays: WebhookReplays
     /// Nil where other processes deliver.
@@ -93,6 +95,10 @@ final class Bridge {
         let credentials = CredentialCheck(database, examiner)
         let registered = configuration.changeable.registeredClients
         let apiKeys = APIKeyResource(database, pms, credentials, registered: registered)
+        let inboundQueue = InboundQueue(configuration.changeable.inbound, database, hotels, refresher, triggers)
+        self.inboundQueue = inboundQueue
+        let inbound = InboundResource(configuration.changeable.inbound, database, inboundQueue, answers)
+        self.inbound = inbound
         self.apiKeys = apiKeys
         let webhookSecrets = WebhookSecrets(issuerPolicy.own)
         self.webhookSecrets = webhookSecrets
@@ -115,7 +121,7 @@ final class Bridge {
                 ReplayResource(
                     database, credentials, answers, webhookReplays,
                     eventDays: configuration.policy.retention.eventDays),
-                configuration.policy)
+                inbound, configuration.policy)
         ) { dispatcher?.wake() }
         self.routes = routes
         policies = BridgeConfiguration.directory(context)
@@ -209,6 +215,7 @@ final class Bridge {
             group.addTask { await self.leadership.whileLeading { _ in await self.retention.run() } }
             group.addTask { await self.leadership.whileLeading { _ in await self.webhookRights.run() } }
             group.addTask { await self.ownTokens.run() }
+            group.addTask { await self.inboundQueue.run() }
             group.addTask { await self.writes.run() }
             group.addTask { await self.webhookReplays.run() }
             if let remote = databases.remote { group.addTask { await remote.settleCommits() } }
@@ -239,6 +246,8 @@ final class Bridge {
             apiKeys.replace(registered: next.registeredClients)
             webhookSecrets.replace(next.issuers.own)
             webhookRights.replace(registered: next.registeredClients)
+            inbound.replace(next.inbound)
+            inboundQueue.replace(next.inbound)
             dispatcher?.replace(next.egress)
             routes.replace(next.routes)
             Log.info("bridge goes by the policies as they are now")

@@ -27,6 +27,8 @@ struct BridgeConfiguration: Sendable {
         let egress: EgressPolicy
         /// The clients that sign their requests, each with its hotels; their secrets are the gateways'.
         let registeredClients: [String: HotelAccess]
+        /// Who sends us webhooks; the secrets are the gateways'.
+        let inbound: InboundPolicy
 
         /// - Throws: `PolicyError` with every mistake of a policy file.
         init(_ directory: PolicyDirectory, isDemo: Bool) throws {
@@ -34,6 +36,7 @@ struct BridgeConfiguration: Sendable {
             egress = isDemo ? try directory.egress().allowingPlainLoopback() : try directory.egress()
             issuers = try directory.issuers()
             registeredClients = try directory.registeredClients()
+            inbound = try directory.inboundWithoutSecrets()
         }
     }
 

@@ -17,6 +17,7 @@ let bridgeMigrations = [
     Migration(number: 11, name: "pending_reservations", sql: PackageResources._011_pending_reservations_sql),
     Migration(number: 12, name: "webhook_endpoints", sql: PackageResources._012_webhook_endpoints_sql),
     Migration(number: 13, name: "webhook_deliveries", sql: PackageResources._013_webhook_deliveries_sql),
+    Migration(number: 14, name: "inbound", sql: PackageResources._014_inbound_sql),
     Migration(number: 15, name: "webhook_replays", sql: PackageResources._015_webhook_replays_sql),
     Migration(number: 16, name: "booking_engine_config", sql: PackageResources._016_booking_engine_config_sql),
 ]

@@ -79,6 +79,11 @@ enum BridgeError: Error {
     case tooManySecrets
     /// Secrets cannot be stored at the moment.
     case sealingUnavailable
+    /// A gateway goes by other policies than this bridge, for a moment.
+    case unknownSource
+    case unknownMessage
+    /// The message has not ended without being done, as this status says.
+    case notRetried(String)
     case unknownDelivery
     /// An attempt is under way, whose outcome decides.
     case deliveryUnderWay
@@ -268,6 +273,19 @@ enum ErrorResponse {
                     + scopes.map(\.rawValue).joined(separator: ", "))
         case .unknownWebhook: return Problem(.notFound, "webhook-not-found", "Webhook not found")
         case .tooManyWebhooks:
+        case .unknownSource:
+            return Problem(
+                .serviceUnavailable, "unavailable", "The service is not available at the moment",
+                detail: "The policies are just being replaced"
+            )
+            .with(.retryAfter, "1")
+        case .unknownMessage: return Problem(.notFound, "message-not-found", "Message not found")
+        case .notRetried(let status):
+            var problem = Problem(
+                .conflict, "not-retriable", "The message is not to be tried again",
+                detail: "The message is \(status)")
+            problem.extend = { json in json.member("message_status", status) }
+            return problem
             return Problem(
                 .conflict, "too-many-webhooks", "There are too many webhooks",
                 detail: "The client has 50 already; remove those that nobody needs")

@@ -16,7 +16,7 @@ final class Retention {
     /// Months of the audit log that are made ahead.
     private static let monthsAhead: Int32 = 3
 
-    /// Days of webhooks' events, deliveries and attempts that are made ahead.
+    /// Days of webhooks' events, deliveries and attempts, and of webhooks to us, that are made ahead.
     private static let daysAhead: Int32 = 3
 
     private let database: Database
@@ -58,6 +58,13 @@ final class Retention {
         await attempt("webhooks' days past") {
             _ = try await database.query(DispatchStatements.dropPartitions(Int32(policy.eventDays)))
         }
+        await attempt("days to come of webhooks to us") {
+            _ = try await database.query(InboundStatements.makePartitions(Self.daysAhead))
+        }
+        await attempt("days past of webhooks to us") {
+            _ = try await database.query(InboundStatements.dropPartitions(Int32(policy.inboundDays)))
+        }
+        await remove("what webhooks to us are recognised by", InboundStatements.deleteOldKeys())
         await remove("dead letters of webhooks", DeliveryStatements.removeOldDeadLetters(Int32(policy.eventDays)))
         await remove("replays of webhooks", ReplayStatements.removeOld(Int32(policy.eventDays)))
         await remove("writes into the PMS", PMSWriteStatements.deleteOld(Int32(policy.pmsWriteDays)))

@@ -14,7 +14,7 @@ final class Routes: Handler {
     static func resources(
         _ hotels: HotelDirectory, _ bookings: BookingService, _ cache: CacheResource, _ answers: IdempotentAnswers,
         _ token: TokenResource, _ apiKey: APIKeyResource, _ deadLetter: DeadLetterResource, _ webhook: WebhookResource,
-        _ delivery: DeliveryResource, _ replay: ReplayResource, _ policy: BridgePolicy
+        _ delivery: DeliveryResource, _ replay: ReplayResource, _ inbound: InboundResource, _ policy: BridgePolicy
     ) -> [String: Resource] {
         let hotelResource = HotelResource(hotels, answers)
         let pricing = PricingResource(hotels, policy.availability)
@@ -65,6 +65,10 @@ final class Routes: Handler {
             case .removeWebhook: webhook.remove
             case .rotateWebhookSecret: webhook.rotateSecret
             case .enableWebhook: webhook.enable
+            case .receiveInbound: inbound.receive
+            case .listInbound: inbound.list
+            case .getInbound: inbound.get
+            case .retryInbound: inbound.retry
             case .testWebhook: delivery.test
             case .replayWebhook: replay.begin
             case .getReplay: replay.get

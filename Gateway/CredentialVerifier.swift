@@ -22,12 +22,15 @@ struct CredentialVerifier {
     let apiKeys: APIKeyRing
     let signedRequests: SignedRequests
     let webhooks: SignedWebhooks
+    let sources: InboundSources
 
     /// Checks what can be checked at once, which is nearly everything: an asynchronous call would cost as much as
     /// finding a known token again.
     ///
     /// - Returns: nil where something has to be waited for: then ask `verifyPatiently`.
     func verify(_ request: Request, accepted: [Identity.Method]) throws(AuthenticationError) -> Proof? {
+        // Judged by what its source proves itself with and nothing else that it may bring.
+        if accepted == [.inbound] { return nil }
         let fields = request.head.fields
         let count = fields.count(of: .authorization)
         if count == 0, signedWay(fields, accepted) != nil { return nil }
@@ -58,7 +61,12 @@ struct CredentialVerifier {
     ///
     /// - Returns: the proof, and the nonce that is spent by it where it is good for one request.
     /// - Throws: `AuthenticationError`; `Problem` where content cannot be read.
-    func verifyPatiently(_ request: Request, _ terms: Route.Terms) async throws -> (Proof, ClaimedNonce?) {
+    func verifyPatiently(_ request: Request, _ match: RouteMatch) async throws -> (Proof, ClaimedNonce?) {
+        let terms = match.route.terms
+        if terms.authentication == [.inbound] {
+            let source = match.value(of: Route.sourceParameter, in: request.head.target.pathBytes.span) ?? ""
+            return (try await sources.verify(request, of: source, upTo: terms.bodyLimit.bytes), nil)
+        }
         guard let field = request.head.fields.bytes(of: .authorization) else {
             guard signedWay(request.head.fields, terms.authentication) == .signature else {
                 return try await webhooks.verify(request, upTo: terms.bodyLimit.bytes)

@@ -50,7 +50,8 @@ final class Gateway {
         self.audit = audit
         let access = try AccessLog(configuration.policy.accessLog, hashKey: configuration.audit.hashKey)
         self.access = access
-        let limits = try Limits(configuration.rateLimits, configuration.routes)
+        let limits = try Limits(
+            configuration.rateLimits, configuration.routes, sources: configuration.inbound.rates)
         self.limits = limits
         let nonces = try NonceMemory(configuration.keys, file: configuration.nonceFile, shared: limits.redis)
         let pipeline = Pipeline(
@@ -59,7 +60,8 @@ final class Gateway {
             credentials: CredentialVerifier(
                 tokens: tokens, issuers: issuerKeys, apiKeys: ring,
                 signedRequests: SignedRequests(configuration.keys.signatures, nonces),
-                webhooks: SignedWebhooks(configuration.keys.webhooks, nonces)),
+                webhooks: SignedWebhooks(configuration.keys.webhooks, nonces),
+                sources: InboundSources(configuration.inbound)),
             limits: limits,
             inspection: try Inspection(
                 configuration.inspection, configuration.routes, rules: configuration.firewallRules),

@@ -12,6 +12,7 @@ struct GatewayConfiguration: Sendable {
     let routes: RouteTable
     let issuers: IssuerPolicy
     let keys: KeyPolicy
+    let inbound: InboundPolicy
     let addresses: AddressPolicy
     let rateLimits: RateLimitPolicy
     let inspection: InspectionPolicy
@@ -33,6 +34,7 @@ struct GatewayConfiguration: Sendable {
         routes = try directory.routes()
         issuers = try directory.issuers()
         keys = try directory.keys()
+        inbound = try directory.inbound()
         addresses = try directory.addresses()
         rateLimits = try directory.rateLimits()
         inspection = try directory.inspection()

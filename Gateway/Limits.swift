@@ -21,9 +21,11 @@ final class Limits {
     private let beforeAuthentication: [LimitClass]
     private let always: [LimitClass]
     private let byRoute: [ObjectIdentifier: [LimitClass]]
+    /// Those that sources of webhooks have of their own, by their subjects.
+    private let bySource: [String: LimitClass]
 
     /// - Throws: `RateLimitError` when the node's table cannot be used.
-    init(_ policy: RateLimitPolicy, _ routes: RouteTable) throws {
+    init(_ policy: RateLimitPolicy, _ routes: RouteTable, sources: [String: RateLimitPolicy.Class] = [:]) throws {
         let classes = Dictionary(uniqueKeysWithValues: try policy.classes.map { ($0.name, try LimitClass($0)) })
         let always = policy.always.compactMap { classes[$0] }
         beforeAuthentication = policy.beforeAuthentication.compactMap { classes[$0] }
@@ -32,6 +34,8 @@ final class Limits {
             uniqueKeysWithValues: routes.routes.map { route in
                 (ObjectIdentifier(route), always + route.terms.rateClasses.compactMap { classes[$0] })
             })
+        bySource = Dictionary(
+            uniqueKeysWithValues: try sources.map { (InboundSender.subject($0.key), try LimitClass($0.value)) })
         table = try SharedTable(path: policy.table.file, capacity: policy.table.cells)
         redis = policy.redis.map { RedisStore(RedisConfiguration($0)) }
         isShared = policy.redis != nil && !beforeAuthentication.isEmpty
@@ -57,14 +61,20 @@ final class Limits {
         return verdict
     }
 
+    /// The limits that a request of this sender is asked about.
+    func classes(for identity: Identity, at route: Route) -> [LimitClass] {
+        let classes = byRoute[ObjectIdentifier(route)] ?? always
+        guard identity.method == .inbound, let own = bySource[identity.subject] else { return classes }
+        return classes + [own]
+    }
+
     /// Decides on a request whose sender is known, and says in the answer what is left.
     ///
     /// - Parameter earlier: what was decided before.
     /// - Throws: `Refusal` when a limit is exceeded, or cannot be asked.
     func check(
-        _ subject: Subject, _ route: Route, _ request: Request, after earlier: Verdict, _ trail: Trail
+        _ subject: Subject, _ classes: [LimitClass], _ request: Request, after earlier: Verdict, _ trail: Trail
     ) async throws(Refusal) {
-        let classes = byRoute[ObjectIdentifier(route)] ?? always
         guard !classes.isEmpty || isShared else { return tell(earlier, request, trail) }
         let counted = isShared ? charges(for: subject.address) : []
         switch await limiter.check(classes.compactMap { $0.charge(for: subject) }, counted: counted) {

@@ -96,6 +96,15 @@ struct AdmittedRequest {
         self.request = request
         (address, verdict) = try admission.check(request.connection, trail)
     }
+
+    private init(_ other: AdmittedRequest, _ request: Request) {
+        self.request = request
+        (address, verdict) = (other.address, other.verdict)
+    }
+
+    /// The same for the stages that are not to see its query.
+    @OnLoop
+    fileprivate var withoutQuery: AdmittedRequest { AdmittedRequest(self, request.withoutQuery) }
 }
 
 /// A request that the API's description knows.
@@ -110,6 +119,9 @@ struct RoutedRequest {
         self.admitted = admitted
         self.match = match
     }
+
+    @OnLoop
+    fileprivate var withoutQuery: RoutedRequest { RoutedRequest(admitted.withoutQuery, match) }
 }
 
 /// A request of somebody who has proven who he is.
@@ -119,8 +131,10 @@ struct AuthenticatedRequest {
 
     var identity: Identity { proof.identity }
 
+    @OnLoop
     fileprivate init(_ routed: RoutedRequest, _ proof: Proof) {
-        self.routed = routed
+        // A source's secret may stand there. Nobody needs it any more: it goes into no rule, no record and not to the bridge.
+        self.routed = proof.identity.method == .inbound ? routed.withoutQuery : routed
         self.proof = proof
     }
 
@@ -159,7 +173,9 @@ struct LimitedRequest {
         let subject = Subject(
             principal: authorized.identity.principal(at: routed.admitted.address), address: routed.admitted.address,
             hotel: authorized.hotelID.map { String($0) }, route: routed.route.operationID)
-        try await limits.check(subject, routed.route, routed.request, after: routed.admitted.verdict, trail)
+        try await limits.check(
+            subject, limits.classes(for: authorized.identity, at: routed.route), routed.request,
+            after: routed.admitted.verdict, trail)
         self.authorized = authorized
     }
 }
@@ -246,7 +262,7 @@ private struct Authenticating {
     func wait(_ routed: RoutedRequest, _ nonce: inout ClaimedNonce?) async throws -> AuthenticatedRequest {
         do {
             let proof: Proof
-            (proof, nonce) = try await credentials.verifyPatiently(routed.request, routed.route.terms)
+            (proof, nonce) = try await credentials.verifyPatiently(routed.request, routed.match)
             return AuthenticatedRequest(routed, proof)
         } catch let error as AuthenticationError {
             throw Unauthenticated(cause: error, accepted: routed.route.terms.authentication)

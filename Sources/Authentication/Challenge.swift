@@ -11,7 +11,7 @@ public enum Challenge {
                 // Tokens and keys are both bearer credentials (RFC 6750); which of them is the client's own business.
                 case .jwt, .apiKey: "Bearer"
                 case .signature: "Signature"
-                case .webhook: "Webhook"
+                case .webhook, .inbound: "Webhook"
                 // Whoever brings nothing needs no scheme for it.
                 case .anonymous: nil
                 }

@@ -16,6 +16,8 @@ public final class Identity: Sendable {
         case signature
         /// A webhook of a vendor, signed with the secret that it shares with us.
         case webhook
+        /// A message to us from a source that the policy has, by a code over its content or by a secret in the address.
+        case inbound
         /// Nobody has proven anything: for what everybody may know, and what brings its proof in its content.
         case anonymous = "none"
     }

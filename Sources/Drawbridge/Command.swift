@@ -11,6 +11,7 @@ enum Command: Equatable {
     case reconcile(ReconcileOptions)
     case deadLetters(DeadLetterCommand)
     case webhook(WebhookCommand)
+    case inbound(InboundCommand)
     case audit(AuditCommand)
     case auditHelp
     case help
@@ -37,6 +38,7 @@ enum Command: Equatable {
         \(ReconcileOptions.usage)
         \(DeadLetterCommand.usage)
         \(WebhookCommand.usage)
+        \(InboundCommand.usage)
           audit    reads and verifies the ledger of all requests: drawbridge audit help
           help     says this
           --version
@@ -58,6 +60,7 @@ enum Command: Equatable {
         case "reconcile": self = .reconcile(try ReconcileOptions(&arguments))
         case "dead-letters": self = .deadLetters(try DeadLetterCommand(&arguments))
         case "webhook": self = .webhook(try WebhookCommand(&arguments))
+        case "inbound": self = .inbound(try InboundCommand(&arguments))
         case "audit":
             do throws(AuditUsageError) {
                 self = try AuditCommand(arguments).map { .audit($0) } ?? .auditHelp

@@ -3,13 +3,16 @@ internal import Glibc
 /// What is said to the person who runs a command, beside the log.
 enum Terminal {
     /// Writes lines to standard output, at once: a pipe may be waiting for them.
-    static func print(_ text: String) { write("\(text)\n", to: STDOUT_FILENO) }
+    static func print(_ text: String) { print(bytes: Array("\(text)\n".utf8)) }
+
+    /// Writes bytes to standard output, and nothing behind them.
+    static func print(bytes: [UInt8]) { write(bytes, to: STDOUT_FILENO) }
 
     /// Writes lines to standard error.
-    static func complain(_ text: String) { write("\(text)\n", to: STDERR_FILENO) }
+    static func complain(_ text: String) { write(Array("\(text)\n".utf8), to: STDERR_FILENO) }
 
     /// Writes over the terminal's present line: back to its beginning, and what stands there is erased (ECMA-48).
-    static func rewrite(_ text: String) { write("\r\u{1B}[K\(text)", to: STDERR_FILENO) }
+    static func rewrite(_ text: String) { write(Array("\r\u{1B}[K\(text)".utf8), to: STDERR_FILENO) }
 
     /// Writes rows to standard output, in columns.
     static func print(table header: [String], _ rows: [[String]]) {
@@ -25,8 +28,7 @@ enum Terminal {
         }
     }
 
-    private static func write(_ text: String, to descriptor: Int32) {
-        let bytes = Array(text.utf8)
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }

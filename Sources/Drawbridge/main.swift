@@ -16,6 +16,7 @@ do {
     case .reconcile(let options): exit(try Reconcile.run(options))
     case .deadLetters(let command): try command.run()
     case .webhook(let command): try command.run()
+    case .inbound(let command): try command.run()
     case .audit(let command):
         exit(command.run(.current(home: Home.current.path, release: Command.release)))
     case .auditHelp: Terminal.print(AuditCommand.usage)

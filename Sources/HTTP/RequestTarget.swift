@@ -51,6 +51,21 @@ public struct RequestTarget: Sendable {
         self.init(line, authority: target.count..<arena.count, arena: arena)
     }
 
+    /// The same without its query.
+    public var withoutQuery: RequestTarget {
+        RequestTarget(self, whole: whole.range.lowerBound..<pathRange.range.upperBound)
+    }
+
+    private init(_ other: RequestTarget, whole: Range<Int>) {
+        form = other.form
+        arena = other.arena
+        self.whole = ByteRange(whole)
+        pathRange = other.pathRange
+        queryRange = nil
+        authorityRange = other.authorityRange
+        isSecure = other.isSecure
+    }
+
     /// The target as it was sent.
     public var bytes: ArraySlice<UInt8> { arena[whole.range] }
 

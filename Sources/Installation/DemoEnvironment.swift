@@ -3,6 +3,9 @@ public import Loop
 
 /// What `demo.env` says about a running installation, and the first commands to try with it.
 public struct DemoEnvironment: Sendable {
+    /// The source of webhooks in `inbound.yaml` that is the demo's.
+    static let webhookSource = "demo-pms"
+
     /// The variables.
     public let file: EnvironmentFile
 
@@ -22,6 +25,7 @@ public struct DemoEnvironment: Sendable {
             file.set("HOTEL_ID", "1")
             file.set("BOOKING_ENGINE_TOKEN", DemoToken.make(secrets.issuerKey, unixTime: Int(Loop.unixTime)))
             for key in DemoAPIKey.allCases { file.set(key.variable, secrets.apiKeys[key]) }
+            file.set("PMS_WEBHOOK_SECRET", secrets.webhookSecret)
         } else {
             file.comment = ["No token and no key: the database holds real hotels."]
         }

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Inbound
 public import Loop
 internal import Policy
 
@@ -191,6 +192,14 @@ public struct Examination {
                     "issuers.yaml", "trusts the demo issuer, whose key is in this home, with real hotels",
                     fix: "name your own issuer in its place"))
         }
+        if settings.databaseURL != nil, let inbound = try? policies.inboundWithoutSecrets(),
+            inbound.sources.contains(where: { $0.name == DemoEnvironment.webhookSource })
+        {
+            findings.append(
+                .warning(
+                    "inbound.yaml", "takes webhooks of the demo's PMS, whose secret is in this home, for real hotels",
+                    fix: "name your own sources in its place"))
+        }
         guard let gateway = try? policies.gateway() else { return findings }
         findings += ports(gateway, settings)
         if let bridge = try? policies.bridge(), let egress = try? policies.egress() {
@@ -213,7 +222,10 @@ public struct Examination {
     /// Whether a mistake is a file that is not there because the home is not.
     private func isMadeByFirstStart(_ mistake: Mistake) -> Bool {
         guard !File.exists(home.path) else { return false }
-        return [home.certificateFile, home.certificateKeyFile, home.issuerPublicKeyFile].contains { path in
+        let made = [
+            home.certificateFile, home.certificateKeyFile, home.issuerPublicKeyFile, home.webhookSecretFile,
+        ]
+        return made.contains { path in
             mistake.found.hasPrefix("\(path) (")
                 || mistake.found.hasPrefix("\(path.dropFirst(home.path.utf8.count + 1)) (")
         }

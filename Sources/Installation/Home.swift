@@ -51,6 +51,8 @@ public struct Home: Sendable, Equatable {
     public var ledgerDirectory: String { "\(path)/ledger" }
     /// The demo issuer's private key.
     public var issuerKeyFile: String { "\(path)/keys/demo-issuer.private.pem" }
+    /// What the demo's source of webhooks signs with.
+    public var webhookSecretFile: String { file("keys/demo-pms.webhook-secret") }
     /// The demo issuer's public key.
     public var issuerPublicKeyFile: String { "\(path)/keys/demo-issuer.public.pem" }
     /// The gateway's certificate.

@@ -18,6 +18,7 @@ struct MigrationExamination {
         (11, "pending_reservations", PackageResources._011_pending_reservations_sql),
         (12, "webhook_endpoints", PackageResources._012_webhook_endpoints_sql),
         (13, "webhook_deliveries", PackageResources._013_webhook_deliveries_sql),
+        (14, "inbound", PackageResources._014_inbound_sql),
         (15, "webhook_replays", PackageResources._015_webhook_replays_sql),
         (16, "booking_engine_config", PackageResources._016_booking_engine_config_sql),
     ]

@@ -12,6 +12,8 @@ public struct Secrets: Sendable {
     let issuerKey: P256PrivateKey
     /// The demo clients' API keys.
     let apiKeys: [DemoAPIKey: String]
+    /// What the demo's source of webhooks signs with.
+    let webhookSecret: String
 
     /// Reads the secrets of a home, and makes those that are missing.
     public static func prepare(_ home: Home) throws -> Secrets {
@@ -28,16 +30,17 @@ public struct Secrets: Sendable {
             let isKey = { (text: String) in APIKey(text) != nil }
             apiKeys[key] = try secret(home.file("keys/\(key.fileName)"), where: isKey) { APIKey().text }.text
         }
+        let webhookSecret = try secret(home.webhookSecretFile) { Hexadecimal.encode(SecureRandom.bytes(24)) }
         return Secrets(
             databasePassword: password.text, isDatabasePasswordNew: password.isNew, issuerKey: issuerKey,
-            apiKeys: apiKeys)
+            apiKeys: apiKeys, webhookSecret: webhookSecret.text)
     }
 
     /// The files that only their owner may read, for `doctor`.
     static func files(_ home: Home) -> [String] {
         [
             home.hopKeyFile, home.auditKeyFile, home.issuerKeyFile, home.certificateKeyFile, home.environmentFile,
-            home.file("keys/database.password"),
+            home.file("keys/database.password"), home.webhookSecretFile,
         ] + (Settings.masterKey == nil ? [home.masterKeyFile] : [])
             + DemoAPIKey.allCases.map { home.file("keys/\($0.fileName)") }
     }

@@ -98,6 +98,9 @@ public struct BridgePolicy: Sendable, Equatable {
         public var bookingDays = 1100
         /// Days for which writes into the PMS that had failed and have ended stay on record.
         public var pmsWriteDays = 90
+        /// Days for which webhooks that others have sent to us are kept, besides the present one; at least as many as for which
+        /// they are recognised when they come again.
+        public var inboundDays = 30
 
         /// The defaults.
         public init() {}
@@ -201,6 +204,7 @@ extension BridgePolicy.Retention {
         eventDays = mapping.integer("event_days", in: 1...3650, default: eventDays)
         bookingDays = mapping.integer("booking_days", in: 30...36_500, default: bookingDays)
         pmsWriteDays = mapping.integer("pms_write_days", in: 1...3650, default: pmsWriteDays)
+        inboundDays = mapping.integer("inbound_days", in: 7...366, default: inboundDays)
     }
 }
 

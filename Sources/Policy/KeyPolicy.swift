@@ -180,16 +180,25 @@ struct RegisteredClient {
         let scopes = mapping.required("scopes", expected: "what the client may do")?.elements(atLeast: 1) ?? []
         let hotels = mapping.required("hotel_ids", expected: "a list of hotel ids, or \"*\"")
         self.scopes = Scopes(scopes.compactMap { $0.choice(Scope.self) })
-        hotelIDs = Self.access(hotels)
+        hotelIDs = HotelAccess(reading: hotels)
         guard let name = node?.text(nameForm) else { return nil }
         if !Identity.isClientName(name) { node?.refuse(expected: nameForm) }
         self.name = name
     }
+}
 
-    private static func access(_ node: PolicyNode?) -> HotelAccess {
-        guard let node else { return .none }
-        if case .scalar("*", _) = node.node.value { return .all }
-        return .of(node.elements(atLeast: 1).compactMap { $0.integer(in: 1...Int(Int32.max)).map { Int32($0) } })
+extension HotelAccess {
+    /// A list of hotel ids, or `*` for every hotel.
+    init(reading node: PolicyNode?) {
+        guard let node else {
+            self = .none
+            return
+        }
+        if case .scalar("*", _) = node.node.value {
+            self = .all
+        } else {
+            self = .of(node.elements(atLeast: 1).compactMap { $0.integer(in: 1...Int(Int32.max)).map { Int32($0) } })
+        }
     }
 }
 
@@ -208,6 +217,17 @@ enum SharedSecret {
         return mapping.required(key, expected: expectation(.base64, least)).flatMap {
             read($0, .base64, atLeast: least, installation)
         }
+    }
+
+    /// One secret, or two while one takes the other's place.
+    static func read(
+        filesIn mapping: PolicyMapping, _ form: Form, atLeast least: Int, _ installation: InstallationDirectory
+    ) -> [[UInt8]] {
+        let expected = "one file with a secret, or two while one takes the other's place"
+        guard let list = mapping.required("files", expected: expected) else { return [] }
+        let nodes = list.elements(atLeast: 1)
+        if nodes.count > 2 { list.refuse(expected: expected, found: "\(nodes.count)") }
+        return nodes.compactMap { read($0, form, atLeast: least, installation) }
     }
 
     static func read(

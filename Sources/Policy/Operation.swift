@@ -10,6 +10,7 @@ public enum Operation: String, Sendable, CaseIterable {
     case listDeadLetters, getDeadLetter, retryDeadLetter, abandonDeadLetter
     case listEventTypes, subscribeWebhook, listWebhooks, getWebhook, changeWebhook, removeWebhook
     case rotateWebhookSecret, enableWebhook, testWebhook, replayWebhook, getReplay
+    case receiveInbound, listInbound, getInbound, retryInbound
     case listDeliveries, getDelivery, retryDelivery, abandonDelivery
     case listWebhookDeadLetters, retryWebhookDeadLetters
 

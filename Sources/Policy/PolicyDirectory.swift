@@ -47,6 +47,16 @@ public struct PolicyDirectory: Sendable {
         try EgressPolicy.load("\(path)/egress.yaml", installation: installation)
     }
 
+    /// Reads and checks `inbound.yaml` and the files it names.
+    public func inbound() throws(PolicyError) -> InboundPolicy {
+        try InboundPolicy.load("\(path)/inbound.yaml", installation: installation)
+    }
+
+    /// Reads and checks `inbound.yaml`, but for what it says of secrets.
+    public func inboundWithoutSecrets() throws(PolicyError) -> InboundPolicy {
+        try InboundPolicy.load("\(path)/inbound.yaml", installation: nil)
+    }
+
     /// Reads and checks `rate-limits.yaml`.
     public func rateLimits() throws(PolicyError) -> RateLimitPolicy {
         try RateLimitPolicy.load("\(path)/rate-limits.yaml", installation: installation)
@@ -70,7 +80,7 @@ public struct PolicyDirectory: Sendable {
     public static let fileNames = [
         "gateway.yaml", "addresses.yaml", "issuers.yaml", "keys.yaml", "openapi.yaml", "rate-limits.yaml",
         "firewall.yaml",
-        "bridge.yaml", "egress.yaml",
+        "bridge.yaml", "egress.yaml", "inbound.yaml",
     ]
 
     /// The firewall's own rules, which its engine reads.
@@ -133,6 +143,7 @@ public struct PolicyDirectory: Sendable {
         collect { () throws(PolicyError) in _ = try bridge() }
         collect { () throws(PolicyError) in _ = try egress() }
         collect { () throws(PolicyError) in try certificates.checkAuthorities(ofReceivers: "\(path)/egress.yaml") }
+        collect { () throws(PolicyError) in _ = try inbound() }
         collect { () throws(PolicyError) in _ = try rateLimits() }
         collect { () throws(PolicyError) in _ = try inspection() }
         collect { () throws(PolicyError) in _ = try addresses() }

@@ -148,24 +148,30 @@ extension RateLimitPolicy.Class {
     private static let nameForm = "a name of 1 to 64 letters, digits, -, ., _"
 
     fileprivate init(reading mapping: PolicyMapping, at node: PolicyNode) {
-        name = mapping.text("name", expected: Self.nameForm)
+        let name = mapping.text("name", expected: Self.nameForm)
         if !name.isEmpty,
             !(1...64).contains(name.utf8.count)
                 || !name.utf8.span.allSatisfy({ $0.isUnreserved && $0 != UInt8(ascii: "~") })
         {
             node.refuse(expected: Self.nameForm, found: name)
         }
-        burst = mapping.integer("burst", in: 1...1_000_000_000)
-        requests = mapping.integer("requests", in: 1...1_000_000_000)
-        period =
-            mapping.required("per", expected: "a period such as 1 s or 1 min")?
-            .duration(in: .milliseconds(1)...Self.longestWindow) ?? .seconds(1)
         var keys: [RateLimitPolicy.Key] = []
         for key in mapping.optional("by")?.elements() ?? [] {
             guard let choice = key.choice(RateLimitPolicy.Key.self) else { continue }
             if keys.contains(choice) { key.refuse(expected: "each once") } else { keys.append(choice) }
         }
-        partition = keys
+        self.init(name: name, partition: keys, quotaOf: mapping, at: node)
+    }
+
+    /// A limit that is a part of something else: its quota alone is read.
+    init(name: String, partition: [RateLimitPolicy.Key], quotaOf mapping: PolicyMapping, at node: PolicyNode) {
+        self.name = name
+        self.partition = partition
+        burst = mapping.integer("burst", in: 1...1_000_000_000)
+        requests = mapping.integer("requests", in: 1...1_000_000_000)
+        period =
+            mapping.required("per", expected: "a period such as 1 s or 1 min")?
+            .duration(in: .milliseconds(1)...Self.longestWindow) ?? .seconds(1)
         // In seconds: the product of the exact numbers may not fit.
         if Double(period / .milliseconds(1)) / 1000 / Double(requests) * Double(burst) > 90 * 86_400 {
             node.refuse(expected: "a burst that is given back within 90 days", found: "one that takes longer")

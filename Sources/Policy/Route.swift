@@ -19,6 +19,9 @@ public final class Route: Sendable {
     /// What a request must look like.
     public let request: RequestDescription
 
+    /// The parameter of a path that names the source of a webhook to us.
+    public static let sourceParameter = "source"
+
     /// The most parameters one template may have.
     public static let maximumPathParameters = 4
 

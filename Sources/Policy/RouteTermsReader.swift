@@ -25,6 +25,12 @@ struct RouteTermsReader {
         if authentication.contains(.anonymous), !scopes.isEmpty {
             scopeList?.refuse(expected: "none, because whoever has proven nothing has no scopes")
         }
+        if authentication.contains(.inbound),
+            authentication.count > 1 || !template.parameters.contains(where: { $0.name == Route.sourceParameter })
+        {
+            mapping.optional("auth")?.refuse(
+                expected: "inbound alone, on a path with a parameter \(Route.sourceParameter), which names who sends")
+        }
         return Route.Terms(
             authentication: authentication, scopes: Scopes(scopes.compactMap { $0.choice(Scope.self) }),
             hotel: hotel(mapping),

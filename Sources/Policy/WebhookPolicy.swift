@@ -31,7 +31,7 @@ extension WebhookSender {
 }
 
 extension WebhookTerms {
-    fileprivate init?(reading mapping: PolicyMapping, installation: InstallationDirectory) {
+    init?(reading mapping: PolicyMapping, installation: InstallationDirectory) {
         let field = Self.fieldName(mapping, "field")
         let encoding = mapping.required("encoding", expected: "hex or base64")?.choice(Encoding.self)
         let prefix = mapping.text("prefix", default: "")
@@ -94,18 +94,13 @@ extension WebhookTerms {
         return name
     }
 
-    private static func isFieldName(_ name: String) -> Bool {
+    static func isFieldName(_ name: String) -> Bool {
         Fields.isValidName(name) && name == name.lowercased()
     }
 
-    /// One secret, or two while one takes the other's place.
     private static func secrets(_ mapping: PolicyMapping, _ installation: InstallationDirectory) -> [[UInt8]] {
-        let expected = "one file with a secret, or two while one takes the other's place"
         let form = mapping.choice("secret_form", default: SharedSecret.Form.base64)
-        guard let list = mapping.required("files", expected: expected) else { return [] }
-        let nodes = list.elements(atLeast: 1)
-        if nodes.count > 2 { list.refuse(expected: expected, found: "\(nodes.count)") }
-        return nodes.compactMap { SharedSecret.read($0, form, atLeast: minimumSecretByteCount, installation) }
+        return SharedSecret.read(filesIn: mapping, form, atLeast: minimumSecretByteCount, installation)
     }
 }
 

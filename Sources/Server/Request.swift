@@ -25,8 +25,22 @@ public final class Request {
         self.body = body
     }
 
+    private init(_ other: Request, _ head: RequestHead) {
+        id = other.id
+        self.head = head
+        connection = other.connection
+        body = other.body
+    }
+
     /// The version of TLS that it came by, such as "1.3"; nil for plain HTTP.
     public var tlsVersion: String? { body.connection.protocolVersion }
+
+    /// The same request without its query, for whoever is not to see that.
+    public var withoutQuery: Request {
+        var head = head
+        head.target = head.target.withoutQuery
+        return Request(self, head)
+    }
 }
 
 /// A request that could not be read: it broke HTTP, one of the server's bounds, or came too slowly.

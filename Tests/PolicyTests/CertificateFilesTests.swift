@@ -59,6 +59,7 @@ private final class Certificates {
         try directory.write(text, to: "gateway.yaml")
         try directory.write("{}", to: "addresses.yaml")
         try directory.write(P256PrivateKey().publicKey.pem, to: "keys/demo-issuer.public.pem")
+        try directory.write("the secret of the demo's PMS", to: "keys/demo-pms.webhook-secret")
         return PolicyTests.mistakes { () throws(PolicyError) in
             try PolicyDirectory(path: directory.path, installation: directory.path)
                 .check(expired: expired)
@@ -83,6 +84,7 @@ struct CertificateFilesTests {
         try FileManager.default.moveItem(
             atPath: certificates.path("certificate.key"), toPath: certificates.path("key.pem"))
         try certificates.directory.write(P256PrivateKey().publicKey.pem, to: "keys/demo-issuer.public.pem")
+        try certificates.directory.write("the secret of the demo's PMS", to: "keys/demo-pms.webhook-secret")
         try PolicyDirectory(path: TemporaryDirectory.repository, installation: certificates.directory.path).check()
     }
 

@@ -56,6 +56,7 @@ struct PropertyTests {
         if file.hasSuffix("rate-limits.yaml") { _ = try RateLimitPolicy.load(file, installation: installation) }
         if file.hasSuffix("addresses.yaml") { _ = try AddressPolicy.load(file) }
         if file.hasSuffix("egress.yaml") { _ = try EgressPolicy.load(file, installation: installation) }
+        if file.hasSuffix("inbound.yaml") { _ = try InboundPolicy.load(file, installation: installation) }
         if file.hasSuffix("firewall.yaml") { _ = try InspectionPolicy.load(file) }
         if file.hasSuffix("keys.yaml") { _ = try KeyPolicy.load(file, installation: installation) }
     }

@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0014_inbound.sql

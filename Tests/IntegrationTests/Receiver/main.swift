@@ -15,7 +15,7 @@ final class Notary: Handler {
 
     init(_ path: String) throws {
         file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw LoopError(-errno, "open") }
+        guard file >= 0 else { throw LoopError(.unreachable, "open") }
     }
 
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
@@ -26,7 +26,7 @@ final class Notary: Handler {
             data?["version"]?.integer.map { String($0) } ?? "-",
         ]
         let line = Array((words.joined(separator: " ") + "\n").utf8)
-        guard write(file, line, line.count) == line.count else { throw LoopError(-errno, "write") }
+        guard write(file, line, line.count) == line.count else { throw LoopError(.unreachable, "write") }
         writer.send(.noContent)
     }
 }

@@ -92,8 +92,8 @@ final class Dispatcher {
         let egress = configuration.changeable.egress
         self.egress = egress
         var policy = configuration.policy.webhooks
-        // With what is waited for before a connection is made.
-        policy.gate.longestAttempt = egress.terms.totalDeadline * 2
+        // A request may wait for its turn as long as it may take.
+        policy.gate.longestAttempt = egress.terms.totalDeadline * 2 + .seconds(10)
         self.policy = policy
         courier = Courier(egress.egressGuard, egress.terms)
         if configuration.isDemo {

@@ -116,10 +116,11 @@ final class Load {
             let count = Int(rate * (seconds + 2))
             try await withThrowingDiscardingTaskGroup { lanes in
                 for lane in 0..<Self.lanes {
+                    let numbers = stride(from: lane, to: count, by: Self.lanes)
                     lanes.addTask {
-                        for number in stride(from: lane, to: count, by: Self.lanes) {
-                            try await self.commit(
-                                number, at: began + UInt64(Double(number) / rate * 1e9), hotels: hotels, others: others)
+                        for number in numbers {
+                            let instant = began + UInt64(Double(number) / rate * 1e9)
+                            try await self.commit(number, at: instant, hotels: hotels, others: others)
                         }
                     }
                 }

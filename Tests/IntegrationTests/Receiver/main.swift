@@ -9,16 +9,13 @@ import JSONText
 import Loop
 import Server
 
-/// The file cannot be written to.
-struct Unwritten: Error {}
-
 @OnLoop
 final class Notary: Handler {
     private let file: Int32
 
     init(_ path: String) throws {
         file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw Unwritten() }
+        guard file >= 0 else { throw LoopError(.unreachable, "open") }
     }
 
     func respond(to request: Request, _ writer: consuming ResponseWriter) async throws {
@@ -29,7 +26,7 @@ final class Notary: Handler {
             data?["version"]?.integer.map { String($0) } ?? "-",
         ]
         let line = Array((words.joined(separator: " ") + "\n").utf8)
-        guard write(file, line, line.count) == line.count else { throw Unwritten() }
+        guard write(file, line, line.count) == line.count else { throw LoopError(.unreachable, "write") }
         writer.send(.noContent)
     }
 }

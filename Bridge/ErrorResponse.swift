@@ -273,19 +273,6 @@ enum ErrorResponse {
                     + scopes.map(\.rawValue).joined(separator: ", "))
         case .unknownWebhook: return Problem(.notFound, "webhook-not-found", "Webhook not found")
         case .tooManyWebhooks:
-        case .unknownSource:
-            return Problem(
-                .serviceUnavailable, "unavailable", "The service is not available at the moment",
-                detail: "The policies are just being replaced"
-            )
-            .with(.retryAfter, "1")
-        case .unknownMessage: return Problem(.notFound, "message-not-found", "Message not found")
-        case .notRetried(let status):
-            var problem = Problem(
-                .conflict, "not-retriable", "The message is not to be tried again",
-                detail: "The message is \(status)")
-            problem.extend = { json in json.member("message_status", status) }
-            return problem
             return Problem(
                 .conflict, "too-many-webhooks", "There are too many webhooks",
                 detail: "The client has 50 already; remove those that nobody needs")
@@ -331,6 +318,19 @@ enum ErrorResponse {
                 detail: "The webhook is being sent events anew already; wait until that has ended"
             )
             .with(.retryAfter, "10")
+        case .unknownSource:
+            return Problem(
+                .serviceUnavailable, "unavailable", "The service is not available at the moment",
+                detail: "The policies are just being replaced"
+            )
+            .with(.retryAfter, "1")
+        case .unknownMessage: return Problem(.notFound, "message-not-found", "Message not found")
+        case .notRetried(let status):
+            var problem = Problem(
+                .conflict, "not-retriable", "The message is not to be tried again",
+                detail: "The message is \(status)")
+            problem.extend = { json in json.member("message_status", status) }
+            return problem
         case .requestUnderWay:
             return Problem(.conflict, "request-in-progress", "A request with this Idempotency-Key is still under way")
                 .with(.retryAfter, "1")

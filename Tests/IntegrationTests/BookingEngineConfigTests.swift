@@ -1,3 +1,4 @@
+import JSONText
 import Loop
 import Testing
 import Webhook

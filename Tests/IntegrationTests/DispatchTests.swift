@@ -101,9 +101,13 @@ struct DispatchTests {
         #expect(told("/one") == [ids[0]] && told("/two") == [ids[1], ids[2]] && told("/every") == Set(ids))
         // As many deliveries as there are messages, and no more to come.
         let list = ids.map { "'\($0)'" }.joined(separator: ",")
-        #expect(
-            try await node.value("SELECT count(*) FROM drawbridge.webhook_deliveries WHERE event_id IN (\(list))")
-                == "6")
+        let deliveries = try await node.value(
+            """
+            SELECT count(*) FROM drawbridge.webhook_deliveries AS delivery
+            JOIN drawbridge.webhook_endpoints AS endpoint ON endpoint.id = endpoint_id
+            WHERE event_id IN (\(list)) AND client LIKE '% \(subscriber.name)'
+            """)
+        #expect(deliveries == "6")
         #expect(receiver.messages.count { $0.entity == entity } == 6)
         await receiver.stop()
     }
@@ -200,10 +204,10 @@ struct DispatchTests {
     @Test("What waits for an endpoint, or is on its way there, goes with it")
     @OnLoop func removed() async throws {
         let (subscriber, receiver) = (try await Subscriber(try await Self.shared()), try Receiver())
-        var isHeld = true
+        let isHeld = Switch(true)
         receiver.answer = { message in
             guard message.path == "/held" else { return .failure }
-            while isHeld { try await Loop.sleep(for: .milliseconds(5)) }
+            while isHeld.isOn { try await Loop.sleep(for: .milliseconds(5)) }
             return .taken
         }
         let failing = try await subscriber.subscribe(receiver.url("/failing"), Self.often)
@@ -216,7 +220,7 @@ struct DispatchTests {
         try await subscriber.remove(failing)
         try await subscriber.remove(held)
         try await wait("what had not begun is let go") { try await subscriber.open(held) == (2, 0) }
-        isHeld = false
+        isHeld.isOn = false
         for endpoint in [failing, held] {
             try await wait("nothing is left") { try await subscriber.open(endpoint) == (0, 0) }
             #expect(try await subscriber.deadLetters(endpoint) == [])
@@ -281,18 +285,19 @@ struct DispatchTests {
     @Test("An endpoint that only fails is parked: its deliveries wait, using up no retries, until a probe succeeds")
     @OnLoop func circuit() async throws {
         let (subscriber, receiver) = (try await Subscriber(try await Self.shared()), try Receiver())
-        var (isBroken, mostAfterOpening) = (true, 0)
+        let isBroken = Switch(true)
+        var mostAfterOpening = 0
         receiver.answer = { [unowned receiver] _ in
             if receiver.messages.count > 5 { mostAfterOpening = max(mostAfterOpening, receiver.underWay) }
-            return isBroken ? .failure : .taken
+            return isBroken.isOn ? .failure : .taken
         }
         let endpoint = try await subscriber.subscribe(receiver.url(), #","max_in_flight":1\#(Self.often)"#)
         let events = try await subscriber.tell((1...50).map { .init(entity: Self.entity(), version: $0) })
         try await wait("it is parked") { try await subscriber.open(endpoint) == (0, 50) }
         try await wait("it is tried now and then") { receiver.messages.count >= 7 }
         let bridge = try await subscriber.node.socket("bridge.admin").send(.get("/metrics")).text
-        #expect(bridge.contains(#"drawbridge_bridge_webhook_endpoints{circuit="open"}"#), "\(bridge)")
-        isBroken = false
+        #expect(bridge.contains(#"drawbridge_bridge_webhook_endpoints{process="bridge",circuit="open"} "#), "\(bridge)")
+        isBroken.isOn = false
         try await wait("all have arrived") { Set(receiver.taken.map(\.id)) == Set(events) }
         #expect(mostAfterOpening == 1)
         try await wait("nothing is left") { try await subscriber.open(endpoint) == (0, 0) }
@@ -449,9 +454,10 @@ struct DispatchTests {
     @OnLoop func rotation() async throws {
         let (subscriber, receiver) = (try await Subscriber(try await Self.shared()), try Receiver())
         let endpoint = try await subscriber.subscribe(receiver.url())
-        var (isOver, told) = (false, 0)
+        let isOver = Switch(false)
+        var told = 0
         let telling = Task {
-            while !isOver {
+            while !isOver.isOn {
                 told += try await subscriber.tell((1...5).map { .init(entity: Self.entity(), version: $0) }).count
             }
         }
@@ -462,7 +468,7 @@ struct DispatchTests {
             secrets.append(try await subscriber.rotate(endpoint))
         }
         try await wait("the newest is used") { receiver.taken.last?.isSigned(with: secrets[3]) == true }
-        isOver = true
+        isOver.isOn = true
         try await telling.value
         try await wait("all have arrived") { receiver.taken.count >= told }
         #expect(receiver.messages.count == told)
@@ -511,4 +517,12 @@ struct DispatchTests {
         #expect(try await other.waitForExit().isSuccess, "\(Files.text("\(node.directory)/dispatcher.log"))")
         await receiver.stop()
     }
+}
+
+/// What a test says while others go by it.
+@OnLoop
+private final class Switch {
+    var isOn: Bool
+
+    init(_ isOn: Bool) { self.isOn = isOn }
 }

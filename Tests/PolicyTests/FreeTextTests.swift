@@ -85,7 +85,8 @@ struct FreeTextTests {
             "rotateWebhookSecret", #"{"secret":"\#(secret)","overlap_hours":24}"#, free: #"{"secret":"\#(secret)"}"#),
         Described(
             "replayWebhook",
-            #"{"since":"2026-12-01T08:00:00Z","until":"2026-12-01T12:00:00Z","events":["booking.created"]}"#, free: "{}"),
+            #"{"since":"2026-12-01T08:00:00Z","until":"2026-12-01T12:00:00Z","events":["booking.created"]}"#, free: "{}"
+        ),
         Described(
             "retryWebhookDeadLetters",
             #"""

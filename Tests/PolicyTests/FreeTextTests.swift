@@ -83,6 +83,16 @@ struct FreeTextTests {
             free: #"{"url":"https://hooks.example/a","description":"Ours"}"#),
         Described(
             "rotateWebhookSecret", #"{"secret":"\#(secret)","overlap_hours":24}"#, free: #"{"secret":"\#(secret)"}"#),
+        Described(
+            "replayWebhook",
+            #"{"since":"2026-12-01T08:00:00Z","until":"2026-12-01T12:00:00Z","events":["booking.created"]}"#, free: "{}"
+        ),
+        Described(
+            "retryWebhookDeadLetters",
+            #"""
+            {"endpoint_id":"3f0d6b7e-6c1b-4e0f-9f3e-6a2f1f1f4c55","ids":["019af3c2-5d11-7c3e-9a51-0d6f0b7f2a10"],
+            "reason":"exhausted","since":"2026-12-01T08:00:00Z","until":"2026-12-01T12:00:00Z","events":["sync.failed"]}
+            """#, free: "{}"),
     ]
 
     private static let description = TemporaryDirectory.repository + "/openapi.yaml"

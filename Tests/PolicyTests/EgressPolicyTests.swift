@@ -93,7 +93,7 @@ struct EgressPolicyTests {
             ("authorities: nothing.pem", "authorities"), ("deadlines: {connect: 16 s}", "deadlines.connect"),
             ("deadlines: {total: 301 s}", "deadlines.total"), ("deadlines: {total: 1}", "deadlines.total"),
             ("deadlines: {read: 1 s}", "deadlines.read"), ("maximum_answer: 2 MiB", "maximum_answer"),
-            ("http2: yes", "http2"), ("connections: {per_host: 1001}", "connections.per_host"),
+            ("http2: yes", "http2"), ("connections: {per_host: 2049}", "connections.per_host"),
             ("connections: {total: 0}", "connections.total"), ("redirects: 1", "redirects"),
             ("requests: {per_host: 0}", "requests.per_host"), ("requests: {waiting: -1}", "requests.waiting"),
             ("endpoints: []", "endpoints"), ("endpoints: {x: []}", "endpoints.x"),

@@ -11,13 +11,13 @@
 
 CREATE FUNCTION drawbridge.time_ordered_id(at TIMESTAMPTZ DEFAULT clock_timestamp()) RETURNS UUID LANGUAGE sql VOLATILE AS $$
     SELECT encode(set_bit(set_bit(
-        overlay(uuid_send(gen_random_uuid()) PLACING substring(int8send((extract(epoch FROM at) * 1000)::BIGINT) FROM 3)
+        overlay(uuid_send(gen_random_uuid()) PLACING substring(int8send(floor(extract(epoch FROM at) * 1000)::BIGINT) FROM 3)
                 FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::UUID
 $$;
 
 -- No id of that instant or later is smaller.
 CREATE FUNCTION drawbridge.first_id(at TIMESTAMPTZ) RETURNS UUID LANGUAGE sql STABLE AS $$
-    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::BIGINT), 12, '0') || repeat('0', 20))::UUID
+    SELECT (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::BIGINT), 12, '0') || repeat('0', 20))::UUID
 $$;
 
 -- Where rows are written at the moment.

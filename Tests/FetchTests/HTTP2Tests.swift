@@ -96,6 +96,7 @@ struct HTTP2Tests {
             var line = [UInt8](repeating: 0, count: 5)
             let count = fread(&line, 1, line.count, lines)
             var terms = SendingTerms()
+            terms.connectionsPerHost = 8
             terms.authoritiesFile = certificates.authorities
             let egressGuard = Trial.guardOfThisMachine()
             let courier = Courier(egressGuard, terms)

@@ -34,6 +34,7 @@ final class Trial {
         self.certificates = certificates
         egressGuard = Self.guardOfThisMachine()
         var terms = SendingTerms()
+        terms.connectionsPerHost = 8
         terms.authoritiesFile = certificates.authorities
         change(&terms)
         courier = Courier(egressGuard, terms)

@@ -92,7 +92,11 @@ struct Subscriber {
         let script = "BEGIN; \(Self.insertion(events, of: client)); \(isCommitted ? "COMMIT" : "ROLLBACK")"
         let psql = ["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]
         let result = try await Files.run(psql + ["-d", try node.variable("DATABASE_URL"), "-c", script])
-        return result.exit.isSuccess ? result.output.split(separator: "\n").map(String.init) : nil
+        guard result.exit.isSuccess else { return nil }
+        // It may say besides that the server went away after the end.
+        return result.output.split(separator: "\n").map(String.init).filter { line in
+            line.wholeMatch(of: /[0-9a-f-]{36}/) != nil
+        }
     }
 
     /// The statement by which events are committed.

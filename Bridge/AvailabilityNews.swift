@@ -20,7 +20,8 @@ final class AvailabilityNews {
     private struct Places {
         /// Nil: of every type.
         var types: Set<Int32>?
-        var nights: ClosedRange<Day>
+        /// Nil: on every night that can be sold.
+        var nights: ClosedRange<Day>?
     }
 
     private let database: Database
@@ -45,10 +46,12 @@ final class AvailabilityNews {
         while !Task.isCancelled {
             do { try await Loop.sleep(for: Self.interval) } catch { return }
             do {
-                while !pending.isEmpty {
-                    let next = Array(pending.prefix(Self.batch))
+                while true {
+                    // Of what was not counted yet nothing can be told.
+                    let next = pending.lazy.filter { self.nights($1, of: $0) != nil }.prefix(Self.batch).map { $0 }
+                    guard !next.isEmpty else { break }
                     for (hotel, _) in next { pending[hotel] = nil }
-                    do { try await database.execute(EntityEvent.tell(next.map(event))) } catch {
+                    do { try await database.execute(EntityEvent.tell(next.compactMap(event))) } catch {
                         for (hotel, places) in next { add(places, of: hotel) }
                         throw error
                     }
@@ -71,10 +74,8 @@ final class AvailabilityNews {
 
     /// Anything may have changed at a hotel.
     func noteAll(of hotel: Int32) {
-        guard isLeading, let entry = hotels.entries[hotel] else { return }
-        let window = entry.availability.window
-        guard !window.isEmpty else { return }
-        add(Places(types: nil, nights: window.lowerBound...window.upperBound.advanced(by: -1)), of: hotel)
+        guard isLeading else { return }
+        add(Places(types: nil, nights: nil), of: hotel)
     }
 
     private func add(_ new: Places, of hotel: Int32) {
@@ -82,16 +83,23 @@ final class AvailabilityNews {
             pending[hotel] = new
             return
         }
-        let (first, last) = (
-            min(known.nights.lowerBound, new.nights.lowerBound), max(known.nights.upperBound, new.nights.upperBound)
-        )
-        var types: Set<Int32>?
-        if let some = known.types, let more = new.types { types = some.union(more) }
-        pending[hotel] = Places(types: types, nights: first...last)
+        var both = Places(types: nil, nights: nil)
+        if let some = known.types, let more = new.types { both.types = some.union(more) }
+        if let some = known.nights, let more = new.nights {
+            both.nights = min(some.lowerBound, more.lowerBound)...max(some.upperBound, more.upperBound)
+        }
+        pending[hotel] = both
     }
 
-    private func event(_ hotel: Int32, _ places: Places) -> EntityEvent {
+    private func nights(_ places: Places, of hotel: Int32) -> ClosedRange<Day>? {
+        if let nights = places.nights { return nights }
+        guard let window = hotels.entries[hotel]?.availability.window, !window.isEmpty else { return nil }
+        return window.lowerBound...window.upperBound.advanced(by: -1)
+    }
+
+    private func event(_ hotel: Int32, _ places: Places) -> EntityEvent? {
+        guard let nights = nights(places, of: hotel) else { return nil }
         let all = hotels.entries[hotel]?.offer.roomTypes.filter(\.isActive).map(\.type.id) ?? []
-        return .availability(of: hotel, types: (places.types.map(Array.init) ?? all).sorted(), nights: places.nights)
+        return .availability(of: hotel, types: (places.types.map(Array.init) ?? all).sorted(), nights: nights)
     }
 }

@@ -82,7 +82,8 @@ enum DispatchStatements {
     /// in order always waits at first.
     ///
     /// Its parameters are the session, how many events, after which position, the endpoints with less room than usual, how much
-    /// each of them has, and how much is usual. A session that has ended takes nothing.
+    /// each of them has, and how much is usual. A session that has ended takes nothing. An event whose id is kept already is the same event:
+    /// it holds nobody up.
     static let fanOut = Statement<FannedOut, Int64, Int32, Int64, [BookingID], [Int32], Int32>(
         "bridge.fan_out",
         """
@@ -97,7 +98,7 @@ enum DispatchStatements {
         ), kept AS (
             INSERT INTO drawbridge.webhook_events (event_id, position, type, hotel_id, client, entity_id, version, payload,
                                                    created_at)
-            SELECT * FROM taken
+            SELECT * FROM taken ON CONFLICT DO NOTHING
         ), told AS MATERIALIZED (
             SELECT drawbridge.time_ordered_id() AS delivery_id, taken.event_id, taken.position, endpoint.id AS endpoint_id,
                    endpoint.version AS endpoint_version,

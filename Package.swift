@@ -45,6 +45,7 @@ let migrations: [Resource] = [
     "0011_pending_reservations", "0012_webhook_endpoints", "0013_webhook_deliveries", "0014_inbound",
     "0015_webhook_replays",
     "0016_booking_engine_config",
+    "0017_webhook_ownership",
 ].map { .embedInCode("Migrations/\($0).sql") }
 
 let package = Package(

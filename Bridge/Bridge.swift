@@ -38,6 +38,7 @@ final class Bridge {
     private let webhookRights: WebhookRights
     private let webhookReplays: WebhookReplays
     /// Nil where other processes deliver.
+    private let ownership: OwnershipCheck
     private let dispatcher: Dispatcher?
     private let examiner: TokenExaminer
     private let routes: Routes
@@ -102,6 +103,9 @@ final class Bridge {
         self.apiKeys = apiKeys
         let webhookSecrets = WebhookSecrets(issuerPolicy.own)
         self.webhookSecrets = webhookSecrets
+        let ownership = OwnershipCheck(
+            database, webhookSecrets, configuration.changeable.egress, configuration.policy.webhooks)
+        self.ownership = ownership
         webhookRights = WebhookRights(database, registered: registered)
         let webhookReplays = WebhookReplays(database)
         self.webhookReplays = webhookReplays
@@ -116,7 +120,7 @@ final class Bridge {
                 TokenResource(ownTokens, examiner, signingKeys, database, pms, configuration.policy.writer),
                 apiKeys, DeadLetterResource(database, writes, answers),
                 WebhookResource(
-                    database, credentials, answers, webhookSecrets, allowsPlainLoopback: configuration.isDemo),
+                    database, credentials, answers, webhookSecrets, ownership, allowsPlainLoopback: configuration.isDemo),
                 DeliveryResource(database, credentials, answers),
                 ReplayResource(
                     database, credentials, answers, webhookReplays,
@@ -248,6 +252,7 @@ final class Bridge {
             webhookRights.replace(registered: next.registeredClients)
             inbound.replace(next.inbound)
             inboundQueue.replace(next.inbound)
+            ownership.replace(next.egress)
             dispatcher?.replace(next.egress)
             routes.replace(next.routes)
             Log.info("bridge goes by the policies as they are now")

@@ -20,6 +20,7 @@ let bridgeMigrations = [
     Migration(number: 14, name: "inbound", sql: PackageResources._014_inbound_sql),
     Migration(number: 15, name: "webhook_replays", sql: PackageResources._015_webhook_replays_sql),
     Migration(number: 16, name: "booking_engine_config", sql: PackageResources._016_booking_engine_config_sql),
+    Migration(number: 17, name: "webhook_ownership", sql: PackageResources._017_webhook_ownership_sql),
 ]
 
 extension BridgeConfiguration {

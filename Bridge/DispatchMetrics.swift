@@ -38,20 +38,7 @@ final class DispatchMetrics {
     /// What all dispatchers together have before them, as last read; nil before that.
     var figures: (depth: Int64, deadLetters: Int64, age: Double)?
 
-    /// - Parameters:
-    ///   - inHand: how many deliveries this process has claimed.
-    ///   - conditions: how many of its endpoints are how.
-    init(inHand: @escaping @OnLoop () -> Int, conditions: @escaping @OnLoop (EndpointGate.Condition) -> Int) {
-        Metrics.gauge("drawbridge_bridge_webhook_claimed", "Deliveries that this process has in its hands.") {
-            Double(inHand())
-        }
-        for condition in EndpointGate.Condition.allCases {
-            Metrics.gauge(
-                "drawbridge_bridge_webhook_endpoints",
-                "Endpoints that this process sends to, by how their circuit stands.",
-                [("circuit", condition.rawValue)]
-            ) { Double(conditions(condition)) }
-        }
+    init() {
         Metrics.gauge("drawbridge_bridge_webhook_depth", "Deliveries that have not ended, of all processes.") {
             [weak self] in self?.figures.map { Double($0.depth) }
         }
@@ -63,6 +50,24 @@ final class DispatchMetrics {
             "drawbridge_bridge_webhook_oldest_due_seconds",
             "For how long the event or delivery has been due that has been longest."
         ) { [weak self] in self?.figures?.age }
+    }
+
+    /// Shows what others know.
+    ///
+    /// - Parameters:
+    ///   - inHand: how many deliveries this process has claimed.
+    ///   - conditions: how many of its endpoints are how.
+    func watch(inHand: @escaping @OnLoop () -> Int, conditions: @escaping @OnLoop (EndpointGate.Condition) -> Int) {
+        Metrics.gauge("drawbridge_bridge_webhook_claimed", "Deliveries that this process has in its hands.") {
+            Double(inHand())
+        }
+        for condition in EndpointGate.Condition.allCases {
+            Metrics.gauge(
+                "drawbridge_bridge_webhook_endpoints",
+                "Endpoints that this process sends to, by how their circuit stands.",
+                [("circuit", condition.rawValue)]
+            ) { Double(conditions(condition)) }
+        }
     }
 
     /// Counts an attempt at an endpoint.

@@ -1,7 +1,5 @@
 internal import Booking
 internal import Egress
-internal import Fetch
-internal import HTTP
 internal import Loop
 internal import Policy
 internal import Postgres
@@ -20,7 +18,7 @@ internal import Webhook
 /// more there is to do, the fewer they are for each.
 @OnLoop
 final class Dispatcher {
-    /// Events that are taken at once, and deliveries that are settled at once.
+    /// Events that are taken at once.
     private static let batch = 250
     /// Deliveries of one endpoint that are claimed at once where nothing is known of it.
     private static let usualRoom = 20
@@ -42,16 +40,11 @@ final class Dispatcher {
     private static let keylessPause: Int64 = 10_000
     /// For how long a delivery waits that could not be begun.
     private static let ownFaultPause: Int64 = 1000
-    /// What is kept of what is said about a failure, in bytes of UTF-8.
-    private static let longestMessage = 512
 
     private let database: Database
     private let secrets: WebhookSecrets
-    private var egress: EgressPolicy
     private let policy: DeliveryPolicy
-    private var courier: Courier
-    /// Those of policies before, until what they have on its way has ended.
-    private var formerCouriers: [Courier] = []
+    private let sender: DeliverySender
     private var lanes: [EndpointID: EndpointLane] = [:]
     /// Lanes that may have something in the database to claim.
     private var expecting: Set<EndpointID> = []
@@ -63,16 +56,15 @@ final class Dispatcher {
     private var highest: Int64 = 0
     private var floors: (last: Int64, before: Int64) = (0, 0)
     private var lastWholeLook: UInt64 = 0
-    private var settlements: [Settlement] = []
+    private let settlements: SettlementQueue
     private var begun: [BegunAttempt] = []
     private let poll = Signal()
-    private let settle = Signal()
     private let send = Signal()
     private var isClosing = false
     /// Whether nobody knows what the session has claimed.
     private var isDoubtful = false
     private var failures = LogThrottle()
-    private var metrics: DispatchMetrics!
+    private let metrics = DispatchMetrics()
 
     init(_ configuration: BridgeConfiguration, _ secrets: WebhookSecrets) throws {
         // Connections of its own, so that it holds nobody up and nobody it.
@@ -90,16 +82,16 @@ final class Dispatcher {
         database = try Database(own)
         self.secrets = secrets
         let egress = configuration.changeable.egress
-        self.egress = egress
         var policy = configuration.policy.webhooks
         // A request may wait for its turn as long as it may take.
         policy.gate.longestAttempt = egress.terms.totalDeadline * 2 + .seconds(10)
         self.policy = policy
-        courier = Courier(egress.egressGuard, egress.terms)
+        sender = DeliverySender(egress, longestRetryAfter: policy.longestRetryAfter)
         if configuration.isDemo {
             Log.info("this is the demo: webhooks may be sent to this machine, without TLS")
         }
-        metrics = DispatchMetrics(
+        settlements = SettlementQueue(database)
+        metrics.watch(
             inHand: { [weak self] in self?.inHand ?? 0 },
             conditions: { [weak self] condition in
                 self?.lanes.values.count { $0.gate.condition == condition } ?? 0
@@ -108,11 +100,7 @@ final class Dispatcher {
 
     /// Goes by another policy from the next attempt on.
     func replace(_ next: EgressPolicy) {
-        guard next != egress else { return }
-        egress = next
-        formerCouriers.append(courier)
-        courier = Courier(next.egressGuard, next.terms)
-        Task { await self.aimAnew() }
+        if sender.replace(next) { Task { await self.aimAnew() } }
     }
 
     private func aimAnew() async {
@@ -131,7 +119,11 @@ final class Dispatcher {
             group.addTask { await self.database.run() }
             group.addTask { await self.keepSession() }
             group.addTask { await self.take() }
-            group.addTask { await self.settleAll() }
+            group.addTask {
+                await self.settlements.run(
+                    onSettled: { self.settled($0, of: $1) },
+                    onFailure: { self.note($0, "what became of webhooks not written down") })
+            }
             while (try? await send.wait()) != nil {
                 for attempt in begun { group.addTask { await self.carryOut(attempt) } }
                 begun = []
@@ -151,7 +143,7 @@ final class Dispatcher {
         }
         guard let session else { return }
         do {
-            try await endSession(session, silence: nil)
+            try await endSession(session)
             self.session = nil
         } catch { note(error, "webhooks' session not ended; others wait until its lease is over") }
     }
@@ -177,7 +169,7 @@ final class Dispatcher {
         if let current = session {
             if isDoubtful {
                 // What it has claimed is free then; and what is still to be claimed in its name comes too late.
-                try await endSession(current, silence: nil)
+                try await endSession(current)
                 forget()
             } else if try await database.first(DispatchStatements.heartbeat(current)) == nil {
                 // It was silent for too long. What it has in hand is others' now.
@@ -203,16 +195,16 @@ final class Dispatcher {
         for lane in lanes.values { _ = lane.takeAll() }
         metrics.lostClaims.increment(by: UInt64(inHand))
         inHand = 0
-        settlements = []
+        settlements.removeAll()
         session = nil
         isDoubtful = false
         Log.warning("webhooks' session was over; what it had is anybody's")
     }
 
-    /// - Parameter silence: ends those that have been silent for so many milliseconds; nil for none but this one.
-    private func endSession(_ own: Int64?, silence: Int64?) async throws {
+    /// Ends this one, and those that have been silent for so many milliseconds.
+    private func endSession(_ own: Int64?, silence: Int64? = nil) async throws {
         let transaction = try await database.begin()
-        let ended = try await transaction.query(DispatchStatements.end(own, silence ?? .max / 1_000_000))
+        let ended = try await transaction.query(DispatchStatements.end(own, silence))
         guard !ended.isEmpty else { return transaction.rollback() }
         try await transaction.commit([DispatchStatements.free(ended)])
         guard own == nil else { return }
@@ -262,7 +254,7 @@ final class Dispatcher {
                 EndpointLane.Target(
                     version: record.version, subscription: record.subscription,
                     isBookingEngine: record.client.hasPrefix(DispatchStatements.bookingEngineOwner),
-                    isDisabled: record.disabledReason != nil, destination: destination(of: record),
+                    isDisabled: record.disabledReason != nil, destination: sender.destination(of: record),
                     keys: keys[record.id] ?? EndpointKeys()))
             lane.streak = FailureStreak()
             if let state = failing.first(where: { $0.0 == record.id }) {
@@ -272,13 +264,6 @@ final class Dispatcher {
             pump(lane)
         }
         for id in Set(ids).subtracting(records.map(\.id)) { remove(id) }
-    }
-
-    private func destination(of record: EndpointRecord) -> Result<Destination, EgressRefusal> {
-        Result { () throws(EgressRefusal) in
-            try egress.egressGuard.destination(
-                record.subscription.url, allowing: egress.allowed(for: record.id.description))
-        }
     }
 
     // MARK: - Taking
@@ -443,37 +428,13 @@ final class Dispatcher {
     private func carryOut(_ attempt: BegunAttempt) async {
         let (lane, target, delivery, session) = (attempt.lane, attempt.target, attempt.delivery, attempt.session)
         let began = Loop.monotonicNanoseconds
-        let startedAt = Instant.now
-        var record = Settlement.Attempt()
-        record.startedAt = startedAt.microseconds
-        let outcome: DeliveryOutcome
-        var isReused: Bool?
-        do {
-            let reply = try await transmit(delivery, to: target, at: startedAt.microseconds / 1_000_000)
-            let pause = reply.retryAfter.flatMap {
-                RetryAfter.delay($0, now: Instant.now.microseconds / 1_000_000, longest: policy.longestRetryAfter)
-            }
-            outcome = .answered(status: reply.status, retryAfter: pause)
-            record.take(reply)
-            isReused = reply.isConnectionReused
-        } catch let error as SendError {
-            guard let failure = DeliveryOutcome.TransportFailure(error.code) else {
-                note(error, "webhook not sent, for a reason of our own")
-                return giveBack(attempt, after: Self.ownFaultPause)
-            }
-            outcome = .failed(failure)
-            record.take(error.timings)
-            record.message = error.message.prefix(bytes: Self.longestMessage)
-        } catch let error as EgressRefusal {
-            outcome = .failed(.egressRefused)
-            record.message = "\(error)".prefix(bytes: Self.longestMessage)
-        } catch {
-            // The process stops, or the secret has just expired.
-            return giveBack(attempt, after: Self.ownFaultPause)
+        let made: DeliverySender.Attempt
+        do { made = try await sender.send(delivery, to: target) } catch {
+            note(error, "webhook not sent, for a reason of our own")
+            return giveBack(attempt)
         }
-        record.error = outcome.reason
+        let outcome = made.outcome
         let now = Loop.monotonicNanoseconds
-        closeFormerCouriers()
         lane.underWay -= 1
         lane.gate.finish(attempt.ticket, outcome, at: now)
         let decision = DeliveryDecision(
@@ -483,11 +444,11 @@ final class Dispatcher {
         if session == self.session {
             settlements.append(
                 Settlement(
-                    delivery: delivery.id, session: session, result: result, wait: decision.wait, attempt: record))
-            settle.fire()
+                    delivery: delivery.id, session: session, result: result, wait: decision.wait,
+                    attempt: made.record))
             if case .retry = decision { expect(lane, after: decision.wait + 1) }
         }
-        metrics.count(lane.id, result, nanoseconds: now - began, isReused: isReused)
+        metrics.count(lane.id, result, nanoseconds: now - began, isReused: made.isConnectionReused)
         if result == .delivered, delivery.attempts == 0 {
             metrics.recordLatency(microseconds: Instant.now.microseconds - delivery.happenedAt.microseconds)
         }
@@ -505,26 +466,10 @@ final class Dispatcher {
     }
 
     /// No attempt was made that counts.
-    private func giveBack(_ attempt: BegunAttempt, after wait: Int64) {
+    private func giveBack(_ attempt: BegunAttempt) {
         attempt.lane.underWay -= 1
         attempt.lane.gate.withdraw(attempt.ticket)
-        if attempt.session == session { release([attempt.delivery], after: wait) }
-    }
-
-    private func closeFormerCouriers() {
-        for courier in formerCouriers where courier.underWay == 0 { courier.close() }
-        formerCouriers.removeAll { $0.underWay == 0 }
-    }
-
-    private func transmit(
-        _ delivery: ClaimedDelivery, to target: EndpointLane.Target, at now: Int64
-    ) async throws -> Reply {
-        let destination = try target.destination.get()
-        let body = try target.subscription.payload.content(of: delivery.payload)
-        guard let signature = target.keys.signature(delivery.event.description, body, at: now) else {
-            throw CancellationError()
-        }
-        return try await courier.send(body, to: destination, fields: signature.fields)
+        if attempt.session == session { release([attempt.delivery], after: Self.ownFaultPause) }
     }
 
     /// Keeps in mind how long the endpoint has done nothing but fail, and disables it in the end.
@@ -566,7 +511,6 @@ final class Dispatcher {
     private func end(_ delivery: ClaimedDelivery, _ result: Settlement.Result) {
         guard let session else { return }
         settlements.append(Settlement(delivery: delivery.id, session: session, result: result))
-        settle.fire()
     }
 
     /// Puts deliveries back that were not begun.
@@ -579,30 +523,12 @@ final class Dispatcher {
                 Settlement(delivery: delivery.id, session: session, result: .release, wait: wait))
         }
         expect(lane(of: first.endpoint), after: wait + 1)
-        settle.fire()
     }
 
-    private func settleAll() async {
-        while !Task.isCancelled {
-            while let session = settlements.first?.session {
-                let next = settlements.prefix { $0.session == session }.prefix(Self.batch)
-                do { try await settle(Array(next), of: session) } catch {
-                    note(error, "what became of webhooks not written down")
-                    do { try await Loop.sleep(for: .milliseconds(200)) } catch { return }
-                }
-            }
-            do { try await settle.wait() } catch { return }
-        }
-    }
-
-    private func settle(_ batch: [Settlement], of session: Int64) async throws {
+    private func settled(_ held: Int, of count: Int) {
         metrics.statements.increment()
-        let held = try await database.query(DispatchStatements.settle(batch, of: session))
-        // Unless its session was found to be over meanwhile.
-        guard session == self.session else { return }
-        settlements.removeFirst(batch.count)
-        inHand -= batch.count
-        metrics.lostClaims.increment(by: UInt64(batch.count - held.count))
+        metrics.lostClaims.increment(by: UInt64(count - held))
+        inHand -= count
     }
 
     private func note(_ error: any Error, _ message: StaticString) {
@@ -622,19 +548,6 @@ private struct BegunAttempt {
 
 // MARK: - From one vocabulary to another
 
-extension WebhookSignature {
-    /// The header of an attempt.
-    fileprivate var fields: Fields {
-        var fields = Fields()
-        fields.append(.contentType, "application/json")
-        fields.append("user-agent", "Drawbridge")
-        fields.append(Self.idField, id)
-        fields.append(Self.timestampField, timestamp)
-        fields.append(Self.signatureField, signature)
-        return fields
-    }
-}
-
 extension Settlement.Result {
     fileprivate init(_ decision: DeliveryDecision) {
         self =
@@ -652,57 +565,6 @@ extension DeliveryDecision {
     fileprivate var wait: Int64 {
         guard case .retry(let delay) = self else { return 0 }
         return delay.components.seconds * 1000 + delay.components.attoseconds / 1_000_000_000_000_000
-    }
-}
-
-extension DeliveryOutcome.TransportFailure {
-    /// Nil for what is no fault of the receiver.
-    fileprivate init?(_ code: SendError.Code) {
-        switch code {
-        case .notBegun, .ownFault: return nil
-        case .refused: self = .egressRefused
-        case .nameNotFound: self = .nameNotResolved
-        case .notConnected: self = .connectFailed
-        case .tls: self = .tlsFailed
-        case .timedOut: self = .timedOut
-        case .connectionLost: self = .connectionLost
-        case .malformed: self = .malformedAnswer
-        }
-    }
-}
-
-extension Settlement.Attempt {
-    fileprivate mutating func take(_ reply: Reply) {
-        status = Int16(clamping: reply.status)
-        answer = Array(reply.content.prefix(16_384))
-        ending = reply.ending.rawValue
-        address = reply.address.description
-        version = reply.version.rawValue
-        isReused = reply.isConnectionReused
-        take(reply.timings)
-    }
-
-    fileprivate mutating func take(_ timings: Timings) {
-        name = timings.name.microseconds
-        connect = timings.connect.microseconds
-        tls = timings.tls.microseconds
-        firstByte = timings.firstByte.microseconds
-        total = timings.total.microseconds
-    }
-}
-
-extension Duration {
-    fileprivate var microseconds: Int32 {
-        Int32(clamping: components.seconds * 1_000_000 + components.attoseconds / 1_000_000_000_000)
-    }
-}
-
-extension String {
-    /// As much from the beginning as fits, in whole characters.
-    fileprivate func prefix(bytes count: Int) -> String {
-        var text = self
-        while text.utf8.count > count { text.removeLast() }
-        return text
     }
 }
 

@@ -95,6 +95,8 @@ enum BridgeError: Error {
     case eventNotKept
     /// The endpoint is sent nothing.
     case webhookDisabled(EndpointID)
+    /// The endpoint has not met its challenge, for this reason.
+    case webhookUnverified(String)
     case unknownReplay
     /// The endpoint is being sent the past already.
     case replayUnderWay
@@ -311,6 +313,10 @@ enum ErrorResponse {
                 detail: "The webhook \(id) is sent nothing; enable it first")
             problem.extend = { json in json.member("webhook_id", id.description) }
             return problem
+        case .webhookUnverified(let fault):
+            return Problem(
+                .conflict, "webhook-unverified", "The webhook has not met its challenge",
+                detail: "It was sent a challenge, but \(fault)")
         case .unknownReplay: return Problem(.notFound, "replay-not-found", "Replay not found")
         case .replayUnderWay:
             return Problem(

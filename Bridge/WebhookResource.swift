@@ -6,6 +6,7 @@ internal import Loop
 internal import PMS
 internal import Postgres
 internal import Server
+internal import Telemetry
 internal import Webhook
 
 /// Endpoints of webhooks: who is told of what. A client sees and changes its own, an administrator everybody's, and both no
@@ -32,17 +33,19 @@ final class WebhookResource {
     private let credentials: CredentialCheck
     private let answers: IdempotentAnswers
     private let secrets: WebhookSecrets
+    private let ownership: OwnershipCheck
     /// Whether receivers on this machine need no certificate: in the demo.
     private let allowsPlainLoopback: Bool
 
     init(
         _ database: Database, _ credentials: CredentialCheck, _ answers: IdempotentAnswers, _ secrets: WebhookSecrets,
-        allowsPlainLoopback: Bool
+        _ ownership: OwnershipCheck, allowsPlainLoopback: Bool
     ) {
         self.database = database
         self.credentials = credentials
         self.answers = answers
         self.secrets = secrets
+        self.ownership = ownership
         self.allowsPlainLoopback = allowsPlainLoopback
     }
 
@@ -74,7 +77,8 @@ final class WebhookResource {
 
     // MARK: Changing
 
-    /// Makes an endpoint; its secret is in the answer, and in no other.
+    /// Makes an endpoint; its secret is in the answer, and in no other. Whether it meets its challenge, where it has to, is seen by
+    /// whether it is enabled.
     func subscribe(_ call: Call) async throws -> Answer {
         let request = try SubscriptionRequest(json: call.content, allowsPlainLoopback: allowsPlainLoopback)
         let subscription = try subscription(of: request, for: call.identity)
@@ -88,7 +92,9 @@ final class WebhookResource {
         try await requireHotels(subscription.hotels, transaction)
         try await secrets.hold(transaction)
         do {
-            _ = try await transaction.execute(WebhookStatements.insert(id, client: client, subscription))
+            let reason = subscription.verifiesOwnership ? EndpointRecord.unverified : nil
+            _ = try await transaction.execute(
+                WebhookStatements.insert(id, client: client, subscription, disabled: reason))
         } catch let error as PostgresError where error.isBound("webhook_endpoints_bound") {
             throw BridgeError.tooManyWebhooks
         }
@@ -97,7 +103,7 @@ final class WebhookResource {
         let row = try await stored(id, transaction)
         try await transaction.commit(
             [audit(.create, row, call)] + TokenService.record(key, client, made: .endpoint(id)))
-        var answer = Self.answer(row, secret: secret)
+        var answer = Self.answer(try await verified(row, call).row, secret: secret)
         answer.fields.append(.location, "/api/webhooks/\(id)")
         return answer
     }
@@ -110,12 +116,16 @@ final class WebhookResource {
         let master = change.isAsymmetric == true ? try await secrets.readMasterKey() : nil
         let transaction = try await database.begin()
         let old = try await lock(call, transaction)
-        let next = change.applied(to: old.subscription)
+        var next = change.applied(to: old.subscription)
+        if ownership.isRequired, old.subscription.verifiesOwnership || next.url != old.subscription.url {
+            next.verifiesOwnership = true
+        }
         try permit(next, to: call.identity)
-        let reason = old.disabledReason(enabling: change.isEnabled)
+        let reason = old.disabledReason(enabling: change.isEnabled, as: next)
+        let isChallenged = change.isEnabled == true || old.disabledReason == nil
         guard next != old.subscription || reason != old.disabledReason else {
             transaction.rollback()
-            return Self.answer(old)
+            return Self.answer(isChallenged ? try await verified(old, call).row : old)
         }
         if next.hotels != old.subscription.hotels { try await requireHotels(next.hotels, transaction) }
         if next.isAsymmetric != old.subscription.isAsymmetric { try await secrets.hold(transaction) }
@@ -128,18 +138,48 @@ final class WebhookResource {
         let row = try await stored(old.id, transaction)
         let action: Action = reason == old.disabledReason ? .change : reason == nil ? .enable : .disable
         try await transaction.commit([audit(action, row, call)])
-        return Self.answer(row)
+        return Self.answer(isChallenged ? try await verified(row, call).row : row)
     }
 
     /// Lets it be sent events again; one that is sent them already is answered as it stands.
+    ///
+    /// - Throws: `BridgeError.webhookUnverified` where it has a challenge to meet, and has not.
     func enable(_ call: Call) async throws -> Answer {
         try await credentials.check(call)
         return try await answer(call) { row, transaction in
+            let subscription = row.subscription
             guard row.disabledReason != nil else { return nil }
-            try self.permit(row.subscription, to: call.identity)
-            _ = try await transaction.execute(WebhookStatements.update(row.id, to: row.subscription, disabled: nil))
-            return (.enable, try await self.stored(row.id, transaction))
+            try self.permit(subscription, to: call.identity)
+            let reason = row.disabledReason(enabling: true, as: subscription)
+            guard reason != row.disabledReason else { return nil }
+            _ = try await transaction.execute(WebhookStatements.update(row.id, to: subscription, disabled: reason))
+            return (reason == nil ? .enable : .change, try await self.stored(row.id, transaction))
+        } then: { row in
+            let (row, fault) = try await self.verified(row, call)
+            if let fault { throw BridgeError.webhookUnverified(fault) }
+            return row
         }
+    }
+
+    /// Sends an endpoint its challenge, if it has one to meet, and lets it be sent events if it does.
+    ///
+    /// - Returns: how it is then, and what was wrong where it has not met it.
+    private func verified(_ row: EndpointRecord, _ call: Call) async throws -> (row: EndpointRecord, fault: String?) {
+        guard row.disabledReason == EndpointRecord.unverified else { return (row, nil) }
+        do {
+            if let fault = try await ownership.fault(of: row) { return (row, fault) }
+        } catch {
+            Log.warning("a webhook's endpoint was sent no challenge", ["error": .init(error: error)])
+            return (row, "it could not be sent one")
+        }
+        let transaction = try await database.begin()
+        guard try await transaction.first(WebhookStatements.enableVerified(row.id, row.version)) != nil else {
+            transaction.rollback()
+            return (row, "it was changed meanwhile")
+        }
+        let enabled = try await stored(row.id, transaction)
+        try await transaction.commit([audit(.enable, enabled, call)])
+        return (enabled, nil)
     }
 
     /// Removes it with its secrets: it is sent nothing more.
@@ -180,20 +220,23 @@ final class WebhookResource {
 
     /// The answer to a request whose answer may be kept for its `Idempotency-Key`.
     ///
-    /// - Parameter decide: what is done to an endpoint that nobody else changes meanwhile; nil where nothing is to be.
+    /// - Parameters:
+    ///   - decide: what is done to an endpoint that nobody else changes meanwhile; nil where nothing is to be.
+    ///   - then: what comes after that; gives the endpoint as it is answered.
     private func answer(
         _ call: Call,
-        _ decide: @OnLoop (EndpointRecord, borrowing Transaction) async throws -> (Action, EndpointRecord)?
+        _ decide: @OnLoop (EndpointRecord, borrowing Transaction) async throws -> (Action, EndpointRecord)?,
+        then: @OnLoop (EndpointRecord) async throws -> EndpointRecord = { $0 }
     ) async throws -> Answer {
         var answer = try await answers.answer(call) {
             let transaction = try await database.begin()
             let row = try await lock(call, transaction)
-            guard let (action, row) = try await decide(row, transaction) else {
+            guard let (action, changed) = try await decide(row, transaction) else {
                 transaction.rollback()
-                return row.json
+                return try await then(row).json
             }
-            try await transaction.commit([audit(action, row, call)])
-            return row.json
+            try await transaction.commit([audit(action, changed, call)])
+            return try await then(changed).json
         }
         // What was kept has the version that it had then.
         let content = try? JSONValue(parsing: answer.content)
@@ -210,7 +253,8 @@ final class WebhookResource {
     private func subscription(
         of request: SubscriptionRequest, for identity: Identity
     ) throws -> Subscription {
-        let subscription = request.subscription(orHotels: identity.hotelIDs.ids)
+        var subscription = request.subscription(orHotels: identity.hotelIDs.ids)
+        subscription.verifiesOwnership = subscription.verifiesOwnership || ownership.isRequired
         try permit(subscription, to: identity)
         // Whoever has none has nothing to be told of.
         guard let hotels = subscription.hotels, !Subscription.Limit.hotels.contains(hotels.count) else {
@@ -330,14 +374,18 @@ extension Subscription {
 }
 
 extension EndpointRecord {
-    /// Why it is disabled once it was asked to be enabled or disabled; nil where it is enabled.
-    fileprivate func disabledReason(enabling isEnabled: Bool?) -> String? {
-        switch isEnabled {
-        case nil: disabledReason
-        case true?: nil
+    /// Why an endpoint is disabled that has a challenge to meet.
+    fileprivate static let unverified = "unverified"
+
+    /// Why it is disabled once it was asked to be enabled or disabled, or is to be another one; nil where it is enabled.
+    fileprivate func disabledReason(enabling isEnabled: Bool?, as next: Subscription) -> String? {
         // Whatever else has disabled it has done so before.
-        case false?: disabledReason ?? "requested"
-        }
+        if isEnabled == false { return disabledReason ?? "requested" }
+        if isEnabled == nil, let disabledReason { return disabledReason }
+        // What is enabled and goes on to be sent to where it was has met it, if it had to.
+        let isKnown = disabledReason == nil && next.url == subscription.url
+        let hasToShow = next.verifiesOwnership && !(isKnown && subscription.verifiesOwnership)
+        return hasToShow ? Self.unverified : nil
     }
 
     fileprivate var json: [UInt8] {
@@ -379,6 +427,7 @@ extension EndpointRecord {
         json.member("payload", subscription.payload.rawValue)
         json.member("in_order", subscription.isOrdered)
         json.member("asymmetric", subscription.isAsymmetric)
+        json.member("verify_ownership", subscription.verifiesOwnership)
         json.object("retryPolicy") { json in
             json.member("maxRetries", subscription.retryPolicy.maximumRetries)
             json.member("backoff", subscription.retryPolicy.backoff.rawValue)

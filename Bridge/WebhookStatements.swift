@@ -43,8 +43,8 @@ extension Subscription {
         let (url, events, hotels): (String, [String], [Int32]?) = (try row.next(), try row.next(), try row.next())
         self.init(url: url, events: events.compactMap(EventType.init), hotels: hotels)
         description = try row.next()
-        let (payload, isOrdered, isAsymmetric): (String, Bool, Bool) = (
-            try row.next(), try row.next(), try row.next()
+        let (payload, isOrdered, isAsymmetric, verifiesOwnership): (String, Bool, Bool, Bool) = (
+            try row.next(), try row.next(), try row.next(), try row.next()
         )
         let (backoff, retries): (String, Int16) = (try row.next(), try row.next())
         let (inFlight, rate): (Int16, Int16) = (try row.next(), try row.next())
@@ -54,6 +54,7 @@ extension Subscription {
         self.payload = payload
         self.isOrdered = isOrdered
         self.isAsymmetric = isAsymmetric
+        self.verifiesOwnership = verifiesOwnership
         retryPolicy = try WebhookRetryPolicy(maximumRetries: Int(retries), backoff: backoff)
         maximumInFlight = Int(inFlight)
         maximumRate = Int(rate)
@@ -64,9 +65,9 @@ extension Subscription {
 enum WebhookStatements {
     /// The columns of `EndpointRecord`.
     private static let columns: StaticString = """
-        SELECT endpoint.id, position, client, url, events, hotel_ids, description, payload, is_ordered, is_asymmetric, backoff,
-               maximum_retries, maximum_in_flight, maximum_rate, disabled_at, disabled_reason, version, created_at,
-               updated_at,
+        SELECT endpoint.id, position, client, url, events, hotel_ids, description, payload, is_ordered, is_asymmetric,
+               verifies_ownership, backoff, maximum_retries, maximum_in_flight, maximum_rate, disabled_at, disabled_reason,
+               version, created_at, updated_at,
                ARRAY(SELECT public_key FROM drawbridge.webhook_secrets AS secret
                      WHERE secret.endpoint_id = endpoint.id AND kind = 'ed25519'
                        AND (expires_at IS NULL OR expires_at > now())
@@ -108,33 +109,40 @@ enum WebhookStatements {
     ) { row in try EndpointRecord(&row) }
 
     private static let insertEndpoint = Statement<
-        Void, EndpointID, String, String, [String], [Int32]?, String?, String, Bool, Bool, String, Int16, Int16, Int16
+        Void, EndpointID, String, String, [String], [Int32]?, String?, String, Bool, Bool, Bool, String, Int16, Int16,
+        Int16, String?
     >(
         "bridge.insert_webhook",
         """
         INSERT INTO drawbridge.webhook_endpoints (id, client, url, events, hotel_ids, description, payload, is_ordered,
-                                                  is_asymmetric, backoff, maximum_retries, maximum_in_flight, maximum_rate)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                                                  is_asymmetric, verifies_ownership, backoff, maximum_retries,
+                                                  maximum_in_flight, maximum_rate, disabled_reason, disabled_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::text,
+                CASE WHEN $15 IS NOT NULL THEN now() END)
         """)
 
-    static func insert(_ id: EndpointID, client: String, _ subscription: Subscription) -> Query<Void> {
+    /// - Parameter reason: why it is sent nothing; nil where it is to be.
+    static func insert(
+        _ id: EndpointID, client: String, _ subscription: Subscription, disabled reason: String?
+    ) -> Query<Void> {
         let policy = subscription.retryPolicy
         return insertEndpoint(
             id, client, subscription.url, subscription.events.map(\.rawValue), subscription.hotels,
             subscription.description, subscription.payload.rawValue, subscription.isOrdered, subscription.isAsymmetric,
-            policy.backoff.rawValue, Int16(policy.maximumRetries), Int16(subscription.maximumInFlight),
-            Int16(subscription.maximumRate))
+            subscription.verifiesOwnership, policy.backoff.rawValue, Int16(policy.maximumRetries),
+            Int16(subscription.maximumInFlight), Int16(subscription.maximumRate), reason)
     }
 
     private static let updateEndpoint = Statement<
-        Void, EndpointID, String, [String], [Int32]?, String?, String, Bool, Bool, String, Int16, Int16, Int16, String?
+        Void, EndpointID, String, [String], [Int32]?, String?, String, Bool, Bool, Bool, String, Int16, Int16, Int16,
+        String?
     >(
         "bridge.update_webhook",
         """
         UPDATE drawbridge.webhook_endpoints
         SET url = $2, events = $3, hotel_ids = $4, description = $5, payload = $6, is_ordered = $7, is_asymmetric = $8,
-            backoff = $9, maximum_retries = $10, maximum_in_flight = $11, maximum_rate = $12, disabled_reason = $13,
-            disabled_at = CASE WHEN $13::text IS NOT NULL THEN COALESCE(disabled_at, now()) END,
+            verifies_ownership = $9, backoff = $10, maximum_retries = $11, maximum_in_flight = $12, maximum_rate = $13,
+            disabled_reason = $14, disabled_at = CASE WHEN $14::text IS NOT NULL THEN COALESCE(disabled_at, now()) END,
             version = version + 1, updated_at = now()
         WHERE id = $1
         """)
@@ -144,10 +152,20 @@ enum WebhookStatements {
         let policy = subscription.retryPolicy
         return updateEndpoint(
             id, subscription.url, subscription.events.map(\.rawValue), subscription.hotels, subscription.description,
-            subscription.payload.rawValue, subscription.isOrdered, subscription.isAsymmetric, policy.backoff.rawValue,
-            Int16(policy.maximumRetries), Int16(subscription.maximumInFlight),
-            Int16(subscription.maximumRate), reason)
+            subscription.payload.rawValue, subscription.isOrdered, subscription.isAsymmetric,
+            subscription.verifiesOwnership, policy.backoff.rawValue, Int16(policy.maximumRetries),
+            Int16(subscription.maximumInFlight), Int16(subscription.maximumRate), reason)
     }
+
+    /// Lets one be sent events that has answered its challenge, if it is as it was then; gives its version.
+    static let enableVerified = Statement<Int32, EndpointID, Int32>(
+        "bridge.enable_verified_webhook",
+        """
+        UPDATE drawbridge.webhook_endpoints
+        SET disabled_at = NULL, disabled_reason = NULL, version = version + 1, updated_at = now()
+        WHERE id = $1 AND version = $2 AND disabled_reason = 'unverified' RETURNING version
+        """
+    ) { row in try row.next() }
 
     /// Something about it has changed that is not in its own row.
     static let touch = Statement<Void, EndpointID>(

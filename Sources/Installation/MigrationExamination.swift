@@ -21,6 +21,7 @@ struct MigrationExamination {
         (14, "inbound", PackageResources._014_inbound_sql),
         (15, "webhook_replays", PackageResources._015_webhook_replays_sql),
         (16, "booking_engine_config", PackageResources._016_booking_engine_config_sql),
+        (17, "webhook_ownership", PackageResources._017_webhook_ownership_sql),
     ]
 
     /// How a migration stands in the database.

@@ -14,6 +14,7 @@ extension DeliveryPolicy {
         longestRetryAfter = mapping.duration("longest_retry_after", in: Self.delays, default: longestRetryAfter)
         disablingTime = mapping.duration(
             "disabled_after", in: .seconds(1)...Duration.seconds(30 * 86_400), default: disablingTime)
+        requiresOwnership = mapping.truth("require_ownership", default: requiresOwnership)
         gate = mapping.mapping("circuit", absent: gate) { EndpointGate.Limits(reading: $0) }
     }
 }

@@ -10,6 +10,8 @@ public struct DeliveryPolicy: Sendable, Hashable {
     public var gate = EndpointGate.Limits()
     /// After how long of nothing but failure an endpoint is disabled.
     public var disablingTime = Duration.seconds(5 * 86_400)
+    /// Whether clients may have events sent only to where they have shown that they have a say.
+    public var requiresOwnership = false
     /// The defaults.
     public init() {}
 }

@@ -29,6 +29,8 @@ public struct Subscription: Hashable, Sendable {
     public var isOrdered: Bool
     /// Whether they are signed so that anybody can verify it (`v1a`), besides `v1`.
     public var isAsymmetric: Bool
+    /// Whether it is sent nothing before it has answered a challenge.
+    public var verifiesOwnership: Bool
     /// When what failed is tried again.
     public var retryPolicy: WebhookRetryPolicy
     /// Attempts that may be under way at once.
@@ -44,6 +46,7 @@ public struct Subscription: Hashable, Sendable {
         payload = .full
         isOrdered = false
         isAsymmetric = false
+        verifiesOwnership = false
         retryPolicy = .standard
         let limits = EndpointGate.Limits()
         (maximumInFlight, maximumRate) = (limits.inFlight, limits.perSecond)
@@ -102,6 +105,7 @@ public struct SubscriptionChange: Sendable {
     public private(set) var payload: PayloadForm?
     public private(set) var isOrdered: Bool?
     public private(set) var isAsymmetric: Bool?
+    public private(set) var verifiesOwnership: Bool?
     public private(set) var retryPolicy: WebhookRetryPolicy?
     public private(set) var maximumInFlight: Int?
     public private(set) var maximumRate: Int?
@@ -138,6 +142,7 @@ public struct SubscriptionChange: Sendable {
         payload = fields.choice("payload")
         isOrdered = fields.flag("in_order")
         isAsymmetric = fields.flag("asymmetric")
+        verifiesOwnership = fields.flag("verify_ownership")
         retryPolicy = fields.retryPolicy()
         maximumInFlight = fields.integer("max_in_flight", in: Subscription.Limit.inFlight, isRequired: false)
             .map { Int($0) }
@@ -154,6 +159,7 @@ public struct SubscriptionChange: Sendable {
         if let payload { changed.payload = payload }
         if let isOrdered { changed.isOrdered = isOrdered }
         if let isAsymmetric { changed.isAsymmetric = isAsymmetric }
+        if let verifiesOwnership { changed.verifiesOwnership = verifiesOwnership }
         if let retryPolicy { changed.retryPolicy = retryPolicy }
         if let maximumInFlight { changed.maximumInFlight = maximumInFlight }
         if let maximumRate { changed.maximumRate = maximumRate }

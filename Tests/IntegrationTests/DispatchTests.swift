@@ -233,6 +233,28 @@ struct DispatchTests {
         await receiver.stop()
     }
 
+    @Test("What became of a delivery that cannot be written down keeps no other from being settled")
+    @OnLoop func unwritable() async throws {
+        let (subscriber, receiver) = (try await Subscriber(try await Self.shared()), try Receiver())
+        receiver.answer = { $0.path == "/failing" ? .failure : .taken }
+        let failing = try await subscriber.subscribe(receiver.url("/failing"), Self.often)
+        try await subscriber.tell([.init(entity: Self.entity())])
+        try await wait("it waits") { try await subscriber.open(failing) == (0, 1) }
+        // More attempts than can be counted.
+        _ = try await subscriber.node.rows(
+            """
+            UPDATE drawbridge.webhook_waiting SET attempts = 32767, due_at = now() + INTERVAL '1 s'
+            WHERE endpoint_id = '\(failing.id)'
+            """)
+        try await wait("it is said") { subscriber.node.log.contains("cannot be written down") }
+        let well = try await subscriber.subscribe(receiver.url("/well"), #","max_in_flight":100"#)
+        let events = try await subscriber.tell((1...300).map { .init(entity: Self.entity(), version: $0) })
+        try await wait("all have arrived") { Set(receiver.taken("/well").map(\.id)) == Set(events) }
+        try await wait("all are settled") { try await subscriber.open(well) == (0, 0) }
+        #expect(try await subscriber.open(failing).claimed == 1)
+        await receiver.stop()
+    }
+
     // MARK: What an endpoint is spared
 
     @Test("As many attempts are under way at once as the endpoint takes, and no more")

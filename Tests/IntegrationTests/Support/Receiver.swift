@@ -37,10 +37,11 @@ final class Receiver: Handler {
         }
     }
 
-    /// What is answered: a status, and how long it is to be left alone, in seconds or as a date.
+    /// What is answered: a status, how long it is to be left alone, in seconds or as a date, and a content.
     struct Reply: Sendable {
         var status = Status.noContent
         var retryAfter: String?
+        var content: [UInt8] = []
 
         static let taken = Reply()
         static let failure = Reply(status: .internalServerError)
@@ -100,6 +101,6 @@ final class Receiver: Handler {
         if 200...299 ~= reply.status.rawValue { taken.append(message) }
         var answered = Fields()
         if let retryAfter = reply.retryAfter { answered.append("retry-after", retryAfter) }
-        writer.send(reply.status, answered)
+        writer.send(reply.status, answered, content: reply.content)
     }
 }

@@ -40,18 +40,31 @@ struct Subscriber {
     ///   - events: nil for all of bookings.
     ///   - more: further members, each with its comma in front.
     func subscribe(_ url: String, events: [String]? = nil, _ more: String = "") async throws -> Endpoint {
-        let events = events ?? ["booking.created", "booking.updated", "booking.cancelled"]
-        let names = events.map { "\"\($0)\"" }.joined(separator: ",")
-        let answer = try await send("/subscribe", #"{"url":"\#(url)","events":[\#(names)]\#(more)}"#)
-        try #require(answer.status == 201, "\(answer.text)")
+        let answer = try await answer(toSubscribing: url, events: events, more)
         return Endpoint(
             id: try #require(answer.string("id")),
             secret: try WebhookSecret(parsing: try #require(answer.string("secret"))))
     }
 
-    func change(_ endpoint: Endpoint, _ json: String) async throws {
+    /// The same, with all that is answered.
+    func answer(toSubscribing url: String, events: [String]? = nil, _ more: String = "") async throws -> Answer {
+        let events = events ?? ["booking.created", "booking.updated", "booking.cancelled"]
+        let names = events.map { "\"\($0)\"" }.joined(separator: ",")
+        let answer = try await send("/subscribe", #"{"url":"\#(url)","events":[\#(names)]\#(more)}"#)
+        try #require(answer.status == 201, "\(answer.text)")
+        return answer
+    }
+
+    @discardableResult
+    func change(_ endpoint: Endpoint, _ json: String) async throws -> Answer {
         let answer = try await send("/\(endpoint.id)", json, method: "PATCH")
         try #require(answer.status == 200, "\(answer.text)")
+        return answer
+    }
+
+    func enable(_ endpoint: Endpoint) async throws -> Answer {
+        try await node.gateway.send(
+            TestRequest(method: "POST", target: "/api/webhooks/\(endpoint.id)/enable", token: key))
     }
 
     func remove(_ endpoint: Endpoint) async throws {
@@ -149,9 +162,9 @@ struct Subscriber {
         return (Int(row[0])!, Int(row[1])!)
     }
 
-    /// Why an endpoint is disabled; empty where it is not.
+    /// Why an endpoint is disabled; `enabled` where it is not.
     func disabledReason(_ endpoint: Endpoint) async throws -> String {
         try await node.value(
-            "SELECT COALESCE(disabled_reason, '') FROM drawbridge.webhook_endpoints WHERE id = '\(endpoint.id)'")
+            "SELECT COALESCE(disabled_reason, 'enabled') FROM drawbridge.webhook_endpoints WHERE id = '\(endpoint.id)'")
     }
 }

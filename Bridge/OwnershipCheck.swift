@@ -1,0 +1,49 @@
+internal import Booking
+internal import Egress
+internal import Loop
+internal import PMS
+internal import Policy
+internal import Postgres
+internal import Webhook
+
+/// Asks endpoints whether they take webhooks of ours.
+@OnLoop
+final class OwnershipCheck {
+    /// Whoever has asked for it waits meanwhile.
+    private static let deadline = Duration.seconds(4)
+
+    private let database: Database
+    private let secrets: WebhookSecrets
+    private let sender: DeliverySender
+    /// Whether every endpoint has to show it that clients make or change, and not only those that ask to.
+    let isRequired: Bool
+
+    init(_ database: Database, _ secrets: WebhookSecrets, _ egress: EgressPolicy, _ policy: DeliveryPolicy) {
+        self.database = database
+        self.secrets = secrets
+        sender = DeliverySender(egress, longestRetryAfter: policy.longestRetryAfter)
+        isRequired = policy.requiresOwnership
+    }
+
+    /// Goes by another policy from the next challenge on.
+    func replace(_ egress: EgressPolicy) { _ = sender.replace(egress) }
+
+    /// Sends an endpoint a challenge.
+    ///
+    /// - Returns: nil where it has met it; otherwise what was wrong, for its owner.
+    /// - Throws: `BridgeError.sealingUnavailable`, `PostgresError`; where nothing was sent, for a reason of our own.
+    func fault(of endpoint: EndpointRecord) async throws -> String? {
+        guard let keys = try await secrets.keys(of: [endpoint.id], database)[endpoint.id] else {
+            throw BridgeError.sealingUnavailable
+        }
+        let challenge = OwnershipChallenge()
+        let content = challenge.content(for: endpoint.id, timestamp: Instant.now.description)
+        let attempt = try await sender.send(
+            content, id: BookingID.random().description, to: sender.destination(of: endpoint), signedBy: keys,
+            deadline: Self.deadline)
+        guard attempt.outcome.isSuccess else {
+            return attempt.record.status.map { "it has answered \($0)" } ?? attempt.record.message ?? "it has not answered"
+        }
+        return challenge.isMet(by: attempt.record.answer) ? nil : "its answer does not say the challenge back"
+    }
+}

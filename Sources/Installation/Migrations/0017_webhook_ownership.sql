@@ -1,0 +1,1 @@
+../../../Bridge/Migrations/0017_webhook_ownership.sql

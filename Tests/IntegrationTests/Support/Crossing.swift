@@ -65,20 +65,23 @@ final class Crossing {
 
     private func handOver(_ gateway: Stream, _ bridge: Stream) async throws {
         var reader = PassageReader()
-        while try await gateway.fill() {
-            let bytes = gateway.withReadable { $0.withUnsafeBufferPointer { Array($0) } }
-            gateway.consume(bytes.count)
+        while let bytes = try await Self.bytes(of: gateway) {
             try reader.read(bytes, begin: begin) { self.passages[$0].engineID = $1 }
             try await bridge.write(bytes)
         }
     }
 
     private func handBack(_ bridge: Stream, _ gateway: Stream) async throws {
-        while try await bridge.fill() {
-            let bytes = bridge.withReadable { $0.withUnsafeBufferPointer { Array($0) } }
-            bridge.consume(bytes.count)
-            try await gateway.write(bytes)
-        }
+        while let bytes = try await Self.bytes(of: bridge) { try await gateway.write(bytes) }
+    }
+
+    /// What comes next; nil at the end.
+    private static func bytes(of stream: Stream) async throws -> [UInt8]? {
+        // What came while the rest was being written is there already.
+        if stream.readableCount == 0, !(try await stream.fill()) { return nil }
+        let bytes = stream.withReadable { $0.withUnsafeBufferPointer { Array($0) } }
+        stream.consume(bytes.count)
+        return bytes
     }
 
     /// Notes a request; nil for what a gateway asks for itself.

@@ -25,7 +25,7 @@ final class Dispatcher {
     /// Deliveries in hand above which no more are claimed; what is in the outbox goes on to wait then.
     private static let capacity = 20_000
     /// How long it waits between two looks: at least while there was something, at most when there has been nothing.
-    private static let shortestPause = Duration.milliseconds(10)
+    private static let shortestPause = Duration.milliseconds(20)
     private static let longestPause = Duration.milliseconds(40)
     private static let heartbeatInterval = Duration.seconds(1)
     /// How long it looks for events only behind those of at least so long ago; then once for all, of which some may have been

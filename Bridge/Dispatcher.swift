@@ -28,10 +28,10 @@ final class Dispatcher {
     private static let shortestPause = Duration.milliseconds(20)
     private static let longestPause = Duration.milliseconds(40)
     private static let heartbeatInterval = Duration.seconds(1)
-    /// How long it looks for events only behind those of at least so long ago; then once for all, of which some may have been
-    /// committed late. Where somebody's old snapshot keeps PostgreSQL from removing those that were taken, looking for all means
-    /// going past every one of them.
-    private static let wholeLookInterval: UInt64 = 1_000_000_000
+    /// It looks for events only behind those of at least so long ago, and now and then for all, of which some may have been
+    /// committed late. Looking for all means going past every one that was taken and that PostgreSQL has not removed yet.
+    private static let floorInterval: UInt64 = 1_000_000_000
+    private static let wholeLookInterval: UInt64 = 5_000_000_000
     /// After so many heartbeats that a session has not given, others take over.
     private static let lease: Int64 = 10_000
     /// Heartbeats between two looks at slots that can be emptied, and at what removed endpoints have left.
@@ -51,10 +51,10 @@ final class Dispatcher {
     /// The session's number; nil where there is none.
     private var session: Int64?
     private var inHand = 0
-    /// The highest position of an event that it has taken, and what that was when it had last looked for all, and the time
-    /// before.
+    /// The highest position of an event that it has taken, and what that was at least one interval ago, and two.
     private var highest: Int64 = 0
     private var floors: (last: Int64, before: Int64) = (0, 0)
+    private var lastFloor: UInt64 = 0
     private var lastWholeLook: UInt64 = 0
     private let settlements: SettlementQueue
     private var begun: [BegunAttempt] = []
@@ -321,9 +321,12 @@ final class Dispatcher {
             }
         }
         highest = max(highest, rows.last?.position ?? 0)
-        if isWhole, events < Self.batch {
-            lastWholeLook = now
-            floors = (highest, floors.last)
+        if events < Self.batch {
+            if isWhole { lastWholeLook = now }
+            if now - lastFloor >= Self.floorInterval {
+                lastFloor = now
+                floors = (highest, floors.last)
+            }
         }
         metrics.events.increment(by: UInt64(events))
         accept(claimed, of: session)

@@ -27,10 +27,10 @@ func module(_ name: String, _ dependencies: Target.Dependency...) -> Target {
 }
 
 func process(
-    _ name: String, _ path: String, resources: [Resource] = [], _ dependencies: Target.Dependency...
+    _ name: String, _ path: String, exclude: [String] = [], _ dependencies: Target.Dependency...
 ) -> Target {
     .executableTarget(
-        name: name, dependencies: dependencies, path: path, resources: resources, swiftSettings: settings)
+        name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: settings)
 }
 
 func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Dependency...) -> Target {
@@ -38,15 +38,13 @@ func tests(_ name: String, exclude: [String] = [], _ dependencies: Target.Depend
         name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude, swiftSettings: settings)
 }
 
-/// The bridge applies them, `drawbridge doctor` compares what was applied with them.
+/// In `Bridge/Migrations`, with `BridgeSchema.swift`, which names them, too.
 let migrations: [Resource] = [
     "0001_booking", "0002_booking_engine", "0003_api_keys", "0004_revoked_tokens", "0005_tokens", "0006_catalogue",
     "0007_booking_events", "0008_availability", "0009_front_desk", "0010_pms_writes",
     "0011_pending_reservations", "0012_webhook_endpoints", "0013_webhook_deliveries", "0014_inbound",
-    "0015_webhook_replays",
-    "0016_booking_engine_config",
-    "0017_webhook_ownership",
-].map { .embedInCode("Migrations/\($0).sql") }
+    "0015_webhook_replays", "0016_booking_engine_config", "0017_webhook_ownership",
+].map { .embedInCode("\($0).sql") }
 
 let package = Package(
     name: "Drawbridge",
@@ -105,23 +103,24 @@ let package = Package(
         module("Webhook", "Authentication", "Booking", "Cryptography", "Egress", "HTTP", "JSONText"),
         module("Catalogue", "PMS", "Availability", "Stay", "Booking", "JSONText", "Cryptography"),
 
+        .target(name: "BridgeSchema", path: "Bridge/Migrations", resources: migrations, swiftSettings: settings),
+
         // The installation on one machine: its directory, secrets, private database, demo hotels.
         .target(
             name: "Installation",
             dependencies: [
                 "Loop", "Lifecycle", "Policy", "Authentication", "Booking", "Cryptography", "Egress", "Telemetry",
-                "Webhook", "Inbound",
+                "Webhook", "Inbound", "BridgeSchema",
             ],
             path: "Sources/Installation",
-            resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")] + migrations,
+            resources: [.embedInCode("Demo/demo-pms.sql"), .embedInCode("Demo/demo-data.sql")],
             swiftSettings: settings),
 
         // The processes.
         process(
             "drawbridge", "Sources/Drawbridge",
             "Loop", "Lifecycle", "Installation", "Policy", "Authentication", "Telemetry", "Firewall", "AuditTrail",
-            "JSONText",
-            "Webhook", "Inbound"),
+            "JSONText", "Webhook", "Inbound"),
         process(
             "drawbridge-gateway", "Gateway",
             "Loop", "HTTP", "TLS", "JSONText", "Schema", "Server", "Client", "Proxy", "Policy", "RateLimit", "Firewall",
@@ -130,11 +129,10 @@ let package = Package(
             "drawbridge-ledger", "Recorder",
             "Loop", "HTTP", "Server", "Client", "Policy", "Cryptography", "Ledger", "Lifecycle", "Telemetry"),
         process(
-            "drawbridge-bridge", "Bridge",
-            resources: migrations,
+            "drawbridge-bridge", "Bridge", exclude: ["Migrations"],
             "Loop", "HTTP", "JSONText", "Server", "Client", "Fetch", "Policy", "Authentication", "Cryptography",
             "Postgres", "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue", "Webhook",
-            "Inbound"),
+            "Inbound", "BridgeSchema"),
 
         // What `make bench` runs beside its peers.
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
@@ -202,7 +200,7 @@ let package = Package(
             "ConformanceTests", "PMS", "Availability", "Booking", "Stay", "Postgres", "Loop", "Installation"),
         tests(
             "InstallationTests", exclude: ["StandIn"],
-            "Installation", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication", "drawbridge"),
+            "Installation", "BridgeSchema", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication", "drawbridge"),
         // A subscriber's server that IntegrationTests kill.
         process("webhook-test-receiver", "Tests/IntegrationTests/Receiver", "Loop", "HTTP", "JSONText", "Server"),
         // The real processes, whole; depended upon so that they are built first.

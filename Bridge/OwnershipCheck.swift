@@ -42,7 +42,8 @@ final class OwnershipCheck {
             content, id: BookingID.random().description, to: sender.destination(of: endpoint), signedBy: keys,
             deadline: Self.deadline)
         guard attempt.outcome.isSuccess else {
-            return attempt.record.status.map { "it has answered \($0)" } ?? attempt.record.message ?? "it has not answered"
+            let record = attempt.record
+            return record.status.map { "it has answered \($0)" } ?? record.message ?? "it has not answered"
         }
         return challenge.isMet(by: attempt.record.answer) ? nil : "its answer does not say the challenge back"
     }

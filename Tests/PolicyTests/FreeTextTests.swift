@@ -26,7 +26,7 @@ struct FreeTextTests {
     private static let webhook =
         #""url":"https://hooks.example/a","events":["booking.created"],"hotel_ids":[1,"2"],"description":"Ours","#
         + #""retryPolicy":{"maxRetries":9,"backoff":"linear"},"payload":"thin","in_order":true,"asymmetric":false,"#
-        + #""max_in_flight":20,"max_per_second":100"#
+        + #""verify_ownership":true,"max_in_flight":20,"max_per_second":100"#
     private static let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
     static let operations = [

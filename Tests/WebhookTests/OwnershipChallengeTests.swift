@@ -7,7 +7,10 @@ struct OwnershipChallengeTests {
     func answers() throws {
         let challenge = OwnershipChallenge()
         let text = challenge.text
-        for answer in [text, " \(text)\r\n", #"{"challenge":"\#(text)"}"#, #"{ "ok": true, "challenge": "\#(text)" }"#] {
+        let answers = [
+            text, " \(text)\r\n", #"{"challenge":"\#(text)"}"#, #"{ "ok": true, "challenge": "\#(text)" }"#,
+        ]
+        for answer in answers {
             #expect(challenge.isMet(by: Array(answer.utf8)), "\(answer)")
         }
         let others = [

@@ -8,7 +8,7 @@ import Webhook
 
 /// Endpoints that have to show that whoever subscribed them has a say there.
 @Suite("Endpoints that answer a challenge first", .serialized)
-struct OwnershipTests {
+struct EndpointChallengeTests {
     init() { Loop.runInBackground() }
 
     private static let secret = "whsec_" + String(repeating: "QUFB", count: 8)

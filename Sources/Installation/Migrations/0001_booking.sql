@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0001_booking.sql

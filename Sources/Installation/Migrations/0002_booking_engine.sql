@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0002_booking_engine.sql

@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0003_api_keys.sql

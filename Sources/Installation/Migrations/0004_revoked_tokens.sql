@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0004_revoked_tokens.sql

@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0005_tokens.sql

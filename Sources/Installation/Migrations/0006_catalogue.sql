@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0006_catalogue.sql

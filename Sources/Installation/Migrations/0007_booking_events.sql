@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0007_booking_events.sql

@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0008_availability.sql

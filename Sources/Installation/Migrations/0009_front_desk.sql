@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0009_front_desk.sql

@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0010_pms_writes.sql

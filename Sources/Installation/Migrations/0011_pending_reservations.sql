@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0011_pending_reservations.sql

@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0012_webhook_endpoints.sql

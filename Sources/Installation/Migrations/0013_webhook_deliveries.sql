@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0013_webhook_deliveries.sql

@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0014_inbound.sql

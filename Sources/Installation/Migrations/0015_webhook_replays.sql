@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0015_webhook_replays.sql

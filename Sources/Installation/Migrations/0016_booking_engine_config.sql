@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0016_booking_engine_config.sql

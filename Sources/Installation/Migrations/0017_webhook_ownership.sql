@@ -1,1 +1,0 @@
-../../../Bridge/Migrations/0017_webhook_ownership.sql

@@ -120,7 +120,8 @@ final class Bridge {
                 TokenResource(ownTokens, examiner, signingKeys, database, pms, configuration.policy.writer),
                 apiKeys, DeadLetterResource(database, writes, answers),
                 WebhookResource(
-                    database, credentials, answers, webhookSecrets, ownership, allowsPlainLoopback: configuration.isDemo),
+                    database, credentials, answers, webhookSecrets, ownership, allowsPlainLoopback: configuration.isDemo
+                ),
                 DeliveryResource(database, credentials, answers),
                 ReplayResource(
                     database, credentials, answers, webhookReplays,

@@ -51,11 +51,10 @@ final class DeliverySender {
         return true
     }
 
-    /// Where an endpoint is sent to; or why nothing is sent there.
-    func destination(of endpoint: EndpointRecord) -> Result<Destination, EgressRefusal> {
+    /// Where an endpoint with this address is sent to; or why nothing is sent there.
+    func destination(of endpoint: EndpointID, at url: String) -> Result<Destination, EgressRefusal> {
         Result { () throws(EgressRefusal) in
-            try egress.egressGuard.destination(
-                endpoint.subscription.url, allowing: egress.allowed(for: endpoint.id.description))
+            try egress.egressGuard.destination(url, allowing: egress.allowed(for: endpoint.description))
         }
     }
 

@@ -5,22 +5,10 @@ internal import Webhook
 
 /// What dispatchers ask and write of endpoints.
 extension DispatchStatements {
-    /// Endpoints that have changed in the last so many seconds, with their versions.
-    static let changed = Statement<(EndpointID, Int32), Int32>(
-        "bridge.changed_webhooks",
-        """
-        SELECT id, version FROM drawbridge.webhook_endpoints WHERE updated_at > now() - make_interval(secs => $1)
-        """
+    /// The versions of some endpoints, as far as they are there.
+    static let versions = Statement<(EndpointID, Int32), [BookingID]>(
+        "bridge.webhook_versions", "SELECT id, version FROM drawbridge.webhook_endpoints WHERE id = ANY ($1)"
     ) { row in (try row.next(), try row.next()) }
-
-    /// Those that are not there any more.
-    static let removed = Statement<EndpointID, [BookingID]>(
-        "bridge.removed_webhooks",
-        """
-        SELECT id FROM unnest($1) AS known (id)
-        WHERE NOT EXISTS (SELECT FROM drawbridge.webhook_endpoints AS endpoint WHERE endpoint.id = known.id)
-        """
-    ) { row in try row.next() }
 
     /// Makes dead letters of what waits for endpoints that are disabled, so many of each at a time; gives how many.
     static let sweep = Statement<Int64>(
@@ -45,8 +33,8 @@ extension DispatchStatements {
         """
     ) { row in try row.next() }
 
-    /// Removes what waits, or is a dead letter, of endpoints that are not there any more: what was on its way when they were
-    /// removed has come back since. Looks once at each endpoint of which there is something, however much that is.
+    /// Removes what waits, or is a dead letter, of endpoints that are not there any more, so much at a time. Looks once at each
+    /// endpoint of which there is something, however much that is.
     static let sweepRemoved = Statement<Void>(
         "bridge.sweep_removed_webhooks",
         """
@@ -66,10 +54,14 @@ extension DispatchStatements {
             SELECT endpoint_id FROM (SELECT * FROM waiting UNION SELECT * FROM dead) AS known
             WHERE NOT EXISTS (SELECT FROM drawbridge.webhook_endpoints WHERE id = known.endpoint_id)
         ), removed AS (
-            DELETE FROM drawbridge.webhook_waiting WHERE endpoint_id = ANY (ARRAY(SELECT endpoint_id FROM gone))
+            DELETE FROM drawbridge.webhook_waiting WHERE delivery_id = ANY (ARRAY(
+                SELECT delivery_id FROM drawbridge.webhook_waiting
+                WHERE endpoint_id = ANY (ARRAY(SELECT endpoint_id FROM gone)) LIMIT 5000 FOR UPDATE SKIP LOCKED))
             RETURNING 1 AS depth, 0 AS dead_letters
         ), removed_dead AS (
-            DELETE FROM drawbridge.webhook_dead_letters WHERE endpoint_id = ANY (ARRAY(SELECT endpoint_id FROM gone))
+            DELETE FROM drawbridge.webhook_dead_letters WHERE delivery_id = ANY (ARRAY(
+                SELECT delivery_id FROM drawbridge.webhook_dead_letters
+                WHERE endpoint_id = ANY (ARRAY(SELECT endpoint_id FROM gone)) LIMIT 5000 FOR UPDATE SKIP LOCKED))
             RETURNING 0 AS depth, 1 AS dead_letters
         )
         INSERT INTO drawbridge.webhook_counts (depth, dead_letters)
@@ -77,13 +69,14 @@ extension DispatchStatements {
         HAVING count(*) > 0
         """)
 
-    static let disable = Statement<Void, EndpointID, String, String>(
+    /// Disables an endpoint that is still where it was: its id, why, who says so, its address.
+    static let disable = Statement<Void, EndpointID, String, String, String>(
         "bridge.disable_webhook",
         """
         WITH disabled AS (
             UPDATE drawbridge.webhook_endpoints
             SET disabled_at = now(), disabled_reason = $2, version = version + 1, updated_at = now()
-            WHERE id = $1 AND disabled_at IS NULL RETURNING id, hotel_ids, version
+            WHERE id = $1 AND url = $4 AND disabled_at IS NULL RETURNING id, hotel_ids, version
         )
         INSERT INTO booking_engine_audit_log (hotel_id, action, entity_type, entity_id, response_data, status, actor)
         SELECT CASE WHEN cardinality(hotel_ids) = 1 THEN hotel_ids[1] END, 'disable_webhook', 'webhook_endpoint', id::TEXT,
@@ -91,23 +84,14 @@ extension DispatchStatements {
         FROM disabled
         """)
 
-    /// An attempt has failed, and the one before it had not. If others had written that down before, it counts from then on,
-    /// unless something has arrived since.
+    /// An attempt has failed, and the one before it had not. If others had written that down before, it counts from then on.
     static let beginFailures = Statement<Void, EndpointID>(
         "bridge.begin_webhook_failures",
         """
         INSERT INTO drawbridge.webhook_failures (endpoint_id)
         SELECT id FROM drawbridge.webhook_endpoints WHERE id = $1 FOR KEY SHARE
-        ON CONFLICT (endpoint_id) DO UPDATE SET since = now(), told_percent = 0
-        WHERE EXISTS (
-            SELECT FROM drawbridge.webhook_deliveries AS delivery
-            JOIN drawbridge.webhook_attempts AS attempt USING (delivery_id)
-            WHERE delivery.endpoint_id = $1 AND attempt.result = 'delivered'
-              AND attempt.started_at > webhook_failures.since)
+        ON CONFLICT (endpoint_id) DO NOTHING
         """)
-
-    static let endFailures = Statement<Void, [BookingID]>(
-        "bridge.end_webhook_failures", "DELETE FROM drawbridge.webhook_failures WHERE endpoint_id = ANY ($1)")
 
     /// Since when an endpoint does nothing but fail, and what its owner was told of that.
     static let failures = Statement<(EndpointID, since: Instant, told: Int16), [BookingID]>(
@@ -121,12 +105,8 @@ extension DispatchStatements {
         "bridge.tell_of_webhook_failures",
         """
         WITH told AS (
-            UPDATE drawbridge.webhook_failures AS failing SET told_percent = $2
-            WHERE endpoint_id = $1 AND told_percent < $2 AND NOT EXISTS (
-                SELECT FROM drawbridge.webhook_deliveries AS delivery
-                JOIN drawbridge.webhook_attempts AS attempt USING (delivery_id)
-                WHERE delivery.endpoint_id = $1 AND attempt.result = 'delivered' AND attempt.started_at > failing.since)
-            RETURNING since
+            UPDATE drawbridge.webhook_failures SET told_percent = $2
+            WHERE endpoint_id = $1 AND told_percent < $2 RETURNING since
         )
         INSERT INTO drawbridge.outbox_events (event_id, type, hotel_id, client, entity_id, version, payload)
         SELECT drawbridge.time_ordered_id(), 'endpoint.failing', hotel.id, endpoint.client, endpoint.id::TEXT,
@@ -158,7 +138,8 @@ extension DispatchStatements {
             error_message = CASE WHEN NOT $2 THEN $3 END,
             retry_count = CASE WHEN $2 THEN sync.retry_count ELSE sync.retry_count + 1 END
         FROM drawbridge.webhook_events AS event
-        WHERE event.event_id = ANY ($1) AND sync.hotel_id = event.hotel_id AND sync.booking_id::TEXT = event.entity_id
+        WHERE event.event_id = ANY ($1) AND event.type LIKE 'booking.%' AND sync.hotel_id = event.hotel_id
+          AND sync.booking_id = CASE WHEN event.type LIKE 'booking.%' THEN event.entity_id::UUID END
           AND (sync.sync_status = 'synced' OR sync.sync_status = 'failed' AND sync.error_message = $3)
         """)
 }

@@ -29,8 +29,11 @@ struct ClaimedDelivery: Sendable {
     let happenedAt: Instant
     /// Attempts that have been made.
     let attempts: Int
-    /// The event as it is stored.
+    /// The event as it is stored; empty where it is not kept any more.
     let payload: [UInt8]
+
+    /// Whether there is something to send.
+    var isKept: Bool { !payload.isEmpty }
 }
 
 /// What became of a delivery that was claimed.
@@ -42,7 +45,7 @@ struct Settlement: Sendable {
         case release
         /// No attempt was made, and none will be: its endpoint is disabled.
         case disabled
-        /// Likewise: its endpoint is not there any more.
+        /// Likewise: its endpoint is not there any more, or its event is not kept.
         case removed
     }
 
@@ -194,14 +197,14 @@ enum DispatchStatements {
                                                    session)
             SELECT taken.*, $1 FROM taken
         )
-        SELECT taken.delivery_id, taken.endpoint_id, endpoint.version, taken.event_id, event.type, event.created_at,
-               taken.attempts, event.payload
+        SELECT taken.delivery_id, taken.endpoint_id, endpoint.version, taken.event_id, COALESCE(event.type, ''),
+               COALESCE(event.created_at, now()), taken.attempts, COALESCE(event.payload, '')
         FROM taken
         JOIN drawbridge.webhook_endpoints AS endpoint ON endpoint.id = taken.endpoint_id
-        CROSS JOIN LATERAL (
+        LEFT JOIN LATERAL (
             SELECT type, created_at, convert_to(payload::TEXT, 'UTF8') AS payload
             FROM drawbridge.webhook_events AS event WHERE event.event_id = taken.event_id OFFSET 0
-        ) AS event
+        ) AS event ON TRUE
         ORDER BY taken.position
         """
     ) { row in
@@ -260,6 +263,9 @@ enum DispatchStatements {
             SELECT delivery_id, endpoint_id, event_id, position,
                    CASE result WHEN 'dead' THEN 'exhausted' ELSE 'endpoint_disabled' END
             FROM done JOIN ended USING (delivery_id) WHERE result IN ('dead', 'gone', 'disabled')
+        ), recovered AS (
+            DELETE FROM drawbridge.webhook_failures WHERE endpoint_id = ANY (ARRAY(
+                SELECT endpoint_id FROM done JOIN ended USING (delivery_id) WHERE result = 'delivered'))
         ), counted AS (
             INSERT INTO drawbridge.webhook_counts (depth, dead_letters)
             SELECT -count(*), count(*) FILTER (WHERE result IN ('dead', 'gone', 'disabled'))
@@ -269,7 +275,8 @@ enum DispatchStatements {
         """
     ) { row in try row.next() }
 
-    /// Says what became of deliveries that a session has claimed; gives those that it still had.
+    /// Says what became of deliveries that a session has claimed; gives those that it still had. What has arrived ends what is
+    /// written down of its endpoint's failures.
     static func settle(_ all: [Settlement], of session: Int64) -> Query<BookingID> {
         var (answers, starts): ([UInt8], [Int32]) = ([], [])
         for settlement in all {
@@ -296,7 +303,7 @@ enum DispatchStatements {
         "bridge.dispatcher_heartbeat",
         """
         WITH me AS MATERIALIZED (
-            SELECT session FROM drawbridge.webhook_dispatchers WHERE session = $1 FOR UPDATE
+            SELECT session FROM drawbridge.webhook_dispatchers WHERE session = $1 FOR NO KEY UPDATE
         ), counted AS (
             DELETE FROM drawbridge.webhook_counts
             WHERE EXISTS (SELECT FROM me)

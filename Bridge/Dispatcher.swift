@@ -14,8 +14,8 @@ internal import Webhook
 /// deliveries are anybody's, and what it says of them afterwards counts for nothing. Every event arrives at least once: what was
 /// sent and not written down before a crash is sent again, under the same id.
 ///
-/// No more statements are under way than one that takes and one that settles, each for as many deliveries as there are then: the
-/// more there is to do, the fewer they are for each.
+/// For deliveries no more statements are under way than one that takes and one that settles, each for as many as there are then:
+/// the more there is to do, the fewer they are for each.
 @OnLoop
 final class Dispatcher {
     /// Events that are taken at once.
@@ -27,15 +27,16 @@ final class Dispatcher {
     /// How long it waits between two looks: at least while there was something, at most when there has been nothing.
     private static let shortestPause = Duration.milliseconds(20)
     private static let longestPause = Duration.milliseconds(40)
-    private static let heartbeatInterval = Duration.seconds(1)
+    /// Between two heartbeats, and between two looks at what has changed.
+    private static let beat = Duration.seconds(1)
     /// It looks for events only behind those of at least so long ago, and now and then for all, of which some may have been
     /// committed late. Looking for all means going past every one that was taken and that PostgreSQL has not removed yet.
     private static let floorInterval: UInt64 = 1_000_000_000
     private static let wholeLookInterval: UInt64 = 5_000_000_000
     /// After so many heartbeats that a session has not given, others take over.
     private static let lease: Int64 = 10_000
-    /// Heartbeats between two looks at slots that can be emptied, and at what removed endpoints have left.
-    private static let beatsPerSweeping = 10
+    /// Beats between two looks at slots that can be emptied.
+    private static let beatsPerEmptying = 10
     /// For how long an endpoint whose secrets cannot be opened is left alone.
     private static let keylessPause: Int64 = 10_000
     /// For how long a delivery waits that could not be begun.
@@ -48,6 +49,8 @@ final class Dispatcher {
     private var lanes: [EndpointID: EndpointLane] = [:]
     /// Lanes that may have something in the database to claim.
     private var expecting: Set<EndpointID> = []
+    /// Lanes with deliveries of an endpoint that is another one by now.
+    private var stale: Set<EndpointID> = []
     /// The session's number; nil where there is none.
     private var session: Int64?
     private var inHand = 0
@@ -70,7 +73,7 @@ final class Dispatcher {
         // Connections of its own, so that it holds nobody up and nobody it.
         var own = configuration.database
         own.name = "dispatcher"
-        own.connections = 3
+        own.connections = 4
         // No table here has a partition per hotel, and what is planned anew each time costs more than what it does.
         own.sessionSettings["plan_cache_mode"] = "force_generic_plan"
         // Such a plan is often made while tables are empty, when reading them whole looks cheap; a backlog would be read whole for
@@ -100,11 +103,8 @@ final class Dispatcher {
 
     /// Goes by another policy from the next attempt on.
     func replace(_ next: EgressPolicy) {
-        if sender.replace(next) { Task { await self.aimAnew() } }
-    }
-
-    private func aimAnew() async {
-        do { try await load(Array(lanes.keys)) } catch { note(error, "webhooks' endpoints not read") }
+        guard sender.replace(next) else { return }
+        for lane in lanes.values { lane.isToBeLoaded = true }
     }
 
     /// Lets it look at once: something was committed.
@@ -118,6 +118,7 @@ final class Dispatcher {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.database.run() }
             group.addTask { await self.keepSession() }
+            group.addTask { await self.keepUp() }
             group.addTask { await self.take() }
             group.addTask {
                 await self.settlements.run(
@@ -150,22 +151,15 @@ final class Dispatcher {
 
     // MARK: - The session
 
+    /// Nothing else may hold this up: whoever is silent for too long has nothing any more.
     private func keepSession() async {
-        var beats = 0
         while !Task.isCancelled {
-            do {
-                try await beat()
-                if beats % Self.beatsPerSweeping == 0 {
-                    try await database.execute(DispatchStatements.sweepRemoved())
-                    _ = try await database.query(DispatchStatements.emptySlots())
-                }
-                beats += 1
-            } catch { note(error, "webhooks' session not kept") }
-            do { try await Loop.sleep(for: Self.heartbeatInterval) } catch { return }
+            do { try await keepSessionOnce() } catch { note(error, "webhooks' session not kept") }
+            do { try await Loop.sleep(for: Self.beat) } catch { return }
         }
     }
 
-    private func beat() async throws {
+    private func keepSessionOnce() async throws {
         if let current = session {
             if isDoubtful {
                 // What it has claimed is free then; and what is still to be claimed in its name comes too late.
@@ -182,13 +176,6 @@ final class Dispatcher {
             poll.fire()
         }
         try await endSession(nil, silence: Self.lease)
-        try await refresh()
-        for id in try await database.query(WebhookStatements.withoutSecret()) {
-            try await secrets.makeFirst(of: id, database)
-        }
-        for id in try await database.query(DispatchStatements.due()) { expect(lane(of: id), after: 0) }
-        _ = try await database.query(DispatchStatements.sweep())
-        metrics.figures = try await database.first(DispatchStatements.figures())
     }
 
     private func forget() {
@@ -212,7 +199,41 @@ final class Dispatcher {
         poll.fire()
     }
 
-    // MARK: - Endpoints
+    // MARK: - What others change
+
+    /// Keeps up with endpoints and with what waits for them. What fails of it keeps nothing else from being done.
+    private func keepUp() async {
+        var beats = 0
+        while !Task.isCancelled {
+            await noting("webhooks' endpoints not read") { try await refresh() }
+            await noting("webhooks' first secrets not made") {
+                for id in try await database.query(WebhookStatements.withoutSecret()) {
+                    try await secrets.makeFirst(of: id, database)
+                }
+            }
+            await noting("webhooks that wait not looked at") {
+                for id in try await database.query(DispatchStatements.due()) { expect(lane(of: id), after: 0) }
+                metrics.figures = try await database.first(DispatchStatements.figures())
+            }
+            await noting("what waits for disabled webhooks not put away") {
+                _ = try await database.query(DispatchStatements.sweep())
+            }
+            await noting("what waits for removed webhooks not put away") {
+                try await database.execute(DispatchStatements.sweepRemoved())
+            }
+            if beats % Self.beatsPerEmptying == 0 {
+                await noting("webhooks' slots not emptied") {
+                    _ = try await database.query(DispatchStatements.emptySlots())
+                }
+            }
+            beats += 1
+            do { try await Loop.sleep(for: Self.beat) } catch { return }
+        }
+    }
+
+    private func noting(_ complaint: StaticString, _ work: () async throws -> Void) async {
+        do { try await work() } catch { note(error, complaint) }
+    }
 
     private func lane(of id: EndpointID) -> EndpointLane {
         if let lane = lanes[id] { return lane }
@@ -224,12 +245,17 @@ final class Dispatcher {
         return lane
     }
 
-    /// Goes by endpoints that have changed as they are now.
+    /// Goes by endpoints as they are now.
     private func refresh() async throws {
-        let changed = try await database.query(DispatchStatements.changed(15))
-        try await load(changed.filter { lanes[$0.0].map { $0.target?.version } != $0.1 && lanes[$0.0] != nil }.map(\.0))
-        let removed = try await database.query(DispatchStatements.removed(lanes.keys.map(\.uuid)))
-        for id in removed { remove(id) }
+        let known = Array(lanes.keys)
+        let versions = Dictionary(
+            uniqueKeysWithValues: try await database.query(DispatchStatements.versions(known.map(\.uuid))))
+        for id in known where versions[id] == nil { remove(id) }
+        try await load(
+            known.filter { id in
+                guard let lane = lanes[id] else { return false }
+                return lane.isToBeLoaded || lane.target?.version != versions[id]
+            })
     }
 
     private func remove(_ id: EndpointID) {
@@ -254,13 +280,17 @@ final class Dispatcher {
                 EndpointLane.Target(
                     version: record.version, subscription: record.subscription,
                     isBookingEngine: record.client.hasPrefix(DispatchStatements.bookingEngineOwner),
-                    isDisabled: record.disabledReason != nil, destination: sender.destination(of: record),
+                    isDisabled: record.disabledReason != nil,
+                    destination: sender.destination(of: record.id, at: record.subscription.url),
                     keys: keys[record.id] ?? EndpointKeys()))
             lane.streak = FailureStreak()
             if let state = failing.first(where: { $0.0 == record.id }) {
                 lane.streak = FailureStreak(
                     since: state.since.microseconds / 1_000_000, reached: .init(rawValue: Int(state.told)))
             }
+            // Without keys nothing can be sent; the next look may find some.
+            lane.isToBeLoaded = keys[record.id] == nil
+            stale.remove(record.id)
             pump(lane)
         }
         for id in Set(ids).subtracting(records.map(\.id)) { remove(id) }
@@ -275,6 +305,7 @@ final class Dispatcher {
             do {
                 let count = try await takeEvents() + claimDue()
                 pause = count > 0 ? Self.shortestPause : min(pause * 2, Self.longestPause)
+                if !stale.isEmpty { await loadStale() }
                 if count >= Self.batch { continue }
             } catch {
                 note(error, "webhooks' events not taken")
@@ -370,28 +401,26 @@ final class Dispatcher {
         inHand += deliveries.count
         var touched: Set<EndpointID> = []
         for delivery in deliveries {
-            lane(of: delivery.endpoint).append(delivery)
-            touched.insert(delivery.endpoint)
-        }
-        var stale: [EndpointID] = []
-        for id in touched {
-            guard let lane = lanes[id] else { continue }
-            let version = lane.target?.version ?? 0
-            if deliveries.contains(where: { $0.endpoint == id && $0.endpointVersion > version }) {
-                stale.append(id)
-            } else {
-                pump(lane)
+            // Nothing is left to be sent.
+            guard delivery.isKept else {
+                end(delivery, .removed)
+                continue
             }
+            let lane = lane(of: delivery.endpoint)
+            lane.append(delivery)
+            if delivery.endpointVersion > lane.target?.version ?? 0 { stale.insert(lane.id) }
+            touched.insert(lane.id)
         }
-        guard !stale.isEmpty else { return }
-        Task { await self.loadOrRelease(stale) }
+        for id in touched.subtracting(stale) { if let lane = lanes[id] { pump(lane) } }
     }
 
-    private func loadOrRelease(_ ids: [EndpointID]) async {
+    private func loadStale() async {
+        let ids = Array(stale)
         do { try await load(ids) } catch {
             note(error, "webhooks' endpoints not read")
             for id in ids { if let lane = lanes[id] { release(lane.takeAll(), after: 1000) } }
         }
+        stale.subtract(ids)
     }
 
     private func expect(_ lane: EndpointLane, after wait: Int64) {
@@ -403,7 +432,7 @@ final class Dispatcher {
 
     /// Begins as many of a lane's deliveries as may begin now.
     private func pump(_ lane: EndpointLane) {
-        guard let target = lane.target, let session else { return }
+        guard let target = lane.target, let session, !stale.contains(lane.id) else { return }
         if isClosing { return release(lane.takeAll(), after: 0) }
         if target.isDisabled {
             for delivery in lane.takeAll() { end(delivery, .disabled) }
@@ -456,16 +485,16 @@ final class Dispatcher {
             metrics.recordLatency(microseconds: Instant.now.microseconds - delivery.happenedAt.microseconds)
         }
         if target.subscription.isOrdered { expect(lane, after: 1) }
-        if target.isBookingEngine, result == .delivered || result == .dead {
-            do {
+        await note(outcome, of: target, in: lane)
+        pump(lane)
+        if lane.room(at: now) > 0, lane.nextDue != nil { poll.fire() }
+        if target.isBookingEngine, decision.isFinal {
+            await noting("not written down whether a booking engine was told") {
                 try await database.execute(
                     DispatchStatements.noteBookingEngine(
                         [delivery.event], result == .delivered, "The booking engine could not be told"))
-            } catch { note(error, "not written down whether a booking engine was told") }
+            }
         }
-        await note(outcome, in: lane)
-        pump(lane)
-        if lane.room(at: now) > 0, lane.nextDue != nil { poll.fire() }
     }
 
     /// No attempt was made that counts.
@@ -473,37 +502,45 @@ final class Dispatcher {
         attempt.lane.underWay -= 1
         attempt.lane.gate.withdraw(attempt.ticket)
         if attempt.session == session { release([attempt.delivery], after: Self.ownFaultPause) }
+        pump(attempt.lane)
     }
 
     /// Keeps in mind how long the endpoint has done nothing but fail, and disables it in the end.
-    private func note(_ outcome: DeliveryOutcome, in lane: EndpointLane) async {
+    private func note(_ outcome: DeliveryOutcome, of target: EndpointLane.Target, in lane: EndpointLane) async {
+        let before = lane.streak
+        // Whoever settles that something has arrived ends what is written down of failures.
+        guard !outcome.isSuccess else { return lane.streak.end() }
         do {
             if outcome.statusFailure == .gone {
-                try await disable(lane, "gone")
-            } else if outcome.isSuccess {
-                guard lane.streak.since != nil else { return }
-                lane.streak.end()
-                try await database.execute(DispatchStatements.endFailures([lane.id.uuid]))
-            } else {
-                let isFirst = lane.streak.since == nil
-                let passed = lane.streak.fail(
-                    at: Instant.now.microseconds / 1_000_000, limit: policy.disablingTime)
-                if isFirst { try await database.execute(DispatchStatements.beginFailures(lane.id)) }
-                guard let milestone = passed.last else { return }
-                guard
-                    try await database.first(
-                        DispatchStatements.tellOfFailures(lane.id, Int16(milestone.rawValue))) != nil
-                else {
-                    // Another has told of it, or something has arrived by another.
-                    return lane.streak.end()
-                }
-                if milestone == .all { try await disable(lane, "failing") }
+                try await database.execute(Self.disabling(lane, target, "gone"))
+                return try await noteDisabled(lane, "gone")
             }
-        } catch { note(error, "failures of a webhook's endpoint not written down") }
+            let milestones = lane.streak.fail(at: Instant.now.microseconds / 1_000_000, limit: policy.disablingTime)
+            if before.since == nil { try await database.execute(DispatchStatements.beginFailures(lane.id)) }
+            guard let milestone = milestones.last else { return }
+            let transaction = try await database.begin()
+            let told = DispatchStatements.tellOfFailures(lane.id, Int16(milestone.rawValue))
+            guard try await transaction.first(told) != nil else {
+                // Another has told of it, or something has arrived by another.
+                transaction.rollback()
+                return try await load([lane.id])
+            }
+            try await transaction.commit(milestone == .all ? [Self.disabling(lane, target, "failing")] : [])
+            if milestone == .all { try await noteDisabled(lane, "failing") }
+        } catch {
+            lane.streak = before
+            note(error, "failures of a webhook's endpoint not written down")
+        }
     }
 
-    private func disable(_ lane: EndpointLane, _ reason: String) async throws {
-        try await database.execute(DispatchStatements.disable(lane.id, reason, BookingJournal.drawbridge))
+    /// Disables an endpoint that is where it was tried.
+    private static func disabling(
+        _ lane: EndpointLane, _ target: EndpointLane.Target, _ reason: String
+    ) -> Query<Void> {
+        DispatchStatements.disable(lane.id, reason, BookingJournal.drawbridge, target.subscription.url)
+    }
+
+    private func noteDisabled(_ lane: EndpointLane, _ reason: String) async throws {
         Log.warning(
             "webhook's endpoint disabled", ["endpoint_id": .init(lane.id.description), "reason": .init(reason)])
         try await load([lane.id])
@@ -564,6 +601,9 @@ extension Settlement.Result {
 }
 
 extension DeliveryDecision {
+    /// Whether no attempt follows by itself.
+    fileprivate var isFinal: Bool { if case .retry = self { false } else { true } }
+
     /// In milliseconds, until the next attempt.
     fileprivate var wait: Int64 {
         guard case .retry(let delay) = self else { return 0 }

@@ -26,6 +26,8 @@ final class EndpointLane {
     private(set) var queue: ArraySlice<ClaimedDelivery> = []
     /// Begun, and not ended.
     var underWay = 0
+    /// Whether how it is sent to is to be read anew, although the endpoint is as it was.
+    var isToBeLoaded = false
     /// How long it has done nothing but fail.
     var streak = FailureStreak()
     /// When something that waits in the database may be claimed, on the monotonic clock; nil where nothing is known of any.

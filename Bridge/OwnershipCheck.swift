@@ -4,6 +4,7 @@ internal import Loop
 internal import PMS
 internal import Policy
 internal import Postgres
+internal import Telemetry
 internal import Webhook
 
 /// Asks endpoints whether they take webhooks of ours.
@@ -28,19 +29,24 @@ final class OwnershipCheck {
     /// Goes by another policy from the next challenge on.
     func replace(_ egress: EgressPolicy) { _ = sender.replace(egress) }
 
-    /// Sends an endpoint a challenge.
+    /// Sends a challenge to what is, or is to be, an endpoint's address.
     ///
     /// - Returns: nil where it has met it; otherwise what was wrong, for its owner.
-    /// - Throws: `BridgeError.sealingUnavailable`, `PostgresError`; where nothing was sent, for a reason of our own.
-    func fault(of endpoint: EndpointRecord) async throws -> String? {
-        guard let keys = try await secrets.keys(of: [endpoint.id], database)[endpoint.id] else {
+    func fault(of endpoint: EndpointID, at url: String) async -> String? {
+        do { return try await challenge(endpoint, at: url) } catch {
+            Log.warning("a webhook's endpoint was sent no challenge", ["error": .init(error: error)])
+            return "it could not be sent one"
+        }
+    }
+
+    private func challenge(_ endpoint: EndpointID, at url: String) async throws -> String? {
+        guard let keys = try await secrets.keys(of: [endpoint], database)[endpoint] else {
             throw BridgeError.sealingUnavailable
         }
         let challenge = OwnershipChallenge()
-        let content = challenge.content(for: endpoint.id, timestamp: Instant.now.description)
         let attempt = try await sender.send(
-            content, id: BookingID.random().description, to: sender.destination(of: endpoint), signedBy: keys,
-            deadline: Self.deadline)
+            challenge.content(for: endpoint, timestamp: Instant.now.description), id: BookingID.random().description,
+            to: sender.destination(of: endpoint, at: url), signedBy: keys, deadline: Self.deadline)
         guard attempt.outcome.isSuccess else {
             let record = attempt.record
             return record.status.map { "it has answered \($0)" } ?? record.message ?? "it has not answered"

@@ -6,7 +6,6 @@ internal import Loop
 internal import PMS
 internal import Postgres
 internal import Server
-internal import Telemetry
 internal import Webhook
 
 /// Endpoints of webhooks: who is told of what. A client sees and changes its own, an administrator everybody's, and both no
@@ -103,29 +102,28 @@ final class WebhookResource {
         let row = try await stored(id, transaction)
         try await transaction.commit(
             [audit(.create, row, call)] + TokenService.record(key, client, made: .endpoint(id)))
-        var answer = Self.answer(try await verified(row, call).row, secret: secret)
+        // It is made, and its secret in no other answer: whatever comes of the challenge.
+        let outcome = try? await verified(row, call)
+        var answer = Self.answer(outcome?.row ?? row, secret: secret)
         answer.fields.append(.location, "/api/webhooks/\(id)")
         return answer
     }
 
-    /// Changes what its request names, all of it or nothing.
+    /// Changes what its request names, all of it or nothing. A new address that has to meet a challenge meets it before: until
+    /// then, and unless it does, events go on to where they went.
     func change(_ call: Call) async throws -> Answer {
         guard call.entityCondition != nil else { throw BridgeError.preconditionRequired }
         let change = try SubscriptionChange(json: call.content, allowsPlainLoopback: allowsPlainLoopback)
         try await credentials.check(call)
         let master = change.isAsymmetric == true ? try await secrets.readMasterKey() : nil
+        let verified = try await addressVerified(for: change, call)
         let transaction = try await database.begin()
         let old = try await lock(call, transaction)
-        var next = change.applied(to: old.subscription)
-        if ownership.isRequired, old.subscription.verifiesOwnership || next.url != old.subscription.url {
-            next.verifiesOwnership = true
-        }
-        try permit(next, to: call.identity)
-        let reason = old.disabledReason(enabling: change.isEnabled, as: next)
-        let isChallenged = change.isEnabled == true || old.disabledReason == nil
+        var (next, reason) = try outcome(of: change, on: old, for: call.identity)
+        if reason == EndpointRecord.unverified, next.url == verified { reason = nil }
         guard next != old.subscription || reason != old.disabledReason else {
             transaction.rollback()
-            return Self.answer(isChallenged ? try await verified(old, call).row : old)
+            return Self.answer(old)
         }
         if next.hotels != old.subscription.hotels { try await requireHotels(next.hotels, transaction) }
         if next.isAsymmetric != old.subscription.isAsymmetric { try await secrets.hold(transaction) }
@@ -138,7 +136,29 @@ final class WebhookResource {
         let row = try await stored(old.id, transaction)
         let action: Action = reason == old.disabledReason ? .change : reason == nil ? .enable : .disable
         try await transaction.commit([audit(action, row, call)])
-        return Self.answer(isChallenged ? try await verified(row, call).row : row)
+        return Self.answer(row)
+    }
+
+    /// What a change makes of an endpoint, and why it is disabled then.
+    private func outcome(
+        of change: SubscriptionChange, on old: EndpointRecord, for identity: Identity
+    ) throws -> (next: Subscription, reason: String?) {
+        var next = change.applied(to: old.subscription)
+        if ownership.isRequired, old.subscription.verifiesOwnership || next.url != old.subscription.url {
+            next.verifiesOwnership = true
+        }
+        try permit(next, to: identity)
+        return (next, old.disabledReason(enabling: change.isEnabled, as: next))
+    }
+
+    /// The address that an endpoint is to have, if it has a challenge to meet for this change and has met it.
+    private func addressVerified(for change: SubscriptionChange, _ call: Call) async throws -> String? {
+        let old = try await call.endpoint(try call.endpoint, in: database)
+        let (next, reason) = try outcome(of: change, on: old, for: call.identity)
+        let isWanted = old.disabledReason == nil || change.isEnabled == true
+        let isCurrent = call.entityCondition?.admits(version: old.version) ?? true
+        guard reason == EndpointRecord.unverified, isWanted, isCurrent else { return nil }
+        return await ownership.fault(of: old.id, at: next.url) == nil ? next.url : nil
     }
 
     /// Lets it be sent events again; one that is sent them already is answered as it stands.
@@ -166,12 +186,7 @@ final class WebhookResource {
     /// - Returns: how it is then, and what was wrong where it has not met it.
     private func verified(_ row: EndpointRecord, _ call: Call) async throws -> (row: EndpointRecord, fault: String?) {
         guard row.disabledReason == EndpointRecord.unverified else { return (row, nil) }
-        do {
-            if let fault = try await ownership.fault(of: row) { return (row, fault) }
-        } catch {
-            Log.warning("a webhook's endpoint was sent no challenge", ["error": .init(error: error)])
-            return (row, "it could not be sent one")
-        }
+        if let fault = await ownership.fault(of: row.id, at: row.subscription.url) { return (row, fault) }
         let transaction = try await database.begin()
         guard try await transaction.first(WebhookStatements.enableVerified(row.id, row.version)) != nil else {
             transaction.rollback()

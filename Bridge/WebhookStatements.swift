@@ -235,12 +235,13 @@ enum WebhookStatements {
             FOR UPDATE SKIP LOCKED)
         """)
 
-    /// Endpoints that have never had a secret: those that were made by others than the API and the command.
+    /// Some endpoints that have never had a secret: those that were made by others than the API and the command.
     static let withoutSecret = Statement<EndpointID>(
         "bridge.webhooks_without_secret",
         """
         SELECT id FROM drawbridge.webhook_endpoints AS endpoint
         WHERE NOT EXISTS (SELECT FROM drawbridge.webhook_secrets AS secret WHERE secret.endpoint_id = endpoint.id)
+        ORDER BY position LIMIT 50
         """
     ) { row in try row.next() }
 

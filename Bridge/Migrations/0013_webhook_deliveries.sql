@@ -186,7 +186,6 @@ CREATE TABLE drawbridge.webhook_dead_letters (
 COMMENT ON COLUMN drawbridge.webhook_dead_letters.reason IS
     'exhausted: tried as often as its endpoint asks for; endpoint_disabled: its endpoint was sent nothing';
 CREATE INDEX webhook_dead_letters_endpoint ON drawbridge.webhook_dead_letters (endpoint_id, delivery_id);
-CREATE INDEX webhook_dead_letters_age ON drawbridge.webhook_dead_letters (died_at);
 
 -- Since when attempts at an endpoint have done nothing but fail, and how far on the way to being disabled its owner was told it
 -- is. Written when that begins, at each milestone, and when it ends.
@@ -204,8 +203,6 @@ ALTER TABLE drawbridge.webhook_endpoints
         AND events <@ ARRAY['booking.created', 'booking.updated', 'booking.cancelled', 'booking.conflict',
                             'availability.updated', 'hotel.updated', 'room_type.updated', 'guest.created',
                             'cache.refreshed', 'sync.failed', 'endpoint.failing', 'endpoint.disabled']);
-CREATE INDEX webhook_endpoints_updated ON drawbridge.webhook_endpoints (updated_at);
-CREATE INDEX webhook_endpoints_hotel ON drawbridge.webhook_endpoints USING gin (hotel_ids);
 
 CREATE FUNCTION drawbridge.tell_of_disabled_endpoint() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 DECLARE
@@ -227,24 +224,15 @@ CREATE TRIGGER webhook_endpoints_disabled AFTER UPDATE OF disabled_at ON drawbri
     FOR EACH ROW WHEN (OLD.disabled_at IS NULL AND NEW.disabled_at IS NOT NULL)
     EXECUTE FUNCTION drawbridge.tell_of_disabled_endpoint();
 
--- What waits for an endpoint goes with it; what was delivered stays on record.
-CREATE FUNCTION drawbridge.forget_endpoint() RETURNS TRIGGER LANGUAGE plpgsql AS $$
-DECLARE
-    waited BIGINT;
-    dead BIGINT;
+-- What an address has done says nothing about another one.
+CREATE FUNCTION drawbridge.forget_failures() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM drawbridge.webhook_waiting WHERE endpoint_id = OLD.id;
-    GET DIAGNOSTICS waited = ROW_COUNT;
-    DELETE FROM drawbridge.webhook_dead_letters WHERE endpoint_id = OLD.id;
-    GET DIAGNOSTICS dead = ROW_COUNT;
-    IF waited + dead > 0 THEN
-        INSERT INTO drawbridge.webhook_counts (depth, dead_letters) VALUES (-waited, -dead);
-    END IF;
+    DELETE FROM drawbridge.webhook_failures WHERE endpoint_id = NEW.id;
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER webhook_endpoints_removed AFTER DELETE ON drawbridge.webhook_endpoints
-    FOR EACH ROW EXECUTE FUNCTION drawbridge.forget_endpoint();
+CREATE TRIGGER webhook_endpoints_moved AFTER UPDATE OF url ON drawbridge.webhook_endpoints
+    FOR EACH ROW WHEN (OLD.url <> NEW.url) EXECUTE FUNCTION drawbridge.forget_failures();
 
 -- As the API writes instants.
 CREATE FUNCTION drawbridge.instant(at TIMESTAMPTZ) RETURNS TEXT LANGUAGE sql STABLE AS $$

@@ -20,27 +20,38 @@ ALTER TABLE drawbridge.catalogue_hotels ADD COLUMN told_version INTEGER NOT NULL
 
 CREATE FUNCTION drawbridge.follow_booking_engine_config() RETURNS TRIGGER LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = drawbridge, pg_temp AS $$
+DECLARE
+    -- Whoever writes here has no say over anybody else's endpoints.
+    owners CONSTANT TEXT := 'urn:drawbridge:booking-engine-config ';
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        DELETE FROM webhook_endpoints WHERE id = OLD.endpoint_id;
+        DELETE FROM webhook_endpoints WHERE id = OLD.endpoint_id AND starts_with(client, owners);
         RETURN NULL;
     END IF;
     IF TG_OP = 'UPDATE' AND NEW.endpoint_id <> OLD.endpoint_id THEN
-        DELETE FROM webhook_endpoints WHERE id = OLD.endpoint_id;
+        DELETE FROM webhook_endpoints WHERE id = OLD.endpoint_id AND starts_with(client, owners);
     END IF;
     INSERT INTO webhook_endpoints AS endpoint (
         id, client, url, events, hotel_ids, description, payload, is_ordered, is_asymmetric, backoff, maximum_retries,
         maximum_in_flight, maximum_rate, disabled_at, disabled_reason)
     VALUES (
-        NEW.endpoint_id, 'urn:drawbridge:booking-engine-config hotel ' || NEW.hotel_id, NEW.booking_engine_url,
+        NEW.endpoint_id, owners || 'hotel ' || NEW.hotel_id, NEW.booking_engine_url,
         ARRAY['booking.created', 'booking.updated', 'booking.cancelled', 'booking.conflict'], ARRAY[NEW.hotel_id],
         'booking_engine_config ' || NEW.id, 'full', TRUE, FALSE, 'exponential', 9, 20, 100,
         CASE WHEN NOT NEW.sync_enabled THEN now() END, CASE WHEN NOT NEW.sync_enabled THEN 'requested' END)
     ON CONFLICT (id) DO UPDATE
     SET client = EXCLUDED.client, url = EXCLUDED.url, hotel_ids = EXCLUDED.hotel_ids,
-        disabled_at = CASE WHEN NOT NEW.sync_enabled THEN COALESCE(endpoint.disabled_at, now()) END,
-        disabled_reason = CASE WHEN NOT NEW.sync_enabled THEN COALESCE(endpoint.disabled_reason, 'requested') END,
-        version = endpoint.version + 1, updated_at = now();
+        -- What has disabled it stands until its address, or whether it is wanted, is another.
+        disabled_at = CASE
+            WHEN NOT NEW.sync_enabled THEN COALESCE(endpoint.disabled_at, now())
+            WHEN TG_OP = 'UPDATE' AND OLD.sync_enabled AND OLD.booking_engine_url = NEW.booking_engine_url
+                THEN endpoint.disabled_at END,
+        disabled_reason = CASE
+            WHEN NOT NEW.sync_enabled THEN COALESCE(endpoint.disabled_reason, 'requested')
+            WHEN TG_OP = 'UPDATE' AND OLD.sync_enabled AND OLD.booking_engine_url = NEW.booking_engine_url
+                THEN endpoint.disabled_reason END,
+        version = endpoint.version + 1, updated_at = now()
+    WHERE starts_with(endpoint.client, owners);
     RETURN NULL;
 END
 $$;

@@ -62,7 +62,7 @@ extension EventType {
         case .endpointDisabled:
             [
                 ("endpoint_id", Self.uuid, true), ("hotel_id", Self.idOrNull, true),
-                ("reason", Self.choice("requested", "rights", "gone", "failing"), true),
+                ("reason", Self.choice("requested", "rights", "gone", "failing", "unverified"), true),
                 ("disabled_at", Self.instant, true), ("version", Self.version, true),
             ]
         }

@@ -50,6 +50,19 @@ struct BookingEngineConfigTests {
         let last = try #require(receiver.taken.last { $0.entity == second })
         #expect(last["type"]?.string == "booking.cancelled" && last.isSigned(with: secret))
 
+        // What somebody has disabled is not enabled by a change of something else.
+        _ = try await node.rows(
+            """
+            UPDATE drawbridge.webhook_endpoints SET disabled_at = now(), disabled_reason = 'gone' WHERE id = '\(endpoint)';
+            UPDATE booking_engine_config SET sync_interval_minutes = 6 WHERE id = \(config)
+            """)
+        let reason =
+            "SELECT COALESCE(disabled_reason, 'enabled') FROM drawbridge.webhook_endpoints WHERE id = '\(endpoint)'"
+        #expect(try await node.value(reason) == "gone")
+        _ = try await node.rows("UPDATE booking_engine_config SET sync_enabled = FALSE WHERE id = \(config)")
+        _ = try await node.rows("UPDATE booking_engine_config SET sync_enabled = TRUE WHERE id = \(config)")
+        #expect(try await node.value(reason) == "enabled")
+
         // Switched off, it is sent nothing; without its row it is not there.
         _ = try await node.rows("UPDATE booking_engine_config SET sync_enabled = FALSE WHERE id = \(config)")
         let third = try await book(node)
@@ -65,6 +78,24 @@ struct BookingEngineConfigTests {
         _ = try await node.rows("DELETE FROM booking_engine_config WHERE id = \(config)")
         #expect(
             try await node.value("SELECT count(*) FROM drawbridge.webhook_endpoints WHERE id = '\(endpoint)'") == "0")
+        await receiver.stop()
+    }
+
+    @Test("Its rows have no say over an endpoint of somebody else")
+    @OnLoop func foreign() async throws {
+        let node = try await Node.shared()
+        let (subscriber, receiver) = (try await Subscriber(node), try Receiver())
+        let endpoint = try await subscriber.subscribe(receiver.url("/theirs"), #","hotel_ids":[1]"#)
+        let stored = "SELECT client || url FROM drawbridge.webhook_endpoints WHERE id = '\(endpoint.id)'"
+        let before = try await node.value(stored)
+        _ = try await node.rows(
+            """
+            INSERT INTO booking_engine_config (hotel_id, booking_engine_url, endpoint_id)
+            VALUES (3, '\(receiver.url("/ours"))', '\(endpoint.id)')
+            """)
+        #expect(try await node.value(stored) == before)
+        _ = try await node.rows("DELETE FROM booking_engine_config WHERE endpoint_id = '\(endpoint.id)'")
+        #expect(try await node.value(stored) == before)
         await receiver.stop()
     }
 

@@ -255,6 +255,67 @@ struct DispatchTests {
         await receiver.stop()
     }
 
+    @Test("410 of the address that it had says nothing about the one that it has")
+    @OnLoop func goneFromThere() async throws {
+        let (subscriber, receiver) = (try await Subscriber(try await Self.shared()), try Receiver())
+        let isHeld = Switch(true)
+        receiver.answer = { message in
+            guard message.path == "/there" else { return .taken }
+            while isHeld.isOn { try await Loop.sleep(for: .milliseconds(5)) }
+            return .init(status: .gone)
+        }
+        let endpoint = try await subscriber.subscribe(receiver.url("/there"))
+        try await subscriber.tell([.init(entity: Self.entity())])
+        try await wait("it is asked") { receiver.messages("/there").count == 1 }
+        try await subscriber.change(endpoint, #"{"url":"\#(receiver.url("/here"))"}"#)
+        isHeld.isOn = false
+        try await wait("it is settled") { try await subscriber.open(endpoint) == (0, 0) }
+        let event = try await subscriber.tell([.init(entity: Self.entity())])[0]
+        try await wait("the next one arrives") { receiver.taken("/here").map(\.id) == [event] }
+        #expect(try await subscriber.disabledReason(endpoint) == "enabled")
+        await receiver.stop()
+    }
+
+    @Test("What waits for an event that is not kept any more ends, and what comes after it goes on")
+    @OnLoop func notKept() async throws {
+        let (subscriber, receiver) = (try await Subscriber(try await Self.shared()), try Receiver())
+        receiver.answer = { _ in .failure }
+        let entity = Self.entity()
+        let endpoint = try await subscriber.subscribe(receiver.url(), #","in_order":true\#(Self.often)"#)
+        let first = try await subscriber.tell([.init(entity: entity)])[0]
+        try await wait("it waits") { try await subscriber.open(endpoint) == (0, 1) && receiver.messages.count >= 1 }
+        _ = try await subscriber.node.rows("DELETE FROM drawbridge.webhook_events WHERE event_id = '\(first)'")
+        receiver.answer = { _ in .taken }
+        let second = try await subscriber.tell([.init(entity: entity, version: 2)])[0]
+        try await wait("the next one arrives") { receiver.taken.map(\.id).last == second }
+        try await wait("nothing is left") { try await subscriber.open(endpoint) == (0, 0) }
+        await receiver.stop()
+    }
+
+    @Test("Without the master key nothing is sent; when it is back, everything is")
+    @OnLoop func masterKey() async throws {
+        let node = try Self.node()
+        try await node.start()
+        let (subscriber, receiver) = (try await Subscriber(node), try Receiver())
+        let endpoint = try await subscriber.subscribe(receiver.url())
+        let file = "\(node.home)/keys/master.key"
+        let master = Files.text(file)
+        unlink(file)
+        let said = node.log.utf8.count
+        kill(try node.processID("bridge"), SIGKILL)
+        let event = try await subscriber.tell([.init(entity: Self.entity())])[0]
+        try await wait("it is said", for: .seconds(60)) {
+            String(decoding: node.log.utf8.dropFirst(said), as: UTF8.self).contains("secrets of webhooks cannot be")
+        }
+        try await wait("it waits") { try await subscriber.open(endpoint) == (0, 1) }
+        #expect(receiver.messages.isEmpty)
+        Files.write(master, to: file)
+        try await wait("it arrives", for: .seconds(30)) { receiver.taken.map(\.id) == [event] }
+        #expect(receiver.messages.allSatisfy { $0.isSigned(with: endpoint.secret) })
+        await receiver.stop()
+        #expect(try await node.stop().isSuccess)
+    }
+
     // MARK: What an endpoint is spared
 
     @Test("As many attempts are under way at once as the endpoint takes, and no more")

@@ -11,6 +11,13 @@ import Webhook
 struct EndpointChallengeTests {
     init() { Loop.runInBackground() }
 
+    /// An installation of its own: what is told here is no event that others might look at.
+    @OnLoop private static let node = Task {
+        let node = try Node()
+        try await node.start()
+        return node
+    }
+
     private static let secret = "whsec_" + String(repeating: "QUFB", count: 8)
 
     /// Says a challenge back, as a program would.
@@ -21,7 +28,7 @@ struct EndpointChallengeTests {
 
     @Test("One that says its challenge back is sent events from its creation on; the challenge is signed")
     @OnLoop func met() async throws {
-        let node = try await Node.shared()
+        let node = try await Self.node.value
         let (subscriber, receiver) = (try await Subscriber(node), try Receiver())
         receiver.answer = { $0["type"]?.string == OwnershipChallenge.type ? Self.met($0) : .taken }
         let answer = try await subscriber.answer(
@@ -40,7 +47,7 @@ struct EndpointChallengeTests {
 
     @Test("One that does not is sent nothing else until it does, and what it missed can be had then")
     @OnLoop func unmet() async throws {
-        let (subscriber, receiver) = (try await Subscriber(try await Node.shared()), try Receiver())
+        let (subscriber, receiver) = (try await Subscriber(try await Self.node.value), try Receiver())
         receiver.answer = { _ in .init(status: .ok, content: Array("thanks".utf8)) }
         let endpoint = try await subscriber.subscribe(receiver.url(), #","verify_ownership":true"#)
         #expect(try await subscriber.disabledReason(endpoint) == "unverified")
@@ -80,7 +87,7 @@ struct EndpointChallengeTests {
 
     @Test("Another address has to show it anew; another setting has not")
     @OnLoop func moved() async throws {
-        let (subscriber, receiver) = (try await Subscriber(try await Node.shared()), try Receiver())
+        let (subscriber, receiver) = (try await Subscriber(try await Self.node.value), try Receiver())
         receiver.answer = { $0.path == "/theirs" ? .taken : Self.met($0) }
         let endpoint = try await subscriber.subscribe(receiver.url("/ours"), #","verify_ownership":true"#)
         #expect(try await subscriber.disabledReason(endpoint) == "enabled")
@@ -90,6 +97,20 @@ struct EndpointChallengeTests {
         #expect(moved.string("disabled_reason") == "unverified" && receiver.messages("/theirs").count == 1)
         let back = try await subscriber.change(endpoint, #"{"url":"\#(receiver.url("/ours/2"))","enabled":true}"#)
         #expect(back.value("enabled") == .bool(true), "\(back.text)")
+        // Until another address has met it, and unless it does, events go on to where they went.
+        receiver.answer = { [unowned receiver] message in
+            guard message["type"]?.string == OwnershipChallenge.type else { return .taken }
+            let event = try await subscriber.tell([.init(entity: message.path)])[0]
+            while !receiver.taken.contains(where: { $0.id == event && $0.path == "/ours/2" }) {
+                try await Loop.sleep(for: .milliseconds(5))
+            }
+            return Self.met(message)
+        }
+        let moving = try await subscriber.change(endpoint, #"{"url":"\#(receiver.url("/ours/3"))"}"#)
+        #expect(moving.value("enabled") == .bool(true), "\(moving.text)")
+        #expect(try await subscriber.deadLetters(endpoint) == [])
+        receiver.answer = { Self.met($0) }
+        try await subscriber.change(endpoint, #"{"url":"\#(receiver.url("/ours/2"))"}"#)
         // Whoever was disabled for something else shows it again.
         try await subscriber.change(endpoint, #"{"enabled":false}"#)
         #expect(try await subscriber.disabledReason(endpoint) == "requested")
@@ -101,7 +122,7 @@ struct EndpointChallengeTests {
 
     @Test("Whoever may not be told of its events lets nobody be told, however the challenge is met")
     @OnLoop func rights() async throws {
-        let node = try await Node.shared()
+        let node = try await Self.node.value
         let (subscriber, receiver) = (try await Subscriber(node), try Receiver())
         receiver.answer = { _ in .failure }
         let endpoint = try await subscriber.subscribe(receiver.url(), #","verify_ownership":true"#)

@@ -200,7 +200,8 @@ let package = Package(
             "ConformanceTests", "PMS", "Availability", "Booking", "Stay", "Postgres", "Loop", "Installation"),
         tests(
             "InstallationTests", exclude: ["StandIn"],
-            "Installation", "BridgeSchema", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication", "drawbridge"),
+            "Installation", "BridgeSchema", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication",
+            "drawbridge"),
         // A subscriber's server that IntegrationTests kill.
         process("webhook-test-receiver", "Tests/IntegrationTests/Receiver", "Loop", "HTTP", "JSONText", "Server"),
         // The real processes, whole; depended upon so that they are built first.

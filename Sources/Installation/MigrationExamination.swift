@@ -46,7 +46,9 @@ struct MigrationExamination {
 
     /// Checksums are made as they were on applying.
     private static var comparison: String {
-        let known = BridgeSchema.migrations.map { "(\($0.number), '\($0.name)', md5(convert_to(:'file\($0.number)', 'UTF8')))" }
+        let known = BridgeSchema.migrations.map {
+            "(\($0.number), '\($0.name)', md5(convert_to(:'file\($0.number)', 'UTF8')))"
+        }
         return """
             SELECT number,
                    CASE WHEN applied.checksum IS NULL THEN 'missing' WHEN known.checksum IS NULL THEN 'unknown'

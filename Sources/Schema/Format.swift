@@ -18,11 +18,14 @@ enum Format: String, Sendable, CaseIterable {
     case uri
     /// RFC 3986 §4.1.
     case uriReference = "uri-reference"
+    /// `whsec_` and base64 with its padding (Standard Webhooks 1.0.0, "Signature scheme"). Random text that a firewall's rules
+    /// now and then take for something.
+    case webhookSecret = "webhook-secret"
 
     /// Whether nothing but what the format is for can be said in it.
     var isConfining: Bool {
         switch self {
-        case .date, .dateTime, .time, .uuid: true
+        case .date, .dateTime, .time, .uuid, .webhookSecret: true
         case .email, .uri, .uriReference: false
         }
     }
@@ -37,6 +40,7 @@ enum Format: String, Sendable, CaseIterable {
         case .email: "An e-mail address is expected"
         case .uri: "An absolute URI is expected"
         case .uriReference: "A URI reference is expected"
+        case .webhookSecret: "whsec_ and base64 are expected"
         }
     }
 
@@ -52,7 +56,22 @@ enum Format: String, Sendable, CaseIterable {
         case .email: Self.isEmail(text)
         case .uri: URIForm.isURI(text)
         case .uriReference: URIForm.isReference(text)
+        case .webhookSecret: Self.isWebhookSecret(text)
         }
+    }
+
+    private static func isWebhookSecret(_ text: ArraySlice<UInt8>) -> Bool {
+        let prefix = "whsec_".utf8
+        guard text.starts(with: prefix) else { return false }
+        let base64 = text.dropFirst(prefix.count)
+        let padding = base64.reversed().prefix { $0 == UInt8(ascii: "=") }.count
+        return padding <= 2 && base64.count.isMultiple(of: 4)
+            && base64.dropLast(padding).allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "+"), UInt8(ascii: "/"): true
+                default: false
+                }
+            }
     }
 
     // MARK: Dates and times

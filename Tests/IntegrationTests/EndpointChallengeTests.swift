@@ -12,7 +12,7 @@ struct EndpointChallengeTests {
     init() { Loop.runInBackground() }
 
     /// An installation of its own: what is told here is no event that others might look at.
-    @OnLoop private static let node = Task {
+    @OnLoop private static let node = Task { @OnLoop in
         let node = try Node()
         try await node.start()
         return node

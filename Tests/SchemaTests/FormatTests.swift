@@ -70,6 +70,10 @@ struct FormatTests {
                 .uriReference, ["http://foo.bar/", "//foo.bar/?baz", "/abc", "abc", "?a=1", "#frag", ""],
                 ["\\\\WINDOWS", "#frag\\ment", "/a b", "1:b"]
             ),
+            (
+                .webhookSecret, ["whsec_AAAA", "whsec_+/8=", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AA=="],
+                ["whsec_AAA", "whsec_A===", "whsec_A-A_", "whsec_A A=", "whpk_AAAA", "AAAA", "", "whsec_AA=A"]
+            ),
         ] as [(Format, [String], [String])])
     func forms(format: Format, yes: [String], no: [String]) {
         for text in yes { #expect(format.matches(Array(text.utf8)[...]), "\(text)") }

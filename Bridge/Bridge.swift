@@ -37,8 +37,8 @@ final class Bridge {
     private let inbound: InboundResource
     private let webhookRights: WebhookRights
     private let webhookReplays: WebhookReplays
-    /// Nil where other processes deliver.
     private let ownership: OwnershipCheck
+    /// Nil where other processes deliver.
     private let dispatcher: Dispatcher?
     private let examiner: TokenExaminer
     private let routes: Routes
@@ -69,6 +69,7 @@ final class Bridge {
         self.frontDesk = frontDesk
         let news = AvailabilityNews(database, hotels)
         self.news = news
+        hotels.availabilityRead = { [unowned news] in news.noteAll(of: $0) }
         changes = ChangeFeed(pms, hotels, news) { places in
             if leadership.isLeader { await frontDesk.suspect(places) }
         }

@@ -332,7 +332,7 @@ final class CatalogueRefresher {
         let taken = try await directory.pms.takenNights(of: entry.id, rooms: rooms, nights: nights)
         let flipped = entry.replaceIndex(rooms: rooms, nights: nights, taken, ofType: type)
         // Of which types the nights without a room are, only a reading of the whole hotel tells.
-        if rooms == nil { directory.distrust(entry.id) }
+        if rooms == nil { directory.distrust(entry.id) } else if flipped > 0 { directory.availabilityRead(entry.id) }
         let count = (rooms?.count ?? entry.offer.rooms.count) * nights.count
         return CatalogueChange(updated: flipped, unchanged: max(0, count - flipped))
     }

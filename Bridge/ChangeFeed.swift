@@ -38,7 +38,7 @@ final class ChangeFeed {
         "drawbridge_bridge_change_duration_seconds", "From hearing of changes to knowing what is free now.")
 
     /// - Parameters:
-    ///   - news: told of what has changed.
+    ///   - news: told of what was looked at. Of hotels that are read as a whole it hears when that has been done.
     ///   - suspect: told of room-nights that are taken twice.
     init(
         _ pms: RhtHotel, _ hotels: HotelDirectory, _ news: AvailabilityNews,
@@ -104,7 +104,6 @@ final class ChangeFeed {
             if position == nil {
                 position = try await pms.startOfChanges()
                 hotels.distrustAll()
-                for hotel in hotels.order { news.noteAll(of: hotel) }
             }
             guard let current = position else { return }
             let page = try await pms.changes(after: current)
@@ -125,14 +124,12 @@ final class ChangeFeed {
     private func note(_ page: ChangePage<ChangeLogPosition>) {
         for hotel in page.doubtful {
             if let hotel { hotels.distrust(hotel) } else { hotels.distrustAll() }
-            for hotel in hotel.map({ [$0] }) ?? hotels.order { news.noteAll(of: hotel) }
         }
         for change in page.nights where !page.doubtful.contains(change.hotel) {
             pending[change.hotel, default: Places(since: Loop.monotonicNanoseconds)].insert(change.places)
             if pending[change.hotel]!.count > Self.maximumPlaces {
                 pending[change.hotel] = nil
                 hotels.distrust(change.hotel)
-                news.noteAll(of: change.hotel)
             }
         }
     }

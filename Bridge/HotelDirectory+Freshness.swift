@@ -141,5 +141,7 @@ extension HotelDirectory {
         try await entry.turnstile.pass {
             take(try await occupancy(of: entry, isSettled: isInDoubt), of: entry)
         }
+        // Also where nothing differs: what is in memory may have been right, and told to nobody.
+        if isInDoubt { availabilityRead(entry.id) }
     }
 }

@@ -46,6 +46,10 @@ final class HotelDirectory {
     /// How often memory had what was asked for.
     let use = CacheUse()
 
+    /// Called when a reading has ended by which subscribers may have to look anew what is free at a hotel: one that has found a
+    /// change, or one that was asked for because it was not known what had changed.
+    var availabilityRead: @OnLoop (Int32) -> Void = { _ in }
+
     /// The list of all hotels, until one of them changes.
     private var list: Document?
 
@@ -177,8 +181,11 @@ final class HotelDirectory {
     func take(_ reading: OccupancyReading, of entry: HotelEntry) {
         // One that went and came back meanwhile has been asked for anew.
         guard entries[entry.id] === entry else { return }
+        entry.rollWindow()
+        let known = entry.known
         entry.replaceIndex(reading.occupancy, reading.roomless)
         gaps[entry.id] = nil
+        if let known, known != entry.known { availabilityRead(entry.id) }
     }
 
     /// Neither the PMS nor the cache has it any more.

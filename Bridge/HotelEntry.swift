@@ -42,6 +42,11 @@ final class HotelEntry {
     /// Rooms that are for sale and yet not sold: on which nights they are taken cannot be told.
     private(set) var closedRooms: Set<Int32> = []
 
+    /// What is free in a form that can be compared; nil while it is not known, or not by a reading.
+    var known: [UInt8]? {
+        isCounted && !isRestored ? AvailabilityArchive.bytes(availability, closed: closedRooms) : nil
+    }
+
     /// When the PMS was last asked what the hotel is, and what it sells, in Unix seconds.
     var hotelReadAt: Double
     var offerReadAt: Double

@@ -21,7 +21,7 @@ final class InboundQueue {
     /// Messages that are claimed at once, and that are under way.
     private static let batch = 50
     private static let bound = 200
-    /// How long a reading may take; and how long a claim holds of which nobody hears any more, which is longer.
+    /// How long all that a message asks for may take; and how long a claim holds of which nobody hears any more, which is longer.
     private static let patience = Duration.seconds(30)
     private static let leaseMilliseconds: Int64 = 45_000
 
@@ -161,18 +161,9 @@ final class InboundQueue {
 
     private func carryOut(_ order: RefreshOrder, for source: InboundSource) async -> InboundMessage.Outcome {
         do {
-            for scope in scopes(of: order) {
-                if case .availability = scope, try hotels.described(order.hotel) == nil {
-                    return .rejected(.hotelUnknown)
-                }
-                let trigger = try await triggers.open(
-                    scope.kind, [order.hotel], by: InboundSender.identity(source.name, hotelIDs: source.hotelIDs))
-                let outcome = try await Loop.withDeadline(Self.patience, "refresh the cache") { [refresher] in
-                    try await refresher.refresh(scope, for: trigger)
-                }
-                if let failure = outcome.failures.first { return .failed(failure.reason) }
+            return try await Loop.withDeadline(Self.patience, "act on a webhook to us") { [self] in
+                try await refresh(order, for: source)
             }
-            return .done
         } catch let failure as RefreshFailure where failure.unknownHotels.contains(order.hotel) {
             return .rejected(.hotelUnknown)
         } catch BridgeError.unreadableHotel {
@@ -186,7 +177,28 @@ final class InboundQueue {
                         "lines_omitted": .init(omitted),
                     ])
             }
-            return .failed(RefreshFailure(error).reason)
+            return .failed(Self.reason(of: error))
+        }
+    }
+
+    private func refresh(_ order: RefreshOrder, for source: InboundSource) async throws -> InboundMessage.Outcome {
+        for scope in scopes(of: order) {
+            if case .availability = scope, try hotels.described(order.hotel) == nil { return .rejected(.hotelUnknown) }
+            let trigger = try await triggers.open(
+                scope.kind, [order.hotel], by: InboundSender.identity(source.name, hotelIDs: source.hotelIDs))
+            let outcome = try await refresher.refresh(scope, for: trigger)
+            if let failure = outcome.failures.first { return .failed(failure.reason) }
+        }
+        return .done
+    }
+
+    /// In words that may be shown to an administrator.
+    private static func reason(of error: any Error) -> String {
+        // Those of a reading itself have become a `RefreshFailure`: these are of whoever waits for one.
+        switch (error as? LoopError)?.code {
+        case .timedOut: "the hotel was not read within \(patience.components.seconds) s"
+        case .tooLarge: "too many other readings wait"
+        default: RefreshFailure(error).reason
         }
     }
 
@@ -200,24 +212,28 @@ final class InboundQueue {
         }
     }
 
-    /// Writes down what came of an attempt; where that cannot be, it counts as one that ended without a word.
+    /// Writes down what came of an attempt; where that cannot be, it counts as one that ended without a word. Messages that are
+    /// another bridge's by now, this one says nothing of.
     ///
     /// - Parameter claimed: when they were, on the loop's clock.
     private func settle(
         _ messages: [ClaimedMessage], _ outcome: InboundMessage.Outcome, hotel: Int32?, _ claimed: UInt64
     ) async {
         let steps = messages.map { $0.state.after(outcome, retries, random: .random(in: 0...1)) }
+        let settled: Set<Int64>
         do {
-            try await database.execute(
-                InboundStatements.settle(
-                    messages.map(\.id), messages.map(\.receivedAt), messages.map(\.claims),
-                    steps.map(\.status.rawValue), steps.map(\.reason), steps.map { $0.wait?.milliseconds },
-                    messages.map { _ in hotel }))
+            settled = Set(
+                try await database.query(
+                    InboundStatements.settle(
+                        messages.map(\.id), messages.map(\.receivedAt), messages.map(\.claims),
+                        steps.map(\.status.rawValue), steps.map(\.reason), steps.map { $0.wait?.milliseconds },
+                        messages.map { _ in hotel })))
         } catch {
             Log.debug("outcome of a webhook to us not written down", ["error": .init(error: error)])
+            return
         }
         let taken = Loop.monotonicNanoseconds - claimed
-        for (message, step) in zip(messages, steps) {
+        for (message, step) in zip(messages, steps) where settled.contains(message.id) {
             ended[step.status]?.increment()
             if step.status == .processed { delay.record(nanoseconds: UInt64(max(0, message.age) * 1e9) + taken) }
             if step.status == .rejected || step.status == .dead {

@@ -104,7 +104,9 @@ final class InboundResource {
         let found = try await find(call)
         var answer = try await answers.answer(call) {
             let transaction = try await database.begin()
-            guard try await transaction.first(InboundStatements.retry(found.id)) != nil else {
+            guard try await transaction.first(InboundStatements.retry(found.id)) != nil,
+                let retried = try await transaction.first(InboundStatements.find(found.id, nil))
+            else {
                 transaction.rollback()
                 let row = try await find(call)
                 guard let status = InboundMessage.Status(rawValue: row.status), status.isOpen else {
@@ -114,11 +116,11 @@ final class InboundResource {
             }
             try await transaction.commit([
                 InboundStatements.insertAudit(
-                    found.hotel, String(found.id), JSON(found.json), call.request.id.description,
+                    retried.hotel, String(retried.id), JSON(retried.json), call.request.id.description,
                     call.identity.clientKey)
             ])
             queue.wake()
-            return try await find(call).json
+            return retried.json
         }
         if let hotel = found.hotel { answer.concerns(hotel: hotel) }
         return answer

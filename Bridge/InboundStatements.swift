@@ -60,18 +60,20 @@ enum InboundStatements {
     ) { row in try ClaimedMessage(&row) }
 
     /// What attempts came to, by number, day, claim, status, reason, wait in milliseconds, hotel. A claim that is not the last one
-    /// counts no more.
-    static let settle = Statement<Void, [Int64], [String], [Int32], [String], [String?], [Int64?], [Int32?]>(
+    /// counts no more: the numbers of those messages of which it was written down.
+    static let settle = Statement<Int64, [Int64], [String], [Int32], [String], [String?], [Int64?], [Int32?]>(
         "inbound.settle",
         """
         UPDATE drawbridge.inbound_messages AS message
-        SET status = outcome.status, reason = left(COALESCE(outcome.reason, message.reason), 1000),
+        SET status = outcome.status, reason = left(outcome.reason, 1000),
             next_attempt_at = now() + wait * INTERVAL '1 millisecond', ended_at = CASE WHEN wait IS NULL THEN now() END,
             hotel_id = COALESCE(outcome.hotel, hotel_id)
         FROM unnest($1, $2, $3, $4, $5, $6, $7) AS outcome (id, received_at, claims, status, reason, wait, hotel)
         WHERE message.received_at = outcome.received_at::TIMESTAMPTZ AND message.id = outcome.id
           AND message.claims = outcome.claims AND message.status IN ('pending', 'retrying')
-        """)
+        RETURNING message.id
+        """
+    ) { row in try row.next() }
 
     /// How many wait, counted to a bound so that a backlog does not make it worse, and for how many seconds the oldest has.
     static let figures = Statement<InboundFigures, Int64>(
@@ -116,7 +118,7 @@ enum InboundStatements {
         """
     ) { row in try row.next() }
 
-    /// Hotel, message, source, request, actor.
+    /// Hotel, message, how it stands then, request, actor.
     static let insertAudit = Statement<Void, Int32?, String, JSON, String, String>(
         "inbound.insert_audit",
         """
@@ -135,13 +137,14 @@ enum InboundStatements {
         "inbound.drop_partitions", "SELECT drawbridge.drop_inbound_partitions($1)"
     ) { row in try row.next() }
 
-    /// So many at a time.
+    /// So many at a time. Of one that has come anew meanwhile the condition is looked at again, and it stays.
     static let deleteOldKeys = Statement<Void>(
         "inbound.delete_old_keys",
         """
         DELETE FROM drawbridge.inbound_keys WHERE (source, key) IN (
             SELECT source, key FROM drawbridge.inbound_keys
             WHERE received_at <= now() - INTERVAL '7 days' ORDER BY received_at LIMIT 1000)
+          AND received_at <= now() - INTERVAL '7 days'
         """)
 }
 

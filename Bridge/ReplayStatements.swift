@@ -62,7 +62,11 @@ enum ReplayStatements {
         "FROM drawbridge.webhook_replays WHERE id = $1 AND endpoint_id = $2"
     ) { row in try ReplayRecord(&row) }
 
-    /// Takes a replay that nobody is at, looks at so many of its events, makes deliveries of those that its endpoint is told of as if
+    /// Deliveries that may wait for an endpoint; while there are more, its replay makes no others, so that what happens now does not
+    /// stand behind all that has gone by, and a slow endpoint does not fill the database with it, however often it is replayed.
+    private static let waitingBound: StaticString = "2000"
+
+    /// Takes a replay that nobody is at and whose endpoint has room, looks at so many of its events, makes deliveries of those that its endpoint is told of as if
     /// they happened now, and writes down how far it has come, all of it or nothing. No row where there is none.
     ///
     /// Which those are is decided as when events are first sent.
@@ -75,7 +79,13 @@ enum ReplayStatements {
                    endpoint.disabled_at IS NULL AS is_enabled
             FROM drawbridge.webhook_replays AS replay
             JOIN drawbridge.webhook_endpoints AS endpoint ON endpoint.id = replay.endpoint_id
-            WHERE replay.state = 'running' ORDER BY replay.worked_at LIMIT 1 FOR UPDATE OF replay SKIP LOCKED
+            WHERE replay.state = 'running'
+              AND (endpoint.disabled_at IS NOT NULL
+                   OR NOT EXISTS (SELECT FROM drawbridge.webhook_waiting WHERE endpoint_id = replay.endpoint_id OFFSET
+        """, waitingBound,
+        """
+                   ))
+            ORDER BY replay.worked_at LIMIT 1 FOR UPDATE OF replay SKIP LOCKED
         ), examined AS MATERIALIZED (
             SELECT event.* FROM job CROSS JOIN LATERAL (
                 SELECT event_id, position, type, hotel_id, client, entity_id FROM drawbridge.webhook_events

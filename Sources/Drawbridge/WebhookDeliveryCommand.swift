@@ -91,14 +91,16 @@ enum WebhookDeliveryCommand: Equatable {
                 Terminal.print(delivery.description)
                 Terminal.complain("see what becomes of it: drawbridge webhook delivery \(delivery)")
             case .replay(let id, let json):
-                try await Self.follow(try await deliveries.beginReplay(id, json: json), deliveries)
+                try await Self.follow(try await deliveries.beginReplay(id, json: json), to: id, deliveries)
             }
         }
     }
 
     /// Shows how far a replay has come, until it has ended. Whoever stops looking does not stop it.
     @OnLoop
-    private static func follow(_ replay: TimeOrderedID, _ deliveries: WebhookDeliveries) async throws {
+    private static func follow(
+        _ replay: TimeOrderedID, to endpoint: EndpointID, _ deliveries: WebhookDeliveries
+    ) async throws {
         var bar = ReplayProgress(isTerminal: isatty(STDERR_FILENO) == 1)
         while let progress = try await deliveries.progress(of: replay) {
             bar.show(progress)
@@ -106,7 +108,8 @@ enum WebhookDeliveryCommand: Equatable {
             case "running": try await Loop.sleep(for: interval)
             case "done":
                 Terminal.print("\(progress.replayed)")
-                return Terminal.complain("so many deliveries are on their way: drawbridge webhook deliveries ID")
+                return Terminal.complain(
+                    "so many deliveries are on their way: drawbridge webhook deliveries \(endpoint)")
             default:
                 throw InstallationError("the webhook was disabled before all of them were on their way")
             }

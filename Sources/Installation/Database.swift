@@ -70,6 +70,12 @@ struct Database {
     nonisolated static func instant(_ column: String) -> String {
         "to_char(\(column) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
     }
+
+    /// How SQL writes a text on one line of psql's output, without control characters: others have written it, and it is shown on a
+    /// terminal.
+    nonisolated static func line(_ text: String) -> String {
+        "regexp_replace(translate(\(text), '|', '¦'), '[[:cntrl:]\\u0080-\\u009f]+', ' ', 'g')"
+    }
 }
 
 /// A PostgreSQL connection string in two, as libpq reads it: the password, and the rest, which may be seen by others.

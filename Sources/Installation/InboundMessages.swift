@@ -32,7 +32,7 @@ public struct InboundMessages {
         try await database.rows(
             """
             SELECT id, source, \(Database.instant("received_at")), hotel_id, status, attempts,
-                   COALESCE(translate(reason, E'|\\n\\t', '¦  '), '')
+                   COALESCE(\(Database.line("reason")), '')
             FROM drawbridge.inbound_messages
             WHERE (:'status' = '' OR status = :'status') AND (:'source' = '' OR source = :'source')
             ORDER BY id DESC LIMIT :'limit'::INTEGER;
@@ -46,7 +46,7 @@ public struct InboundMessages {
     public func show(_ id: Int64) async throws -> [(name: String, value: String)] {
         let rows = try await database.rows(
             """
-            SELECT member.key, translate(member.value, E'|\\n\\t', '¦  ')
+            SELECT member.key, \(Database.line("member.value"))
             FROM drawbridge.inbound_messages AS message,
                  jsonb_each_text(to_jsonb(message) - 'content' || jsonb_build_object(
                      'content_length', octet_length(content), 'repetitions', COALESCE(

@@ -83,13 +83,13 @@ public struct WebhookDeliveries {
             FROM drawbridge.webhook_delivery_states AS states,
                  jsonb_each_text(to_jsonb(states)) WITH ORDINALITY AS member (key, value, n)
             WHERE states.delivery_id = :'id'::UUID AND member.value IS NOT NULL ORDER BY n;
-            SELECT 'payload', \(Self.line("payload::TEXT")) FROM drawbridge.webhook_events
+            SELECT 'payload', \(Database.line("payload::TEXT")) FROM drawbridge.webhook_events
             WHERE event_id = (SELECT event_id FROM drawbridge.webhook_deliveries WHERE delivery_id = :'id'::UUID);
             SELECT 'attempt ' || number, concat_ws(', ', \(Database.instant("started_at")), result, status, error,
-                   \(Self.line("message")), address, 'HTTP/' || http_version, CASE WHEN is_reused THEN 'connection reused' END,
+                   \(Database.line("message")), address, 'HTTP/' || http_version, CASE WHEN is_reused THEN 'connection reused' END,
                    concat(total_us / 1000, ' ms (name ', name_us / 1000, ', connect ', connect_us / 1000, ', tls ',
                           tls_us / 1000, ', first byte ', first_byte_us / 1000, ')'),
-                   'answer (' || answer_ending || ', ' || octet_length(answer) || ' bytes): ' || \(Self.line("encode(answer, 'escape')")))
+                   'answer (' || answer_ending || ', ' || octet_length(answer) || ' bytes): ' || \(Database.line("encode(answer, 'escape')")))
             FROM drawbridge.webhook_attempts WHERE delivery_id = :'id'::UUID ORDER BY number;
             """, ["id": id.description])
         guard !rows.isEmpty else { throw Self.noSuchDelivery(id) }
@@ -338,11 +338,6 @@ public struct WebhookDeliveries {
             throw InstallationError("\(text) is no time such as 2026-12-01T10:25:00Z")
         }
         return .first(at: instant)
-    }
-
-    /// How SQL writes a text on one line of psql's output, without control characters.
-    private static func line(_ text: String) -> String {
-        "regexp_replace(translate(\(text), '|', '¦'), '[[:cntrl:]\\u0080-\\u009f]+', ' ', 'g')"
     }
 
     private static func isDisabled(_ id: EndpointID) -> InstallationError {

@@ -60,8 +60,7 @@ public struct InboundPolicy: Sendable {
             node.mapping { RateLimitPolicy.Class(name: "source", partition: [.principal], quotaOf: $0, at: node) }
         }
         let proof = SourceProof(reading: mapping, installation)
-        let source = InboundSource(
-            reading: mapping, name: name ?? "", hotelIDs: hotelIDs, isStandard: proof?.kind == .standardWebhooks)
+        let source = InboundSource(reading: mapping, name: name ?? "", hotelIDs: hotelIDs, proof)
         guard let name, let source else { return nil }
         if let rate { rates[name] = rate }
         if let terms = proof?.terms {
@@ -84,6 +83,9 @@ private struct SourceProof {
     let kind: Kind
     /// Nil where secrets are not to be read, or it has mistakes.
     let terms: InboundSender.Proof?
+
+    /// What a code is made of; nil where that is not known, or there is none.
+    var signed: [WebhookTerms.Part]? { if case .code(let terms)? = terms { terms.signed } else { nil } }
 
     init?(reading mapping: PolicyMapping, _ installation: InstallationDirectory?) {
         let expected = "one of " + Kind.allCases.map(\.rawValue).joined(separator: ", ")
@@ -140,9 +142,11 @@ extension InboundSource {
     fileprivate static let standardField = "webhook-id"
     private static let maximumKeptFieldCount = 8
 
-    /// - Parameter isStandard: whether it sends Standard Webhooks, each of which has a name.
-    fileprivate init?(reading mapping: PolicyMapping, name: String, hotelIDs: HotelAccess, isStandard: Bool) {
-        let identification = Self.identification(mapping) ?? (isStandard ? .field(Self.standardField) : .content)
+    fileprivate init?(reading mapping: PolicyMapping, name: String, hotelIDs: HotelAccess, _ proof: SourceProof?) {
+        // Standard Webhooks have a name each.
+        let identification =
+            Self.identification(mapping, signed: proof?.signed)
+            ?? (proof?.kind == .standardWebhooks ? .field(Self.standardField) : .content)
         let hotelMember = mapping.optional("hotel")?.mapping { HotelMember(reading: $0, within: hotelIDs) }
         if hotelMember == nil, hotelIDs.ids?.count != 1, mapping.optional("hotel") == nil {
             _ = mapping.required("hotel", expected: "where the content names the hotel, as the source has not just one")
@@ -156,7 +160,9 @@ extension InboundSource {
             keptFields: keptFields)
     }
 
-    private static func identification(_ mapping: PolicyMapping) -> Identification? {
+    /// - Parameter signed: what the source signs. A name that is not among it anybody could change who has seen a message, and have
+    ///   it taken for another.
+    private static func identification(_ mapping: PolicyMapping, signed: [WebhookTerms.Part]?) -> Identification? {
         guard let node = mapping.optional("identified_by") else { return nil }
         let expected = "content, nothing, {field: …} or {member: …}"
         if case .scalar(let word, _) = node.node.value {
@@ -170,7 +176,12 @@ extension InboundSource {
         }
         return node.mapping { mapping -> Identification? in
             switch (mapping.optional("field"), mapping.optional("member")) {
-            case (let field?, nil): return fieldName(field).map { .field($0) }
+            case (let field?, nil):
+                guard let name = fieldName(field) else { return nil }
+                if let signed, !signed.contains(.field(name)) {
+                    field.refuse(expected: "a field that is signed, too: {field:\(name)} in signed", found: name)
+                }
+                return .field(name)
             case (nil, let member?): return JSONPointer(reading: member).map { .member($0) }
             default:
                 node.refuse(expected: expected)

@@ -73,4 +73,57 @@ struct EntityEventTests {
         #expect(try await node.eventFaults().faults == [])
         #expect(try await node.stop().isSuccess)
     }
+
+    @Test("Where it cannot be read at once what has changed it is told when that has been read, and not before")
+    @OnLoop func doubted() async throws {
+        let node = try Node(workers: 1)
+        try await node.start()
+        let told = "FROM drawbridge.events WHERE type = 'availability.updated'"
+        try await wait("the leader tells of every hotel") {
+            try await node.value("SELECT count(DISTINCT hotel_id) \(told)") == "3"
+        }
+        let position = try await node.value("SELECT max(position) FROM drawbridge.events")
+        let looked = try await node.bridgeMetric("drawbridge_bridge_change_duration_seconds_count")
+        let locker = try await node.lock("reservation_details")
+        // A night at one hotel, and one that nobody understands at another.
+        _ = try await node.rows(
+            """
+            INSERT INTO logs_reservation (table_name, action, record_id, changes)
+            SELECT 'reservation_details_' || hotel, 'INSERT', gen_random_uuid(),
+                   jsonb_build_object('hotel_id', hotel, 'date', night)
+            FROM (VALUES (2, '\(TestStay.next().arrival)'), (1, 'tomorrow')) AS change (hotel, night)
+            """)
+        try await wait("looking at the night fails", for: .seconds(60)) {
+            try await node.bridgeMetric("drawbridge_bridge_change_duration_seconds_count") > looked
+        }
+        let unlocked = try await node.value("SELECT now()")
+        try await node.unlock(locker)
+        try await wait("both hotels are told of", for: .seconds(60)) {
+            try await node.rows(
+                "SELECT DISTINCT hotel_id \(told) AND position > \(position) AND hotel_id <> 3 ORDER BY 1"
+            ).count == 2
+        }
+        #expect(
+            try await node.value(
+                "SELECT count(*) \(told) AND position > \(position) AND created_at < '\(unlocked)'") == "0")
+        // What somebody has changed without a word is told when a reading finds it.
+        let stay = TestStay.next()
+        let booking = try #require(try await node.book(BookingBody(stay)).string("booking_id"))
+        try await wait("the booking is told of") {
+            try await node.value(
+                "SELECT count(*) \(told) AND payload->'data'->>'start_date' = '\(stay.arrival)'") != "0"
+        }
+        let last = try await node.value("SELECT max(position) \(told)")
+        _ = try await node.rows(
+            """
+            SET session_replication_role = replica;
+            UPDATE reservation_details SET cancelled = gen_random_uuid() WHERE reservation_id = '\(booking)'
+            """)
+        let refreshed = try await node.trigger("refresh-availability", #"{"hotel_id":2}"#)
+        #expect(refreshed.status == 200, "\(refreshed.text)")
+        try await wait("it is told what was found") {
+            try await node.value("SELECT count(*) \(told) AND hotel_id = 2 AND position > \(last)") != "0"
+        }
+        #expect(try await node.stop().isSuccess)
+    }
 }

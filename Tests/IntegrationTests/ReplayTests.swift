@@ -113,7 +113,8 @@ struct ReplayTests {
         var reached = 0
         for _ in 0..<3 {
             try await wait("the replay to get on") { [reached] in
-                try #require(Int(try await node.value(progress))) > reached
+                try await place.deliverAll(to: endpoint)
+                return try #require(Int(try await node.value(progress))) > reached
             }
             let bridge = try node.processID("bridge")
             _ = try await Files.run(["kill", "-9", "\(bridge)"])
@@ -123,7 +124,8 @@ struct ReplayTests {
         }
         _ = try await node.rows("DROP TRIGGER dawdle ON drawbridge.webhook_deliveries")
         try await wait("the replay to end", for: .seconds(60)) {
-            try await node.value("SELECT state FROM drawbridge.webhook_replays WHERE id = '\(id)'") == "done"
+            try await place.deliverAll(to: endpoint)
+            return try await node.value("SELECT state FROM drawbridge.webhook_replays WHERE id = '\(id)'") == "done"
         }
         #expect(try await replayed(place, endpoint) == events)
         #expect(try await node.value(progress) == "\(events.count)")
@@ -132,6 +134,51 @@ struct ReplayTests {
         try await place.clear(endpoint)
         #expect(try await node.value("SELECT count(*) FROM drawbridge.webhook_replays") == "0")
         #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("While much waits for an endpoint its replay stands still, and others go on; then it gets on by itself")
+    @OnLoop func slowEndpoint() async throws {
+        let place = try await DeliveryPlace.shared()
+        let (key, _) = try await place.node.apiKey("again-slow", Self.scopes)
+        let slow = try await place.endpoint(of: "again-slow", hotels: [7004])
+        let other = try await place.endpoint(of: "again-slow", hotels: [7005])
+        // Of a time from which there are no others.
+        let events = try await place.events(5000, hotel: "7004", secondsAgo: 3000)
+        try await place.events(3, hotel: "7005", secondsAgo: 3000)
+        let (start, end) = (try await since(place, 3100), try await since(place, 2000))
+        let span = #"{"since":"\#(start)","until":"\#(end)"}"#
+        let id = try #require(try await place.post("\(slow)/replay", key, span).string("id"))
+        let path = "\(slow)/replays/\(id)"
+        // So much that more than 2000 wait.
+        try await wait("the replay to begin") { try await place.get(path, key).integer("replayed") == 3000 }
+        // The one whose turn was longest ago would be next: what is replayed to another one passes it by.
+        let second = try #require(try await place.post("\(other)/replay", key, span).string("id"))
+        #expect(try await ended(place, other, second, key).integer("replayed") == 3)
+        let standing = try await place.get(path, key)
+        #expect(standing.string("state") == "running" && standing.integer("replayed") == 3000, "\(standing.text)")
+        #expect(try #require(standing.string("reached_at")) < end && standing.value("ended_at") == .null)
+
+        // What a dispatcher has in its hands at that moment it puts back.
+        try await wait("the replay to get on") {
+            try await place.deliverAll(to: slow)
+            return try await place.get(path, key).string("state") != "running"
+        }
+        let whole = try await ended(place, slow, id, key)
+        #expect(whole.string("state") == "done" && whole.integer("replayed") == 5000, "\(whole.text)")
+        #expect(try await replayed(place, slow) == events)
+        // What stands still ends with its endpoint's being disabled.
+        let third = try #require(try await place.post("\(slow)/replay", key, span).string("id"))
+        try await wait("it stands still") {
+            try await place.get("\(slow)/replays/\(third)", key).integer("replayed") ?? 0 > 0
+        }
+        _ = try await place.node.rows(
+            """
+            UPDATE drawbridge.webhook_endpoints SET disabled_at = now(), disabled_reason = 'requested', version = version + 1
+            WHERE id = '\(slow)'
+            """)
+        #expect(try await ended(place, slow, third, key).string("state") == "stopped")
+        try await place.expectCounted()
+        try await place.clear(slow, other)
     }
 
     @Test("A replay ends where its endpoint is disabled meanwhile, and replays take turns")

@@ -73,6 +73,13 @@ struct InboundPolicyTests {
         #expect(terms.prefix == "v1," && terms.signed.count == 5 && terms.timestampField == "webhook-timestamp")
         #expect(policy.rates.keys.sorted() == ["mews"] && policy.rates["mews"]?.partition == [.principal])
 
+        // A name in a field has to be signed where anything is.
+        let named = try load(
+            Self.sources.replacing("{member: /id}", with: "{field: x-id}")
+                .replacing("encoding: hex,", with: #"encoding: hex, signed: "{field:x-id}.{body}","#)
+                .replacing("identified_by: nothing", with: "identified_by: {field: x-id}"))
+        #expect(named.sources.map(\.identification) == [.field("x-id"), .field("webhook-id"), .field("x-id")])
+
         let bridges = try load(Self.sources.replacing(".secret", with: ".lost"), readsSecrets: false)
         #expect(bridges.sources == policy.sources && bridges.senders.isEmpty)
     }
@@ -98,6 +105,12 @@ struct InboundPolicyTests {
             ("identified_by: nothing", "identified_by: {}", "sources[0].identified_by"),
             ("{member: /id}", "{member: id}", "sources[2].identified_by.member"),
             ("{member: /id}", "{field: Authorization}", "sources[2].identified_by.field"),
+            // One that is not signed.
+            ("{member: /id}", "{field: x-id}", "sources[2].identified_by.field"),
+            (
+                "    refresh: everything", "    identified_by: {field: x-id}\n    refresh: everything",
+                "sources[1].identified_by.field"
+            ),
             ("hotel: {member: /hotel_id}", "maximum_body: 1 KiB", "sources[2].hotel"),
             ("{member: /hotel_id}", "{member: hotel_id}", "sources[2].hotel.member"),
             (#"{"a-b": 3}"#, #"{"a-b": 5}"#, "sources[0].hotel.names.a-b"),

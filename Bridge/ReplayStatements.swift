@@ -62,12 +62,14 @@ enum ReplayStatements {
         "FROM drawbridge.webhook_replays WHERE id = $1 AND endpoint_id = $2"
     ) { row in try ReplayRecord(&row) }
 
-    /// Deliveries that may wait for an endpoint; while there are more, its replay makes no others, so that what happens now does not
-    /// stand behind all that has gone by, and a slow endpoint does not fill the database with it, however often it is replayed.
+    /// Deliveries that may wait for an endpoint; while there are more, its replay makes no others, so that what happens now
+    /// does not stand behind all that has gone by, and a slow endpoint does not fill the database with it, however often it
+    /// is replayed.
     private static let waitingBound: StaticString = "2000"
 
-    /// Takes a replay that nobody is at and whose endpoint has room, looks at so many of its events, makes deliveries of those that its endpoint is told of as if
-    /// they happened now, and writes down how far it has come, all of it or nothing. No row where there is none.
+    /// Takes a replay that nobody is at and whose endpoint has room, looks at so many of its events, makes deliveries of those
+    /// that its endpoint is told of as if they happened now, and writes down how far it has come, all of it or nothing. No
+    /// row where there is none.
     ///
     /// Which those are is decided as when events are first sent.
     static let advance = Statement<ReplayStep, Int32>(

@@ -109,8 +109,8 @@ final class WebhookResource {
         return answer
     }
 
-    /// Changes what its request names, all of it or nothing. A new address that has to meet a challenge meets it before: until
-    /// then, and unless it does, events go on to where they went.
+    /// Changes what its request names, all of it or nothing. A new address that has to meet a challenge meets it before; until
+    /// then events go on to where they went.
     func change(_ call: Call) async throws -> Answer {
         guard call.entityCondition != nil else { throw BridgeError.preconditionRequired }
         let change = try SubscriptionChange(json: call.content, allowsPlainLoopback: allowsPlainLoopback)

@@ -11,7 +11,6 @@ struct FannedOut: Sendable {
     let event: BookingID
     /// Of the event.
     let position: Int64
-    let delivery: BookingID?
     let endpoint: EndpointID?
     let place: Place?
     /// Of the delivery that is claimed.
@@ -153,8 +152,7 @@ enum DispatchStatements {
                 happenedAt: happenedAt, attempts: 0, payload: payload)
         }
         return FannedOut(
-            event: event, position: position, delivery: delivery, endpoint: endpoint,
-            place: place.flatMap(FannedOut.Place.init),
+            event: event, position: position, endpoint: endpoint, place: place.flatMap(FannedOut.Place.init),
             claimed: claimed)
     }
 

@@ -16,6 +16,7 @@ final class OwnershipCheck {
     private let database: Database
     private let secrets: WebhookSecrets
     private let sender: DeliverySender
+    private var failures = LogThrottle()
     /// Whether every endpoint has to show it that clients make or change, and not only those that ask to.
     let isRequired: Bool
 
@@ -34,7 +35,11 @@ final class OwnershipCheck {
     /// - Returns: nil where it has met it; otherwise what was wrong, for its owner.
     func fault(of endpoint: EndpointID, at url: String) async -> String? {
         do { return try await challenge(endpoint, at: url) } catch {
-            Log.warning("a webhook's endpoint was sent no challenge", ["error": .init(error: error)])
+            if let omitted = failures.admit(at: Loop.monotonicNanoseconds) {
+                Log.warning(
+                    "a webhook's endpoint was sent no challenge",
+                    ["error": .init(error: error), "lines_omitted": .init(omitted)])
+            }
             return "it could not be sent one"
         }
     }

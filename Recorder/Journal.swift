@@ -13,8 +13,9 @@ struct Ticket: Sendable {
 /// opens the ledger again when it cannot be written any more.
 ///
 /// Giving records to the kernel is done here, because handing them to another thread and back costs more than the
-/// write; what is sure to wait for the disk is done on the thread pool. A kernel that has too much to write may hold a
-/// write back, too: then the loop waits with it, and so do the workers, each up to its deadline.
+/// write. What is sure to wait for the disk is done on the thread pool, beside which records go on being taken in and
+/// written: who waits for no disk is held up by none. A kernel that has too much to write may hold a write back all the
+/// same: then the loop waits with it, and so do the workers, each up to its deadline.
 @OnLoop
 final class Journal {
     /// Told what became of records.
@@ -47,8 +48,15 @@ final class Journal {
     private var isStopping = false
     /// Why the last attempt to write failed; nil when it did not.
     private var failure: String?
-    /// Since when the thread pool has been at it.
+    /// Since when the thread pool has been at it; one call at a time.
     private var busySince: UInt64?
+    /// Whether a flush is under way.
+    private var isFlushing = false
+    /// Whether nothing may be appended: the ledger is in the hands of the thread pool.
+    private var isHeld = false
+    /// Whether what was due could not be done. Then it is tried again before anything is appended: a ledger that cannot
+    /// be signed for takes nothing in.
+    private var isOverdue = false
 
     init(_ configuration: LedgerConfiguration, _ identity: LedgerIdentity) {
         self.configuration = configuration
@@ -60,9 +68,14 @@ final class Journal {
     /// Why records cannot be written now; `nil` while they can.
     var unreadiness: String? {
         if let failure { return failure }
-        guard let busySince else { return nil }
+        return isHanging ? "the disk has not answered for a while" : nil
+    }
+
+    /// Whether the disk has been silent for so long that nothing more is to be put before it.
+    private var isHanging: Bool {
+        guard let busySince else { return false }
         let elapsed = Duration.nanoseconds(Int64(Loop.monotonicNanoseconds - busySince))
-        return elapsed > RecorderConfiguration.commitPatience ? "the disk has not answered for a while" : nil
+        return elapsed > RecorderConfiguration.commitPatience
     }
 
     // MARK: Taking records in
@@ -102,16 +115,17 @@ final class Journal {
         defer { ticker.cancel() }
         ticker.set(Self.tickInterval)
         while true {
-            if ledger == nil {
-                guard !isStopping else { return }
-                await openAgain()
-            } else if let commit = groupCommit.next() {
-                await perform(commit)
+            if ledger != nil, !isHeld, !isHanging, !(isOverdue && isFlushing), let batch = groupCommit.next() {
+                if isOverdue { await flush() }
+                append(batch)
+            } else if let ledger, !isFlushing, groupCommit.awaitsSync || isTickDue || ledger.due != nil && !isOverdue {
+                beginFlush()
+            } else if isFlushing {
+                try await work.wait()
             } else if isStopping {
                 break
-            } else if isTickDue {
-                isTickDue = false
-                await maintain()
+            } else if ledger == nil {
+                await openAgain()
             } else {
                 try await work.wait()
             }
@@ -140,58 +154,91 @@ final class Journal {
         ticker?.set(Self.tickInterval)
     }
 
-    private func perform(_ commit: GroupCommit<Ticket>.Commit) async {
-        guard let ledger else { return }
+    private func append(_ batch: RecordBatch) {
+        guard let ledger, !isOverdue else { return refuse(groupCommit.refuseBatch()) }
         let started = Loop.monotonicNanoseconds
         do {
-            let batch = commit.batch
-            let sequences = try await append(batch, to: ledger)
+            let sequences = try ledger.append(batch)
             metrics.appended(records: batch.count, bytes: batch.byteCount)
-            tell(groupCommit.appended(sequences), .written)
-            if commit.needsSync {
-                let start = Loop.monotonicNanoseconds
-                try await offload { () throws(LedgerError) in try ledger.sync() }
-                metrics.synced(nanoseconds: Loop.monotonicNanoseconds - start)
-                tell(groupCommit.synced(), .synced)
-            }
+            tell(groupCommit.appended(sequences)[...], .written)
             succeeded()
             look(ledger)
         } catch {
-            refuse(groupCommit.failed())
+            refuse(groupCommit.refuseBatch())
             failed(error)
         }
         metrics.committed(nanoseconds: Loop.monotonicNanoseconds - started)
     }
 
-    private func append(_ batch: RecordBatch, to ledger: OpenLedger) async throws(LedgerError) -> Range<UInt64> {
-        guard ledger.isMaintenanceDue else { return try ledger.append(batch) }
-        return try await offload { () throws(LedgerError) in try ledger.append(batch) }
+    private func beginFlush() {
+        isFlushing = true
+        Task {
+            await flush()
+            isFlushing = false
+            work.fire()
+        }
     }
 
-    /// Does what has come due; when the last attempt to write failed, looks whether it would succeed now.
-    private func maintain() async {
+    /// Brings what was appended to the disk, and does what has come due.
+    private func flush() async {
         guard let ledger else { return }
+        let isTick = isTickDue
+        isTickDue = false
         do {
-            try await offload { () throws(LedgerError) in try ledger.tick() }
+            try await flush(ledger, signing: ledger.due != nil)
+            if ledger.due == .segment {
+                // Most of it is on the disk by now. What came since is what the others wait for.
+                isHeld = true
+                defer { isHeld = false }
+                try await offload { () throws(LedgerError) in try ledger.beginSegment() }
+            }
+            if isTick { try await removeOldSegments(ledger) }
+            isOverdue = false
             look(ledger)
         } catch {
+            isOverdue = true
             return failed(error)
         }
-        if failure != nil, await (try? offload({ () throws(LedgerError) in OpenLedger.probe() })) == true {
-            succeeded()
+        guard isTick, failure != nil else { return }
+        // The last attempt to write failed: would it succeed now?
+        if await (try? offload({ () throws(LedgerError) in OpenLedger.probe() })) == true { succeeded() }
+    }
+
+    private func flush(_ ledger: OpenLedger, signing: Bool) async throws(LedgerError) {
+        let flush = try ledger.beginFlush(signing: signing)
+        let start = Loop.monotonicNanoseconds
+        do throws(Flush.Failure) {
+            try await offload { () throws(Flush.Failure) in try flush.sync() }
+            metrics.synced(nanoseconds: Loop.monotonicNanoseconds - start)
+            ledger.synced(flush)
+            tell(groupCommit.synced(flush.size), .synced)
+            guard flush.isSigning else { return }
+            let note = try await offload { () throws(Flush.Failure) in try flush.sign() }
+            ledger.signed(flush, note)
+            look(ledger)
+        } catch {
+            throw ledger.failed(error)
         }
     }
 
-    private func offload<Output: Sendable>(
-        _ work: @escaping @Sendable () throws(LedgerError) -> Output
-    ) async throws(LedgerError) -> Output {
+    private func removeOldSegments(_ ledger: OpenLedger) async throws(LedgerError) {
+        let retention = ledger.retention
+        guard let kept = try await offload({ () throws(LedgerError) in try retention.firstKept() }) else { return }
+        try ledger.appendRemoval(before: kept)
+        try await flush(ledger, signing: true)
+        try await offload { () throws(LedgerError) in try retention.remove(before: kept) }
+    }
+
+    private func offload<Output: Sendable, Failure: Error>(
+        _ work: @escaping @Sendable () throws(Failure) -> Output
+    ) async throws(Failure) -> Output {
         busySince = Loop.monotonicNanoseconds
         defer { busySince = nil }
         // The typed error passes through a queue that knows none.
-        let result: Result<Output, LedgerError>
+        let result: Result<Output, Failure>
         do {
-            result = try await Loop.offload { () -> Result<Output, LedgerError> in
-                do throws(LedgerError) { return .success(try work()) } catch { return .failure(error) }
+            result = try await Loop.offload { () -> Result<Output, Failure> in
+                do throws(Failure) { return .success(try work()) } catch { return .failure(error) }
             }
         } catch {
             preconditionFailure("libuv refuses work: \(error)")
@@ -202,7 +249,7 @@ final class Journal {
     // MARK: Telling
 
     /// Tickets of one connection grow, so the last of a run stands for all of it.
-    private func tell(_ acknowledgements: [GroupCommit<Ticket>.Acknowledgement], _ durability: Durability) {
+    private func tell(_ acknowledgements: ArraySlice<GroupCommit<Ticket>.Acknowledgement>, _ durability: Durability) {
         var last: Ticket?
         for acknowledgement in acknowledgements {
             if let last, last.connection != acknowledgement.ticket.connection {
@@ -242,6 +289,7 @@ final class Journal {
             try OpenLedger(configuration, identity.signer, minimumSize: minimumSize)
         }
         self.ledger = ledger
+        isOverdue = false
         let found = ledger.state
         Log.info(
             "ledger opened",
@@ -267,8 +315,11 @@ final class Journal {
     }
 
     private func failed(_ error: LedgerError) {
-        // Only opening again shows what the disk holds.
-        if error.code == .failed || !error.isPassing { ledger = nil }
+        if error.code == .failed || !error.isPassing || ledger?.isIntact == false {
+            // Only opening again shows what the disk holds.
+            ledger = nil
+            refuse(groupCommit.refuseUnsynced())
+        }
         report(error)
     }
 

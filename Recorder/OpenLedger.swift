@@ -1,9 +1,10 @@
 internal import Glibc
 internal import Ledger
 
-/// The ledger while it is open, for the loop and the thread pool: every call blocks for as long as the disk does.
+/// The ledger while it is open, for the loop, and for the thread pool where it is lent to it whole (`beginSegment`,
+/// `checkpoint`, opening).
 ///
-/// `@unchecked Sendable`: `Journal` has one call under way at a time, and looks at nothing meanwhile.
+/// `@unchecked Sendable`: `Journal` lends it to one call at a time, and touches it not at all meanwhile.
 final class OpenLedger: @unchecked Sendable {
     private var writer: LedgerWriter
 
@@ -34,15 +35,23 @@ final class OpenLedger: @unchecked Sendable {
             lastNote: writer.lastNote)
     }
 
-    /// Whether the next `append` does more than to give its batch to the kernel.
-    var isMaintenanceDue: Bool { writer.isMaintenanceDue }
+    /// Whether anything can be appended before it is opened again.
+    var isIntact: Bool { writer.isIntact }
 
     /// The bytes of a torn line that opening has cut off.
     var cutByteCount: Int { writer.cutByteCount }
 
+    var due: LedgerWriter.Maintenance? { writer.due }
+    var retention: Retention { writer.retention }
+
     func append(_ batch: RecordBatch) throws(LedgerError) -> Range<UInt64> { try writer.append(batch) }
-    func sync() throws(LedgerError) { try writer.sync() }
-    func tick() throws(LedgerError) { try writer.tick() }
+    func appendRemoval(before first: UInt64) throws(LedgerError) { try writer.appendRemoval(before: first) }
+    func beginFlush(signing: Bool) throws(LedgerError) -> Flush { try writer.beginFlush(signing: signing) }
+    func synced(_ flush: Flush) { writer.synced(flush) }
+    func signed(_ flush: Flush, _ note: String) { writer.signed(flush, note) }
+    func failed(_ failure: Flush.Failure) -> LedgerError { writer.failed(failure) }
+
+    func beginSegment() throws(LedgerError) { try writer.beginSegment() }
     func checkpoint() throws(LedgerError) { try writer.checkpoint() }
 
     /// Whether there is space again: writes something beside the records, and removes it.

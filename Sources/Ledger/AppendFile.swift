@@ -11,7 +11,10 @@ struct FileCalls: Sendable {
 }
 
 /// A file that grows at its end by whole pieces: after a failed append it is as long as before.
-struct AppendFile: ~Copyable {
+///
+/// `@unchecked Sendable`: one thread alone appends; `sync`, which reads only what never changes, may be called by another
+/// meanwhile.
+final class AppendFile: @unchecked Sendable {
     /// What `write` could not do.
     struct Failure: Error {
         /// The system's refusal.
@@ -47,7 +50,7 @@ struct AppendFile: ~Copyable {
     deinit { close(descriptor) }
 
     /// Appends all of the bytes or none.
-    mutating func append(_ bytes: Span<UInt8>) throws(Failure) {
+    func append(_ bytes: Span<UInt8>) throws(Failure) {
         var written = 0
         var number: Int32 = 0
         bytes.withUnsafeBytes { buffer in
@@ -75,7 +78,7 @@ struct AppendFile: ~Copyable {
         return lstat(path, &named) == 0 && identity == (named.st_dev, named.st_ino)
     }
 
-    /// Waits until everything appended is on the disk.
+    /// Waits until everything appended before the call is on the disk.
     func sync() throws(LedgerError) {
         guard calls.sync(descriptor) == 0 else { throw .system("sync", path) }
     }

@@ -6,25 +6,20 @@ public enum Durability: Sendable, Hashable {
     case synced
 }
 
-/// Which records are written together and who is told when: records, and what became of a commit, go in; the next
-/// commit and acknowledgements come out. No I/O.
+/// Which records are written together and who is told when: records, and what became of a batch, go in; the next
+/// batch and acknowledgements come out. No I/O.
 ///
-/// One commit is under way at a time. Whatever comes in meanwhile waits and makes up the next one, so that commits grow
-/// with the load and one `fdatasync` serves many. The ledger process runs what waits for the disk off its loop:
+/// Appending gives a batch to the kernel, which takes next to no time; a flush waits for the disk, beside which appending
+/// goes on. So whoever wants no more than "written" waits for no disk, and one flush serves all that have come since the last
+/// one began:
 ///
-///     while let commit = groupCommit.next() {
-///         sequences = try writer.append(commit.batch)              →  groupCommit.appended(sequences): acknowledge
-///         offloaded, if commit.needsSync: try writer.sync()        →  groupCommit.synced(): acknowledge
-///     }                                          either one throws →  groupCommit.failed(): refuse
+///     while let batch = groupCommit.next() {
+///         sequences = try writer.append(batch)          →  groupCommit.appended(sequences): acknowledge
+///     }                                     it throws   →  groupCommit.refuseBatch(): refuse
+///     beside it, while groupCommit.awaitsSync:
+///         try flush.sync()                              →  groupCommit.synced(size): acknowledge
+///                                           it throws   →  groupCommit.refuseUnsynced(): refuse
 public struct GroupCommit<Ticket: Sendable>: Sendable {
-    /// The records that are to be written together.
-    public struct Commit: Sendable {
-        /// What to append.
-        public let batch: RecordBatch
-        /// Whether anybody waits for a sync.
-        public let needsSync: Bool
-    }
-
     /// A record that a sender may rely on from now on.
     public struct Acknowledgement: Sendable {
         /// The sender's own mark.
@@ -38,91 +33,89 @@ public struct GroupCommit<Ticket: Sendable>: Sendable {
         let durability: Durability
     }
 
-    /// Legal: idle → appending → (syncing →) idle; a failure leads back to idle.
-    private enum Phase: Sendable {
-        case idle
-        case appending([Sender])
-        case syncing([Acknowledgement])
-    }
-
     private let recordBound: Int
     private let byteBound: Int
-    private var phase = Phase.idle
     private var waiting = RecordBatch()
     private var waitingSenders: [Sender] = []
+    /// Those of the batch that is being appended.
+    private var appending: [Sender]?
+    /// Those that wait for the disk, in the order of their records.
+    private var unsynced: [Acknowledgement] = []
 
     /// Nothing to do yet.
     ///
     /// - Parameters:
-    ///   - recordBound: the most records that wait beside those under way.
-    ///   - byteBound: the most bytes they may have together.
+    ///   - recordBound: the most records that wait to be appended, and the most that wait for the disk.
+    ///   - byteBound: the most bytes that those have together which wait to be appended.
     public init(recordBound: Int = 65_536, byteBound: Int = 32 << 20) {
         self.recordBound = recordBound
         self.byteBound = byteBound
     }
 
-    /// The records that wait beside those under way.
+    /// The records that wait to be appended.
     public var waitingCount: Int { waiting.count }
     /// Whether a record of any permitted size may be submitted.
-    public var hasRoom: Bool {
-        waiting.count < recordBound && waiting.byteCount + RecordBatch.recordBound <= byteBound
+    public var hasRoom: Bool { takes(byteCount: RecordBatch.recordBound) }
+    /// Whether anybody waits for the disk.
+    public var awaitsSync: Bool { !unsynced.isEmpty }
+
+    private func takes(byteCount: Int) -> Bool {
+        waiting.count + unsynced.count < recordBound && waiting.byteCount + byteCount <= byteBound
     }
 
     /// Takes a record in. Throws `overloaded` when too many wait already, `invalidRecord` when it is none.
     public mutating func submit(
         _ record: Span<UInt8>, durability: Durability, ticket: Ticket
     ) throws(LedgerError) {
-        guard waiting.count < recordBound, waiting.byteCount + record.count <= byteBound else {
-            throw LedgerError(.overloaded, "\(waiting.count) records wait to be written")
+        guard takes(byteCount: record.count) else {
+            throw LedgerError(.overloaded, "\(waiting.count + unsynced.count) records wait for the disk")
         }
         try waiting.add(record)
         waitingSenders.append(Sender(ticket: ticket, durability: durability))
     }
 
-    /// The next commit; `nil` while one is under way or nothing waits.
-    public mutating func next() -> Commit? {
-        guard case .idle = phase, !waiting.isEmpty else { return nil }
-        let commit = Commit(batch: waiting, needsSync: waitingSenders.contains { $0.durability == .synced })
-        phase = .appending(waitingSenders)
-        waiting = RecordBatch()
+    /// The next batch; `nil` while one is being appended or nothing waits.
+    public mutating func next() -> RecordBatch? {
+        guard appending == nil, !waiting.isEmpty else { return nil }
+        defer { waiting = RecordBatch() }
+        appending = waitingSenders
         waitingSenders = []
-        return commit
+        return waiting
     }
 
-    /// The commit was appended, its records with these sequence numbers: those who wait for no more are acknowledged.
+    /// The batch was appended, its records with these sequence numbers: those who wait for no more are acknowledged.
     public mutating func appended(_ sequences: Range<UInt64>) -> [Acknowledgement] {
-        guard case .appending(let senders) = phase, senders.count == sequences.count else {
-            preconditionFailure("another commit was appended than the one under way")
+        guard let senders = appending, senders.count == sequences.count else {
+            preconditionFailure("another batch was appended than the one under way")
         }
+        appending = nil
         var written: [Acknowledgement] = []
-        var unsynced: [Acknowledgement] = []
         for (sender, sequence) in zip(senders, sequences) {
             let acknowledgement = Acknowledgement(ticket: sender.ticket, sequence: sequence)
-            if sender.durability == .written {
-                written.append(acknowledgement)
-            } else {
-                unsynced.append(acknowledgement)
+            switch sender.durability {
+            case .written: written.append(acknowledgement)
+            case .synced: unsynced.append(acknowledgement)
             }
         }
-        phase = unsynced.isEmpty ? .idle : .syncing(unsynced)
         return written
     }
 
-    /// The commit was synced: the others are acknowledged.
-    public mutating func synced() -> [Acknowledgement] {
-        guard case .syncing(let acknowledgements) = phase else { preconditionFailure("no commit waits for a sync") }
-        phase = .idle
-        return acknowledgements
+    /// The first `size` records of the ledger are on the disk: those who waited for it are acknowledged.
+    public mutating func synced(_ size: UInt64) -> ArraySlice<Acknowledgement> {
+        let count = unsynced.firstIndex { $0.sequence >= size } ?? unsynced.count
+        defer { unsynced.removeFirst(count) }
+        return unsynced[..<count]
     }
 
-    /// The commit under way failed, at whichever step: these senders must be refused. Nobody else was promised
-    /// anything.
-    public mutating func failed() -> [Ticket] {
-        defer { phase = .idle }
-        switch phase {
-        case .idle: return []
-        case .appending(let senders): return senders.map(\.ticket)
-        case .syncing(let acknowledgements): return acknowledgements.map(\.ticket)
-        }
+    /// The batch could not be appended: its senders must be refused. Nobody else was promised anything.
+    public mutating func refuseBatch() -> [Ticket] {
+        defer { appending = nil }
+        return appending?.map(\.ticket) ?? []
+    }
+
+    /// What was appended does not get to the disk: whoever waits for it must be refused.
+    public mutating func refuseUnsynced() -> [Ticket] {
+        defer { unsynced = [] }
+        return unsynced.map(\.ticket)
     }
 }

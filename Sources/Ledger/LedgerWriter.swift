@@ -3,10 +3,9 @@ internal import Glibc
 
 /// The one writer of a ledger: appends batches, syncs, signs checkpoints, begins and removes segments.
 ///
-/// Every call blocks for as long as the disk does. The ledger process therefore makes them on libuv's thread pool
-/// (`Loop.offload`), one at a time, so that its own loop goes on answering, and noticing, when a disk hangs; but for an
-/// `append` that only gives its batch to the kernel (`isMaintenanceDue`), which takes less than the way there and back
-/// unless the kernel has too much to write already.
+/// `append` gives its batch to the kernel; every other call blocks for as long as the disk does, and would hold up
+/// whoever appends. The ledger's process therefore takes a `Flush` and runs it on libuv's thread pool (`Loop.offload`),
+/// while appending goes on; only beginning a segment, which comes once for so many bytes, has to have the writer alone.
 ///
 /// After an error of `append` nothing of that batch was acknowledged and nothing of it is in the ledger; the call may
 /// be repeated once there is space again. After a failed sync only opening again shows what the disk holds (the kernel
@@ -20,27 +19,30 @@ public struct LedgerWriter: ~Copyable {
     public private(set) var checkpointSize: UInt64
     /// The last checkpoint signed since the ledger was opened, as a signed note; for witnesses.
     public private(set) var lastNote: String?
+    /// Whether anything can be appended before it is opened again.
+    public var isIntact: Bool { failure == nil }
     /// The bytes of a torn line that opening has cut off.
     public let cutByteCount: Int
 
-    let directory: LedgerDirectory
-    let configuration: LedgerConfiguration
+    /// Which segments are no longer kept; to be asked, and to remove them, beside what else is done.
+    public let retention: Retention
+
+    private let directory: LedgerDirectory
+    private let configuration: LedgerConfiguration
     private let signer: NoteSigner
     private let lock: FileLock
     private var tree: MerkleTree
     private var hasher: MerkleHasher
-    private var segmentFirst: UInt64
     private var segmentTime: UInt64
-    private var segment: AppendFile
-    private var checkpoints: AppendFile
-    private var hashes: HashFiles
+    private var segment: Segment
     private var checkpointTime: UInt64
     private var failure: LedgerError?
 
     // Kept between batches for their memory.
     private var lines: [UInt8] = []
-    private var leaves: [UInt8] = []
-    private var nodes: [(node: MerkleNode, hash: Digest256)] = []
+    private var batchHashes = PendingHashes()
+    /// The hashes of everything appended since the last checkpoint was begun.
+    private var hashes = PendingHashes()
 
     /// Opens the ledger in a directory, or begins one there; the signer's name is the ledger's origin.
     ///
@@ -64,36 +66,30 @@ public struct LedgerWriter: ~Copyable {
             throw LedgerError(
                 .damaged, "there are \(found?.tree.size ?? 0) records where \(minimumSize) were known to be")
         }
-        let first = found?.segmentFirst ?? 0
-        let calls = configuration.calls
-        let segment = try AppendFile(
-            path: directory.path(first, .records), length: found?.recordBytes ?? 0, calls: calls)
-        let checkpoints = try AppendFile(
-            path: directory.path(first, .checkpoints), length: found?.checkpointBytes ?? 0, calls: calls)
-        let hashes = try HashFiles(directory: directory, segmentFirst: first, stored: found?.storedHashes ?? 0)
+        let segment = try Segment(
+            directory: directory, first: found?.segmentFirst ?? 0, recordBytes: found?.recordBytes ?? 0,
+            checkpointBytes: found?.checkpointBytes ?? 0, storedHashes: found?.storedHashes ?? 0,
+            calls: configuration.calls)
         let now = configuration.clock()
         var writer = LedgerWriter(
             directory: directory, configuration: configuration, signer: signer, lock: lock, segment: segment,
-            checkpoints: checkpoints, hashes: hashes, found: found, now: now)
+            found: found, now: now)
         try writer.begin(found, now)
         return writer
     }
 
     private init(
         directory: LedgerDirectory, configuration: LedgerConfiguration, signer: NoteSigner, lock: consuming FileLock,
-        segment: consuming AppendFile, checkpoints: consuming AppendFile, hashes: consuming HashFiles,
-        found: Recovery?, now: UInt64
+        segment: Segment, found: Recovery?, now: UInt64
     ) {
         self.directory = directory
         self.configuration = configuration
+        retention = Retention(configuration, directory)
         self.signer = signer
         self.lock = lock
         self.segment = segment
-        self.checkpoints = checkpoints
-        self.hashes = hashes
         hasher = MerkleHasher()
         tree = found?.tree ?? MerkleTree()
-        segmentFirst = found?.segmentFirst ?? 0
         segmentTime = found?.segmentTime ?? now
         checkpointSize = found?.checkpointSize ?? 0
         checkpointTime = now
@@ -103,8 +99,7 @@ public struct LedgerWriter: ~Copyable {
 
     private mutating func begin(_ found: Recovery?, _ now: UInt64) throws(LedgerError) {
         if let found {
-            hashes.append(found.leaves, found.nodes)
-            try hashes.flush()
+            try segment.store(found.hashes)
             if found.cutBytes > 0 { try append(.recovered(time: now, cutBytes: found.cutBytes)) }
         } else {
             try append(.segment(origin: signer.verifier.name, time: now, tree: tree))
@@ -115,11 +110,8 @@ public struct LedgerWriter: ~Copyable {
     }
 
     /// Appends a batch by one write and returns the sequence numbers: the level "written", which survives this process
-    /// but not the machine. For "synced" call `sync` as well, after as many batches as are to share it.
-    ///
-    /// Does what has come due first (`tick`), and appends nothing if that fails.
+    /// but not the machine. For "synced" a flush has to follow, after as many batches as are to share it.
     public mutating func append(_ batch: borrowing RecordBatch) throws(LedgerError) -> Range<UInt64> {
-        try maintain()
         let first = tree.size
         try append(batch.bytes.span, ends: batch.ends, speaker: .worker)
         try requireInPlace()
@@ -130,100 +122,127 @@ public struct LedgerWriter: ~Copyable {
     public mutating func sync() throws(LedgerError) {
         try requireIntact()
         guard syncedSize < tree.size else { return }
-        try Self.sync(segment, &failure)
-        syncedSize = tree.size
+        try run(beginFlush(signing: false))
     }
 
     /// Signs a checkpoint over everything appended, after having synced it. Does nothing when there is nothing new.
     public mutating func checkpoint() throws(LedgerError) {
         try requireIntact()
         guard checkpointSize < tree.size else { return }
-        // A log must never sign what it may lose.
-        try sync()
-        try hashes.flush()
-        let checkpoint = Checkpoint(origin: signer.verifier.name, size: tree.size, root: tree.root(&hasher))
-        let note = signer.note(checkpoint.text)
-        try Self.append(NoteFile.entry(note), to: &checkpoints, &failure)
-        try Self.sync(checkpoints, &failure)
-        checkpointSize = tree.size
-        lastNote = note
-        checkpointTime = configuration.clock()
+        try run(beginFlush(signing: true))
     }
 
     /// Does what has come due: a checkpoint, the next segment, removing old ones. To be called about once a second.
     public mutating func tick() throws(LedgerError) {
-        try maintain()
-        try removeOldSegments()
+        try requireIntact()
+        switch due {
+        case .segment: try beginSegment()
+        case .checkpoint: try checkpoint()
+        case nil: break
+        }
+        guard let kept = try retention.firstKept() else { return }
+        try appendRemoval(before: kept)
+        try checkpoint()
+        try retention.remove(before: kept)
     }
 
     /// Signs the last checkpoint and closes the ledger.
     public consuming func close() throws(LedgerError) { try checkpoint() }
 
+    // MARK: Flushing while appending goes on
+
+    /// Takes what is appended now to be brought to the disk by somebody else, who calls `synced` and `signed`, or `failed`,
+    /// when it is. There is one flush at a time.
+    ///
+    /// - Parameter signing: whether to sign a checkpoint over it, where the last one does not cover it already.
+    public mutating func beginFlush(signing: Bool) throws(LedgerError) -> Flush {
+        try requireIntact()
+        guard signing, checkpointSize < size else {
+            return Flush(size: size, segment: segment, isSynced: syncedSize == size)
+        }
+        let checkpoint = Checkpoint(origin: signer.verifier.name, size: size, root: tree.root(&hasher))
+        defer { hashes.removeAll() }
+        return Flush(
+            size: size, segment: segment, isSynced: syncedSize == size,
+            signing: Flush.Signing(signer: signer, checkpoint: checkpoint, hashes: hashes))
+    }
+
+    /// A flush has brought its records to the disk.
+    public mutating func synced(_ flush: Flush) { syncedSize = max(syncedSize, flush.size) }
+
+    /// A flush has signed its checkpoint.
+    public mutating func signed(_ flush: Flush, _ note: String) {
+        checkpointSize = flush.size
+        lastNote = note
+        checkpointTime = configuration.clock()
+    }
+
+    /// A flush could not be brought to its end.
+    public mutating func failed(_ failure: Flush.Failure) -> LedgerError { note(failure.error, failure.isFinal) }
+
+    private mutating func run(_ flush: Flush) throws(LedgerError) {
+        do throws(Flush.Failure) {
+            try flush.sync()
+            synced(flush)
+            if flush.isSigning { try signed(flush, flush.sign()) }
+        } catch {
+            throw failed(error)
+        }
+    }
+
     // MARK: What comes due
 
-    private enum Maintenance {
+    /// What is to be done about once in so many records, bytes or seconds.
+    public enum Maintenance: Sendable {
+        /// The segment is full or old: a checkpoint, then `beginSegment`.
         case segment
         case checkpoint
     }
 
-    /// Whether `append` will sign a checkpoint or begin a segment first, for which it waits for the disk.
-    public var isMaintenanceDue: Bool { maintenanceDue(configuration.clock()) != nil }
-
-    private func maintenanceDue(_ now: UInt64) -> Maintenance? {
+    /// What has come due.
+    public var due: Maintenance? {
+        let now = configuration.clock()
         let isOld = now >= segmentTime &+ configuration.segmentSecondsBound.multipliedSaturated(by: 1000)
-        if segment.length >= configuration.segmentByteBound || isOld && tree.size > segmentFirst + 1 { return .segment }
+        if segment.records.length >= configuration.segmentByteBound || isOld && tree.size > segment.first + 1 {
+            return .segment
+        }
         let news = tree.size - checkpointSize
         let isStale = now >= checkpointTime &+ configuration.checkpointSeconds.multipliedSaturated(by: 1000)
         return news >= configuration.checkpointRecords || news > 0 && isStale ? .checkpoint : nil
     }
 
-    private mutating func maintain() throws(LedgerError) {
-        try requireIntact()
-        let now = configuration.clock()
-        switch maintenanceDue(now) {
-        case .segment: try beginSegment(now)
-        case .checkpoint: try checkpoint()
-        case nil: break
-        }
-    }
-
-    /// Closes the segment with a checkpoint and begins the next with its header record.
-    private mutating func beginSegment(_ now: UInt64) throws(LedgerError) {
+    /// Closes the segment with a checkpoint and begins the next with its header record. No flush may be under way.
+    public mutating func beginSegment() throws(LedgerError) {
         try checkpoint()
-        try hashes.sync()
+        try segment.syncHashes()
+        let now = configuration.clock()
+        let next: Segment
+        var grown = tree
         let first = tree.size
-        let path = directory.path(first, .records)
-        do {
-            var hashes = try HashFiles(directory: directory, segmentFirst: first, stored: 0)
-            let checkpoints = try AppendFile(
-                path: directory.path(first, .checkpoints), length: 0, calls: configuration.calls)
-            var segment = try AppendFile(path: path, length: 0, calls: configuration.calls)
-            let event = LedgerEvent.segment(origin: signer.verifier.name, time: now, tree: tree)
-            let grown = try Self.append(event, to: &segment, tree, &hasher, &hashes)
-            try segment.sync()
+        do throws(LedgerError) {
+            next = try Segment(directory: directory, first: first, calls: configuration.calls)
+            let json = LedgerEvent.segment(origin: signer.verifier.name, time: now, tree: tree).json
+            lines.removeAll(keepingCapacity: true)
+            batchHashes.removeAll()
+            Self.append(json.span, .ledger, to: &grown, &hasher, &lines, &batchHashes)
+            try next.begin(lines.span)
             try directory.sync()
-            self.hashes = hashes
-            self.checkpoints = checkpoints
-            self.segment = segment
-            tree = grown
         } catch {
             // Nothing of the new segment was acknowledged; the old one goes on until this succeeds.
-            unlink(path)
+            unlink(directory.path(first, .records))
             throw error
         }
-        segmentFirst = first
+        segment = next
+        tree = grown
+        hashes.append(batchHashes)
         segmentTime = now
         syncedSize = tree.size
     }
 
-    private mutating func removeOldSegments() throws(LedgerError) {
-        let now = configuration.clock()
-        let firsts = try directory.segments()
-        guard let kept = try Retention(configuration).firstKept(of: firsts, in: directory, now: now) else { return }
-        // The record is durable before the first file goes, so that a verifier never sees a gap without its reason.
-        try append(.removal(time: now, first: kept))
-        try checkpoint()
-        try Retention.remove(before: kept, in: directory)
+    /// Says in a record that the segments before `first` are no longer kept. They may be removed (`Retention.remove`) when
+    /// a checkpoint covers it, so that a verifier never sees a gap without its reason.
+    public mutating func appendRemoval(before first: UInt64) throws(LedgerError) {
+        try append(.removal(time: configuration.clock(), first: first))
     }
 
     // MARK: Appending
@@ -240,70 +259,38 @@ public struct LedgerWriter: ~Copyable {
         try requireIntact()
         guard !ends.isEmpty else { return }
         lines.removeAll(keepingCapacity: true)
-        leaves.removeAll(keepingCapacity: true)
-        nodes.removeAll(keepingCapacity: true)
+        batchHashes.removeAll()
         var grown = tree
         var start = 0
         for end in ends {
-            Self.append(
-                objects.extracting(start..<end), speaker, to: &grown, &hasher, &lines, &leaves, &nodes)
+            Self.append(objects.extracting(start..<end), speaker, to: &grown, &hasher, &lines, &batchHashes)
             start = end
         }
-        try Self.append(lines, to: &segment, &failure)
+        do throws(AppendFile.Failure) {
+            try segment.records.append(lines.span)
+        } catch {
+            // Where it is not undone, what is behind the good bytes is a torn tail, which opening again cuts off.
+            throw note(error.error, !error.isUndone)
+        }
         tree = grown
-        hashes.append(leaves, nodes)
-    }
-
-    private static func append(
-        _ event: LedgerEvent, to segment: inout AppendFile, _ tree: MerkleTree, _ hasher: inout MerkleHasher,
-        _ hashes: inout HashFiles
-    ) throws(LedgerError) -> MerkleTree {
-        var grown = tree
-        var lines: [UInt8] = []
-        var leaves: [UInt8] = []
-        var nodes: [(node: MerkleNode, hash: Digest256)] = []
-        append(event.json.span, .ledger, to: &grown, &hasher, &lines, &leaves, &nodes)
-        var ignored: LedgerError?
-        try append(lines, to: &segment, &ignored)
-        hashes.append(leaves, nodes)
-        return grown
+        hashes.append(batchHashes)
     }
 
     @inline(__always)
     private static func append(
         _ object: Span<UInt8>, _ speaker: RecordLine.Speaker, to tree: inout MerkleTree, _ hasher: inout MerkleHasher,
-        _ lines: inout [UInt8], _ leaves: inout [UInt8], _ nodes: inout [(node: MerkleNode, hash: Digest256)]
+        _ lines: inout [UInt8], _ hashes: inout PendingHashes
     ) {
         let lineStart = lines.count
         RecordLine.append(object, sequence: tree.size, speaker: speaker, to: &lines)
         let leaf = hasher.leaf(lines.span.extracting(lineStart..<lines.count - 1))
-        leaf.withBytes { $0.withUnsafeBufferPointer { leaves.append(contentsOf: $0) } }
-        tree.append(leaf, &hasher) { level, index, hash in
-            if level % HashFiles.levelStep == 0 { nodes.append((MerkleNode(level: level, index: index), hash)) }
-        }
+        hashes.grow(&tree, by: leaf, &hasher)
     }
 
-    private static func append(
-        _ bytes: [UInt8], to file: inout AppendFile, _ failure: inout LedgerError?
-    ) throws(LedgerError) {
-        do {
-            try file.append(bytes.span)
-        } catch {
-            // What is behind the good bytes is a torn tail, which opening again cuts off.
-            if !error.isUndone {
-                failure = LedgerError(.failed, "\(error.error.message); the ledger must be opened again")
-            }
-            throw error.error
-        }
-    }
-
-    private static func sync(_ file: borrowing AppendFile, _ failure: inout LedgerError?) throws(LedgerError) {
-        do {
-            try file.sync()
-        } catch {
-            failure = LedgerError(.failed, "\(error.message); the ledger must be opened again")
-            throw error
-        }
+    /// Remembers an error after which only opening again helps.
+    private mutating func note(_ error: LedgerError, _ isFinal: Bool) -> LedgerError {
+        if isFinal { failure = LedgerError(.failed, "\(error.message); the ledger must be opened again") }
+        return error
     }
 
     private func requireIntact() throws(LedgerError) {
@@ -312,10 +299,8 @@ public struct LedgerWriter: ~Copyable {
 
     /// What is written to a file that was removed, or replaced by another, is written and gone all the same.
     private mutating func requireInPlace() throws(LedgerError) {
-        guard !segment.isInPlace else { return }
-        let error = LedgerError(.failed, "\(segment.path) was removed or replaced; the ledger must be opened again")
-        failure = error
-        throw error
+        guard !segment.records.isInPlace else { return }
+        throw note(LedgerError(.failed, "\(segment.records.path) was removed or replaced"), true)
     }
 }
 

@@ -14,9 +14,8 @@ struct Recovery {
     private(set) var checkpointBytes = 0
     /// How many hashes of records are stored and right.
     private(set) var storedHashes = 0
-    /// The hashes of the records behind those.
-    private(set) var leaves: [UInt8] = []
-    private(set) var nodes: [(node: MerkleNode, hash: Digest256)] = []
+    /// The hashes of the records behind those, and of all nodes.
+    private(set) var hashes = PendingHashes()
 
     /// Reads the last segment; `nil` if there is no ledger yet.
     init?(_ directory: LedgerDirectory, origin: String, verifiers: [NoteVerifier]) throws(LedgerError) {
@@ -107,16 +106,14 @@ struct Recovery {
         let offset = Int(tree.size - segmentFirst) * Digest256.byteCount
         let end = offset + Digest256.byteCount
         // Where a power failure took the hashes' pages and left the file's length, there are zeros.
-        if leaves.isEmpty, end <= stored.count, stored[offset..<end].contains(where: { $0 != 0 }) {
+        if hashes.leaves.isEmpty, end <= stored.count, stored[offset..<end].contains(where: { $0 != 0 }) {
             guard leaf == Digest256(stored.span.extracting(offset..<end)) else {
                 throw Self.damaged(tree.size, "is not the one whose hash was stored")
             }
             storedHashes += 1
+            hashes.complete(&tree, with: leaf, &hasher)
         } else {
-            leaf.withBytes { $0.withUnsafeBufferPointer { leaves.append(contentsOf: $0) } }
-        }
-        tree.append(leaf, &hasher) { level, index, hash in
-            if level % HashFiles.levelStep == 0 { nodes.append((MerkleNode(level: level, index: index), hash)) }
+            hashes.grow(&tree, by: leaf, &hasher)
         }
     }
 

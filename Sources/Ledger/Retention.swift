@@ -1,19 +1,22 @@
 internal import Glibc
 
-/// Which closed segments are no longer kept.
-struct Retention {
+/// Which closed segments are no longer kept. Reads and removes files that nobody writes any more.
+public struct Retention: Sendable {
+    private let directory: LedgerDirectory
     private let byteBound: Int
     private let milliseconds: UInt64
+    private let clock: @Sendable () -> UInt64
 
-    init(_ configuration: LedgerConfiguration) {
+    init(_ configuration: LedgerConfiguration, _ directory: LedgerDirectory) {
+        self.directory = directory
         byteBound = configuration.retainedByteBound
         milliseconds = configuration.retainedSeconds.multipliedSaturated(by: 1000)
+        clock = configuration.clock
     }
 
     /// The first record that stays, if older ones are to go. The segment being written always stays.
-    func firstKept(
-        of firsts: [UInt64], in directory: LedgerDirectory, now: UInt64
-    ) throws(LedgerError) -> UInt64? {
+    public func firstKept() throws(LedgerError) -> UInt64? {
+        let (firsts, now) = (try directory.segments(), clock())
         var bytes = 0
         if byteBound < .max { for first in firsts { bytes += try Self.byteCount(directory.path(first, .records)) } }
         var kept: UInt64?
@@ -31,7 +34,7 @@ struct Retention {
     }
 
     /// Removes the segments before `first`, oldest first, so that no gap ever appears among those that are left.
-    static func remove(before first: UInt64, in directory: LedgerDirectory) throws(LedgerError) {
+    public func remove(before first: UInt64) throws(LedgerError) {
         for part in LedgerDirectory.Part.allCases {
             for old in try directory.segments(part) where old < first {
                 guard unlink(directory.path(old, part)) == 0 else { throw .system("remove", directory.path(old, part)) }

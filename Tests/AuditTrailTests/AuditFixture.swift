@@ -80,7 +80,7 @@ final class AuditFixture {
         configuration.checkpointRecords = 20
         var writer = try writer()
         for number in 0..<requests {
-            _ = try writer.append(Self.request(number, time: clock.milliseconds))
+            _ = try writer.keep(Self.request(number, time: clock.milliseconds))
             clock.advance(seconds: 1)
         }
         try writer.close()
@@ -189,4 +189,12 @@ final class TestClock: Sendable {
     var milliseconds: UInt64 { time.withLock { $0 } }
 
     func advance(seconds: UInt64) { time.withLock { $0 += seconds * 1000 } }
+}
+
+extension LedgerWriter {
+    /// Appends a batch after what has come due, as the ledger's process does.
+    mutating func keep(_ batch: RecordBatch) throws(LedgerError) -> Range<UInt64> {
+        try tick()
+        return try append(batch)
+    }
 }

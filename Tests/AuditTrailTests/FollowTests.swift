@@ -31,7 +31,7 @@ struct FollowTests {
         let fixture = try AuditFixture()
         fixture.configuration.segmentByteBound = 3000
         var writer = try fixture.writer()
-        for number in 0..<20 { _ = try writer.append(AuditFixture.request(number, time: fixture.clock.milliseconds)) }
+        for number in 0..<20 { _ = try writer.keep(AuditFixture.request(number, time: fixture.clock.milliseconds)) }
         let before = fixture.segments.count
         #expect(before > 3)
         let size = Int(writer.size)
@@ -42,7 +42,7 @@ struct FollowTests {
                 {
                     // Each time by a writer that was started anew.
                     var writer = try fixture.writer()
-                    _ = try writer.append(AuditFixture.request(number, time: fixture.clock.milliseconds))
+                    _ = try writer.keep(AuditFixture.request(number, time: fixture.clock.milliseconds))
                     try writer.close()
                 }
             })
@@ -63,7 +63,7 @@ struct FollowTests {
     func tornLine() throws {
         let fixture = try AuditFixture()
         var writer = try fixture.writer()
-        _ = try writer.append(AuditFixture.request(0, time: 1))
+        _ = try writer.keep(AuditFixture.request(0, time: 1))
         try writer.close()
         let path = "\(fixture.records)/\(fixture.segments[0])"
         let good = try fixture.read(fixture.segments[0])
@@ -73,7 +73,7 @@ struct FollowTests {
                 { fixture.write(good + Array(#"{"seq":3,"record":{"torn":1234567890"#.utf8), to: path) },
                 {
                     var writer = try fixture.writer()
-                    _ = try writer.append(AuditFixture.request(1, time: 2))
+                    _ = try writer.keep(AuditFixture.request(1, time: 2))
                     try writer.close()
                 },
             ])
@@ -91,7 +91,7 @@ struct FollowTests {
                 {},
                 {
                     var writer = try fixture.writer()
-                    _ = try writer.append(AuditFixture.request(0, time: 1))
+                    _ = try writer.keep(AuditFixture.request(0, time: 1))
                     try writer.close()
                 },
             ])
@@ -107,7 +107,7 @@ struct FollowTests {
             [
                 {
                     var writer = try fixture.writer()
-                    for number in 30..<40 { _ = try writer.append(AuditFixture.request(number, time: 1)) }
+                    for number in 30..<40 { _ = try writer.keep(AuditFixture.request(number, time: 1)) }
                     try writer.close()
                 }
             ])

@@ -74,7 +74,7 @@ struct ProofTests {
     @Test("A record that no checkpoint covers, or that there is not, is not proven")
     func unproven() throws {
         var writer = try fixture.writer()
-        _ = try writer.append(AuditFixture.request(60, time: fixture.clock.milliseconds))
+        _ = try writer.keep(AuditFixture.request(60, time: fixture.clock.milliseconds))
         let unsigned = try fixture.run("prove", "123")
         #expect(unsigned.status == 1)
         #expect(unsigned.remarks.contains("record 123 is not signed for yet: the newest checkpoint covers 123 records"))
@@ -98,7 +98,7 @@ struct ProofTests {
     func consistency() throws {
         let old = try fixture.keepCheckpoint()
         var writer = try fixture.writer()
-        _ = try writer.append(AuditFixture.request(60, time: fixture.clock.milliseconds))
+        _ = try writer.keep(AuditFixture.request(60, time: fixture.clock.milliseconds))
         try writer.close()
         let made = try fixture.run("consistency", old)
         #expect(made.status == 0)

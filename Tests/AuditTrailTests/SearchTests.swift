@@ -63,7 +63,7 @@ struct SearchTests {
         fixture.clock.advance(seconds: 7200)
         fixture.configuration.segmentSecondsBound = 60
         var writer = try fixture.writer()
-        _ = try writer.append(AuditFixture.request(60, time: fixture.clock.milliseconds))
+        _ = try writer.keep(AuditFixture.request(60, time: fixture.clock.milliseconds))
         try writer.close()
         let header = try fixture.lines(fixture.segments[0])[0]
         let late = AuditFixture.decision(70, time: fixture.clock.milliseconds)
@@ -75,7 +75,7 @@ struct SearchTests {
     func hostilePath() throws {
         var writer = try fixture.writer()
         let path = #"/\u001b[2J\u0007\u202e\nx"#
-        _ = try writer.append(AuditFixture.request(99, time: fixture.clock.milliseconds, path: path))
+        _ = try writer.keep(AuditFixture.request(99, time: fixture.clock.milliseconds, path: path))
         try writer.close()
         let said = try fixture.run("search", "--request-id", AuditFixture.id(99))
         #expect(said.lines.count == 2)
@@ -120,7 +120,7 @@ struct SearchTests {
         fixture.clock.advance(seconds: 100_000)
         fixture.configuration.segmentSecondsBound = 60
         var writer = try fixture.writer()
-        _ = try writer.append(AuditFixture.request(99, time: 1_700_000_000_000))
+        _ = try writer.keep(AuditFixture.request(99, time: 1_700_000_000_000))
         try writer.close()
         #expect(try !fixture.run("show", "--json", AuditFixture.id(99)).lines.isEmpty)
     }
@@ -162,7 +162,7 @@ struct SearchTests {
         var hash = PersonalHash(key: fixture.auditKey)
         let path = "/guests/" + hash.text(for: "guest\(at)hotel.example")
         var writer = try fixture.writer()
-        _ = try writer.append(AuditFixture.request(99, time: fixture.clock.milliseconds, path: path))
+        _ = try writer.keep(AuditFixture.request(99, time: fixture.clock.milliseconds, path: path))
         try writer.close()
         let said = try fixture.run("lookup", "guest@hotel.example")
         #expect(said.status == 0)

@@ -41,7 +41,7 @@ struct VerifyTests {
     @Test("A ledger that is being written verifies: an incomplete last line, and records not signed for, are no damage")
     func beingWritten() throws {
         var writer = try fixture.writer()
-        _ = try writer.append(AuditFixture.request(60, time: fixture.clock.milliseconds))
+        _ = try writer.keep(AuditFixture.request(60, time: fixture.clock.milliseconds))
         let last = segments.last!
         fixture.write(try fixture.read(last) + Array("{\"seq\":12".utf8), to: "\(fixture.records)/\(last)")
         let said = try fixture.run("verify")
@@ -146,7 +146,7 @@ struct VerifyTests {
         for name in AuditFixture.names(in: fixture.records) { early[name] = try fixture.read(name) }
         let size = 120 + segments.count
         var writer = try fixture.writer()
-        _ = try writer.append(AuditFixture.request(60, time: fixture.clock.milliseconds))
+        _ = try writer.keep(AuditFixture.request(60, time: fixture.clock.milliseconds))
         try writer.close()
         let kept = try fixture.keepCheckpoint()
         for (name, bytes) in early { fixture.write(bytes, to: "\(fixture.records)/\(name)") }
@@ -230,10 +230,10 @@ struct VerifyTests {
         fixture.configuration.segmentSecondsBound = 10
         fixture.clock.advance(seconds: 1000)
         var next = try fixture.writer()
-        _ = try next.append(AuditFixture.request(61, time: fixture.clock.milliseconds))
+        _ = try next.keep(AuditFixture.request(61, time: fixture.clock.milliseconds))
         try next.checkpoint()
         fixture.clock.advance(seconds: 1000)
-        _ = try next.append(AuditFixture.request(62, time: fixture.clock.milliseconds))
+        _ = try next.keep(AuditFixture.request(62, time: fixture.clock.milliseconds))
         try next.tick()
         try next.close()
         #expect(fixture.segments.first != before.first)

@@ -95,7 +95,10 @@ struct SegmentReaderTests {
         var writer = try fixture.writer()
         let keys = [try fixture.signer.verifier]
         #expect(try StoredCheckpoints.newest(in: fixture.path, origin: keys[0].name, keys: keys) == nil)
-        while try fixture.segments.count == 1 { _ = try writer.append(batch(10)) }
+        while try fixture.segments.count == 1 {
+            _ = try writer.append(batch(10))
+            try writer.tick()
+        }
         let second = try fixture.segments[1]
         let newest = try #require(try StoredCheckpoints.newest(in: fixture.path, origin: keys[0].name, keys: keys))
         #expect(newest.checkpoint.size == second)

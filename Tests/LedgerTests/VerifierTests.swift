@@ -13,7 +13,10 @@ struct VerifierTests {
         fixture.configuration.segmentByteBound = 20_000
         fixture.configuration.checkpointRecords = 50
         var writer = try fixture.writer()
-        for step in 0..<60 { _ = try writer.append(batch(10, from: step * 10)) }
+        for step in 0..<60 {
+            try writer.tick()
+            _ = try writer.append(batch(10, from: step * 10))
+        }
         try writer.close()
     }
 

@@ -56,24 +56,77 @@ struct WriterTests {
         #expect(report.checkpointCount == 4)
     }
 
-    @Test("Whether appending will wait for the disk is known before")
-    func maintenanceDue() throws {
+    @Test("What comes due is known before it is done")
+    func due() throws {
         fixture.configuration.checkpointRecords = 4
         fixture.configuration.checkpointSeconds = 10
         var writer = try fixture.writer()
         _ = try writer.append(batch(2))
-        #expect(writer.isMaintenanceDue == false)
+        #expect(writer.due == nil)
         _ = try writer.append(batch(1))
-        #expect(writer.isMaintenanceDue == true)
-        _ = try writer.append(batch(1))
+        #expect(writer.due == .checkpoint)
+        try writer.tick()
         #expect(writer.checkpointSize == 4)
-        #expect(writer.isMaintenanceDue == false)
-        fixture.clock.advance(seconds: 10)
-        #expect(writer.isMaintenanceDue == true)
+        #expect(writer.due == nil)
         _ = try writer.append(batch(1))
-        #expect(writer.isMaintenanceDue == false)
+        #expect(writer.due == nil)
+        fixture.clock.advance(seconds: 10)
+        #expect(writer.due == .checkpoint)
         fixture.clock.advance(seconds: fixture.configuration.segmentSecondsBound)
-        #expect(writer.isMaintenanceDue == true)
+        #expect(writer.due == .segment)
+        try writer.tick()
+        #expect(writer.due == nil)
+        #expect(try fixture.segments == [0, 5])
+    }
+
+    @Test("What is appended during a flush is not in its checkpoint, but in the next one")
+    func appendsDuringFlush() throws {
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(2))
+        let flush = try writer.beginFlush(signing: true)
+        #expect(try writer.append(batch(300, from: 2)) == 3..<303)
+        try flush.sync()
+        writer.synced(flush)
+        #expect(writer.syncedSize == 3 && writer.checkpointSize == 0)
+        #expect(try writer.append(batch(1)) == 303..<304)
+        try writer.signed(flush, flush.sign())
+        #expect(writer.checkpointSize == 3)
+        try writer.close()
+        let report = try fixture.verify()
+        #expect(report.finding == nil && report.size == 304 && report.checkpointCount == 2)
+        // The hashes of both are stored, each in its place.
+        #expect(try SmallFile.read(fixture.file(0, .hashes)).count == 304 * Digest256.byteCount)
+        var proofs = try LedgerProofs.open(directory: fixture.path)
+        for sequence: UInt64 in [0, 2, 3, 255, 303] {
+            let (leaf, path) = try proofs.inclusion(of: sequence, size: 304)
+            let root = try #require(report.lastCheckpoint).root
+            #expect(MerkleProof.isInclusion(path, of: leaf, at: sequence, size: 304, root: root))
+        }
+    }
+
+    @Test("Nothing is signed for twice")
+    func nothingNew() throws {
+        var writer = try fixture.writer()
+        try writer.checkpoint()
+        let flush = try writer.beginFlush(signing: true)
+        #expect(!flush.isSigning)
+        try writer.close()
+        #expect(try fixture.verify().checkpointCount == 1)
+    }
+
+    @Test("A flush that nobody finished leaves a ledger that can be opened and signed for")
+    func lostFlush() throws {
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(7))
+        let flush = try writer.beginFlush(signing: true)
+        _ = try writer.append(batch(7))
+        _ = consume writer
+        _ = consume flush
+        var again = try fixture.writer()
+        #expect(again.size == 15 && again.checkpointSize == 0)
+        _ = try again.append(batch(1))
+        try again.close()
+        #expect(try fixture.verify().finding == nil)
     }
 
     @Test("A second writer is kept out")
@@ -133,6 +186,7 @@ struct WriterTests {
         var writer = try fixture.writer()
         var roots: [Checkpoint] = []
         for step in 0..<20 {
+            try writer.tick()
             _ = try writer.append(batch(111, from: step))
             try writer.checkpoint()
             roots.append(try #require(try fixture.verify().lastCheckpoint))
@@ -275,8 +329,9 @@ struct FailureTests {
         var writer = try fixture.writer()
         _ = try writer.append(batch(20))
         faults.set { $0.writeAfter = 0 }
-        #expect((try? writer.append(batch(1))) == nil)
+        #expect((try? writer.tick()) == nil)
         faults.set { $0.writeAfter = nil }
+        try writer.tick()
         #expect(try writer.append(batch(1)) == 22..<23)
         try writer.close()
         #expect(try fixture.segments == [0, 21])

@@ -23,6 +23,7 @@ while true {
         let filling = String(repeating: "x", count: Int.random(in: 0...300))
         try batch.add("{\"filling\":\"\(filling)\"}".utf8.span)
     }
+    if writer.due != nil { try writer.tick() }
     _ = try writer.append(batch)
     say("w", writer.size)
     if Int.random(in: 0..<3) == 0 {

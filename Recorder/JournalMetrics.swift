@@ -10,7 +10,8 @@ struct JournalMetrics {
     private let bytes = Metrics.counter("drawbridge_ledger_bytes_total", "Bytes of those records.")
     private let commits = Metrics.histogram(
         "drawbridge_ledger_commit_duration_seconds", "Giving records to the kernel together.")
-    private let syncs = Metrics.histogram("drawbridge_ledger_sync_duration_seconds", "Waiting until what was written is on the disk.")
+    private let syncs = Metrics.histogram(
+        "drawbridge_ledger_sync_duration_seconds", "Waiting until what was written is on the disk.")
     private let size = Metrics.gauge("drawbridge_ledger_size_records", "Records in the ledger since it was begun.")
     private let checkpointSize = Metrics.gauge(
         "drawbridge_ledger_checkpoint_size_records", "Records that the last signed checkpoint covers.")

@@ -11,7 +11,8 @@ final class Segment: @unchecked Sendable {
 
     /// Opens a segment's files, or creates them, and cuts them to what is good of them.
     init(
-        directory: LedgerDirectory, first: UInt64, recordBytes: Int = 0, checkpointBytes: Int = 0, storedHashes: Int = 0,
+        directory: LedgerDirectory, first: UInt64, recordBytes: Int = 0, checkpointBytes: Int = 0,
+        storedHashes: Int = 0,
         calls: FileCalls
     ) throws(LedgerError) {
         self.first = first

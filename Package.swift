@@ -44,6 +44,7 @@ let migrations: [Resource] = [
     "0007_booking_events", "0008_availability", "0009_front_desk", "0010_pms_writes",
     "0011_pending_reservations", "0012_webhook_endpoints", "0013_webhook_deliveries", "0014_inbound",
     "0015_webhook_replays", "0016_booking_engine_config", "0017_webhook_ownership",
+    "0018_outbox_entity",
 ].map { .embedInCode("\($0).sql") }
 
 let package = Package(

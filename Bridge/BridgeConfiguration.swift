@@ -103,6 +103,9 @@ struct BridgeConfiguration: Sendable {
         // Starting processes for a statement takes ten times as long as any statement here: reading the PMS's log did, again and
         // again while there were bookings.
         database.sessionSettings["max_parallel_workers_per_gather"] = "0"
+        // No statement here runs so long that compiling it would pay; what reads a table whole for want of an index, though
+        // that is switched off, would be compiled.
+        database.sessionSettings["jit"] = "off"
         try database.validate()
         return database
     }

@@ -80,8 +80,6 @@ final class Dispatcher {
         // every delivery then.
         own.sessionSettings["enable_seqscan"] = "off"
         own.sessionSettings["enable_bitmapscan"] = "off"
-        // What is read whole nevertheless counts as so dear then that it would be compiled.
-        own.sessionSettings["jit"] = "off"
         database = try Database(own)
         self.secrets = secrets
         let egress = configuration.changeable.egress

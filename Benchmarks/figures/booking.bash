@@ -11,8 +11,9 @@
 # second). That is told, but it says how many a second there are and nothing about what one client waits for. So the
 # percentiles that are asked for are those of 100 clients that pause between their requests, so long that together they ask for
 # half of the rate that was measured before: all of them connected, coming at random and at times together, each request at
-# another hotel than the ones before. Changes are measured in the same way. What pgbench's bookings take at the same rate
-# stands beside it: where other work goes on, that of the machine is in both.
+# another hotel than the ones before. They begin when such a load has gone on for some seconds, and what the one without pauses
+# has left behind is done. Changes are measured in the same way. What pgbench's bookings take at the same rate stands beside it:
+# where other work goes on, that of the machine is in both.
 
 export HOTELS=100
 start_drawbridge 2 $HOTELS
@@ -39,7 +40,8 @@ pgbench_waits() {
     PGOPTIONS='-c plan_cache_mode=force_custom_plan -c my_app.user_id=2' run "$output/$1.txt" \
         pgbench --no-vacuum --protocol prepared --define hotels=$HOTELS --client $((pool - 1)) --time "$2" --rate "$3" \
         --log --log-prefix "$directory/$1" --random-seed $RANDOM --file $plain "$DATABASE_URL"
-    awk '{ print $3 / 1000 }' "$directory/$1".* | sort -n | awk '{ value[NR] = $1 } END { print value[int(NR * 0.99) + 1] }'
+    # Its connections' first bookings read the catalogue; ours have done that.
+    awk '$2 > 10 { print $3 / 1000 }' "$directory/$1".* | sort -n | awk '{ value[NR] = $1 } END { print value[int(NR * 0.99) + 1] }'
 }
 
 plain=Benchmarks/pgbench/booking.sql
@@ -59,6 +61,7 @@ inform 'booking: p50, without pause' "$p50" ms "100 clients, $(short "$rate")/s"
 inform 'booking: p99, without pause' "$p99" ms "$(reported refused booking-hundred) found no room"
 PAUSE=$(pause 100 "$rate")
 export PAUSE
+book booking-settling 100 6
 book booking-paced 100 $((ROUNDS * SECONDS_PER_ROUND))
 unset PAUSE
 judge 'booking: p99' "$p99" '< 50' ms "100 clients, $(short "$rate")/s"
@@ -72,14 +75,15 @@ psql --no-psqlrc --quiet --tuples-only --no-align --field-separator ' ' --dbname
     SELECT DISTINCT ON (hotel_id) booking_id, version, arrival, arrival + 1, arrival + 2 FROM drawbridge.bookings
     WHERE status = 'confirmed' AND client <> 'bench' ORDER BY hotel_id, arrival DESC" >"$CHANGED"
 change() {
-    wrk_script=change load "$1" 16 $((ROUNDS * SECONDS_PER_ROUND)) "$bookings" \
+    wrk_script=change load "$1" 16 "$2" "$bookings" \
         --header "Authorization: Bearer $BOOKING_ENGINE_TOKEN"
 }
-change booking-change
+change booking-change $((ROUNDS * SECONDS_PER_ROUND))
 inform 'booking: change p99, without pause' "$p99" ms "16 clients, $(short "$rate")/s"
 PAUSE=$(pause 16 "$rate")
 export PAUSE
-change booking-change-paced
+change booking-change-settling 3
+change booking-change-paced $((ROUNDS * SECONDS_PER_ROUND))
 unset PAUSE
 judge 'booking: change p99' "$p99" '< 30' ms "16 clients, $(short "$rate")/s"
 inform 'booking: change p50' "$p50" ms "$(reported refused booking-change-paced) found no room"

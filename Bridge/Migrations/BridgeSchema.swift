@@ -21,5 +21,6 @@ public enum BridgeSchema {
         (15, "webhook_replays", PackageResources._015_webhook_replays_sql),
         (16, "booking_engine_config", PackageResources._016_booking_engine_config_sql),
         (17, "webhook_ownership", PackageResources._017_webhook_ownership_sql),
+        (18, "outbox_entity", PackageResources._018_outbox_entity_sql),
     ]
 }

@@ -103,8 +103,8 @@ struct BridgeConfiguration: Sendable {
         // Starting processes for a statement takes ten times as long as any statement here: reading the PMS's log did, again and
         // again while there were bookings.
         database.sessionSettings["max_parallel_workers_per_gather"] = "0"
-        // No statement here runs so long that compiling it would pay; what reads a table whole for want of an index, though
-        // that is switched off, would be compiled.
+        // No statement here runs so long that compiling it would pay, but some are estimated so: a table that a dispatcher reads
+        // whole for want of an index, though that is switched off for it, counts as very dear.
         database.sessionSettings["jit"] = "off"
         try database.validate()
         return database

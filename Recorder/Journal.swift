@@ -14,8 +14,8 @@ struct Ticket: Sendable {
 ///
 /// Giving records to the kernel is done here, because handing them to another thread and back costs more than the
 /// write. What is sure to wait for the disk is done on the thread pool, beside which records go on being taken in and
-/// written: who waits for no disk is held up by none. A kernel that has too much to write may hold a write back all the
-/// same: then the loop waits with it, and so do the workers, each up to its deadline.
+/// written: who waits for no disk is held up by none, but while a segment begins. A kernel that has too much to write may
+/// hold a write back all the same: then the loop waits with it, and so do the workers, each up to its deadline.
 @OnLoop
 final class Journal {
     /// Told what became of records.
@@ -50,7 +50,7 @@ final class Journal {
     private var failure: String?
     /// Since when the thread pool has been at it; one call at a time.
     private var busySince: UInt64?
-    /// Whether a flush is under way.
+    /// Whether a flush is under way beside the loop.
     private var isFlushing = false
     /// Whether nothing may be appended: the ledger is in the hands of the thread pool.
     private var isHeld = false
@@ -75,7 +75,7 @@ final class Journal {
     private var isHanging: Bool {
         guard let busySince else { return false }
         let elapsed = Duration.nanoseconds(Int64(Loop.monotonicNanoseconds - busySince))
-        return elapsed > RecorderConfiguration.commitPatience
+        return elapsed > RecorderConfiguration.diskPatience
     }
 
     // MARK: Taking records in
@@ -118,7 +118,7 @@ final class Journal {
             if ledger != nil, !isHeld, !isHanging, !(isOverdue && isFlushing), let batch = groupCommit.next() {
                 if isOverdue { await flush() }
                 append(batch)
-            } else if let ledger, !isFlushing, groupCommit.awaitsSync || isTickDue || ledger.due != nil && !isOverdue {
+            } else if let ledger, !isFlushing, isFlushWanted(ledger) {
                 beginFlush()
             } else if isFlushing {
                 try await work.wait()
@@ -138,6 +138,10 @@ final class Journal {
         } catch {
             report(error)
         }
+    }
+
+    private func isFlushWanted(_ ledger: OpenLedger) -> Bool {
+        groupCommit.awaitsSync || isTickDue && !isStopping || ledger.due != nil && !isOverdue
     }
 
     /// Asks `run` to return when everything taken in is written.
@@ -187,10 +191,16 @@ final class Journal {
         do {
             try await flush(ledger, signing: ledger.due != nil)
             if ledger.due == .segment {
-                // Most of it is on the disk by now. What came since is what the others wait for.
+                // Nearly all of it is on the disk then. What comes meanwhile is what the others wait for.
+                try await offload { [segment = ledger.segment] () throws(LedgerError) in try segment.syncHashes() }
                 isHeld = true
-                defer { isHeld = false }
+                defer {
+                    isHeld = false
+                    work.fire()
+                }
                 try await offload { () throws(LedgerError) in try ledger.beginSegment() }
+                look(ledger)
+                tell(groupCommit.synced(ledger.state.syncedSize), .synced)
             }
             if isTick { try await removeOldSegments(ledger) }
             isOverdue = false
@@ -206,11 +216,15 @@ final class Journal {
 
     private func flush(_ ledger: OpenLedger, signing: Bool) async throws(LedgerError) {
         let flush = try ledger.beginFlush(signing: signing)
-        let start = Loop.monotonicNanoseconds
         do throws(Flush.Failure) {
-            try await offload { () throws(Flush.Failure) in try flush.sync() }
-            metrics.synced(nanoseconds: Loop.monotonicNanoseconds - start)
-            ledger.synced(flush)
+            if !flush.isSynced {
+                let start = Loop.monotonicNanoseconds
+                try await offload { () throws(Flush.Failure) in try flush.sync() }
+                metrics.synced(nanoseconds: Loop.monotonicNanoseconds - start)
+                ledger.synced(flush)
+                // What is told now must be there when the ledger is opened again.
+                look(ledger)
+            }
             tell(groupCommit.synced(flush.size), .synced)
             guard flush.isSigning else { return }
             let note = try await offload { () throws(Flush.Failure) in try flush.sign() }
@@ -233,7 +247,11 @@ final class Journal {
         _ work: @escaping @Sendable () throws(Failure) -> Output
     ) async throws(Failure) -> Output {
         busySince = Loop.monotonicNanoseconds
-        defer { busySince = nil }
+        defer {
+            busySince = nil
+            // What was held back may go on.
+            self.work.fire()
+        }
         // The typed error passes through a queue that knows none.
         let result: Result<Output, Failure>
         do {

@@ -28,7 +28,8 @@ struct JournalMetrics {
 
     /// - Parameter read: asked when metrics are collected.
     func showWaiting(_ read: @escaping @OnLoop () -> Double) {
-        Metrics.gauge("drawbridge_ledger_waiting_records", "Records that wait to be written.", [], read)
+        Metrics.gauge(
+            "drawbridge_ledger_waiting_records", "Records that wait to be written, or for the disk.", [], read)
     }
 
     func appended(records count: Int, bytes byteCount: Int) {

@@ -12,13 +12,13 @@ struct RecorderConfiguration: Sendable {
     static let records = "records"
     /// The most workers connected at once.
     static let connectionBound = 256
-    /// The most records that wait to be written, beside those being written, and their bytes.
+    /// The most records that wait to be written or for the disk, and the bytes of those that wait to be written.
     static let recordBound = 65_536
     static let byteBound = 32 << 20
     /// How long a worker whose records find no room is left to wait before they are refused.
     static let patience = Duration.milliseconds(500)
-    /// How long a commit may take before the process calls itself unready.
-    static let commitPatience = Duration.seconds(5)
+    /// How long the disk may be silent before nothing more is put before it, and the process calls itself unready.
+    static let diskPatience = Duration.seconds(5)
 
     /// - Throws: `PolicyError` with every mistake of the file.
     init(_ context: ProcessContext) throws {

@@ -56,6 +56,7 @@ public final class AuditLog {
     private var isNoteTimed = false
     private var isConnected = false
     private var isRefused = false
+    private var lastRefused: UInt64 = 0
     private var isStopping = false
     private var failures = LogThrottle()
 
@@ -206,12 +207,14 @@ public final class AuditLog {
     private func take(_ reply: ReplyFrame) throws {
         switch reply {
         case .acknowledged(let durability, let ticket):
-            isRefused = false
+            // Records before a refused one may reach the disk after it was refused.
+            if durability == .written || ticket > lastRefused { isRefused = false }
             guard pending.acknowledge(durability, through: ticket, { $0.settle(nil) }) else {
                 throw FrameError.emptyRange
             }
         case .refused(let tickets, let reason):
             isRefused = reason == .unwritable
+            lastRefused = tickets.upperBound
             if let omitted = failures.admit(at: Loop.monotonicNanoseconds) {
                 Log.error(
                     "the ledger refuses records",

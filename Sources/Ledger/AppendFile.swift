@@ -83,3 +83,28 @@ final class AppendFile: @unchecked Sendable {
         guard calls.sync(descriptor) == 0 else { throw .system("sync", path) }
     }
 }
+
+extension AppendFile {
+    /// Gives the kernel all of a file's bytes once more, each where it is, and waits until they are on the disk.
+    ///
+    /// After a sync has failed the kernel takes what it could not write for written: the next sync finds nothing to do and
+    /// succeeds, and what is read comes from memory until the machine stops.
+    static func writeAgain(_ path: String) throws(LedgerError) {
+        let descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return }
+            throw .system("open", path)
+        }
+        defer { close(descriptor) }
+        var piece = [UInt8](repeating: 0, count: 1 << 20)
+        var offset = 0
+        while true {
+            let count = pread(descriptor, &piece, piece.count, offset)
+            guard count >= 0 else { throw .system("read", path) }
+            if count == 0 { break }
+            guard pwrite(descriptor, piece, count, offset) == count else { throw .system("write", path) }
+            offset += count
+        }
+        guard fdatasync(descriptor) == 0 else { throw .system("sync", path) }
+    }
+}

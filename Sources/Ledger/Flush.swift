@@ -5,7 +5,7 @@ public struct Flush: Sendable {
     /// What could not be done.
     public struct Failure: Error {
         let error: LedgerError
-        /// Whether only opening again shows what the disk holds.
+        /// Whether the ledger must be opened again.
         let isFinal: Bool
     }
 
@@ -20,7 +20,8 @@ public struct Flush: Sendable {
     /// The records that it covers, counted from the ledger's beginning.
     public let size: UInt64
     private let segment: Segment
-    private let isSynced: Bool
+    /// Whether they were on the disk before it began.
+    public let isSynced: Bool
     private let signing: Signing?
 
     init(size: UInt64, segment: Segment, isSynced: Bool, signing: Signing? = nil) {
@@ -35,7 +36,9 @@ public struct Flush: Sendable {
 
     /// Waits until the records are on the disk: one `fdatasync`, none where they are there.
     public func sync() throws(Failure) {
-        if !isSynced { try Self.sync(segment.records) }
+        guard !isSynced else { return }
+        try Self.sync(segment.records)
+        do throws(LedgerError) { try segment.requireInPlace() } catch { throw Failure(error: error, isFinal: true) }
     }
 
     /// Signs for the records, after `sync`: a log must never sign what it may lose.

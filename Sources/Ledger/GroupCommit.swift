@@ -45,22 +45,22 @@ public struct GroupCommit<Ticket: Sendable>: Sendable {
     /// Nothing to do yet.
     ///
     /// - Parameters:
-    ///   - recordBound: the most records that wait to be appended, and the most that wait for the disk.
+    ///   - recordBound: the most records that wait, to be appended or for the disk.
     ///   - byteBound: the most bytes that those have together which wait to be appended.
     public init(recordBound: Int = 65_536, byteBound: Int = 32 << 20) {
         self.recordBound = recordBound
         self.byteBound = byteBound
     }
 
-    /// The records that wait to be appended.
-    public var waitingCount: Int { waiting.count }
+    /// The records that wait, to be appended or for the disk.
+    public var waitingCount: Int { waiting.count + unsynced.count }
     /// Whether a record of any permitted size may be submitted.
     public var hasRoom: Bool { takes(byteCount: RecordBatch.recordBound) }
     /// Whether anybody waits for the disk.
     public var awaitsSync: Bool { !unsynced.isEmpty }
 
     private func takes(byteCount: Int) -> Bool {
-        waiting.count + unsynced.count < recordBound && waiting.byteCount + byteCount <= byteBound
+        waitingCount < recordBound && waiting.byteCount + byteCount <= byteBound
     }
 
     /// Takes a record in. Throws `overloaded` when too many wait already, `invalidRecord` when it is none.
@@ -68,7 +68,7 @@ public struct GroupCommit<Ticket: Sendable>: Sendable {
         _ record: Span<UInt8>, durability: Durability, ticket: Ticket
     ) throws(LedgerError) {
         guard takes(byteCount: record.count) else {
-            throw LedgerError(.overloaded, "\(waiting.count + unsynced.count) records wait for the disk")
+            throw LedgerError(.overloaded, "\(waitingCount) records wait")
         }
         try waiting.add(record)
         waitingSenders.append(Sender(ticket: ticket, durability: durability))

@@ -8,8 +8,8 @@ internal import Glibc
 /// while appending goes on; only beginning a segment, which comes once for so many bytes, has to have the writer alone.
 ///
 /// After an error of `append` nothing of that batch was acknowledged and nothing of it is in the ledger; the call may
-/// be repeated once there is space again. After a failed sync only opening again shows what the disk holds (the kernel
-/// forgets which pages it could not write), so every later call throws `failed`.
+/// be repeated once there is space again. After a failed sync every later call throws `failed`: the kernel forgets which
+/// pages it could not write, so what is there must be written once more, which opening again does (`minimumSize`).
 public struct LedgerWriter: ~Copyable {
     /// The records in the ledger, counted from its very beginning; the next record's sequence number.
     public var size: UInt64 { tree.size }
@@ -34,7 +34,8 @@ public struct LedgerWriter: ~Copyable {
     private var tree: MerkleTree
     private var hasher: MerkleHasher
     private var segmentTime: UInt64
-    private var segment: Segment
+    /// The files that are being written.
+    public private(set) var segment: Segment
     private var checkpointTime: UInt64
     private var failure: LedgerError?
 
@@ -49,8 +50,9 @@ public struct LedgerWriter: ~Copyable {
     /// A line that a dying writer left incomplete is cut off, and a record says so. Throws `damaged` when what is there
     /// cannot be continued without contradicting a signed checkpoint or a stored hash.
     ///
-    /// - Parameter minimumSize: the records that must be there, as somebody knows who had it open before; with fewer
-    ///   nothing is touched and `damaged` thrown, for a ledger that is begun anew would be another.
+    /// - Parameter minimumSize: the records that must be there, as somebody knows who had it open before, 0 for nobody; with
+    ///   fewer nothing is changed and `damaged` thrown, for a ledger that is begun anew would be another. The last segment is
+    ///   written once more then, as it is.
     ///
     /// Not an initialiser, because one that throws half way is not supported for a type that cannot be copied
     /// (Swift 6.3).
@@ -60,6 +62,12 @@ public struct LedgerWriter: ~Copyable {
     ) throws(LedgerError) -> LedgerWriter {
         let directory = LedgerDirectory(path: path)
         let lock = try FileLock(path: directory.lockPath)
+        // Somebody who had it open before opens it again because something could not be written.
+        if minimumSize > 0, let last = try directory.segments().last {
+            for part in [LedgerDirectory.Part.records, .checkpoints] {
+                try AppendFile.writeAgain(directory.path(last, part))
+            }
+        }
         let verifiers = [signer.verifier] + configuration.formerKeys
         let found = try Recovery(directory, origin: signer.verifier.name, verifiers: verifiers)
         guard found?.tree.size ?? 0 >= minimumSize else {
@@ -114,7 +122,7 @@ public struct LedgerWriter: ~Copyable {
     public mutating func append(_ batch: borrowing RecordBatch) throws(LedgerError) -> Range<UInt64> {
         let first = tree.size
         try append(batch.bytes.span, ends: batch.ends, speaker: .worker)
-        try requireInPlace()
+        do throws(LedgerError) { try segment.requireInPlace() } catch { throw note(error, true) }
         return first..<tree.size
     }
 
@@ -132,7 +140,7 @@ public struct LedgerWriter: ~Copyable {
         try run(beginFlush(signing: true))
     }
 
-    /// Does what has come due: a checkpoint, the next segment, removing old ones. To be called about once a second.
+    /// Does what has come due, for whoever does nothing beside: a checkpoint, the next segment, removing old ones.
     public mutating func tick() throws(LedgerError) {
         try requireIntact()
         switch due {
@@ -295,12 +303,6 @@ public struct LedgerWriter: ~Copyable {
 
     private func requireIntact() throws(LedgerError) {
         if let failure { throw failure }
-    }
-
-    /// What is written to a file that was removed, or replaced by another, is written and gone all the same.
-    private mutating func requireInPlace() throws(LedgerError) {
-        guard !segment.records.isInPlace else { return }
-        throw note(LedgerError(.failed, "\(segment.records.path) was removed or replaced"), true)
     }
 }
 

@@ -1,6 +1,7 @@
 internal import Glibc
 
-/// Which closed segments are no longer kept. Reads and removes files that nobody writes any more.
+/// Which closed segments are no longer kept. Removes files that nobody writes any more; of the one that is being written it asks
+/// the length, and reads the first line.
 public struct Retention: Sendable {
     private let directory: LedgerDirectory
     private let byteBound: Int

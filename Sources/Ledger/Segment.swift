@@ -1,8 +1,8 @@
-/// The files of the segment that is being written.
+/// The files of a segment that is being written.
 ///
 /// `@unchecked Sendable`: whoever appends alone appends to `records`; the one flush under way alone touches the rest, and
 /// the writer does where no flush is.
-final class Segment: @unchecked Sendable {
+public final class Segment: @unchecked Sendable {
     /// Its first record.
     let first: UInt64
     let records: AppendFile
@@ -33,6 +33,13 @@ final class Segment: @unchecked Sendable {
         try hashes.flush()
     }
 
-    /// Makes all that were stored durable.
-    func syncHashes() throws(LedgerError) { try hashes.sync() }
+    /// What is written to a file that was removed, or replaced by another, is written and gone all the same.
+    func requireInPlace() throws(LedgerError) {
+        guard !records.isInPlace else { return }
+        throw LedgerError(.failed, "\(records.path) was removed or replaced")
+    }
+
+    /// Waits until all hashes that were stored are on the disk. Where a segment ends, they are to be; doing it before
+    /// `beginSegment` does spares whoever waits for that.
+    public func syncHashes() throws(LedgerError) { try hashes.sync() }
 }

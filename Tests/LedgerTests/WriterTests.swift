@@ -293,6 +293,66 @@ struct FailureTests {
         #expect(try fixture.verify().finding == nil)
     }
 
+    @Test("Opened again by whoever had it open, it is written again, and is as it was")
+    func writtenAgain() throws {
+        var writer = try fixture.writer()
+        // More than one piece of what is written at once.
+        for step in 0..<30 { _ = try writer.append(batch(1000, from: step * 1000)) }
+        try writer.checkpoint()
+        let size = writer.size
+        _ = consume writer
+        let before = try fixture.snapshot()
+        #expect(before.values.contains { $0.count > 1 << 20 })
+        let again = try LedgerWriter.open(
+            directory: fixture.path, configuration: fixture.configuration, signer: fixture.signer, minimumSize: size)
+        #expect(again.size == size && again.checkpointSize == size)
+        #expect(try fixture.snapshot() == before)
+        #expect(try fixture.verify().finding == nil)
+    }
+
+    @Test("A flush that fails while others append ends the writer; what it had not synced is not lost by opening again")
+    func failedFlush() throws {
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(5))
+        let flush = try writer.beginFlush(signing: true)
+        _ = try writer.append(batch(5, from: 5))
+        faults.set { $0.sync = true }
+        do {
+            try flush.sync()
+            Issue.record("was synced")
+        } catch { _ = writer.failed(error) }
+        faults.set { $0.sync = false }
+        #expect(!writer.isIntact && writer.syncedSize == 1)
+        #expect((try? writer.append(batch(1))) == nil)
+        _ = consume writer
+        let again = try LedgerWriter.open(
+            directory: fixture.path, configuration: fixture.configuration, signer: fixture.signer, minimumSize: 1)
+        #expect(again.size == 11)
+        try again.close()
+        #expect(try fixture.verify().finding == nil)
+    }
+
+    @Test("A checkpoint that the disk has no room for is signed later, over more; appending goes on meanwhile")
+    func noRoomToSign() throws {
+        var writer = try fixture.writer()
+        _ = try writer.append(batch(5))
+        let flush = try writer.beginFlush(signing: true)
+        try flush.sync()
+        writer.synced(flush)
+        faults.set { $0.writeAfter = 0 }
+        do {
+            _ = try flush.sign()
+            Issue.record("was signed")
+        } catch { #expect(writer.failed(error).code == .system(errno: ENOSPC)) }
+        faults.set { $0.writeAfter = nil }
+        #expect(writer.isIntact && writer.checkpointSize == 0)
+        _ = try writer.append(batch(300, from: 5))
+        try writer.close()
+        let report = try fixture.verify()
+        #expect(report.finding == nil && report.checkpointCount == 1 && report.lastCheckpoint?.size == 306)
+        #expect(try SmallFile.read(fixture.file(0, .hashes)).count == 306 * Digest256.byteCount)
+    }
+
     @Test("A failed sync of a checkpoint never leaves two for one size")
     func failedCheckpoint() throws {
         var writer = try fixture.writer()

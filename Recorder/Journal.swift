@@ -164,7 +164,7 @@ final class Journal {
         do {
             let sequences = try ledger.append(batch)
             metrics.appended(records: batch.count, bytes: batch.byteCount)
-            tell(groupCommit.appended(sequences)[...], .written)
+            tell(groupCommit.appended(sequences), .written)
             succeeded()
             look(ledger)
         } catch {
@@ -191,8 +191,7 @@ final class Journal {
         do {
             try await flush(ledger, signing: ledger.due != nil)
             if ledger.due == .segment {
-                // Nearly all of it is on the disk then. What comes meanwhile is what the others wait for.
-                try await offload { [segment = ledger.segment] () throws(LedgerError) in try segment.syncHashes() }
+                // Nearly all of it is on the disk by now; the others wait for what has come meanwhile.
                 isHeld = true
                 defer {
                     isHeld = false
@@ -230,6 +229,7 @@ final class Journal {
             let note = try await offload { () throws(Flush.Failure) in try flush.sign() }
             ledger.signed(flush, note)
             look(ledger)
+            if ledger.due == .segment { try await offload { () throws(Flush.Failure) in try flush.syncHashes() } }
         } catch {
             throw ledger.failed(error)
         }
@@ -267,7 +267,7 @@ final class Journal {
     // MARK: Telling
 
     /// Tickets of one connection grow, so the last of a run stands for all of it.
-    private func tell(_ acknowledgements: ArraySlice<GroupCommit<Ticket>.Acknowledgement>, _ durability: Durability) {
+    private func tell(_ acknowledgements: [GroupCommit<Ticket>.Acknowledgement], _ durability: Durability) {
         var last: Ticket?
         for acknowledgement in acknowledgements {
             if let last, last.connection != acknowledgement.ticket.connection {
@@ -333,8 +333,8 @@ final class Journal {
     }
 
     private func failed(_ error: LedgerError) {
-        if error.code == .failed || !error.isPassing || ledger?.isIntact == false {
-            // Only opening again shows what the disk holds.
+        if !error.isPassing || ledger?.isIntact == false {
+            // Nothing can be appended before it is opened again.
             ledger = nil
             refuse(groupCommit.refuseUnsynced())
         }

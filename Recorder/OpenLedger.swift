@@ -43,8 +43,6 @@ final class OpenLedger: @unchecked Sendable {
 
     var due: LedgerWriter.Maintenance? { writer.due }
     var retention: Retention { writer.retention }
-    /// The files that are being written.
-    var segment: Segment { writer.segment }
 
     func append(_ batch: RecordBatch) throws(LedgerError) -> Range<UInt64> { try writer.append(batch) }
     func appendRemoval(before first: UInt64) throws(LedgerError) { try writer.appendRemoval(before: first) }

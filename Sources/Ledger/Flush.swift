@@ -61,6 +61,12 @@ public struct Flush: Sendable {
         return note
     }
 
+    /// Waits until the stored hashes are on the disk, too, as those of a segment that ends are to be. Whoever waits while
+    /// `beginSegment` does the same waits for little then.
+    public func syncHashes() throws(Failure) {
+        do throws(LedgerError) { try segment.syncHashes() } catch { throw Failure(error: error, isFinal: false) }
+    }
+
     private static func sync(_ file: AppendFile) throws(Failure) {
         do throws(LedgerError) { try file.sync() } catch { throw Failure(error: error, isFinal: true) }
     }

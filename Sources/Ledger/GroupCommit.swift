@@ -101,10 +101,10 @@ public struct GroupCommit<Ticket: Sendable>: Sendable {
     }
 
     /// The first `size` records of the ledger are on the disk: those who waited for it are acknowledged.
-    public mutating func synced(_ size: UInt64) -> ArraySlice<Acknowledgement> {
+    public mutating func synced(_ size: UInt64) -> [Acknowledgement] {
         let count = unsynced.firstIndex { $0.sequence >= size } ?? unsynced.count
         defer { unsynced.removeFirst(count) }
-        return unsynced[..<count]
+        return Array(unsynced[..<count])
     }
 
     /// The batch could not be appended: its senders must be refused. Nobody else was promised anything.

@@ -34,8 +34,7 @@ public struct LedgerWriter: ~Copyable {
     private var tree: MerkleTree
     private var hasher: MerkleHasher
     private var segmentTime: UInt64
-    /// The files that are being written.
-    public private(set) var segment: Segment
+    private var segment: Segment
     private var checkpointTime: UInt64
     private var failure: LedgerError?
 

@@ -2,7 +2,7 @@
 ///
 /// `@unchecked Sendable`: whoever appends alone appends to `records`; the one flush under way alone touches the rest, and
 /// the writer does where no flush is.
-public final class Segment: @unchecked Sendable {
+final class Segment: @unchecked Sendable {
     /// Its first record.
     let first: UInt64
     let records: AppendFile
@@ -12,8 +12,7 @@ public final class Segment: @unchecked Sendable {
     /// Opens a segment's files, or creates them, and cuts them to what is good of them.
     init(
         directory: LedgerDirectory, first: UInt64, recordBytes: Int = 0, checkpointBytes: Int = 0,
-        storedHashes: Int = 0,
-        calls: FileCalls
+        storedHashes: Int = 0, calls: FileCalls
     ) throws(LedgerError) {
         self.first = first
         records = try AppendFile(path: directory.path(first, .records), length: recordBytes, calls: calls)
@@ -39,7 +38,6 @@ public final class Segment: @unchecked Sendable {
         throw LedgerError(.failed, "\(records.path) was removed or replaced")
     }
 
-    /// Waits until all hashes that were stored are on the disk. Where a segment ends, they are to be; doing it before
-    /// `beginSegment` does spares whoever waits for that.
-    public func syncHashes() throws(LedgerError) { try hashes.sync() }
+    /// Waits until all hashes that were stored are on the disk.
+    func syncHashes() throws(LedgerError) { try hashes.sync() }
 }

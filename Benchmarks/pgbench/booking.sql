@@ -1,7 +1,5 @@
 -- What the bridge sends for one booking of one night by a new guest: the same statements in the same two round trips
--- (Bridge/BookingStatements.swift, Sources/PMS/RhtHotel+ReservationStatements.swift), but for two that say how and not what:
--- the bridge has its inserts planned once (rht.before_inserts), and waits for the disk after the commit and not in it
--- (rht.persist). The room is drawn, not chosen.
+-- (Bridge/BookingStatements.swift, Sources/PMS/RhtHotel+ReservationStatements.swift). The room is drawn, not chosen.
 \set hotel random(1, :hotels)
 \set type :hotel * 10 + 1
 \set plan 1
@@ -14,10 +12,12 @@
 
 \startpipeline
 BEGIN ISOLATION LEVEL READ COMMITTED;
+SELECT set_config('plan_cache_mode', 'force_generic_plan', TRUE), set_config('enable_seqscan', 'off', TRUE);
 SELECT pg_try_advisory_xact_lock(hashtextextended('bench' || chr(10) || :booking::TEXT, 0));
 SELECT request_hash, status, booking_id, response_body, version FROM drawbridge.idempotency_records WHERE client = 'bench' AND key = 'k' || :booking::TEXT AND created_at > now() - INTERVAL '24 hours';
 SELECT pg_advisory_xact_lock(17474, :hotel::INT);
 SELECT booking_id, client, status FROM drawbridge.bookings WHERE hotel_id = :hotel::INT AND booking_engine_id = 'pgbench-' || :booking::TEXT;
+SELECT set_config('plan_cache_mode', 'force_custom_plan', TRUE), set_config('enable_seqscan', 'on', TRUE);
 SELECT id, room_type_id, capacity, assignment_priority, room_number FROM rooms WHERE hotel_id = :hotel::INT AND room_type_id = ANY (ARRAY[:type::INT]) AND for_sale AND NOT is_staff_room ORDER BY id FOR UPDATE;
 SELECT room_id, date FROM reservation_details WHERE hotel_id = :hotel::INT AND date >= current_date + :day::INT AND date < current_date + :day::INT + 1 AND cancelled IS NULL AND reservation_id IS DISTINCT FROM NULL;
 SELECT :hotel::INT, plans_global_id, plans_hotel_id, name, plan_type::TEXT FROM get_available_plans_for_hotel(:hotel::INT);

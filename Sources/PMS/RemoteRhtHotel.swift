@@ -247,10 +247,17 @@ public final class HotelTransaction {
     public func read(
         hotel: Int32, first: Batch, then: Batch, deadline: Duration?
     ) async throws -> (first: Batch.Rows, then: Batch.Rows) {
-        var lock = Batch()
+        let (before, lock) = Self.beginning(hotel)
+        let rows = try await use { try await $0.run([before, first, lock, then], deadline: deadline) }
+        return (rows[1], rows[3])
+    }
+
+    /// What comes before all other statements, and what waits for the others at the hotel.
+    static func beginning(_ hotel: Int32) -> (before: Batch, lock: Batch) {
+        var (before, lock) = (Batch(), Batch())
+        _ = before.add(ReservationStatements.planOnce())
         _ = lock.add(RhtHotel.lock(hotel: hotel))
-        let rows = try await use { try await $0.run([first, lock, then], deadline: deadline) }
-        return (rows[0], rows[2])
+        return (before, lock)
     }
 
     public func more(_ batch: Batch, deadline: Duration?) async throws -> Batch.Rows {

@@ -10,6 +10,21 @@ enum ReservationStatements {
         _ = try row.next(NothingRead.self)
     }
 
+    /// For what follows in the transaction: the bridge's own tables have no partitions, so what is asked of them is planned once
+    /// in a session, and not so that a table that is small just then is read as a whole ever after.
+    static let planOnce = Statement<Void>(
+        "rht.plan_once",
+        """
+        SELECT set_config('plan_cache_mode', 'force_generic_plan', TRUE), set_config('enable_seqscan', 'off', TRUE)
+        """)
+
+    /// For what is asked of the PMS: a plan for any hotel would name the partitions of all.
+    static let planAnew = Statement<Void>(
+        "rht.plan_anew",
+        """
+        SELECT set_config('plan_cache_mode', 'force_custom_plan', TRUE), set_config('enable_seqscan', 'on', TRUE)
+        """)
+
     /// When the transaction began: what `now()` says in all of it.
     static let now = Statement<Instant>("rht.now", "SELECT now()") { row in try row.next() }
 
@@ -63,32 +78,51 @@ enum ReservationStatements {
         """
     ) { row in try row.next() }
 
+    /// No row when it is gone, or when somebody at the front desk works on it.
+    static let lockReservation = Statement<ReservationHead, Int32, BookingID>(
+        "rht.lock_reservation",
+        """
+        WITH reservation AS MATERIALIZED (
+            SELECT id, status, check_in, check_out, reservation_client_id FROM reservations
+            WHERE hotel_id = $1 AND id = $2 FOR UPDATE SKIP LOCKED
+        )
+        SELECT
+        """, headColumns,
+        "FROM reservation LEFT JOIN clients AS client ON client.id = reservation.reservation_client_id"
+    ) { row in try ReservationHead(&row) }
+
+    /// The rows of a reservation that take rooms, in order and locked, so that nobody moves them; but for those that somebody
+    /// at the front desk works on.
+    static let lockNights = Statement<LockedNight, Int32, BookingID>(
+        "rht.lock_nights",
+        "WITH detail AS MATERIALIZED (", nights,
+        """
+            WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL FOR UPDATE SKIP LOCKED
+        )
+        SELECT (SELECT count(*)::INTEGER FROM reservation_details
+                WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL),
+        """, nightColumns,
+        "FROM detail LEFT JOIN rooms ON rooms.hotel_id = $1 AND rooms.id = detail.room_id", inOrder
+    ) { row in LockedNight(count: try row.next(), detail: try ReservationDetail(&row)) }
+
     /// A row for each night of some reservations, in order: one row without a night where a reservation has none, no row when
     /// it is gone. Of one that has no other nights, the cancelled ones within its dates.
     ///
     /// Active nights are found by the PMS's index on them. Cancelled ones are on no index but that of all nights by their
-    /// dates, so they are looked for only where they count. What a room costs is the stored price, for each guest where the
-    /// plan is per person; one too large or too fine to be read counts as none. The hotels are a parameter by themselves, so
-    /// that only their partitions are planned for.
+    /// dates, so they are looked for only where they count. The hotels are a parameter by themselves, so that only their
+    /// partitions are planned for, which takes most of the time all the same.
     static let reservations = Statement<ReservationRow, [Int32], [BookingID]>(
         "rht.reservations",
+        "SELECT", headColumns, ",", nightColumns,
         """
-        SELECT reservation.id, reservation.status,
-               CASE WHEN check_in BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN check_in END,
-               CASE WHEN check_out BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN check_out END,
-               reservation.reservation_client_id, COALESCE(client.name, ''),
-               client.name_kana, client.email, client.phone, detail.id, detail.date, detail.room_id,
-               rooms.room_type_id, rooms.room_number, detail.number_of_people, detail.plans_global_id,
-               detail.plans_hotel_id, detail.cancelled IS NOT NULL,
-               CASE WHEN abs(detail.price) < 100000000000 THEN round(detail.price, 4) END
         FROM reservations AS reservation
         LEFT JOIN clients AS client ON client.id = reservation.reservation_client_id
         LEFT JOIN LATERAL (
-        """, nightColumns,
+        """, nights, ofReservation,
         """
               AND cancelled IS NULL AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
             UNION ALL
-        """, nightColumns,
+        """, nights, ofReservation,
         """
               AND cancelled IS NOT NULL AND date >= reservation.check_in AND date < reservation.check_out
               AND date >= DATE '0001-01-01' AND date <= DATE '9999-12-31'
@@ -101,37 +135,37 @@ enum ReservationStatements {
         LEFT JOIN rooms
                ON rooms.hotel_id = ANY ($1) AND rooms.hotel_id = reservation.hotel_id AND rooms.id = detail.room_id
         WHERE reservation.hotel_id = ANY ($1) AND reservation.id = ANY ($2)
-        ORDER BY detail.date, detail.created_at DESC, detail.room_id, detail.id
-        """
-    ) { row in try ReservationRow(&row) }
+        """, inOrder
+    ) { row in ReservationRow(head: try ReservationHead(&row), detail: try ReservationDetail(&row)) }
 
+    /// The columns of a `ReservationHead`.
+    private static let headColumns: StaticString = """
+        reservation.id, reservation.status,
+        CASE WHEN check_in BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN check_in END,
+        CASE WHEN check_out BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN check_out END,
+        reservation.reservation_client_id, CASE WHEN client.id IS NOT NULL THEN COALESCE(client.name, '') END,
+        client.name_kana, client.email, client.phone
+        """
+
+    /// The columns of a `ReservationDetail`. A price too large or too fine to be read counts as none.
     private static let nightColumns: StaticString = """
+        detail.id, CASE WHEN detail.date BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN detail.date END,
+        detail.room_id, rooms.room_type_id, rooms.room_number, detail.number_of_people, detail.plans_global_id,
+        detail.plans_hotel_id, detail.cancelled IS NOT NULL,
+        CASE WHEN abs(detail.price) < 100000000000 THEN round(detail.price, 4) END
+        """
+
+    /// What a room costs is the stored price, for each guest where the plan is per person.
+    private static let nights: StaticString = """
             SELECT id, date, room_id, number_of_people, plans_global_id, plans_hotel_id, cancelled, created_at,
                    CASE plan_type WHEN 'per_person' THEN price * number_of_people ELSE price END AS price
             FROM reservation_details
-            WHERE hotel_id = ANY ($1) AND hotel_id = reservation.hotel_id AND reservation_id = reservation.id
         """
 
-    /// No row when it is gone, or when somebody at the front desk works on it.
-    static let lockReservation = Statement<String, Int32, BookingID>(
-        "rht.lock_reservation",
-        "SELECT status FROM reservations WHERE hotel_id = $1 AND id = $2 FOR UPDATE SKIP LOCKED"
-    ) { row in try row.next() }
+    private static let ofReservation: StaticString =
+        "WHERE hotel_id = ANY ($1) AND hotel_id = reservation.hotel_id AND reservation_id = reservation.id"
 
-    static let hasReservation = Statement<Bool, Int32, BookingID>(
-        "rht.has_reservation", "SELECT EXISTS (SELECT FROM reservations WHERE hotel_id = $1 AND id = $2)"
-    ) { row in try row.next() }
-
-    /// The rows of a reservation that take rooms, locked, so that nobody moves them; but for those that somebody at the front
-    /// desk works on.
-    static let lockDetails = Statement<Reservation.TakingNight, Int32, BookingID>(
-        "rht.lock_details",
-        """
-        SELECT id, room_id, CASE WHEN date BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN date END
-        FROM reservation_details WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL
-        FOR UPDATE SKIP LOCKED
-        """
-    ) { row in Reservation.TakingNight(id: try row.next(), room: try row.next(), night: try row.next()) }
+    private static let inOrder: StaticString = "ORDER BY detail.date, detail.created_at DESC, detail.room_id, detail.id"
 
     /// For what is left of the transaction: what adds rows names no partitions, so it is planned once in a session, as are the
     /// PMS's triggers and foreign keys.
@@ -236,15 +270,14 @@ struct OtherNight: Sendable {
     let reservation: BookingID?
 }
 
-/// A reservation with one of its nights, as a row.
-struct ReservationRow: Sendable {
+/// A reservation without its nights, as a row has it.
+struct ReservationHead: Sendable {
     let id: BookingID
     let status: ReservationStatus
     let stay: Stay?
     let client: BookingID
-    let guest: Guest
-    /// Nil in the row of a reservation without nights.
-    let night: Reservation.Night?
+    /// Nil where the client's record was not seen.
+    let guest: Guest?
 
     fileprivate init(_ row: inout RowDecoder) throws {
         id = try row.next()
@@ -253,24 +286,51 @@ struct ReservationRow: Sendable {
         let departure = try row.next(Day?.self)
         stay = arrival.flatMap { arrival in departure.flatMap { Stay(arrival: arrival, departure: $0) } }
         client = try row.next()
-        guest = Guest(name: try row.next(), nameKana: try row.next(), email: try row.next(), phone: try row.next())
-        let detail = try row.next(BookingID?.self)
+        let name = try row.next(String?.self)
+        let (kana, email, phone) = (try row.next(String?.self), try row.next(String?.self), try row.next(String?.self))
+        guest = name.map { Guest(name: $0, nameKana: kana, email: email, phone: phone) }
+    }
+}
+
+/// A row of `reservation_details`, or none.
+struct ReservationDetail: Sendable {
+    let id: BookingID?
+    let room: Int32?
+    /// Nil where there is no row, and where it is on no night of the calendar.
+    let night: Reservation.Night?
+
+    fileprivate init(_ row: inout RowDecoder) throws {
+        id = try row.next()
         let date = try row.next(Day?.self)
-        let room = try row.next(Int32?.self)
+        room = try row.next()
         let type = try row.next(Int32?.self)
         let number = try row.next(String?.self)
         let guests = try row.next(Int32?.self)
         let plan = PlanKey(globalPlan: try row.next(), hotelPlan: try row.next())
         let isCancelled = try row.next(Bool.self)
         let price = try row.next(FixedPoint?.self)
-        guard let detail, let date else {
-            night = nil
-            return
+        let room = self.room
+        night = id.flatMap { id in
+            date.map { date in
+                Reservation.Night(
+                    id: id, night: date, room: room, type: type, number: number, guests: guests, plan: plan,
+                    price: price, isCancelled: isCancelled)
+            }
         }
-        night = Reservation.Night(
-            id: detail, night: date, room: room, type: type, number: number, guests: guests, plan: plan, price: price,
-            isCancelled: isCancelled)
     }
+}
+
+/// A reservation with one of its nights, as a row.
+struct ReservationRow: Sendable {
+    let head: ReservationHead
+    let detail: ReservationDetail
+}
+
+/// A row of a reservation that takes a room, locked.
+struct LockedNight: Sendable {
+    /// How many rows of the reservation take rooms, those among them that could not be locked.
+    let count: Int32
+    let detail: ReservationDetail
 }
 
 /// A column of type void, which has no value.

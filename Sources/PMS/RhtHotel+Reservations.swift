@@ -33,7 +33,7 @@ extension RhtHotel: ReservationAdapter {
 
     public func reservations(_ ids: [BookingID], hotels: Set<Int32>) async throws -> [BookingID: Reservation] {
         let rows = try await database.query(ReservationStatements.reservations(hotels.sorted(), ids))
-        return Dictionary(grouping: rows, by: \.id).compactMapValues { Reservation($0) }
+        return Dictionary(grouping: rows, by: \.head.id).compactMapValues { Reservation($0) }
     }
 
     /// Lets no other booking of ours change the hotel's rooms until the transaction ends.
@@ -58,14 +58,31 @@ final class RhtReservationWork: ReservationWork {
     func read(
         _ question: ReservationQuestion, first: Batch, then: Batch, deadline: Duration?
     ) async throws -> (facts: ReservationFacts, first: Batch.Rows, then: Batch.Rows) {
-        var lock = Batch()
-        _ = lock.add(RhtHotel.lock(hotel: question.hotel))
         let (batch, places) = FactPlaces.batch(question)
+        let (before, lock) = HotelTransaction.beginning(question.hotel)
         // Each statement sees what was committed before it began, so after those before it have got their locks.
         let rows = try await transaction.use { transaction in
-            try await transaction.run([first, lock, then, batch], deadline: deadline)
+            try await transaction.run([before, first, lock, then, batch], deadline: deadline)
         }
-        return (try places.facts(rows[3], question), rows[0], rows[2])
+        let reservation = try await reservation(question, try places.locked(rows[4]), deadline: deadline)
+        return (try places.facts(rows[4], question, reservation), rows[1], rows[3])
+    }
+
+    /// Where the locks do not say all of it (only cancelled nights, somebody works on it, it is gone, its client was made this
+    /// very moment), it is looked for once more, for what costs much to plan and is seldom needed.
+    private func reservation(
+        _ question: ReservationQuestion, _ locked: FactPlaces.Locked, deadline: Duration?
+    ) async throws -> ReservationFacts.Found {
+        guard let id = question.reservation else { return .gone }
+        if let reservation = locked.whole { return .locked(reservation) }
+        var batch = Batch()
+        let place = batch.add(ReservationStatements.reservations([question.hotel], [id]))
+        guard var reservation = Reservation(try await transaction.more(batch, deadline: deadline).of(place)) else {
+            return .gone
+        }
+        reservation.taking = locked.taking
+        let isWhole = locked.taking.count >= reservation.nights.count { !$0.isCancelled }
+        return isWhole && locked.head != nil ? .locked(reservation) : .busy
     }
 
     func more(_ own: Batch, deadline: Duration?) async throws -> Batch.Rows {
@@ -103,10 +120,8 @@ final class RhtReservationWork: ReservationWork {
 /// Where the answers to a question are found.
 @OnLoop
 private struct FactPlaces {
-    let lock: Batch.Place<String>?
-    let isThere: Batch.Place<Bool>?
-    let taking: Batch.Place<Reservation.TakingNight>?
-    let reservation: Batch.Place<ReservationRow>?
+    let reservation: Batch.Place<ReservationHead>?
+    let nights: Batch.Place<LockedNight>?
     let rooms: Batch.Place<LockedRoom>?
     let taken: Batch.Place<OtherNight>?
     let plans: Batch.Place<OfferedPlan>?
@@ -119,10 +134,10 @@ private struct FactPlaces {
     static func batch(_ question: ReservationQuestion) -> (Batch, FactPlaces) {
         typealias SQL = ReservationStatements
         var batch = Batch()
+        _ = batch.add(SQL.planAnew())
         let hotel = question.hotel
-        let lock = question.reservation.map { batch.add(SQL.lockReservation(hotel, $0)) }
-        let isThere = question.reservation.map { batch.add(SQL.hasReservation(hotel, $0)) }
-        let taking = question.reservation.map { batch.add(SQL.lockDetails(hotel, $0)) }
+        let reservation = question.reservation.map { batch.add(SQL.lockReservation(hotel, $0)) }
+        let nights = question.reservation.map { batch.add(SQL.lockNights(hotel, $0)) }
         let types = question.wanted.map { Set($0.rooms.map(\.type)) } ?? question.candidates?.types
         let rooms = types.map { batch.add(SQL.lockRooms(hotel, Array($0))) }
         // A reservation that is changed may take what it has; one that is moved is in its other rooms all the same.
@@ -133,39 +148,59 @@ private struct FactPlaces {
             ?? question.candidates.map {
                 batch.add(SQL.takenNights(hotel, $0.nights.lowerBound, $0.nights.upperBound, nil))
             }
-        let reservation = question.reservation.map { batch.add(SQL.reservations([hotel], [$0])) }
         let plans = question.wanted.map { _ in batch.add(RhtHotel.offeredPlans(hotel: hotel)) }
         let rates = question.wanted.map { batch.add(RhtHotel.rates(hotel: hotel, plans: $0.rooms.map(\.plan))) }
         let client = question.guest.map { batch.add(SQL.client($0.email, $0.name, $0.nameKana, $0.phone)) }
         let shared =
             question.looksForShared ? question.reservation.map { batch.add(SQL.sharedNights(hotel, $0)) } : nil
         let places = FactPlaces(
-            lock: lock, isThere: isThere, taking: taking, reservation: reservation, rooms: rooms, taken: taken,
-            plans: plans, rates: rates, client: client, shared: shared, now: batch.add(SQL.now()))
+            reservation: reservation, nights: nights, rooms: rooms, taken: taken, plans: plans, rates: rates,
+            client: client, shared: shared, now: batch.add(SQL.now()))
         return (batch, places)
     }
 
-    func facts(_ rows: Batch.Rows, _ question: ReservationQuestion) throws -> ReservationFacts {
+    /// What was locked of the reservation.
+    struct Locked {
+        let head: ReservationHead?
+        let nights: [LockedNight]
+
+        var taking: [Reservation.TakingNight] {
+            nights.compactMap { night in
+                night.detail.id.map { .init(id: $0, room: night.detail.room, night: night.detail.night?.night) }
+            }
+        }
+
+        /// The reservation, if that is all of it.
+        var whole: Reservation? {
+            // Rows that somebody else has in hand were passed over.
+            guard let head, let guest = head.guest, let count = nights.first?.count, nights.count >= count else {
+                return nil
+            }
+            var reservation = Reservation(head, guest, nights: nights.compactMap(\.detail.night))
+            reservation.taking = taking
+            return reservation.nights.isEmpty ? nil : reservation
+        }
+    }
+
+    func locked(_ rows: Batch.Rows) throws -> Locked {
+        Locked(
+            head: try reservation.flatMap { try rows.of($0).first },
+            nights: try nights.map { try rows.of($0) } ?? [])
+    }
+
+    func facts(
+        _ rows: Batch.Rows, _ question: ReservationQuestion, _ reservation: ReservationFacts.Found
+    ) throws -> ReservationFacts {
         func all<Row>(_ place: Batch.Place<Row>?) throws -> [Row] { try place.map { try rows.of($0) } ?? [] }
         let offered = try all(plans)
         let rates = try all(rates)
-        var found = ReservationFacts.Found.gone
-        if try all(isThere) == [true] {
-            found = .busy
-            if try !all(lock).isEmpty, var reservation = Reservation(try all(reservation)) {
-                reservation.taking = try all(taking)
-                // Rows that somebody else has in hand were passed over.
-                let isWhole = reservation.taking.count >= reservation.nights.count { !$0.isCancelled }
-                if isWhole { found = .locked(reservation) }
-            }
-        }
         let others = try all(taken)
         return ReservationFacts(
             rooms: try all(rooms), takenNights: others.map(\.night),
             unassigned: others.compactMap { other in
                 other.reservation.map { UnassignedNight(reservation: $0, night: other.night.night) }
             },
-            plans: { RhtHotel.plans(offered, rates, $0) }, client: try all(client).first, reservation: found,
+            plans: { RhtHotel.plans(offered, rates, $0) }, client: try all(client).first, reservation: reservation,
             sharedNights: try all(shared), now: try rows.of(now)[0])
     }
 }
@@ -173,10 +208,14 @@ private struct FactPlaces {
 extension Reservation {
     /// Nil for no rows: the reservation is gone.
     fileprivate init?(_ rows: [ReservationRow]) {
-        guard let first = rows.first else { return nil }
+        guard let head = rows.first?.head else { return nil }
+        let nobody = Guest(name: "", nameKana: nil, email: nil, phone: nil)
+        self.init(head, head.guest ?? nobody, nights: rows.compactMap(\.detail.night))
+    }
+
+    fileprivate init(_ head: ReservationHead, _ guest: Guest, nights: [Night]) {
         self.init(
-            id: first.id, status: first.status, stay: first.stay, guest: first.guest, client: first.client,
-            nights: rows.compactMap(\.night))
+            id: head.id, status: head.status, stay: head.stay, guest: guest, client: head.client, nights: nights)
     }
 }
 

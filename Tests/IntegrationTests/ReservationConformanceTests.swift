@@ -306,10 +306,14 @@ struct ReservationConformanceTests {
         arguments: Place.allCases)
     @OnLoop func frontDesk(place: Place) async throws {
         try await withAdapter(place) { adapter, node, _ in
-            let id = try await self.create(adapter, try self.request(.next(1)))
+            let stay = TestStay.next(2)
+            let id = try await self.create(adapter, try self.request(stay))
             var question = ReservationQuestion(hotel: Self.hotel)
             question.reservation = id
-            for table in ["reservations WHERE id", "reservation_details WHERE reservation_id"] {
+            // The reservation, all of its nights, one of them.
+            let nights = "reservation_details WHERE"
+            let first = "\(nights) date = '\(stay.arrival)' AND reservation_id"
+            for table in ["reservations WHERE id", "\(nights) reservation_id", first] {
                 let frontDesk = try ChildProcess(
                     "/usr/bin/env",
                     [

@@ -262,14 +262,18 @@ extension Rate.Condition {
         switch type {
         case "no_restriction": self = .always
         case "day_of_week":
-            let days = names.compactMap { name in Day.Weekday.allCases.first { "\($0)" == name } }
+            let days = names.compactMap { Self.weekdays[$0] }
             self = days.isEmpty || days.count < names.count ? .unreadable : .weekdays(Set(days))
         case "month":
-            let months = names.compactMap { name in Day.Month.allCases.first { "\($0)" == name } }
+            let months = names.compactMap { Self.months[$0] }
             self = months.isEmpty || months.count < names.count ? .unreadable : .months(Set(months))
         default: self = .unreadable
         }
     }
+
+    /// By their names: every booking reads its plans' conditions, and to write a name out costs more than all else in that.
+    private static let weekdays = Dictionary(uniqueKeysWithValues: Day.Weekday.allCases.map { ("\($0)", $0) })
+    private static let months = Dictionary(uniqueKeysWithValues: Day.Month.allCases.map { ("\($0)", $0) })
 
     private static func names(_ text: String) -> [String]? {
         guard case .array(let elements)? = try? JSONValue(parsing: Array(text.utf8)) else { return nil }

@@ -15,7 +15,7 @@ struct RetentionTests {
         try await wait("the events to be taken from the outbox") {
             try await node.value("SELECT count(*) FROM drawbridge.outbox_events") == "0"
         }
-        _ = try await node.rows(
+        let waiting = try await node.value(
             """
             UPDATE drawbridge.bookings SET arrival = arrival - 2000, departure = departure - 2000
             WHERE booking_id = '\(old)';
@@ -38,8 +38,10 @@ struct RetentionTests {
                    ('move_booking', 3, gen_random_uuid(), 'dead', NULL, 'busy', now() - INTERVAL '900 days', NULL);
             CREATE TABLE booking_engine_audit_log_2020_01 PARTITION OF booking_engine_audit_log
                 FOR VALUES FROM ('2020-01-01') TO ('2020-02-01');
+            -- In the same transaction: the first bridge looks once, too, and that may be right after it.
+            SELECT count(*) FROM booking_engine_audit_log_default;
             """)
-        #expect(try await Self.inDefault(node) == "3")
+        #expect(waiting == "3")
         let id = try node.processID("bridge")
         // The retention of a new bridge looks at once.
         _ = try await Files.run(["kill", "-9", "\(id)"])

@@ -84,6 +84,9 @@ median() { sort -n | awk '{ value[NR] = $1 } END { print (value[int((NR + 1) / 2
 # The median of a file of numbers: median_of NAME
 median_of() { median <"$output/$1"; }
 
+# The highest of a file of numbers: highest_of NAME
+highest_of() { sort -n "$output/$1" | tail -n 1; }
+
 # The median of the rounds' ratios: ratio OURS PEER
 ratio() { paste "$output/$1.rate" "$output/$2.rate" | awk '{ print $1 / $2 }' | median; }
 

@@ -5,7 +5,8 @@ local first_day = os.time() + 7 * 86400
 -- Milliseconds for which each connection waits between an answer and its next request, on average; not part of the latencies.
 local pause = tonumber(os.getenv("PAUSE") or "")
 local run = os.getenv("RUN")
-local count = 0
+-- How many bookings were asked for before, so that these are on other nights.
+local count = tonumber(os.getenv("START") or "0")
 local threads = {}
 
 wrk.method = "POST"

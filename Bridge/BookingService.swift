@@ -309,6 +309,9 @@ final class BookingService {
     }
 
     /// A refusal changes nothing, but is kept for the same key, and in the audit log.
+    ///
+    /// It is made in the hotel's turn, so one that waited for the disk would hold up all others: of hundreds who want the last
+    /// room, the last would be answered too late. Whether it outlives a crash harms nobody: asked again, it is decided anew.
     func refuse(
         _ problem: Problem, _ hotel: Int32, _ booking: BookingID?, _ caller: Caller, _ journal: BookingJournal,
         _ work: any ReservationWork
@@ -318,7 +321,7 @@ final class BookingService {
             status: problem.status.rawValue, booking: nil, version: 0,
             content: problem.json(instance: caller.requestID))
         let entry = journal.refusal(problem, outcome.content, hotel: hotel, booking: booking)
-        try await work.commit([], with: [entry] + caller.record(outcome))
+        try await work.commit([], with: [BookingStatements.endAtOnce(), entry] + caller.record(outcome))
         return outcome
     }
 

@@ -28,6 +28,11 @@ enum BookingStatements {
         "bridge.drop_audit_partitions", "SELECT drawbridge.drop_audit_partitions($1)"
     ) { row in try row.next() }
 
+    /// The transaction's end does not wait for the disk: the database server writes it within a second. For what may be
+    /// forgotten when the server crashes until then.
+    static let endAtOnce = Statement<Void>(
+        "bridge.end_at_once", "SELECT set_config('synchronous_commit', 'off', TRUE)")
+
     static let byEngineID = Statement<EarlierBooking, Int32, String>(
         "bridge.by_engine_id",
         "SELECT booking_id, client, status FROM drawbridge.bookings WHERE hotel_id = $1 AND booking_engine_id = $2"

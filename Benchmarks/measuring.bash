@@ -87,6 +87,9 @@ median_of() { median <"$output/$1"; }
 # The highest of a file of numbers: highest_of NAME
 highest_of() { sort -n "$output/$1" | tail -n 1; }
 
+# The sum of a file of numbers: sum_of NAME
+sum_of() { awk '{ sum += $1 } END { print sum + 0 }' "$output/$1"; }
+
 # The median of the rounds' ratios: ratio OURS PEER
 ratio() { paste "$output/$1.rate" "$output/$2.rate" | awk '{ print $1 / $2 }' | median; }
 

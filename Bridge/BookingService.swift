@@ -205,7 +205,9 @@ final class BookingService {
             while true {
                 do {
                     let attempt = deadline
-                    return try await hotels.inTurn(hotel) { entry in try await body(entry, attempt) }
+                    return try await hotels.inTurn(hotel, patience: try deadline.patience) { entry in
+                        try await body(entry, attempt)
+                    }
                 } catch BridgeError.bookingInUse where !pauses.isEmpty {
                     try await Loop.sleep(for: pauses.removeFirst())
                 } catch {
@@ -321,7 +323,7 @@ final class BookingService {
             status: problem.status.rawValue, booking: nil, version: 0,
             content: problem.json(instance: caller.requestID))
         let entry = journal.refusal(problem, outcome.content, hotel: hotel, booking: booking)
-        try await work.commit([], with: [BookingStatements.endAtOnce(), entry] + caller.record(outcome))
+        try await work.commit([], with: [BookingStatements.doNotWaitForDisk(), entry] + caller.record(outcome))
         return outcome
     }
 
@@ -357,6 +359,11 @@ struct CommandDeadline {
             return .nanoseconds(Int64(end - now))
         }
     }
+
+    /// How long it may wait for its turn at the hotel; a second is left for what is done in it.
+    ///
+    /// - Throws: `LoopError` when there is no time at all.
+    var patience: Duration { get throws { max(try timeLeft - .seconds(1), .zero) } }
 }
 
 /// Who asks for something to be done.

@@ -30,8 +30,8 @@ enum BookingStatements {
 
     /// The transaction's end does not wait for the disk: the database server writes it within a second. For what may be
     /// forgotten when the server crashes until then.
-    static let endAtOnce = Statement<Void>(
-        "bridge.end_at_once", "SELECT set_config('synchronous_commit', 'off', TRUE)")
+    static let doNotWaitForDisk = Statement<Void>(
+        "bridge.do_not_wait_for_disk", "SELECT set_config('synchronous_commit', 'off', TRUE)")
 
     static let byEngineID = Statement<EarlierBooking, Int32, String>(
         "bridge.by_engine_id",

@@ -82,7 +82,7 @@ final class HotelEntry {
 
     /// What changes the hotel's rooms passes one after the other, the index included. In the database the bookings of a
     /// hotel wait for each other anyway, but there each would hold a connection.
-    let turnstile = Turnstile(bound: 512, patience: CommandDeadline.patience - .seconds(1))
+    let turnstile = Turnstile(bound: 512, patience: .seconds(5))
 
     private static var lastPlanVersion: UInt64 = 0
 

@@ -17,7 +17,8 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('bench' || chr(10) || :booking
 SELECT request_hash, status, booking_id, response_body, version FROM drawbridge.idempotency_records WHERE client = 'bench' AND key = 'k' || :booking::TEXT AND created_at > now() - INTERVAL '24 hours';
 SELECT pg_advisory_xact_lock(17474, :hotel::INT);
 SELECT booking_id, client, status FROM drawbridge.bookings WHERE hotel_id = :hotel::INT AND booking_engine_id = 'pgbench-' || :booking::TEXT;
-SELECT set_config('plan_cache_mode', 'force_custom_plan', TRUE), set_config('enable_seqscan', 'on', TRUE);
+SELECT version, version <> 0, CASE WHEN version <> 0 THEN restrictions END, CASE WHEN version <> 0 THEN overbooking END FROM drawbridge.restriction_documents WHERE hotel_id = :hotel::INT;
+SELECT set_config('plan_cache_mode', 'force_custom_plan', TRUE), set_config('enable_seqscan', NULL, TRUE);
 SELECT id, room_type_id, capacity, assignment_priority, room_number FROM rooms WHERE hotel_id = :hotel::INT AND room_type_id = ANY (ARRAY[:type::INT]) AND for_sale AND NOT is_staff_room ORDER BY id FOR UPDATE;
 SELECT room_id, date FROM reservation_details WHERE hotel_id = :hotel::INT AND date >= current_date + :day::INT AND date < current_date + :day::INT + 1 AND cancelled IS NULL AND reservation_id IS DISTINCT FROM NULL;
 SELECT :hotel::INT, plans_global_id, plans_hotel_id, name, plan_type::TEXT FROM get_available_plans_for_hotel(:hotel::INT);

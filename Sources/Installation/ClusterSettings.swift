@@ -34,10 +34,9 @@ struct ClusterSettings {
         random_page_cost = 1.1
         jit = off # statements here are short
         max_locks_per_transaction = 256 # a hotel has a partition of many tables
-        # Once a minute many tables are vacuumed and analysed one after the other. At a quarter of the usual pace (40 MB/s from
+        # Once a minute many tables are vacuumed and analysed one after the other. At a quarter of the usual pace (100 MB/s from
         # the disk still) that does not take a core for a third of a second from those who wait for an answer.
         autovacuum_vacuum_cost_limit = 50
-        autovacuum_vacuum_cost_delay = 5ms
 
         # What is acknowledged is on disk.
         fsync = on

@@ -15,7 +15,7 @@ public final class Turnstile {
 
     /// - Parameters:
     ///   - bound: tasks that may wait; one more is refused.
-    ///   - patience: how long one waits before it gives up.
+    ///   - patience: how long one waits before it gives up, unless it says so itself.
     public init(bound: Int, patience: Duration) {
         self.bound = bound
         self.patience = patience
@@ -25,14 +25,16 @@ public final class Turnstile {
     ///
     /// - Throws: `LoopError` `tooLarge` when too many wait, `timedOut` when the turn did not come in time;
     ///   `CancellationError`; what `body` throws.
-    public func pass<Output>(_ body: @OnLoop () async throws -> Output) async throws -> Output {
-        if isTaken { try await waitForTurn() }
+    public func pass<Output>(
+        patience: Duration? = nil, _ body: @OnLoop () async throws -> Output
+    ) async throws -> Output {
+        if isTaken { try await waitForTurn(patience ?? self.patience) }
         isTaken = true
         defer { leave() }
         return try await body()
     }
 
-    private func waitForTurn() async throws {
+    private func waitForTurn(_ patience: Duration) async throws {
         guard waiting.count < bound else { throw LoopError(.tooLarge, "wait in line") }
         let place = Place()
         waiting.append(place)

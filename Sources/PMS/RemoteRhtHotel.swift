@@ -230,7 +230,7 @@ final class RemoteRhtWork: ReservationWork {
 
 extension Duration {
     /// What is left of a time that ends at an instant of the monotonic clock; at least a moment.
-    fileprivate static func until(_ end: UInt64) -> Duration {
+    static func until(_ end: UInt64) -> Duration {
         let now = Loop.monotonicNanoseconds
         return .nanoseconds(Int64(end > now ? end - now : 1))
     }

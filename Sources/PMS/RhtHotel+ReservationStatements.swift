@@ -10,7 +10,7 @@ enum ReservationStatements {
         _ = try row.next(NothingRead.self)
     }
 
-    /// For what follows in the transaction: the bridge's own tables have no partitions, so what is asked of them is planned once
+    /// For what follows in the transaction: what is read here of the bridge's own tables has no partitions, so it is planned once
     /// in a session, and not so that a table that is small just then is read as a whole ever after.
     static let planOnce = Statement<Void>(
         "rht.plan_once",
@@ -18,11 +18,12 @@ enum ReservationStatements {
         SELECT set_config('plan_cache_mode', 'force_generic_plan', TRUE), set_config('enable_seqscan', 'off', TRUE)
         """)
 
-    /// For what is asked of the PMS: a plan for any hotel would name the partitions of all.
+    /// For what is asked of the PMS: a plan for any hotel would name the partitions of all. How else it is planned is the
+    /// database's to say.
     static let planAnew = Statement<Void>(
         "rht.plan_anew",
         """
-        SELECT set_config('plan_cache_mode', 'force_custom_plan', TRUE), set_config('enable_seqscan', 'on', TRUE)
+        SELECT set_config('plan_cache_mode', 'force_custom_plan', TRUE), set_config('enable_seqscan', NULL, TRUE)
         """)
 
     /// When the transaction began: what `now()` says in all of it.
@@ -93,17 +94,22 @@ enum ReservationStatements {
 
     /// The rows of a reservation that take rooms, in order and locked, so that nobody moves them; but for those that somebody
     /// at the front desk works on.
-    static let lockNights = Statement<LockedNight, Int32, BookingID>(
+    static let lockNights = Statement<ReservationDetail, Int32, BookingID>(
         "rht.lock_nights",
         "WITH detail AS MATERIALIZED (", nights,
         """
             WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL FOR UPDATE SKIP LOCKED
         )
-        SELECT (SELECT count(*)::INTEGER FROM reservation_details
-                WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL),
+        SELECT
         """, nightColumns,
         "FROM detail LEFT JOIN rooms ON rooms.hotel_id = $1 AND rooms.id = detail.room_id", inOrder
-    ) { row in LockedNight(count: try row.next(), detail: try ReservationDetail(&row)) }
+    ) { row in try ReservationDetail(&row) }
+
+    /// How many rows of a reservation take rooms, those among them that could not be locked.
+    static let nightCount = Statement<Int64, Int32, BookingID>(
+        "rht.night_count",
+        "SELECT count(*) FROM reservation_details WHERE hotel_id = $1 AND reservation_id = $2 AND cancelled IS NULL"
+    ) { row in try row.next() }
 
     /// A row for each night of some reservations, in order: one row without a night where a reservation has none, no row when
     /// it is gone. Of one that has no other nights, the cancelled ones within its dates.
@@ -323,13 +329,6 @@ struct ReservationDetail: Sendable {
 /// A reservation with one of its nights, as a row.
 struct ReservationRow: Sendable {
     let head: ReservationHead
-    let detail: ReservationDetail
-}
-
-/// A row of a reservation that takes a room, locked.
-struct LockedNight: Sendable {
-    /// How many rows of the reservation take rooms, those among them that could not be locked.
-    let count: Int32
     let detail: ReservationDetail
 }
 

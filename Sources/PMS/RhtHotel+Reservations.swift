@@ -58,13 +58,15 @@ final class RhtReservationWork: ReservationWork {
     func read(
         _ question: ReservationQuestion, first: Batch, then: Batch, deadline: Duration?
     ) async throws -> (facts: ReservationFacts, first: Batch.Rows, then: Batch.Rows) {
+        let end = deadline.map { Loop.monotonicNanoseconds + $0.nanoseconds }
         let (batch, places) = FactPlaces.batch(question)
         let (before, lock) = HotelTransaction.beginning(question.hotel)
         // Each statement sees what was committed before it began, so after those before it have got their locks.
         let rows = try await transaction.use { transaction in
             try await transaction.run([before, first, lock, then, batch], deadline: deadline)
         }
-        let reservation = try await reservation(question, try places.locked(rows[4]), deadline: deadline)
+        let reservation = try await reservation(
+            question, try places.locked(rows[4]), deadline: end.map { .until($0) })
         return (try places.facts(rows[4], question, reservation), rows[1], rows[3])
     }
 
@@ -81,8 +83,7 @@ final class RhtReservationWork: ReservationWork {
             return .gone
         }
         reservation.taking = locked.taking
-        let isWhole = locked.taking.count >= reservation.nights.count { !$0.isCancelled }
-        return isWhole && locked.head != nil ? .locked(reservation) : .busy
+        return locked.isAll ? .locked(reservation) : .busy
     }
 
     func more(_ own: Batch, deadline: Duration?) async throws -> Batch.Rows {
@@ -121,7 +122,8 @@ final class RhtReservationWork: ReservationWork {
 @OnLoop
 private struct FactPlaces {
     let reservation: Batch.Place<ReservationHead>?
-    let nights: Batch.Place<LockedNight>?
+    let nights: Batch.Place<ReservationDetail>?
+    let nightCount: Batch.Place<Int64>?
     let rooms: Batch.Place<LockedRoom>?
     let taken: Batch.Place<OtherNight>?
     let plans: Batch.Place<OfferedPlan>?
@@ -153,30 +155,32 @@ private struct FactPlaces {
         let client = question.guest.map { batch.add(SQL.client($0.email, $0.name, $0.nameKana, $0.phone)) }
         let shared =
             question.looksForShared ? question.reservation.map { batch.add(SQL.sharedNights(hotel, $0)) } : nil
+        // Last, when the rooms were waited for: somebody may have taken back that a night was cancelled.
+        let nightCount = question.reservation.map { batch.add(SQL.nightCount(hotel, $0)) }
         let places = FactPlaces(
-            reservation: reservation, nights: nights, rooms: rooms, taken: taken, plans: plans, rates: rates,
-            client: client, shared: shared, now: batch.add(SQL.now()))
+            reservation: reservation, nights: nights, nightCount: nightCount, rooms: rooms, taken: taken,
+            plans: plans, rates: rates, client: client, shared: shared, now: batch.add(SQL.now()))
         return (batch, places)
     }
 
     /// What was locked of the reservation.
     struct Locked {
         let head: ReservationHead?
-        let nights: [LockedNight]
+        let nights: [ReservationDetail]
+        /// How many nights there are to be locked.
+        let nightCount: Int64
 
         var taking: [Reservation.TakingNight] {
-            nights.compactMap { night in
-                night.detail.id.map { .init(id: $0, room: night.detail.room, night: night.detail.night?.night) }
-            }
+            nights.compactMap { night in night.id.map { .init(id: $0, room: night.room, night: night.night?.night) } }
         }
+
+        /// Whether nobody else has a row of it in hand: those were passed over.
+        var isAll: Bool { head != nil && nights.count == nightCount }
 
         /// The reservation, if that is all of it.
         var whole: Reservation? {
-            // Rows that somebody else has in hand were passed over.
-            guard let head, let guest = head.guest, let count = nights.first?.count, nights.count >= count else {
-                return nil
-            }
-            var reservation = Reservation(head, guest, nights: nights.compactMap(\.detail.night))
+            guard isAll, let head, let guest = head.guest else { return nil }
+            var reservation = Reservation(head, guest, nights: nights.compactMap(\.night))
             reservation.taking = taking
             return reservation.nights.isEmpty ? nil : reservation
         }
@@ -185,7 +189,8 @@ private struct FactPlaces {
     func locked(_ rows: Batch.Rows) throws -> Locked {
         Locked(
             head: try reservation.flatMap { try rows.of($0).first },
-            nights: try nights.map { try rows.of($0) } ?? [])
+            nights: try nights.map { try rows.of($0) } ?? [],
+            nightCount: try nightCount.map { try rows.of($0)[0] } ?? 0)
     }
 
     func facts(

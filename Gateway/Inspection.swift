@@ -39,7 +39,8 @@ final class Inspection {
         let request = validated.request
         let verdict = try await firewall.inspect(
             FirewallRequest(
-                head: request.head, content: validated.freeText, clientAddress: request.connection.peerAddress),
+                head: request.head, ids: validated.ids, content: validated.freeText,
+                clientAddress: request.connection.peerAddress),
             settings)
         trail.found(verdict)
         if case .refused(let status) = verdict.decision { throw Refusal.suspicious(status) }

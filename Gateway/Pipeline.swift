@@ -195,6 +195,8 @@ struct ValidatedRequest {
     let identity: Identity
     let hotelID: Int32?
     let content: [UInt8]
+    /// Where in the path ids stand.
+    let ids: RouteMatch.Ranges
     /// What of the content anything can be said in.
     let freeText: [UInt8]
 
@@ -204,6 +206,7 @@ struct ValidatedRequest {
         let authorized = limited.authorized
         let routed = authorized.routed
         freeText = try Validation.check(routed.request, routed.match, authorized.content)
+        ids = routed.match.ids
         request = routed.request
         route = routed.route
         identity = authorized.identity

@@ -2,12 +2,12 @@ internal import HTTP
 
 /// Which header fields the rules are shown.
 ///
-/// Credentials and trace ids differ from request to request, are checked or replaced before anything reads them, and
+/// Credentials, trace ids and idempotency keys differ from request to request, are checked, replaced or compared whole, and
 /// make up half the bytes of a head. Where such a value consists of letters, digits, `-`, `_` and `.` alone, no rule
 /// could find anything in it but a coincidence; any other value is shown like all the rest.
 enum FieldExposure {
     private static let bearer = Array("Bearer ".utf8)
-    private static let opaque: FieldNameSet = [.authorization, .xAPIKey, .traceparent, .xRequestID]
+    private static let opaque: FieldNameSet = [.authorization, .xAPIKey, .traceparent, .xRequestID, .idempotencyKey]
 
     static func isShown(_ field: Field) -> Bool {
         guard opaque.contains(field.name) else { return true }

@@ -24,6 +24,9 @@ public protocol FirewallEngine: Sendable {
 public struct FirewallRequest: Sendable {
     /// Method, target, version and fields, as sent; an absolute target counts as its origin form.
     public var head: RequestHead
+    /// Where in the path ids stand, by which nothing else can be said. Rules see zeros in place of their hexadecimal digits:
+    /// so a booking is read and changed as others were before, as far as rules are concerned. An empty range is none.
+    public var ids: [4 of Range<Int>]
     /// All of the content that anything can be said in, its transfer coding taken off.
     public var content: [UInt8]
     /// The client's address, without port.
@@ -31,8 +34,15 @@ public struct FirewallRequest: Sendable {
     /// The client's port; zero where it is not known.
     public var clientPort: UInt16
 
-    public init(head: RequestHead, content: [UInt8], clientAddress: String, clientPort: UInt16 = 0) {
+    /// Whether its content costs as little as none: described content in which nothing is free is `{}`.
+    var hasLittleContent: Bool { content.count <= 16 }
+
+    public init(
+        head: RequestHead, ids: [4 of Range<Int>] = .init(repeating: 0..<0), content: [UInt8], clientAddress: String,
+        clientPort: UInt16 = 0
+    ) {
         self.head = head
+        self.ids = ids
         self.content = content
         self.clientAddress = clientAddress
         self.clientPort = clientPort

@@ -7,7 +7,8 @@ struct FirewallMetrics {
     let hits = Metrics.counter(
         "drawbridge_firewall_cache_hits_total", "Requests whose verdict was remembered.")
     let misses = Metrics.counter(
-        "drawbridge_firewall_cache_misses_total", "Requests without content whose verdict was not remembered.")
+        "drawbridge_firewall_cache_misses_total",
+        "Requests with little content or none whose verdict was not remembered.")
     let durations = Metrics.histogram(
         "drawbridge_firewall_inspection_duration_seconds", "Time an inspection took, without its wait for a thread.")
     let incomplete = Metrics.counter(

@@ -16,7 +16,7 @@ public struct FirewallPolicy: Sendable, Equatable {
     /// made for it do.
     public var inspectionTime: Duration = .milliseconds(250)
 
-    /// Processor time that the inspection of a request without content may take on the loop; one that needs more, which
+    /// Processor time that the inspection of a request with little content or none may take on the loop; one that needs more, which
     /// no well-meant one does, is begun again on a thread of its own.
     public var timeOnLoop: Duration = .milliseconds(5)
 
@@ -30,7 +30,7 @@ public struct FirewallPolicy: Sendable, Equatable {
     /// How long one waits for a thread before it is answered 503.
     public var patience: Duration = .seconds(2)
 
-    /// Verdicts on requests without content that are remembered; zero remembers none.
+    /// Verdicts on requests with little content or none that are remembered; zero remembers none.
     public var rememberedVerdicts = 4096
 
     /// Bytes that remembered verdicts and the requests they were given on may take together.

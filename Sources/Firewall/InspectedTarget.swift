@@ -1,22 +1,38 @@
 internal import HTTP
 
-/// A request's target as libmodsecurity is to read it.
+/// A request's target as rules are to see it.
 enum InspectedTarget {
-    /// Path and query, with every `%3F` of the path written `%253F`.
+    /// Appends path and query, with every `%3F` of the path written `%253F` and every hexadecimal digit of an id as a zero.
     ///
     /// libmodsecurity 3.0.9 decodes the target before it looks for the `?` that ends the path (CVE-2024-1019, mended in
     /// 3.0.12), so whatever follows a `%3F` would be missing from the path that rules see. Written so, it is decoded to
     /// `%3F`, which the rules' own transformations decode to `?`.
-    static func bytes(of target: RequestTarget) -> ArraySlice<UInt8> {
-        let path = target.pathBytes
-        guard path.contains(UInt8(ascii: "%")) else { return target.origin }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(target.origin.count + 16)
-        for index in path.indices {
-            bytes.append(path[index])
-            if isEncodedQuestionMark(path[index...]) { bytes.append(contentsOf: "25".utf8) }
+    static func append(_ request: FirewallRequest, to bytes: inout [UInt8]) {
+        let target = request.head.target
+        let start = bytes.count
+        bytes.append(contentsOf: target.origin)
+        for index in request.ids.indices {
+            for position in request.ids[index] where isHexadecimal(bytes[start + position]) {
+                bytes[start + position] = UInt8(ascii: "0")
+            }
         }
-        return bytes + target.origin.dropFirst(path.count)
+        let end = start + target.pathBytes.count
+        guard bytes[start..<end].contains(UInt8(ascii: "%")) else { return }
+        let rest = bytes[start...]
+        bytes.removeSubrange(start...)
+        for index in rest.indices {
+            bytes.append(rest[index])
+            if index < end, isEncodedQuestionMark(rest[index..<end]) { bytes.append(contentsOf: "25".utf8) }
+        }
+    }
+
+    private static func isHexadecimal(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+            UInt8(ascii: "A")...UInt8(ascii: "F"):
+            true
+        default: false
+        }
     }
 
     private static func isEncodedQuestionMark(_ bytes: ArraySlice<UInt8>) -> Bool {

@@ -126,15 +126,18 @@ private struct Inspection: ~Copyable {
         try check(
             drawbridge_inspection_set(pointer, "inbound_anomaly_score_threshold", Int64(settings.inboundThreshold)))
         try check(drawbridge_inspection_connection(pointer, request.clientAddress, request.clientPort))
-        try show(request.head)
+        try show(request)
         try check(
             request.content.withUnsafeBufferPointer { drawbridge_inspection_run(pointer, $0.baseAddress, $0.count) })
         return finding()
     }
 
-    private func show(_ head: RequestHead) throws(FirewallError) {
+    private func show(_ request: FirewallRequest) throws(FirewallError) {
+        let head = request.head
+        var target: [UInt8] = []
+        InspectedTarget.append(request, to: &target)
         let version = head.version == .http10 ? "1.0" : "1.1"
-        let isShown = InspectedTarget.bytes(of: head.target).withUnsafeBufferPointer {
+        let isShown = target.withUnsafeBufferPointer {
             drawbridge_inspection_line(pointer, head.method.rawValue, $0.baseAddress, $0.count, version)
         }
         try check(isShown)

@@ -1,7 +1,7 @@
 internal import HTTP
 
-/// What was found in requests without content, by the request: byte for byte what the rules are shown, except the
-/// client's address. So it may be asked only where no rule looks at that, nor at the clock.
+/// What was found in requests with little content or none, by the request: byte for byte what the rules are shown, except
+/// the client's address. So it may be asked only where no rule looks at that, nor at the clock.
 ///
 /// Bounded in entries and bytes. When full, the CLOCK rule makes room: a hand goes round the entries, passes those
 /// asked for since its last visit and takes the first that was not. So a flood of requests that come once each cannot
@@ -40,7 +40,7 @@ struct VerdictCache {
 
     /// The key of a request; nil when its verdict is not remembered.
     func key(_ request: FirewallRequest, _ settings: FirewallSettings) -> Key? {
-        guard maximumEntries > 0, request.content.isEmpty else { return nil }
+        guard maximumEntries > 0, request.hasLittleContent else { return nil }
         let head = request.head
         var key: Key = []
         key.reserveCapacity(512)
@@ -50,13 +50,17 @@ struct VerdictCache {
         key.append(contentsOf: head.method.rawValue.utf8)
         // What follows has no line feed in it: the parser lets none through, and `Fields` none in.
         key.append(UInt8(ascii: "\n"))
-        key.append(contentsOf: head.target.origin)
+        InspectedTarget.append(request, to: &key)
         for field in head.fields where FieldExposure.isShown(field) {
             key.append(UInt8(ascii: "\n"))
             key.append(contentsOf: field.nameBytes)
             key.append(UInt8(ascii: ":"))
             key.append(contentsOf: field.valueBytes)
             if key.count > Self.largestKey { return nil }
+        }
+        if !request.content.isEmpty {
+            key.append(contentsOf: "\n\n".utf8)
+            key.append(contentsOf: request.content)
         }
         return key.count > Self.largestKey ? nil : key
     }

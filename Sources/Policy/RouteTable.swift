@@ -42,7 +42,7 @@ public enum RouteLookup: Sendable {
 
 /// A route and where in the path its parameters stand.
 public struct RouteMatch: Sendable {
-    typealias Ranges = [4 of Range<Int>]
+    public typealias Ranges = [4 of Range<Int>]
 
     /// The route.
     public let route: Route
@@ -52,6 +52,13 @@ public struct RouteMatch: Sendable {
     public func range(of parameter: String) -> Range<Int>? {
         guard let index = route.pathParameters.firstIndex(where: { $0.name == parameter }) else { return nil }
         return ranges[index]
+    }
+
+    /// Where in the matched path values stand by which nothing but an id can be said: a number or a UUID. Empty for others.
+    public var ids: Ranges {
+        var ids = ranges
+        for (index, parameter) in route.pathParameters.enumerated() where parameter.type == .text { ids[index] = 0..<0 }
+        return ids
     }
 
     /// A parameter's value, given the path that was matched.

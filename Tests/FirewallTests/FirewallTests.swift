@@ -24,7 +24,7 @@ import Testing
         #expect(unseen.decision == .allowed && unseen.finding == nil)
     }
 
-    @Test("The same request without content is judged once, whatever token and ids it carries")
+    @Test("The same request with little content is judged once, whatever token and ids it carries")
     @OnLoop func memory() async throws {
         let engine = StubEngine()
         let firewall = Firewall(engine, FirewallPolicy(directory: ""))
@@ -33,10 +33,18 @@ import Testing
             request.head.fields.remove(.authorization)
             request.head.fields.append(.authorization, "Bearer abc.def.\(index)")
             request.head.fields.append(.traceparent, "00-\(index)-1-01")
+            request.head.fields.append(.idempotencyKey, "key-\(index)")
             request.clientPort = UInt16(index)
             #expect(try await firewall.inspect(request, Self.on).isRemembered == (index > 0))
         }
         #expect(engine.count == 1)
+        for index in 0..<5 {
+            var request = TestRequest.json("{}", .put, "/bookings/\(index)a/b\(index)").request
+            request.ids[0] = 10..<12
+            request.ids[1] = 13..<15
+            #expect(try await firewall.inspect(request, Self.on).isRemembered == (index > 0))
+        }
+        #expect(engine.count == 2)
     }
 
     @Test("What the rules are shown tells requests apart")
@@ -47,6 +55,7 @@ import Testing
             .get("/a"), .get("/b"), .get("/a?x=1"), .get("/a?x=2"), .get("/a", ("X", "1")), .get("/a", ("X", "2")),
             .get("/a", ("X", "1"), ("Y", "2")), .get("/a", ("Y", "2"), ("X", "1")), .get("/a", ("Cookie", "a=1")),
             .get("/a", ("Authorization", "Bearer a'b")), TestRequest(method: .head, target: "/a"),
+            .json("{}"), .json("[]"), .json(#"{"a":1}"#),
         ]
         for variant in variants { #expect(try await !firewall.inspect(variant.request, Self.on).isRemembered) }
         let others = [FirewallSettings(paranoiaLevel: 2), FirewallSettings(inboundThreshold: 9)]
@@ -56,15 +65,21 @@ import Testing
         #expect(engine.count == variants.count + others.count)
     }
 
-    @Test("Nothing is remembered of requests with content, nor where rules look at more than the request")
+    @Test("Nothing is remembered of requests with much content, nor where rules look at more than the request")
     @OnLoop func unremembered() async throws {
         let engine = StubEngine()
         let firewall = Firewall(engine, FirewallPolicy(directory: ""))
-        for _ in 0..<2 { #expect(try await !firewall.inspect(TestRequest.json("{}").request, Self.on).isRemembered) }
+        let content = TestRequest.json(#"{"comment":"as before"}"#).request
+        for _ in 0..<2 { #expect(try await !firewall.inspect(content, Self.on).isRemembered) }
         let circumstantial = Firewall(StubEngine(dependsOnCircumstances: true), FirewallPolicy(directory: ""))
         for _ in 0..<2 { #expect(try await !circumstantial.inspect(Self.ordinary, Self.on).isRemembered) }
         let incomplete = Firewall(StubEngine(isComplete: false), FirewallPolicy(directory: ""))
         for _ in 0..<2 { #expect(try await !incomplete.inspect(Self.ordinary, Self.on).isRemembered) }
+    }
+
+    /// A request with more than little content.
+    private static func content(_ number: Int) -> FirewallRequest {
+        TestRequest.json(#"{"comment":"number \#(number)"}"#).request
     }
 
     @Test("The loop goes on while inspections run, and one too many is refused")
@@ -78,12 +93,12 @@ import Testing
         try await withThrowingTaskGroup(of: Void.self) { group in
             for index in 0..<3 {
                 group.addTask {
-                    _ = try await firewall.inspect(TestRequest.json("[\(index)]").request, Self.on)
+                    _ = try await firewall.inspect(Self.content(index), Self.on)
                 }
             }
             while firewall.waiting < 2 { try await Loop.sleep(for: .milliseconds(1)) }
             let error = await #expect(throws: FirewallError.self) {
-                _ = try await firewall.inspect(TestRequest.json("[3]").request, Self.on)
+                _ = try await firewall.inspect(Self.content(3), Self.on)
             }
             #expect(error?.code == .overloaded)
             engine.gate.withLock { $0 = false }
@@ -98,7 +113,7 @@ import Testing
         engine.gate.withLock { $0 = true }
         let firewall = Firewall(engine, FirewallPolicy(directory: ""))
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for request in [Self.ordinary, TestRequest.json("[1]").request, Self.attack] {
+            for request in [Self.ordinary, Self.content(1), Self.attack] {
                 group.addTask {
                     _ = try await firewall.inspect(request, Self.on)
                 }
@@ -120,11 +135,11 @@ import Testing
         let firewall = Firewall(engine, policy)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                _ = try await firewall.inspect(TestRequest.json("[1]").request, Self.on)
+                _ = try await firewall.inspect(Self.content(1), Self.on)
             }
             while engine.running == 0 { try await Loop.sleep(for: .milliseconds(1)) }
             let error = await #expect(throws: FirewallError.self) {
-                _ = try await firewall.inspect(TestRequest.json("[2]").request, Self.on)
+                _ = try await firewall.inspect(Self.content(2), Self.on)
             }
             #expect(error?.code == .overloaded && firewall.waiting == 0)
             engine.gate.withLock { $0 = false }
@@ -151,11 +166,11 @@ import Testing
         let firewall = Firewall(engine, policy)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                _ = try await firewall.inspect(TestRequest.json("[1]").request, Self.on)
+                _ = try await firewall.inspect(Self.content(1), Self.on)
             }
             while engine.running == 0 { try await Loop.sleep(for: .milliseconds(1)) }
             let waiting = Task {
-                _ = try await firewall.inspect(TestRequest.json("[2]").request, Self.on)
+                _ = try await firewall.inspect(Self.content(2), Self.on)
             }
             while firewall.waiting < 1 { try await Loop.sleep(for: .milliseconds(1)) }
             waiting.cancel()
@@ -233,14 +248,31 @@ private final class StubEngine: FirewallEngine {
         }
     }
 
-    @Test("A request with content, or a very large one, has no key")
+    @Test("A request with much content, or a very large one, has no key")
     func noKey() {
         let cache = VerdictCache(maximumEntries: 16, maximumBytes: 1 << 20)
         let large = TestRequest.get("/?" + String(repeating: "a", count: 9000))
-        #expect(cache.key(TestRequest.json("{}").request, FirewallSettings()) == nil)
+        #expect(cache.key(TestRequest.json(#"{"a":"123456789"}"#).request, FirewallSettings()) == nil)
         #expect(cache.key(large.request, FirewallSettings()) == nil)
         let none = VerdictCache(maximumEntries: 0, maximumBytes: 1 << 20)
         #expect(none.key(TestRequest.get("/").request, FirewallSettings()) == nil)
+    }
+
+    @Test("Of an id in the path rules see zeros, and of the rest what was sent, encoded question marks twice")
+    func target() {
+        func shown(_ target: String, _ ids: Range<Int>...) -> String {
+            var request = TestRequest.get(target).request
+            for (index, range) in ids.enumerated() { request.ids[index] = range }
+            var bytes = Array("x".utf8)
+            InspectedTarget.append(request, to: &bytes)
+            return String(decoding: bytes.dropFirst(), as: UTF8.self)
+        }
+        let id = "0b5e7a3c-59a8-4C0E-9a3e-0f6f2f4c8f11"
+        #expect(shown("/b/\(id)/c?a=\(id)", 3..<39) == "/b/00000000-0000-0000-0000-000000000000/c?a=\(id)")
+        #expect(shown("/h/17/t/204?x=%3f", 3..<5, 8..<11) == "/h/00/t/000?x=%3f")
+        #expect(shown("/h/17") == "/h/17")
+        #expect(shown("/a%3Fb%3f%41?c%3F") == "/a%253Fb%253f%41?c%3F")
+        #expect(shown("/9%3F1", 1..<2) == "/0%253F1")
     }
 
     @Test("Credentials are shown to the rules when there is more in them than letters and digits")
@@ -252,6 +284,7 @@ private final class StubEngine: FirewallEngine {
         }
         #expect(!isShown("Authorization", TestRequest.token) && !isShown("X-API-Key", "db_live-1.x"))
         #expect(!isShown("traceparent", "00-4bf9-00f0-01") && !isShown("X-Request-Id", "a1"))
+        #expect(!isShown("Idempotency-Key", "5e2f-1") && isShown("Idempotency-Key", "a'b"))
         #expect(isShown("Authorization", "Bearer a'b") && isShown("Authorization", "Basic YTpi/+=="))
         #expect(isShown("Authorization", "Bearer a b") && isShown("X-Request-Id", "${jndi:x}"))
         #expect(isShown("tracestate", "a") && isShown("Cookie", "a"))

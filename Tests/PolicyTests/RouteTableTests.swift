@@ -84,6 +84,18 @@ struct RouteTableTests {
         #expect(match.range(of: "other") == nil)
     }
 
+    @Test("Numbers and UUIDs are ids, other text is not")
+    func ids() {
+        func ids(_ method: Method, _ path: String) -> [Range<Int>] {
+            guard case .route(let match) = table.match(method, path: path) else { return [] }
+            return match.ids.indices.map { match.ids[$0] }.filter { !$0.isEmpty }
+        }
+        #expect(ids(.get, "/api/booking-engine/availability/17") == [33..<35])
+        #expect(ids(.put, "/api/booking-engine/bookings/\(booking)") == [29..<65])
+        #expect(ids(.get, "/api/booking-engine/hotels") == [])
+        #expect(ids(.post, "/api/webhooks/inbound/demo") == [])
+    }
+
     @Test("Another method is answered with those the path has")
     func methodNotAllowed() throws {
         func allowed(_ method: Method, _ path: String) -> [Method]? {

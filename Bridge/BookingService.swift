@@ -205,7 +205,7 @@ final class BookingService {
             while true {
                 do {
                     let attempt = deadline
-                    return try await hotels.inTurn(hotel, patience: try deadline.patience) { entry in
+                    return try await hotels.inTurn(hotel, patience: { try attempt.patience }) { entry in
                         try await body(entry, attempt)
                     }
                 } catch BridgeError.bookingInUse where !pauses.isEmpty {

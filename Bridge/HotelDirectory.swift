@@ -204,12 +204,12 @@ final class HotelDirectory {
 
     /// Runs `body` when it is its turn to change the hotel's rooms; at once for a hotel that is not in memory.
     ///
-    /// - Parameter patience: how long it waits for that, unless as long as the line allows.
+    /// - Parameter patience: how long it waits in a line, unless as long as that allows.
     func inTurn<Output>(
-        _ hotel: Int32, patience: Duration? = nil, _ body: @OnLoop (HotelEntry?) async throws -> Output
+        _ hotel: Int32, patience: () throws -> Duration? = { nil }, _ body: @OnLoop (HotelEntry?) async throws -> Output
     ) async throws -> Output {
         while let entry = entries[hotel] {
-            let outcome: Output? = try await entry.turnstile.pass(patience: patience) {
+            let outcome: Output? = try await entry.turnstile.pass(patience: try patience()) {
                 // One that went and came back meanwhile has another line.
                 entries[hotel] === entry ? .some(try await body(entry)) : .none
             }

@@ -38,8 +38,7 @@ public struct FirewallRequest: Sendable {
     var hasLittleContent: Bool { content.count <= 16 }
 
     public init(
-        head: RequestHead, ids: [4 of Range<Int>] = .init(repeating: 0..<0), content: [UInt8], clientAddress: String,
-        clientPort: UInt16 = 0
+        head: RequestHead, ids: [4 of Range<Int>], content: [UInt8], clientAddress: String, clientPort: UInt16 = 0
     ) {
         self.head = head
         self.ids = ids

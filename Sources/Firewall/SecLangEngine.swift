@@ -55,7 +55,9 @@ public final class SecLangEngine: FirewallEngine {
     private func checkBounds() throws(FirewallError) {
         let probe = RequestHead(method: .get, target: RequestTarget("/?a=b", authority: "localhost")!)
         let inspection = try Inspection(rules, within: .seconds(60))
-        _ = try inspection.run(FirewallRequest(head: probe, content: [], clientAddress: "::1"), FirewallSettings())
+        let request = FirewallRequest(
+            head: probe, ids: .init(repeating: 0..<0), content: [], clientAddress: "::1")
+        _ = try inspection.run(request, FirewallSettings())
         guard inspection.searchCount > 0 else {
             throw FirewallError(.rules, "searches for regular expressions are not bounded in this program")
         }

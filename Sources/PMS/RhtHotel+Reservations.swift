@@ -83,7 +83,9 @@ final class RhtReservationWork: ReservationWork {
             return .gone
         }
         reservation.taking = locked.taking
-        return locked.isAll ? .locked(reservation) : .busy
+        // Nights whose cancellation was taken back meanwhile are in somebody's hands, too.
+        let active = Set(reservation.nights.lazy.filter { !$0.isCancelled }.map(\.id))
+        return locked.isAll && active.isSubset(of: locked.taking.map(\.id)) ? .locked(reservation) : .busy
     }
 
     func more(_ own: Batch, deadline: Duration?) async throws -> Batch.Rows {

@@ -56,8 +56,10 @@ public struct RouteMatch: Sendable {
 
     /// Where in the matched path values stand by which nothing but an id can be said: a number or a UUID. Empty for others.
     public var ids: Ranges {
-        var ids = ranges
-        for (index, parameter) in route.pathParameters.enumerated() where parameter.type == .text { ids[index] = 0..<0 }
+        var ids = Ranges(repeating: 0..<0)
+        for (index, parameter) in route.pathParameters.enumerated() where parameter.type != .text {
+            ids[index] = ranges[index]
+        }
         return ids
     }
 

@@ -253,6 +253,7 @@ private final class StubEngine: FirewallEngine {
         let cache = VerdictCache(maximumEntries: 16, maximumBytes: 1 << 20)
         let large = TestRequest.get("/?" + String(repeating: "a", count: 9000))
         #expect(cache.key(TestRequest.json(#"{"a":"123456789"}"#).request, FirewallSettings()) == nil)
+        #expect(cache.key(TestRequest.json(#"{"a":"12345678"}"#).request, FirewallSettings()) != nil)
         #expect(cache.key(large.request, FirewallSettings()) == nil)
         let none = VerdictCache(maximumEntries: 0, maximumBytes: 1 << 20)
         #expect(none.key(TestRequest.get("/").request, FirewallSettings()) == nil)

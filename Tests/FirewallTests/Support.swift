@@ -84,7 +84,7 @@ struct TestRequest: Sendable, CustomStringConvertible {
             head: RequestHead(
                 method: method, target: target, fields: fields,
                 framing: content.isEmpty ? .none : .length(UInt64(content.count))),
-            content: content, clientAddress: "192.0.2.7", clientPort: 50_000)
+            ids: .init(repeating: 0..<0), content: content, clientAddress: "192.0.2.7", clientPort: 50_000)
     }
 }
 

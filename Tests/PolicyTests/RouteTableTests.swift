@@ -86,8 +86,8 @@ struct RouteTableTests {
 
     @Test("Numbers and UUIDs are ids, other text is not")
     func ids() {
-        func ids(_ method: Method, _ path: String) -> [Range<Int>] {
-            guard case .route(let match) = table.match(method, path: path) else { return [] }
+        func ids(_ method: Method, _ path: String) -> [Range<Int>]? {
+            guard case .route(let match) = table.match(method, path: path) else { return nil }
             return match.ids.indices.map { match.ids[$0] }.filter { !$0.isEmpty }
         }
         #expect(ids(.get, "/api/booking-engine/availability/17") == [33..<35])
@@ -224,6 +224,20 @@ struct RouteCompilationTests {
         }
         let values = ["r", "s"].map { match.value(of: $0, in: path.utf8.span) }
         #expect(values == ["7", "9"])
+        #expect(match.ids.indices.allSatisfy { match.ids[$0].isEmpty })
+    }
+
+    @Test("What was found on a way that led no further is no id")
+    func abandonedParameters() throws {
+        let table = try table(["/{p:int}/{q:text}/{r:int}/d", "/{s:text}/fixed/{t:text}", "/{p:int}/x/{v:int}"])
+        guard case .route(let match) = table.match(.get, path: "/1/fixed/22"),
+            case .route(let other) = table.match(.get, path: "/1/x/22")
+        else {
+            Issue.record("no route")
+            return
+        }
+        #expect(match.ids.indices.allSatisfy { match.ids[$0].isEmpty })
+        #expect(other.ids.indices.map { other.ids[$0] } == [1..<2, 5..<7, 0..<0, 0..<0])
     }
 
     @Test("Free text takes unreserved characters only, and no dot segments")

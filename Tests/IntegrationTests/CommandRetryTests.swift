@@ -39,13 +39,13 @@ struct CommandRetryTests {
     @Test("What fails for a moment is done at the second attempt, once, and its client sees no more of it")
     @OnLoop func passing() async throws {
         let node = try await Self.node()
-        let before = try await node.bridgeMetric("drawbridge_bridge_commands_retried_total")
+        let before = try await node.metric("drawbridge_bridge_commands_retried_total")
         var body = BookingBody(.next(1))
         body.more = #","comment":"shaky""#
         let booked = try await node.book(body)
         #expect(booked.status == 201, "\(booked.text)")
         #expect(try await counts(node, body.engineID) == [["1", "1"]])
-        #expect(try await node.bridgeMetric("drawbridge_bridge_commands_retried_total") == before + 1)
+        #expect(try await node.metric("drawbridge_bridge_commands_retried_total") == before + 1)
         var change = TestRequest.post(
             "/api/booking-engine/bookings/\(try #require(booked.string("booking_id")))", try node.token(),
             json: #"{"comment":"shaky"}"#
@@ -53,7 +53,7 @@ struct CommandRetryTests {
         change.method = "PUT"
         let changed = try await node.gateway.send(change)
         #expect(changed.status == 200 && changed.integer("version") == 2, "\(changed.text)")
-        #expect(try await node.bridgeMetric("drawbridge_bridge_commands_retried_total") == before + 2)
+        #expect(try await node.metric("drawbridge_bridge_commands_retried_total") == before + 2)
     }
 
     @Test("What fails at every attempt is answered 503 with Retry-After, and nothing is changed")

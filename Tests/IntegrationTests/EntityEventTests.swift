@@ -83,7 +83,7 @@ struct EntityEventTests {
             try await node.value("SELECT count(DISTINCT hotel_id) \(told)") == "3"
         }
         let position = try await node.value("SELECT max(position) FROM drawbridge.events")
-        let looked = try await node.bridgeMetric("drawbridge_bridge_change_duration_seconds_count")
+        let looked = try await node.metric("drawbridge_bridge_change_duration_seconds_count")
         let locker = try await node.lock("reservation_details")
         // A night at one hotel, and one that nobody understands at another.
         _ = try await node.rows(
@@ -94,7 +94,7 @@ struct EntityEventTests {
             FROM (VALUES (2, '\(TestStay.next().arrival)'), (1, 'tomorrow')) AS change (hotel, night)
             """)
         try await wait("looking at the night fails", for: .seconds(60)) {
-            try await node.bridgeMetric("drawbridge_bridge_change_duration_seconds_count") > looked
+            try await node.metric("drawbridge_bridge_change_duration_seconds_count") > looked
         }
         let unlocked = try await node.value("SELECT now()")
         try await node.unlock(locker)

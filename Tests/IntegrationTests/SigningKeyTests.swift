@@ -63,8 +63,8 @@ struct SigningKeyTests {
         try await wait("the schedule to be kept") {
             try await node.rows(Self.states).map { $0[0] } == ["previous", "current", "next"]
         }
-        #expect(try await node.bridgeMetric("drawbridge_bridge_signing_key_usable") == 1)
-        #expect(try await node.bridgeMetric("drawbridge_bridge_signing_key_seconds_left") > 29 * 86_400)
+        #expect(try await node.metric("drawbridge_bridge_signing_key_usable") == 1)
+        #expect(try await node.metric("drawbridge_bridge_signing_key_seconds_left") > 29 * 86_400)
 
         let master = Files.text("\(node.home)/keys/master.key")
         let changed = try await node.tokenCommand("change-master-key")
@@ -114,7 +114,7 @@ struct SigningKeyTests {
             expectProblem(try await node.refresh(RefreshToken().text), 400, "invalid-grant")
             #expect(try await node.statuses(tokens.access) == [200])
             #expect(try await node.publishedKeys().count == 2)
-            #expect(try await node.bridgeMetric("drawbridge_bridge_signing_key_usable") == 0)
+            #expect(try await node.metric("drawbridge_bridge_signing_key_usable") == 0)
             let now = try await node.rows("SELECT kid, encode(sealed_private_key, 'hex') FROM drawbridge.signing_keys")
             #expect(now == stored)
             #expect(!node.log.contains(wrong?.prefix(20) ?? "no key of that kind"))
@@ -124,7 +124,7 @@ struct SigningKeyTests {
         // Put back, it is taken without a restart, and nothing was spent meanwhile.
         Files.write(master, to: file)
         try await wait("tokens to be signed again") {
-            try await node.bridgeMetric("drawbridge_bridge_signing_key_usable") == 1
+            try await node.metric("drawbridge_bridge_signing_key_usable") == 1
         }
         #expect(try await node.refresh(tokens.refresh, key).status == 200)
 
@@ -140,7 +140,7 @@ struct SigningKeyTests {
         #expect(none.status == 200 && none.text == #"{"keys":[]}"#, "\(none.text)")
         #expect(none["Cache-Control"] == "no-cache")
         Files.write(Base64.standard.encode(SecureRandom.bytes(32)) + "\n", to: file)
-        try await wait("others to be made") { try await node.bridgeMetric("drawbridge_bridge_signing_key_usable") == 1 }
+        try await wait("others to be made") { try await node.metric("drawbridge_bridge_signing_key_usable") == 1 }
         #expect(try await node.statuses(try await node.tokens(key).access) == [200])
         #expect(try await Set(node.publishedKeys()).isDisjoint(with: stored.map { $0[0] }))
 

@@ -91,10 +91,10 @@ extension Node {
         return try await socket("bridge").send(request)
     }
 
-    /// The value of a metric of the bridge's.
-    func bridgeMetric(_ name: String) async throws -> Double {
+    /// The value of a metric of one of its processes, such as `bridge` or `gateway-0`.
+    func metric(_ name: String, of process: String = "bridge") async throws -> Double {
         let text = try await admin.send(.get("/metrics")).text
-        let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("\(name){process=\"bridge\"") })
+        let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("\(name){process=\"\(process)\"") })
         return try #require(line.split(separator: " ").last.flatMap { Double($0) })
     }
 }

@@ -41,7 +41,8 @@ public final class Courier {
     /// POSTs a request and waits for its answer, or as much of it as is read.
     ///
     /// A connection that was idle may have been closed by the other side just then: the request is sent again on another
-    /// if nothing at all has come back. So it may arrive more than once.
+    /// if nothing at all has come back. It is sent again by HTTP/1.1 where an answer that came by HTTP/2 before all was sent is
+    /// lost. So it may arrive more than once.
     ///
     /// - Parameters:
     ///   - body: the content.
@@ -90,6 +91,11 @@ public final class Courier {
             if transfer.isReusable, idle.count < terms.connections { idle.append(transfer) } else { transfer.close() }
         }
         try await transfer.wait(patience)
+        if transfer.hasLostAnswer {
+            transfer.prepareAgainWithoutHTTP2()
+            multi.add(transfer.handle)
+            try await transfer.wait(patience)
+        }
         return try transfer.outcome()
     }
 

@@ -71,19 +71,9 @@ final class Transfer {
         _ body: [UInt8], to destination: Destination, _ fields: Fields, sessions: SessionCaches,
         judge: @escaping (IPAddress) -> EgressRefusal?, onConnected: @escaping @OnLoop (_ isShared: Bool) -> Void
     ) {
-        signal = Signal()
         began = Loop.monotonicNanoseconds
-        result = nil
-        head = AnswerHead()
-        content.removeAll(keepingCapacity: true)
-        isCut = false
-        refusal = nil
-        hasOpened = false
-        isShort = false
-        address = nil
-        isSessionResumed = false
         attempts = 0
-        errorBuffer.pointee = 0
+        forget()
         self.judge = judge
         self.onConnected = onConnected
         set(CURLOPT_URL, destination.url)
@@ -98,11 +88,33 @@ final class Transfer {
         }
     }
 
+    /// Prepares it for the same request once more, by HTTP/1.1. It is not used for others then (`isReusable`).
+    func prepareAgainWithoutHTTP2() {
+        forget()
+        set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+    }
+
+    /// Forgets how it went.
+    private func forget() {
+        signal = Signal()
+        result = nil
+        head = AnswerHead()
+        content.removeAll(keepingCapacity: true)
+        isCut = false
+        refusal = nil
+        hasOpened = false
+        isShort = false
+        address = nil
+        isSessionResumed = false
+        errorBuffer.pointee = 0
+    }
+
     /// Waits until it has ended, or the deadline has passed.
     ///
+    /// - Parameter patience: how long it may take since it was prepared for the request.
     /// - Throws: `CancellationError`. It may be under way still, then and when the deadline has passed.
     func wait(_ patience: Duration) async throws {
-        deadline?.set(patience)
+        deadline?.set(max(.zero, patience - elapsed))
         defer { deadline?.clear() }
         try await signal.wait()
     }
@@ -116,6 +128,13 @@ final class Transfer {
     /// Whether the next request may go by it. libcurl (7.88) counts what it has sent again, after a connection had died, over
     /// all of a handle's requests, and gives up at five.
     var isReusable: Bool { result == CURLE_OK && attempts <= 1 }
+
+    /// Whether libcurl may have lost its answer, and it is worth another try by HTTP/1.1.
+    ///
+    /// Where requests share a connection, libcurl (7.88) finds the answer of one while it reads for another. If the receiver
+    /// has then closed the stream before all was sent, as it may (RFC 9113 section 8.1), libcurl stops at that when it wants to
+    /// send the rest, and forgets the answer. It says nothing about it, as it does about a stream that was broken off.
+    var hasLostAnswer: Bool { result == CURLE_HTTP2_STREAM && head.status == nil && errorBuffer.pointee == 0 }
 
     // MARK: What it came to
 
@@ -181,8 +200,10 @@ final class Transfer {
         Timings(
             name: time(CURLINFO_NAMELOOKUP_TIME_T), connect: time(CURLINFO_CONNECT_TIME_T),
             tls: time(CURLINFO_APPCONNECT_TIME_T), firstByte: time(CURLINFO_STARTTRANSFER_TIME_T),
-            total: .nanoseconds(Loop.monotonicNanoseconds - began))
+            total: elapsed)
     }
+
+    private var elapsed: Duration { .nanoseconds(Loop.monotonicNanoseconds - began) }
 
     private func number(_ info: CURLINFO) -> Int {
         var value = 0

@@ -58,13 +58,31 @@ struct HTTP2Tests {
         }
     }
 
+    /// As libcurl (7.88) does where it finds the answer of one while it reads for another, and is not done with sending.
+    @Test("An answer that comes before all was sent is not lost, however many share the connection")
+    func early() async throws {
+        try await Self.run(streams: 100) { courier, destination in
+            _ = try await Self.send(1, courier, destination)
+            var early = Fields()
+            early.append("early", "1")
+            // More than may be sent before the receiver has said that it takes more (RFC 9113 section 6.9.2).
+            let replies = try await Self.send(
+                50, courier, destination, early, padding: .init(repeating: "0", count: 200_000))
+            #expect(replies.allSatisfy { $0.status == 200 && $0.retryAfter == "7" && $0.ending == .whole })
+            #expect(replies.contains { $0.version == .http11 })
+        }
+    }
+
     /// Sends many at once, each with a number of its own.
     @OnLoop
-    private static func send(_ count: Int, _ courier: Courier, _ destination: Destination) async throws -> [Reply] {
+    private static func send(
+        _ count: Int, _ courier: Courier, _ destination: Destination, _ fields: Fields = Fields(), padding: String = ""
+    ) async throws -> [Reply] {
         try await withThrowingTaskGroup(of: Reply.self) { group in
             for number in 0..<count {
                 group.addTask {
-                    try await courier.send(Array("\(number)".utf8), to: destination, fields: Fields())
+                    try await courier.send(
+                        Array("\(padding)\(number)".utf8), to: destination, fields: fields)
                 }
             }
             var replies: [Reply] = []

@@ -1,5 +1,7 @@
-"""Receives requests of HTTP/2 alone, with PyPI's h2 and Python's own TLS, and answers each with the number of the connection
-it came on; one with the content "reset" it breaks off. Writes its port to standard output and ends with its standard input.
+"""Receives requests by HTTP/2, with PyPI's h2 and Python's own TLS, and by HTTP/1.1 where only that is offered. It answers each
+with the number of the connection it came on. One with the content "reset" it breaks off; one with a field `early` it answers
+before it has read the content, of which it then wants nothing. Writes its port to standard output and ends with its standard
+input.
 
 usage: receiver.py CERTIFICATE KEY STREAMS-AT-ONCE
 """
@@ -12,15 +14,31 @@ import sys
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 import h2.settings
 
 connections = itertools.count(1)
 
 
+async def serve_http1(reader, writer, number):
+    try:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0]))
+            answer = json.dumps({"connection": number}).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+    except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+        pass
+    writer.close()
+
+
 async def serve(reader, writer):
     number = next(connections)
     tls = writer.get_extra_info("ssl_object")
+    if tls.selected_alpn_protocol() != "h2":
+        await serve_http1(reader, writer, number)
+        return
     connection = h2.connection.H2Connection(config=h2.config.H2Configuration(client_side=False))
     connection.initiate_connection()
     connection.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: int(sys.argv[3])})
@@ -31,7 +49,14 @@ async def serve(reader, writer):
             for event in connection.receive_data(received):
                 if isinstance(event, h2.events.RequestReceived):
                     bodies[event.stream_id] = b""
-                elif isinstance(event, h2.events.DataReceived):
+                    if (b"early", b"1") in event.headers:
+                        del bodies[event.stream_id]
+                        connection.send_headers(
+                            event.stream_id, [(":status", "200"), ("retry-after", "7")], end_stream=True
+                        )
+                        # RFC 9113 section 8.1
+                        connection.reset_stream(event.stream_id, h2.errors.ErrorCodes.NO_ERROR)
+                elif isinstance(event, h2.events.DataReceived) and event.stream_id in bodies:
                     bodies[event.stream_id] += event.data
                     connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 elif isinstance(event, h2.events.StreamEnded):
@@ -52,7 +77,7 @@ async def serve(reader, writer):
 async def main():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*sys.argv[1:3])
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols(["h2", "http/1.1"])
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -14,8 +14,10 @@ struct LedgerDiskTests {
     @OnLoop func full() async throws {
         try await withDisk { place, disk in
             disk.fill()
-            // What is left of the last pages takes a few records.
-            try await wait("a booking is refused") { try await place.book().status == 503 }
+            // What is left of the last pages takes a few records, of which some are shorter than others.
+            try await wait("no record fits any more") {
+                try await [place.book(), place.read(), place.ask("/nothing")].allSatisfy { $0.status == 503 }
+            }
             try await place.expectStandstill()
             #expect(place.node.log.contains("No space left on device"))
             disk.makeRoom()
@@ -107,6 +109,9 @@ private final class Place {
         return answer
     }
 
+    /// As nobody, who is refused wherever it leads.
+    func ask(_ path: String) async throws -> Answer { try await node.gateway.send(.get(path)) }
+
     /// Nothing can be recorded: everything is answered so, and nothing gets to the bridge.
     func expectStandstill() async throws {
         let changes = crossing.passages.count(where: \.changesSomething)
@@ -121,7 +126,7 @@ private final class Place {
         for _ in 0..<8 {
             expectRefused(try await book())
             expectRefused(try await read())
-            expectRefused(try await node.gateway.send(.get("/nothing")))
+            expectRefused(try await ask("/nothing"))
         }
         #expect(crossing.passages.count == passages)
         #expect(crossing.passages.count(where: \.changesSomething) == changes)

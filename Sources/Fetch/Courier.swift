@@ -16,6 +16,8 @@ public final class Courier {
     private let terms: SendingTerms
     private let multi: MultiHandle
     private let sessions = SessionCaches()
+    /// Sends what has to be sent alone, by HTTP/1.1 on connections of its own; nil where no request shares a connection anyway.
+    private let withoutHTTP2: Courier?
     private var idle: [Transfer] = []
     private var queue: SendingQueue
     /// Of those that wait.
@@ -35,6 +37,14 @@ public final class Courier {
         self.egressGuard = egressGuard
         self.terms = terms
         queue = SendingQueue(terms)
+        if terms.usesHTTP2 {
+            var others = terms
+            others.usesHTTP2 = false
+            others.connections = terms.connectionsPerHost
+            withoutHTTP2 = Courier(egressGuard, others)
+        } else {
+            withoutHTTP2 = nil
+        }
         multi = MultiHandle(connections: terms.connections) { Transfer.of($0).end($1) }
     }
 
@@ -91,10 +101,13 @@ public final class Courier {
             if transfer.isReusable, idle.count < terms.connections { idle.append(transfer) } else { transfer.close() }
         }
         try await transfer.wait(patience)
-        if transfer.hasLostAnswer {
-            transfer.prepareAgainWithoutHTTP2()
-            multi.add(transfer.handle)
-            try await transfer.wait(patience)
+        if let withoutHTTP2, transfer.isToBeSentAlone {
+            do {
+                return try await withoutHTTP2.send(
+                    body, to: destination, fields: fields, deadline: max(.zero, patience - transfer.elapsed))
+            } catch is SendError {
+                // What is known is what came of the first.
+            }
         }
         return try transfer.outcome()
     }
@@ -118,6 +131,7 @@ public final class Courier {
     public func close() {
         precondition(underWay == 0 && waiting == 0, "something is on its way")
         isClosed = true
+        withoutHTTP2?.close()
         multi.close()
         for transfer in idle { transfer.close() }
         idle = []

@@ -17,6 +17,8 @@ final class MultiHandle {
     /// libcurl (7.88) then only notes that the name has another address, and opens it when it looks at the transfer next: which
     /// nothing but half of the connect deadline makes it do. Which transfer it was it does not say, so it has to look at all.
     private var hasFailedToConnect = false
+    /// Who was sent last on each connection that takes one request at a time.
+    private var users: [OpaquePointer: Transfer] = [:]
     private var timer: Deadline?
     private let onEnd: @OnLoop (UnsafeMutableRawPointer, CURLcode) -> Void
 
@@ -81,6 +83,35 @@ final class MultiHandle {
         timer.cancel()
         curl_multi_cleanup(pointer)
     }
+
+    // MARK: Who is on which connection
+
+    /// Takes note that a transfer is about to be sent on a connection that takes one request at a time.
+    ///
+    /// Where a host speaks HTTP/2 on some connections and not on others, libcurl (7.88) sends several requests at once on each,
+    /// and gives each answer to whoever reads first.
+    ///
+    /// - Parameter connection: the TLS of it; nil where there is none, and so no HTTP/2 either.
+    /// - Returns: whether it may be sent: nobody else is waiting for an answer there.
+    func take(_ connection: OpaquePointer?, for transfer: Transfer) -> Bool {
+        guard let connection else { return true }
+        if let other = users[connection], other !== transfer, drawbridge_curl_tls(other.handle) == connection {
+            return false
+        }
+        forget(transfer)
+        users[connection] = transfer
+        transfer.connection = connection
+        return true
+    }
+
+    /// Forgets where a transfer was sent last.
+    func forget(_ transfer: Transfer) {
+        guard let connection = transfer.connection else { return }
+        transfer.connection = nil
+        if users[connection] === transfer { users[connection] = nil }
+    }
+
+    // MARK: Sockets and time
 
     private struct WatchedSocket {
         let poller: Poller

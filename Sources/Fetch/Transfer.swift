@@ -13,6 +13,8 @@ final class Transfer {
     private static let maximumHead = 64 << 10
 
     let handle: UnsafeMutableRawPointer
+    /// Of those that take one request at a time the one on which it was sent last; `MultiHandle` keeps it.
+    var connection: OpaquePointer?
     private let multi: MultiHandle
     private var signal = Signal()
     private var deadline: Deadline?
@@ -36,6 +38,8 @@ final class Transfer {
     /// Whether there was no socket to be had: too many files are open, or memory is short.
     private var isShort = false
     private var address: IPAddress?
+    /// What libcurl would send it on is another's, until that has been answered.
+    private var isCrowded = false
     private var isSessionResumed = false
     private var attempts = 0
 
@@ -57,6 +61,7 @@ final class Transfer {
         guard let deadline else { return }
         self.deadline = nil
         deadline.cancel()
+        multi.forget(self)
         curl_easy_cleanup(handle)
         errorBuffer.deallocate()
     }
@@ -71,9 +76,20 @@ final class Transfer {
         _ body: [UInt8], to destination: Destination, _ fields: Fields, sessions: SessionCaches,
         judge: @escaping (IPAddress) -> EgressRefusal?, onConnected: @escaping @OnLoop (_ isShared: Bool) -> Void
     ) {
+        signal = Signal()
         began = Loop.monotonicNanoseconds
+        result = nil
+        head = AnswerHead()
+        content.removeAll(keepingCapacity: true)
+        isCut = false
+        refusal = nil
+        hasOpened = false
+        isShort = false
+        address = nil
+        isCrowded = false
+        isSessionResumed = false
         attempts = 0
-        forget()
+        errorBuffer.pointee = 0
         self.judge = judge
         self.onConnected = onConnected
         set(CURLOPT_URL, destination.url)
@@ -88,33 +104,11 @@ final class Transfer {
         }
     }
 
-    /// Prepares it for the same request once more, by HTTP/1.1. It is not used for others then (`isReusable`).
-    func prepareAgainWithoutHTTP2() {
-        forget()
-        set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
-    }
-
-    /// Forgets how it went.
-    private func forget() {
-        signal = Signal()
-        result = nil
-        head = AnswerHead()
-        content.removeAll(keepingCapacity: true)
-        isCut = false
-        refusal = nil
-        hasOpened = false
-        isShort = false
-        address = nil
-        isSessionResumed = false
-        errorBuffer.pointee = 0
-    }
-
     /// Waits until it has ended, or the deadline has passed.
     ///
-    /// - Parameter patience: how long it may take since it was prepared for the request.
     /// - Throws: `CancellationError`. It may be under way still, then and when the deadline has passed.
     func wait(_ patience: Duration) async throws {
-        deadline?.set(max(.zero, patience - elapsed))
+        deadline?.set(patience)
         defer { deadline?.clear() }
         try await signal.wait()
     }
@@ -129,12 +123,14 @@ final class Transfer {
     /// all of a handle's requests, and gives up at five.
     var isReusable: Bool { result == CURLE_OK && attempts <= 1 }
 
-    /// Whether libcurl may have lost its answer, and it is worth another try by HTTP/1.1.
+    /// Whether it has to be sent again, where no other request is on the same connection: it was not sent, or its answer is lost.
     ///
     /// Where requests share a connection, libcurl (7.88) finds the answer of one while it reads for another. If the receiver
     /// has then closed the stream before all was sent, as it may (RFC 9113 section 8.1), libcurl stops at that when it wants to
     /// send the rest, and forgets the answer. It says nothing about it, as it does about a stream that was broken off.
-    var hasLostAnswer: Bool { result == CURLE_HTTP2_STREAM && head.status == nil && errorBuffer.pointee == 0 }
+    var isToBeSentAlone: Bool {
+        isCrowded || result == CURLE_HTTP2_STREAM && head.status == nil && errorBuffer.pointee == 0
+    }
 
     // MARK: What it came to
 
@@ -167,6 +163,7 @@ final class Transfer {
             case CURLE_COULDNT_CONNECT where hasProxy || isShort: .ownFault
             case CURLE_COULDNT_RESOLVE_HOST: .nameNotFound
             case CURLE_COULDNT_CONNECT, CURLE_PROXY: .notConnected
+            case CURLE_ABORTED_BY_CALLBACK where isCrowded: .notConnected
             case CURLE_PEER_FAILED_VERIFICATION: .tls(verificationFault)
             case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER: .tls(.handshake)
             case CURLE_OPERATION_TIMEDOUT: .timedOut
@@ -203,7 +200,8 @@ final class Transfer {
             total: elapsed)
     }
 
-    private var elapsed: Duration { .nanoseconds(Loop.monotonicNanoseconds - began) }
+    /// Since it was prepared for its request.
+    var elapsed: Duration { .nanoseconds(Loop.monotonicNanoseconds - began) }
 
     private func number(_ info: CURLINFO) -> Int {
         var value = 0
@@ -330,7 +328,10 @@ final class Transfer {
         address = text.flatMap { IPAddress(String(cString: $0)) }
         guard allows(address) else { return CURL_PREREQFUNC_ABORT }
         isSessionResumed = number(CURLINFO_NUM_CONNECTS) > 0 && drawbridge_curl_is_resumed(handle) == 1
-        onConnected(drawbridge_curl_speaks_http2(handle) == 1)
+        let isShared = drawbridge_curl_speaks_http2(handle) == 1
+        isCrowded = !isShared && !multi.take(drawbridge_curl_tls(handle), for: self)
+        guard !isCrowded else { return CURL_PREREQFUNC_ABORT }
+        onConnected(isShared)
         return CURL_PREREQFUNC_OK
     }
 

@@ -73,27 +73,40 @@ struct HTTP2Tests {
         }
     }
 
-    /// Sends many at once, each with a number of its own.
+    @Test("Where a host speaks HTTP/2 on some connections only, each request has its own answer")
+    func mixed() async throws {
+        try await Self.run(streams: 3, mixed: true) { courier, destination in
+            for _ in 0..<5 {
+                let replies = try await Self.send(100, courier, destination)
+                for (number, reply) in replies.enumerated() {
+                    #expect(String(decoding: reply.content, as: UTF8.self).hasSuffix(#""body": "\#(number)"}"#))
+                }
+                #expect(Set(replies.map(\.version)) == [.http11, .http2])
+            }
+        }
+    }
+
+    /// Sends many at once, each with its number; their answers are in that order.
     @OnLoop
     private static func send(
         _ count: Int, _ courier: Courier, _ destination: Destination, _ fields: Fields = Fields(), padding: String = ""
     ) async throws -> [Reply] {
-        try await withThrowingTaskGroup(of: Reply.self) { group in
+        try await withThrowingTaskGroup(of: (number: Int, reply: Reply).self) { group in
             for number in 0..<count {
                 group.addTask {
-                    try await courier.send(
-                        Array("\(padding)\(number)".utf8), to: destination, fields: fields)
+                    (number, try await courier.send(Array("\(padding)\(number)".utf8), to: destination, fields: fields))
                 }
             }
-            var replies: [Reply] = []
-            for try await reply in group { replies.append(reply) }
-            return replies
+            var answered: [(number: Int, reply: Reply)] = []
+            for try await pair in group { answered.append(pair) }
+            return answered.sorted { $0.number < $1.number }.map(\.reply)
         }
     }
 
     /// Starts a receiver, and a courier that may send there.
     private static func run(
-        streams: Int, _ body: @escaping @Sendable @OnLoop (Courier, Destination) async throws -> Void
+        streams: Int, mixed: Bool = false,
+        _ body: @escaping @Sendable @OnLoop (Courier, Destination) async throws -> Void
     ) async throws {
         try await onLoop {
             let certificates = try await Certificates()
@@ -104,7 +117,7 @@ struct HTTP2Tests {
                 [
                     "\(PythonTools.root)/Tests/FetchTests/receiver.py", certificates.path("good"),
                     certificates.key("good"), "\(streams)",
-                ],
+                ] + (mixed ? ["mixed"] : []),
                 environment: [:], descriptors: [.inherit(input.read), .inherit(output.write), .inherit(2)])
             close(input.read)
             close(output.write)

@@ -3,7 +3,9 @@ with the number of the connection it came on. One with the content "reset" it br
 before it has read the content, of which it then wants nothing. Writes its port to standard output and ends with its standard
 input.
 
-usage: receiver.py CERTIFICATE KEY STREAMS-AT-ONCE
+usage: receiver.py CERTIFICATE KEY STREAMS-AT-ONCE [mixed]
+
+With `mixed` every second connection is HTTP/1.1's, as where several servers share a name.
 """
 
 import asyncio
@@ -25,8 +27,10 @@ async def serve_http1(reader, writer, number):
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
-            await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0]))
-            answer = json.dumps({"connection": number}).encode()
+            body = await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0]))
+            # Long enough for another request to be sent before its answer, if the sender did such a thing.
+            await asyncio.sleep(0.01)
+            answer = json.dumps({"connection": number, "resumed": False, "body": body[-100:].decode()}).encode()
             writer.write(b"HTTP/1.1 200 OK\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
     except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
         pass
@@ -75,10 +79,18 @@ async def serve(reader, writer):
 
 
 async def main():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*sys.argv[1:3])
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    either, http1 = (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for _ in range(2))
+    for context, protocols in [(either, ["h2", "http/1.1"]), (http1, ["http/1.1"])]:
+        context.load_cert_chain(*sys.argv[1:3])
+        context.set_alpn_protocols(protocols)
+    handshakes = itertools.count(1)
+
+    def choose(connection, name, context):
+        if sys.argv[4:] == ["mixed"] and next(handshakes) % 2 == 0:
+            connection.context = http1
+
+    either.sni_callback = choose
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=either)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 

@@ -49,6 +49,13 @@ struct BookingStormTests {
         #expect(try await node.stop().isSuccess)
     }
 
+    /// When PostgreSQL was started; nil where it is not there.
+    @OnLoop private static func since(_ node: Node) async throws -> String? {
+        let answer = try await Files.run(
+            ["psql", "-XAtq", "-d", try node.variable("DATABASE_URL"), "-c", "SELECT pg_postmaster_start_time()"])
+        return answer.exit.isSuccess ? answer.output : nil
+    }
+
     /// How PostgreSQL ends: killed, by an immediate shutdown, by a fast one. After the first two it recovers from its log.
     private static let endings = [SIGKILL, SIGQUIT, SIGINT]
 
@@ -65,6 +72,7 @@ struct BookingStormTests {
             try await processes.run {
                 let storm = BookingStorm(node, gateway: processes.gateway, clients: 16, seed: seed)
                 try await storm.wait(successes: 20)
+                var since = try await Self.since(node)
                 for _ in 1...Self.rounds {
                     // Each at its moment, so that each falls into the other's absence and return as well.
                     let victims = [("bridge", SIGKILL), ("postgresql", Self.endings.randomElement(using: &random)!)]
@@ -73,6 +81,11 @@ struct BookingStormTests {
                         try await Loop.sleep(for: .milliseconds(moment))
                         try await processes.kill(victim.0, by: victim.1)
                     }
+                    // Sessions of a postmaster that was killed finish what they have begun: successes alone do not show that
+                    // there is another.
+                    let before = since
+                    try await wait("PostgreSQL is back") { try await Self.since(node).map { $0 != before } ?? false }
+                    since = try await Self.since(node)
                     try await storm.wait(successes: 10)
                 }
                 try await storm.wait(successes: 20)

@@ -274,6 +274,8 @@ final class Dispatcher {
         do { keys = try await secrets.keys(of: ids, database) } catch is BridgeError { keys = [:] }
         for record in records {
             let lane = lane(of: record.id)
+            // Another look, begun later, may have seen more.
+            guard record.version >= lane.target?.version ?? 0 else { continue }
             lane.aim(
                 EndpointLane.Target(
                     version: record.version, subscription: record.subscription,

@@ -85,8 +85,9 @@ public struct KeyPolicy: Sendable {
 extension KeyPolicy.APIKeys {
     fileprivate init(reading mapping: PolicyMapping) {
         self.init()
+        // A bridge that has no news says so after twenty seconds.
         maximumStaleness = mapping.duration(
-            "maximum_staleness", in: .seconds(10)...Duration.seconds(86_400), default: maximumStaleness)
+            "maximum_staleness", in: .seconds(30)...Duration.seconds(86_400), default: maximumStaleness)
     }
 }
 

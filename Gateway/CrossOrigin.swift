@@ -13,6 +13,8 @@ struct CrossOrigin: Sendable {
     private static let allowed =
         "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Traceparent, Tracestate"
 
+    private static let varying = Array("Vary: Origin\r\n".utf8)
+
     /// The origins, and what answers to their pages say.
     private let origins: [(name: [UInt8], lines: [UInt8])]
     private let maximumAge: Int64
@@ -21,8 +23,7 @@ struct CrossOrigin: Sendable {
         origins = policy.origins.map { origin in
             let lines =
                 "Access-Control-Allow-Origin: \(origin)\r\nAccess-Control-Expose-Headers: \(Self.exposed)\r\n"
-                + "Vary: Origin\r\n"
-            return (Array(origin.utf8), Array(lines.utf8))
+            return (Array(origin.utf8), Array(lines.utf8) + Self.varying)
         }
         maximumAge = policy.maximumAge.components.seconds
     }
@@ -30,7 +31,9 @@ struct CrossOrigin: Sendable {
     /// Lets the page that asks read the answer, whatever it will be.
     @OnLoop
     func mark(_ request: Request) {
-        if let lines = lines(for: request.head) { request.addAnswerLines(lines, of: []) }
+        guard !origins.isEmpty else { return }
+        // Also where no permission is given: a cache must not keep that answer for a page that has one.
+        request.addAnswerLines(lines(for: request.head) ?? Self.varying, of: [])
     }
 
     /// The fields by which a browser's question is answered before it sends the request itself; nil where this is no
@@ -52,7 +55,7 @@ struct CrossOrigin: Sendable {
 
     /// What an answer says where the policy knows the origin that the request names.
     private func lines(for head: RequestHead) -> [UInt8]? {
-        guard !origins.isEmpty, let named = head.fields.bytes(of: .origin) else { return nil }
+        guard let named = head.fields.bytes(of: .origin) else { return nil }
         return origins.first { $0.name.elementsEqual(named) }?.lines
     }
 }

@@ -57,6 +57,7 @@ struct EdgeTests {
         ] {
             let plain = try await node.gateway.send(.get(Self.hotels, token).with("Origin", other))
             #expect(plain.status == 200 && plain["Access-Control-Allow-Origin"] == nil)
+            #expect(plain["Vary"] == "Origin")
             #expect(try await preflight("/api/booking-engine/bookings", other).status == 405)
         }
         #expect(try await preflight("/nothing", origin).status == 404)

@@ -169,12 +169,6 @@ struct Call {
     /// A path parameter's value.
     func parameter(_ name: String) -> String? { match.value(of: name, in: request.head.target.pathBytes.span) }
 
-    /// The hotel in the path, which must be one that can be sold and that the identity covers: the gateway has checked it,
-    /// and so do we.
-    func hotel(in hotels: HotelDirectory) throws -> HotelEntry {
-        try found(hotels.use.availability) { try hotels.hotel($0) }
-    }
-
     /// The hotel in the path, whose catalogue must be known; whether it can be sold now does not matter.
     func described(in hotels: HotelDirectory, _ kind: CacheKind) throws -> HotelEntry {
         let tally = hotels.use.of(kind)

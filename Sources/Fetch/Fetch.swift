@@ -6,12 +6,10 @@ internal import Loop
 /// A transfer blocks a thread of libuv's pool: that is the simplest thing that is right for documents that are asked
 /// for now and then, such as an issuer's keys. Everything about it is bounded.
 public struct Fetch: Sendable {
-    /// How long all of it may take: name, connection, handshake, redirects, content.
+    /// How long all of it may take: name, connection, handshake, content.
     public var timeout = Duration.seconds(5)
     /// The most content, in bytes, after decompression, which is not asked for.
     public var maximumByteCount = 256 << 10
-    /// The most redirects followed; all of them must lead to HTTPS again.
-    public var maximumRedirects = 0
     /// A PEM file of the authorities believed, in place of the system's.
     public var authoritiesFile: String?
 
@@ -29,7 +27,7 @@ public struct Fetch: Sendable {
     /// Whether an address may be fetched: `https`, or `http` on this very machine, without a user's name or password.
     public static func allows(_ address: String) -> Bool { isSecure(address) != nil }
 
-    /// Gets a document.
+    /// Gets a document. No redirect is followed.
     ///
     /// - Throws: `FetchError`, for every status but 200, too.
     @OnLoop
@@ -73,11 +71,8 @@ public struct Fetch: Sendable {
             precondition(drawbridge_curl_set_text(handle, option, value) == CURLE_OK, "libcurl without an option")
         }
         set(CURLOPT_URL, address)
-        // A redirect cannot lead away from HTTPS, nor from this machine's plain HTTP to anywhere.
         set(CURLOPT_PROTOCOLS_STR, isSecure ? "https" : "http")
-        set(CURLOPT_REDIR_PROTOCOLS_STR, "https")
-        set(CURLOPT_FOLLOWLOCATION, isSecure && maximumRedirects > 0 ? 1 : 0)
-        set(CURLOPT_MAXREDIRS, maximumRedirects)
+        set(CURLOPT_FOLLOWLOCATION, 0)
         set(CURLOPT_TIMEOUT_MS, Int(timeout / .milliseconds(1)))
         // A signal for a timeout would hit whichever thread comes first.
         set(CURLOPT_NOSIGNAL, 1)
@@ -97,8 +92,7 @@ public struct Fetch: Sendable {
         if received.isOverBound { return FetchError(.tooMuch, "more than \(received.bound) bytes") }
         return switch code {
         case CURLE_OPERATION_TIMEDOUT: FetchError(.timedOut, message)
-        case CURLE_FILESIZE_EXCEEDED, CURLE_TOO_MANY_REDIRECTS: FetchError(.tooMuch, message)
-        case CURLE_UNSUPPORTED_PROTOCOL: FetchError(.forbidden, message)
+        case CURLE_FILESIZE_EXCEEDED: FetchError(.tooMuch, message)
         case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CONNECT_ERROR:
             FetchError(.untrusted, message)
         default: FetchError(.unreachable, message)

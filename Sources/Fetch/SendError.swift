@@ -51,9 +51,6 @@ public struct SendError: Error, Sendable, CustomStringConvertible {
         self.timings = timings
     }
 
-    /// Whether it says nothing about the receiver, and so counts as no attempt to reach it.
-    public var isOurs: Bool { code == .notBegun || code == .ownFault }
-
     /// Code and message on one line.
     public var description: String { "\(code): \(message)" }
 }

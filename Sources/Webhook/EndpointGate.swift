@@ -47,14 +47,14 @@ public struct EndpointGate: Sendable {
         case wait(until: UInt64, Hold)
     }
 
-    /// Why a delivery waits. The names are stored and shown.
-    public enum Hold: String, Sendable, CaseIterable {
+    /// Why a delivery waits.
+    public enum Hold: Sendable, Hashable {
         /// The circuit is open: the endpoint is parked.
-        case circuitOpen = "circuit_open"
+        case circuitOpen
         /// The one attempt that shows whether the endpoint is back is under way.
         case probing
         /// As many attempts as may be are under way.
-        case inFlight = "in_flight"
+        case inFlight
         /// As many attempts per second as may be were begun.
         case rate
     }

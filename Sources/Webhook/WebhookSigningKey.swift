@@ -3,12 +3,9 @@ internal import Cryptography
 /// The key pair for signatures that anybody can verify and only we can make: Ed25519, `v1a` of the Standard Webhooks. Each
 /// endpoint that asks for them has its own.
 ///
-/// The private half, `whsk_` and the base64 of the 32-byte seed (RFC 8032 calls that the private key), is for storing alone;
-/// the public half, `whpk_` and the base64 of its 32 bytes, is what a subscriber gets. Printed or dumped, the key shows its
-/// public half.
+/// The private half, the 32-byte seed (RFC 8032 calls that the private key), is for storing alone; the public half, `whpk_` and
+/// the base64 of its 32 bytes, is what a subscriber gets. Printed or dumped, the key shows its public half.
 public struct WebhookSigningKey: Sendable {
-    /// What the text of the private half begins with.
-    public static let privatePrefix = "whsk_"
     /// What the text of the public half begins with.
     public static let publicPrefix = "whpk_"
 
@@ -35,16 +32,6 @@ public struct WebhookSigningKey: Sendable {
         }
         self.seed = seed
     }
-
-    /// Reads `whsk_` and base64 with its padding.
-    ///
-    /// - Throws: `WebhookError` that says which of prefix, base64 and length is wrong, and repeats nothing of the text.
-    public init(parsing text: String) throws(WebhookError) {
-        try self.init(seed: try PrefixedBase64.decode(text, prefix: Self.privatePrefix, .key, "a signing key"))
-    }
-
-    /// The text of the private half; whoever calls this gives it away.
-    public var privateText: String { PrefixedBase64.encode(seed, prefix: Self.privatePrefix) }
 
     /// The text of the public half, with which a subscriber verifies.
     public var publicText: String { PrefixedBase64.encode(key.publicKey.bytes, prefix: Self.publicPrefix) }

@@ -239,7 +239,7 @@ struct CourierGuardTests {
                     let error = await #expect(throws: SendError.self) {
                         _ = try await courier.send([], to: trial.destination, fields: Fields())
                     }
-                    #expect(error?.code == .ownFault && error?.isOurs == true)
+                    #expect(error?.code == .ownFault)
                     courier.close()
                 }
             }

@@ -86,23 +86,11 @@ struct FetchTests {
         }
     }
 
-    @Test("A redirect is followed where that is allowed, and only to HTTPS")
-    func redirects() async throws {
+    @Test("A redirect is not followed")
+    func redirect() async throws {
         try await onLoop {
-            func moved(_ location: String) -> String { answer("", status: "302 Found", "Location: \(location)") }
-            let answers = [
-                "/a": moved("/b"), "/b": moved("/c"), "/c": answer("there"), "/plain": moved("http://localhost:1/"),
-                "/file": moved("file:///etc/passwd"), "/round": moved("/round"),
-            ]
-            Self.expect(.status, try await Self.fetch("/b", answers))
-            // A closure inside of #expect would share its name with the next one, and the linker keep one of them.
-            let followed = try await Self.fetch("/a", answers) { $0.maximumRedirects = 2 }
-            #expect(try followed.get().content == Array("there".utf8))
-            Self.expect(.tooMuch, try await Self.fetch("/a", answers) { $0.maximumRedirects = 1 })
-            Self.expect(.tooMuch, try await Self.fetch("/round", answers) { $0.maximumRedirects = 3 })
-            for path in ["/plain", "/file"] {
-                Self.expect(.forbidden, try await Self.fetch(path, answers) { $0.maximumRedirects = 3 })
-            }
+            let answers = ["/": answer("", status: "302 Found", "Location: /there"), "/there": answer("there")]
+            Self.expect(.status, try await Self.fetch("/", answers))
         }
     }
 
@@ -112,8 +100,7 @@ struct FetchTests {
             let server = try await DocumentServer(
                 secure: false,
                 ["/": answer("here"), "/away": answer("", status: "302 Found", "Location: https://localhost:1/")])
-            var fetch = Fetch()
-            fetch.maximumRedirects = 3
+            let fetch = Fetch()
             #expect(try await fetch.get("http://127.0.0.1:\(server.port)/").content == Array("here".utf8))
             await #expect(throws: FetchError(.status, "status 302")) {
                 _ = try await fetch.get("http://localhost:\(server.port)/away")

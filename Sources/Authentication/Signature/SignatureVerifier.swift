@@ -55,10 +55,6 @@ public struct SignatureTerms: Sendable, Equatable {
     /// For how many seconds after `created` a signature can be accepted. One more than the terms say, because time is
     /// told in whole seconds.
     public var reachInSeconds: Int64 { maximumAgeInSeconds + clockSkewInSeconds + 1 }
-
-    /// How long a nonce has to be remembered, in seconds: as long as any signature with it could be accepted, made by a
-    /// clock that is ahead.
-    public var nonceLifetimeInSeconds: Int64 { reachInSeconds + clockSkewInSeconds }
 }
 
 /// What a good signature proves, and what is left to check of it.

@@ -167,7 +167,8 @@ final class TokenService {
             let access = accessToken(of: apiKey, stored.id, scopes)
             let grant = Grant(
                 accessToken: access.signed(with: signer), expiresIn: access.expiresAt - access.issuedAt,
-                scopes: scopes, refreshToken: successor, refreshExpiresIn: family.idleExpiresAt - apiKey.now,
+                scopes: scopes, refreshToken: successor,
+                refreshExpiresIn: min(family.idleExpiresAt, apiKey.expiresAt) - apiKey.now,
                 credential: IssuedCredential(apiKey.id, apiKey.client, token: access.tokenID, family: stored.id))
             try await transaction.commit(
                 [

@@ -15,7 +15,7 @@ public struct SendingTerms: Sendable, Hashable {
     /// Requests on their way at once to one host that speaks HTTP/2.
     public var requestsPerHost = 100
     /// Requests on their way at once in all, and connections, those that are idle included. No host has more of them than are
-    /// left free for others.
+    /// left free for others. For requests that have to be sent alone (`Courier`) there are `connectionsPerHost` more.
     public var connections = 2048
     /// Requests that wait for their turn at once in all.
     public var waiting = 10_000

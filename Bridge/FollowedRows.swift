@@ -32,17 +32,27 @@ final class FollowedRows<Row: Sendable> {
     /// When the database had them last, on the monotonic clock, in nanoseconds.
     private(set) var confirmedAt: UInt64 = 0
     private let change = Announcement()
+    // One after the other, so that of two readings the later one counts.
+    private var looks: SharedWork<String, Void, Void>!
     private var failures = LogThrottle()
 
     init(_ database: Database, _ source: Source) {
         self.database = database
         self.source = source
+        looks = SharedWork(atOnce: 1, bound: 1, gathering: .zero) { [unowned self] _, _ in try await read() }
     }
 
     /// Looks until the task is cancelled. What fails is tried again at the next look.
     ///
     /// - Parameter looked: called after each look that told the rows; what fails there is tried again, too.
-    func run(_ looked: @OnLoop () async throws -> Void = {}) async {
+    func run(_ looked: @escaping @Sendable @OnLoop () async throws -> Void = {}) async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.looks.run() }
+            group.addTask { await self.follow(looked) }
+        }
+    }
+
+    private func follow(_ looked: @OnLoop () async throws -> Void) async {
         while !Task.isCancelled {
             do {
                 try await look()
@@ -65,9 +75,11 @@ final class FollowedRows<Row: Sendable> {
     /// The state as JSON: at once when it is not the one named, otherwise when it changes or patience ends.
     ///
     /// - Parameter write: adds the rows; asked where the gateway does not have them.
+    /// - Throws: what a look does, where the gateway knows another state and it cannot be seen whether that is older.
     func state(unlike known: Int64?, _ write: (inout JSONWriter, [Row]) -> Void) async throws -> [UInt8] {
-        // A gateway that knows another state has it from another bridge, which has looked since we did.
-        if let known, known != version { try? await look() }
+        // A gateway that knows another state may have it from another bridge, which has looked since we did. It must not
+        // unlearn what that one has told it: a key that was revoked would be good again.
+        if let known, known != version { try await look() }
         if version == known { try await change.wait() }
         var json = JSONWriter()
         json.object { json in
@@ -78,8 +90,10 @@ final class FollowedRows<Row: Sendable> {
         return json.bytes
     }
 
-    /// Looks once, out of turn.
-    func look() async throws {
+    /// Looks once, out of turn, together with others who want a look that begins from now on.
+    func look() async throws { try await looks(source.name, ()) }
+
+    private func read() async throws {
         let began = Loop.monotonicNanoseconds
         let current = try await database.first(source.version)
         if current != version {

@@ -1,3 +1,5 @@
+import Authentication
+import Cryptography
 import Glibc
 import JSONText
 import Loop
@@ -107,5 +109,38 @@ struct SeveralBridgesTests {
         try await storm.expectAgreement()
         try await storm.expectTruth()
         #expect(try await node.stop().isSuccess)
+    }
+
+    @Test("A bridge that cannot look at the database tells nothing older than what a gateway has from another one")
+    @OnLoop func nothingOlder() async throws {
+        let node = try Node()
+        try await node.start()
+        let sessions = try await node.rows("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        let database = [try node.processID("postgresql")] + sessions.compactMap { Int32($0[0]) }
+        func signal(_ number: Int32) { for process in database { kill(process, number) } }
+        // A state that this bridge has never seen.
+        let questions = ["api-keys", "revoked-tokens"].map { "/drawbridge/\($0)?version=1000000" }
+        signal(SIGSTOP)
+        defer { signal(SIGCONT) }
+        for answer in try await concurrently(questions, { try await node.askAsGateway($0) }) {
+            expectProblem(answer, 503, "unavailable")
+        }
+        signal(SIGCONT)
+        try await wait("it looks again") { try await node.askAsGateway(questions[0]).status == 200 }
+        #expect(try await node.askAsGateway(questions[0]).elements("keys").count >= 3)
+        #expect(try await node.stop().isSuccess)
+    }
+}
+
+extension Node {
+    /// Asks a bridge what only gateways may ask.
+    ///
+    /// - Parameter json: what is sent along; nil for a question without content.
+    func askAsGateway(_ target: String, json: String? = nil) async throws -> Answer {
+        let id = Hexadecimal.encode(SecureRandom.bytes(16))
+        let hop = try HopIdentity(keyFile: "\(home)/keys/hop.key")
+        let request = json.map { TestRequest.post(target, nil, json: $0) } ?? .get(target)
+        let proof = hop.signOwn(requestID: id, method: request.method, target: target, now: Int64(Loop.unixTime))
+        return try await socket("bridge").send(request.with("X-Request-Id", id).with("Drawbridge-Identity", proof))
     }
 }

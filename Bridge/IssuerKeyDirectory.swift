@@ -7,12 +7,23 @@ internal import Postgres
 internal import Telemetry
 
 /// The keys that issuers publish, for the gateways, which must not reach out to anybody themselves.
+///
+/// What one bridge has found is written down before a gateway is told, and each looks there before it tells: a gateway that
+/// asks one bridge after another does not unlearn a key because they have not all asked the issuer since. While the database
+/// is away, each tells what it knows by itself.
 @OnLoop
 final class IssuerKeyDirectory {
-    /// How often it looks whether something is to be written down.
+    /// How often it looks whether something is to be written down, or was by others.
     private static let recordInterval = Duration.seconds(1)
+    /// How long one who asks waits for that.
+    private static let patience = Duration.seconds(1)
 
     private let records: IssuerKeyRecords
+    // One after the other, so that nothing overtakes what was decided later.
+    private var exchanges: SharedWork<String, Void, Void>!
+    private var failures = LogThrottle()
+    /// Whether issuers may be written down that nobody believes any more.
+    private var mustForget = false
     private var publishers: [String: KeyPublisher] = [:]
     /// Those that the last change of sources has put aside, whose keys are not told: the next one may take it back.
     private var aside: [KeyPublisher] = []
@@ -27,6 +38,7 @@ final class IssuerKeyDirectory {
     /// - Throws: `BridgeConfiguration.Mistake` for an address that may not be fetched.
     init(_ sources: [String: KeySetSource], _ database: Database) throws {
         records = IssuerKeyRecords(database)
+        exchanges = SharedWork(atOnce: 1, bound: 1, gathering: .zero) { [unowned self] _, _ in try await exchange() }
         try replace(sources)
     }
 
@@ -57,6 +69,7 @@ final class IssuerKeyDirectory {
         aside = before.values.filter { $0 !== publishers[$0.issuer] }
         for publisher in aside { publisher.isAside = true }
         records.reread()
+        mustForget = true
         replacement.fire()
         announce()
     }
@@ -86,6 +99,7 @@ final class IssuerKeyDirectory {
     /// Keeps the keys fresh until the task is cancelled.
     func run() async {
         await withDiscardingTaskGroup { group in
+            group.addTask { await self.exchanges.run() }
             group.addTask { await self.keepRecords() }
             repeat {
                 for publisher in publishers.values where !publisher.isRunning {
@@ -103,28 +117,61 @@ final class IssuerKeyDirectory {
     /// patience ends.
     func state(unlike known: Int64?) async throws -> [UInt8] {
         if version == known { try await change.wait() }
+        await catchUp()
         return json()
     }
 
-    /// The same, after having looked at the issuer's once more for a key id, if that is worth it.
+    /// The same, after having looked at the issuer's once more for a key id, if that is worth it; and whether it was.
     func state(lookingFor keyID: String, of issuer: String) async -> [UInt8] {
-        await publishers[issuer]?.look(for: keyID)
-        return json()
+        // Another bridge may have found it already.
+        await catchUp()
+        let hasLooked = await publishers[issuer]?.look(for: keyID) ?? false
+        await catchUp()
+        return json(hasLooked: hasLooked)
+    }
+
+    /// What is told next is written down, and not older than what others have written down.
+    private func catchUp() async {
+        try? await Loop.withDeadline(Self.patience, "issuers' keys of other bridges") {
+            try await self.exchanges("issuers' keys", ())
+        }
     }
 
     private func keepRecords() async {
         while !Task.isCancelled {
-            await records.keep(
-                recall: { records in
-                    for (issuer, record) in records { publishers[issuer]?.recall(record) }
-                },
-                wanted: {
-                    // Where an issuer publishes elsewhere since lately, the old set stays until there is a new one.
-                    let all = (aside + publishers.values).filter(\.isRecorded)
-                    return Dictionary(
-                        all.map { ($0.issuer, $0.isAside ? nil : $0.record) }, uniquingKeysWith: { $1 })
-                })
+            do { try await exchanges("issuers' keys", ()) } catch {
+                if !Task.isCancelled, let omitted = failures.admit(at: Loop.monotonicNanoseconds) {
+                    Log.warning(
+                        "issuers' keys not written down",
+                        ["error": .init(error: error), "lines_omitted": .init(omitted)])
+                }
+            }
             do { try await Loop.sleep(for: Self.recordInterval) } catch { return }
+        }
+    }
+
+    /// Writes down what was found here, and takes over what others have found. What fails is tried again the next time.
+    private func exchange() async throws {
+        guard mustForget || publishers.values.contains(where: \.isRecorded) else { return }
+        for publisher in publishers.values {
+            guard let news = publisher.news else { continue }
+            try await records.write(news, of: publisher.issuer)
+            publisher.noteWritten(news)
+        }
+        if let written = try await records.news() {
+            for publisher in publishers.values {
+                if let record = written[publisher.issuer] { publisher.learn(record) } else { publisher.noteForgotten() }
+            }
+        }
+        if mustForget { try await forget() }
+    }
+
+    private func forget() async throws {
+        mustForget = false
+        // Where an issuer publishes elsewhere since lately, the old set stays until there is a new one.
+        do { try await records.forget(allBut: (aside + publishers.values).filter(\.isRecorded).map(\.issuer)) } catch {
+            mustForget = true
+            throw error
         }
     }
 
@@ -140,10 +187,11 @@ final class IssuerKeyDirectory {
         return publishers[issuer]?.hasEnded == true && !aside.contains { $0.issuer == issuer }
     }
 
-    private func json() -> [UInt8] {
+    private func json(hasLooked: Bool? = nil) -> [UInt8] {
         var json = JSONWriter()
         json.object { json in
             json.member("version", Int(version))
+            if let hasLooked { json.member("looked", hasLooked) }
             json.array("issuers", keySets) { json, entry in
                 json.object { json in
                     json.member("issuer", entry.issuer)

@@ -21,6 +21,10 @@ final class KeyPublisher {
     private let turnstile = Turnstile(bound: 64, patience: .seconds(10))
     private let failures: Counter
     private var isEnded = false
+    /// When what counts now was asked for, by whichever bridge, on the monotonic clock, in nanoseconds.
+    private var fetchedAt: UInt64 = 0
+    /// Whether this bridge has fetched it, and others cannot know yet.
+    private var isNews = false
     /// Whether a task keeps it fresh.
     var isRunning = false
     /// Whether nobody goes by it now, and perhaps again soon.
@@ -74,25 +78,34 @@ final class KeyPublisher {
     func end() { isEnded = true }
 
     /// Looks once more, for a key id that is in no set we have, unless it was looked for lately.
-    func look(for keyID: String) async {
-        guard !published.holds(keyID), gate.admit(keyID, now: Loop.monotonicNanoseconds) else { return }
-        _ = try? await turnstile.pass { await refresh() }
+    ///
+    /// - Returns: whether the issuer has answered.
+    func look(for keyID: String) async -> Bool {
+        guard !published.holds(keyID), gate.admit(keyID, now: Loop.monotonicNanoseconds) else { return false }
+        guard (try? await turnstile.pass({ await refresh() })) == true else { return false }
         if !published.holds(keyID) { gate.noteMissing(keyID, now: Loop.monotonicNanoseconds) }
+        return true
     }
 
     /// Gets the set as it is now.
-    private func refresh() async {
+    ///
+    /// - Returns: whether it could be had.
+    @discardableResult
+    private func refresh() async -> Bool {
         let source = source
+        let began = Loop.monotonicNanoseconds
         do {
             let (content, interval) = try await read(source)
             // Meanwhile there may be other terms.
-            guard source == self.source, !isEnded else { return }
-            try take(content, interval)
+            guard source == self.source, !isEnded else { return false }
+            try take(content, interval, began)
+            return true
         } catch {
-            guard !Task.isCancelled, source == self.source else { return }
+            guard !Task.isCancelled, source == self.source else { return false }
             published.failed(now: Loop.monotonicNanoseconds)
             failures.increment()
             Log.warning("issuer's keys not read", ["issuer": .init(issuer), "error": .init(error: error)])
+            return false
         }
     }
 
@@ -115,7 +128,7 @@ final class KeyPublisher {
         }
     }
 
-    private func take(_ content: [UInt8], _ interval: Duration) throws {
+    private func take(_ content: [UInt8], _ interval: Duration, _ began: UInt64) throws {
         let new: KeySet?
         do throws(KeyRefusal) {
             new = try published.take(content, lookingAgainAfter: interval, now: Loop.monotonicNanoseconds)
@@ -123,29 +136,42 @@ final class KeyPublisher {
             throw Unreadable(description: "found \(error.found), expected \(error.expected)")
         }
         guard let new else { return }
+        (fetchedAt, isNews) = (began, true)
         Log.info(
             "issuer's keys taken over",
             ["issuer": .init(issuer), "keys": .init(new.keys.count), "keys_omitted": .init(new.omittedCount)])
         onChange()
     }
 
-    // MARK: Across restarts
+    // MARK: Across bridges and restarts
 
     /// Whether the sets are to be written down: a file is there anyway.
     var isRecorded: Bool { if case .url = location { true } else { false } }
 
-    /// What is to be known when the bridge is started again; nil where it is nothing, or not known yet.
-    var record: IssuerKeyRecords.Record? {
-        guard case .url(let url) = location, let keySet = published.current else { return nil }
-        return .init(url: url, keySet: keySet)
+    /// What others are to know; nil where it is nothing, or written down.
+    var news: IssuerKeyRecords.Record? {
+        guard isNews, case .url(let url) = location, let keySet = published.current else { return nil }
+        return .init(url: url, keySet: keySet, fetchedAt: fetchedAt)
     }
 
-    /// Takes over what was known before the bridge was started, until the issuer says something newer.
-    func recall(_ record: IssuerKeyRecords.Record) {
-        guard published.current == nil else { return }
+    /// It is written down, or something newer is.
+    func noteWritten(_ record: IssuerKeyRecords.Record) {
+        if published.current == record.keySet { isNews = false }
+    }
+
+    /// Nothing is written down any more; it is to be written again.
+    func noteForgotten() { isNews = published.current != nil }
+
+    /// Takes over what is written down: by another bridge, or before this one was started.
+    func learn(_ record: IssuerKeyRecords.Record) {
+        // Which of the two is newer shows when ours is written down.
+        guard !isNews else { return }
         if location == .url(record.url) {
-            if published.recall(record.keySet) { onChange() }
-        } else {
+            guard published.learn(record.keySet, now: Loop.monotonicNanoseconds) else { return }
+            fetchedAt = record.fetchedAt
+            Log.info("issuer's keys learnt from what is written down", ["issuer": .init(issuer)])
+            onChange()
+        } else if published.current == nil {
             published.noteEarlierPlace()
             onChange()
         }

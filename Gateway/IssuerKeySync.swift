@@ -60,18 +60,24 @@ final class IssuerKeySync {
             json.member("issuer", issuer)
             json.member("kid", keyID)
         }
+        var hasLooked = false
         do {
-            try take(try await bridge.ask(.post, "/drawbridge/issuer-keys", content: wanted.bytes))
+            let answer = try await bridge.ask(.post, "/drawbridge/issuer-keys", content: wanted.bytes)
+            let state = try JSONValue(parsing: answer)
+            try take(state)
+            hasLooked = state["looked"] == .bool(true)
         } catch {
             Log.debug("issuer not looked at", ["issuer": .init(issuer), "error": .init(error: error)])
         }
-        if !tokens.hasKey(keyID, of: issuer) {
+        // An issuer that was not asked has not said that there is no such key.
+        if hasLooked, !tokens.hasKey(keyID, of: issuer) {
             gates[issuer]?.noteMissing(keyID, now: Loop.monotonicNanoseconds)
         }
     }
 
-    private func take(_ answer: [UInt8]) throws {
-        let state = try JSONValue(parsing: answer)
+    private func take(_ answer: [UInt8]) throws { try take(try JSONValue(parsing: answer)) }
+
+    private func take(_ state: JSONValue) throws {
         guard let version = state["version"]?.integer, case .array(let issuers)? = state["issuers"] else {
             throw Malformed()
         }

@@ -84,14 +84,15 @@ public struct PublishedKeySets: Sendable {
         return keySet
     }
 
-    /// Takes over what was known before this process began, if nothing newer is known; the issuer is asked all the
-    /// same.
+    /// Takes over what another process has found in the same place, later than this one or before it began; the issuer
+    /// is asked all the same, when that is due.
     ///
-    /// - Returns: whether it was.
-    public mutating func recall(_ text: String) -> Bool {
-        guard current == nil, (try? KeySet(json: Array(text.utf8), algorithms: terms.algorithms)) != nil else {
+    /// - Returns: whether it is another set than before.
+    public mutating func learn(_ text: String, now: UInt64) -> Bool {
+        guard text != current, (try? KeySet(json: Array(text.utf8), algorithms: terms.algorithms)) != nil else {
             return false
         }
+        retireCurrent(now: now)
         current = text
         hadSets = true
         return true

@@ -18,6 +18,8 @@ struct PublishedKeySetsTests {
             #"{"keys":[{"kty":"EC","crv":"P-256","kid":"\#(id)","x":"\#(RFC7515.x)","y":"\#(RFC7515.y)"}]}"#.utf8)
     }
 
+    private func text(_ id: String) -> String { String(decoding: Self.keySet(id), as: UTF8.self) }
+
     /// A reference, so that what is expected may change it; at seconds of the test's clock.
     private final class Life {
         var sets: PublishedKeySets
@@ -34,7 +36,9 @@ struct PublishedKeySetsTests {
         }
 
         func dropEnded(at time: UInt64) -> Bool { sets.dropEnded(now: time * PublishedKeySetsTests.second) }
-        func recall(_ text: String) -> Bool { sets.recall(text) }
+        func learn(_ text: String, at time: UInt64) -> Bool {
+            sets.learn(text, now: time * PublishedKeySetsTests.second)
+        }
     }
 
     @Test(
@@ -150,11 +154,23 @@ struct PublishedKeySetsTests {
     @Test("What was known before the start counts until something newer is known")
     func recall() throws {
         let life = Life(Self.terms())
-        #expect(!life.recall("no key set"))
-        #expect(life.recall(String(decoding: Self.keySet("1"), as: UTF8.self)))
+        #expect(!life.learn("no key set", at: 0))
+        #expect(life.learn(text("1"), at: 0))
         #expect(life.sets.due == 0, "the issuer is asked all the same")
         #expect(try life.take("2", at: 1))
-        #expect(!life.recall(String(decoding: Self.keySet("3"), as: UTF8.self)))
         #expect(life.ids == ["1", "2"])
+    }
+
+    @Test("What another process has found later counts, beside what it takes the place of, and changes no look")
+    func learning() throws {
+        let life = Life(Self.terms(overlap: 600))
+        #expect(try life.take("1", at: 0))
+        let due = life.sets.due
+        #expect(life.learn(text("2"), at: 10))
+        #expect(!life.learn(text("2"), at: 11), "nothing new")
+        #expect(!life.learn("no key set", at: 12))
+        #expect(life.sets.due == due && life.ids == ["1", "2"])
+        #expect(life.dropEnded(at: 610))
+        #expect(life.ids == ["2"])
     }
 }

@@ -171,4 +171,31 @@ struct IssuerKeyLifeTests {
         #expect(try await node.value("SELECT count(*) FROM drawbridge.issuer_key_sets") == "1")
         #expect(try await node.stop().isSuccess)
     }
+
+    @Test("A look that the bridge did not make does not count as one that has found nothing", .timeLimit(.minutes(2)))
+    @OnLoop func lookNotMade() async throws {
+        let publisher = try TestIssuer()
+        let (first, second) = (P256PrivateKey(), P256PrivateKey())
+        publisher.show([("1", first)])
+        let node = try Node(ownsPolicies: true, workers: 1)
+        node.trust(Self.issuer, at: publisher)
+        try await node.start()
+        try await wait("the first key") { try await node.everyWorker(answers: 200, self.token("1", first)) }
+        // As another machine's gateway would ask: for a while the bridge looks for nobody else.
+        let question = #"{"issuer":"\#(Self.issuer)","kid":"made-up"}"#
+        #expect(try await node.askAsGateway("/drawbridge/issuer-keys", json: question).status == 200)
+
+        publisher.show([("1", first), ("2", second)])
+        let asked = publisher.requests
+        let token = token("2", second)
+        #expect(try await node.everyWorker(answers: 401, token))
+        #expect(publisher.requests == asked)
+        // Half a minute lies between two looks; what was not found is forgotten after twice that.
+        try await wait("the next look", for: .seconds(45)) {
+            try await Loop.sleep(for: .seconds(1))
+            return try await node.everyWorker(answers: 200, token)
+        }
+        #expect(try await node.stop().isSuccess)
+        await publisher.goAway()
+    }
 }

@@ -130,6 +130,46 @@ struct SeveralBridgesTests {
         #expect(try await node.askAsGateway(questions[0]).elements("keys").count >= 3)
         #expect(try await node.stop().isSuccess)
     }
+
+    @Test("What one bridge has found an issuer to publish, another tells without having asked the issuer")
+    @OnLoop func issuerKeys() async throws {
+        let issuer = "https://publisher.example"
+        let publisher = try TestIssuer()
+        let (first, second) = (P256PrivateKey(), P256PrivateKey())
+        publisher.show([("1", first)])
+        let node = try Node(ownsPolicies: true, workers: 1, bridges: 2)
+        node.trust(issuer, at: publisher)
+        try await node.start()
+        try await wait("both to know the first key") { publisher.requests == 2 }
+        let bridges = [try node.processID("bridge"), try node.processID("bridge-1")]
+        defer { for bridge in bridges { kill(bridge, SIGCONT) } }
+
+        publisher.show([("1", first), ("2", second)])
+        // One stands still, so that the other one is asked.
+        kill(bridges[1], SIGSTOP)
+        let found = try await node.askAsGateway(
+            "/drawbridge/issuer-keys", json: #"{"issuer":"\#(issuer)","kid":"2"}"#)
+        let secondKey = #"\"kid\":\"2\""#
+        #expect(found.text.contains(secondKey), "\(found.text)")
+        #expect(publisher.requests == 3)
+        kill(bridges[1], SIGCONT)
+        kill(bridges[0], SIGSTOP)
+        let told = try await node.askAsGateway("/drawbridge/issuer-keys")
+        #expect(told.text.contains(secondKey), "\(told.text)")
+        kill(bridges[0], SIGCONT)
+
+        // So no worker unlearns it, whichever bridge it asks next.
+        var token = Token()
+        token.issuer = issuer
+        token.keyID = "2"
+        let signed = token.signed(second)
+        for _ in 0..<20 {
+            #expect(try await node.gateway.send(.get("/api/booking-engine/hotels", signed)).status == 200)
+        }
+        #expect(publisher.requests == 3)
+        #expect(try await node.stop().isSuccess)
+        await publisher.goAway()
+    }
 }
 
 extension Node {

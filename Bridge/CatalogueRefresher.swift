@@ -11,7 +11,8 @@ internal import Telemetry
 /// sell change while the bridge runs.
 ///
 /// First everything is read, then what has changed is written down and taken over, hotel by hotel: of each hotel
-/// everything changes at once or nothing does. What cannot be read stays as it was.
+/// everything changes at once or nothing does. What cannot be read stays as it was. What another bridge has written down
+/// since it was read is read again: it may be older.
 @OnLoop
 final class CatalogueRefresher {
     /// What is to be read anew.
@@ -38,6 +39,11 @@ final class CatalogueRefresher {
         /// Hotels of which something could not be read or kept; they are as they were.
         var failures: [(hotel: Int32, reason: String)] = []
         var milliseconds = 0
+
+        static func += (outcome: inout Outcome, other: Outcome) {
+            outcome.change += other.change
+            outcome.failures += other.failures
+        }
     }
 
     /// How long a trigger waits for others that ask for the same.
@@ -46,14 +52,19 @@ final class CatalogueRefresher {
     /// Why nothing was done about a hotel in whose line too many stand.
     private static let busy = "the hotel is too busy with bookings"
 
+    private static let overtaken = "other bridges read the hotel at the same time"
+
+    /// How often a hotel is read for one trigger at most, where others overtake it.
+    private static let readings = 3
+
     /// Triggers for different things that may wait.
     private static let bound = 256
 
     private let directory: HotelDirectory
     private let triggers: CacheTriggers
     private let fetches: [CacheKind: Counter]
-    // One after the other, so that of two readings of a hotel the later one counts; and others than those of
-    // availability, which are short and must not wait for a thousand hotels.
+    // One after the other, so that of two readings of a hotel the later one counts, to which between bridges the store
+    // sees; and others than those of availability, which are short and must not wait for a thousand hotels.
     private var catalogue: SharedWork<Scope, Int64, Outcome>!
     private var availability: SharedWork<Scope, Int64, Outcome>!
 
@@ -125,15 +136,16 @@ final class CatalogueRefresher {
 
     private func carryOut(_ scope: Scope) async throws -> Outcome {
         switch scope {
-        case .hotels(let hotels): try await updateHotels(hotels)
-        case .roomTypes(let hotels): try await updateOffers(hotels)
+        case .hotels(let hotels): try await updateHotels(hotels, readings: Self.readings)
+        case .roomTypes(let hotels): try await updateOffers(hotels, readings: Self.readings)
         case .availability(let hotel, let type, let nights): try await recount(hotel, type, nights)
         }
     }
 
     // MARK: Hotels
 
-    private func updateHotels(_ asked: Set<Int32>?) async throws -> Outcome {
+    private func updateHotels(_ asked: Set<Int32>?, readings: Int) async throws -> Outcome {
+        let since = try await directory.store.version()
         let present = try await directory.pms.hotelIDs()
         let known = Set(directory.entries.keys).union(directory.gaps.keys)
         let unknown = (asked ?? []).subtracting(present).subtracting(known)
@@ -147,12 +159,17 @@ final class CatalogueRefresher {
             read.merge(reading.found) { $1 }
         }
         let now = Instant.now
+        var overtaken: Set<Int32> = []
         for id in wanted {
             guard let hotel = read[id] else { continue }
-            try await keep(hotel, now, &outcome)
+            do { try await keep(hotel, now, since, &outcome) } catch is CatalogueStore.Overtaken {
+                overtaken.insert(id)
+            }
         }
         for id in (asked ?? known).intersection(known).subtracting(present) {
-            do { try await retire(id, now, &outcome) } catch let error as LoopError where error.isOfLine {
+            do { try await retire(id, now, since, &outcome) } catch is CatalogueStore.Overtaken {
+                overtaken.insert(id)
+            } catch let error as LoopError where error.isOfLine {
                 outcome.failures.append((id, Self.busy))
             }
         }
@@ -162,36 +179,42 @@ final class CatalogueRefresher {
         }
         for id in read.keys { directory.entries[id]?.hotelReadAt = now.unixTime }
         try await directory.store.noteRead(.hotels, of: Array(read.keys), at: now)
+        if !overtaken.isEmpty {
+            outcome +=
+                readings > 1
+                ? try await updateHotels(overtaken, readings: readings - 1)
+                : Outcome(failures: overtaken.sorted().map { ($0, Self.overtaken) })
+        }
         return outcome
     }
 
-    private func keep(_ hotel: Hotel, _ now: Instant, _ outcome: inout Outcome) async throws {
-        guard let entry = directory.entries[hotel.id] else { return try await admit(hotel, &outcome) }
+    private func keep(_ hotel: Hotel, _ now: Instant, _ since: Int64, _ outcome: inout Outcome) async throws {
+        guard let entry = directory.entries[hotel.id] else { return try await admit(hotel, since, &outcome) }
         var cached = entry.hotel
         guard cached.take(hotel, at: now) else {
             outcome.change.unchanged += 1
             return
         }
         let returns = !entry.hotel.isActive
-        try await save(entry, cached, nil)
+        try await save(entry, cached, nil, since)
         entry.take(cached)
         directory.listChanged()
         outcome.change.updated += 1
         // One that the PMS had no longer comes back with what it sells.
         if returns {
-            try await updateOffer(of: entry, &outcome)
             if !directory.order.contains(hotel.id) { directory.setOrder(directory.order + [hotel.id]) }
+            outcome += try await updateOffers([hotel.id], readings: Self.readings)
         }
     }
 
     /// A hotel that is new, or could not be read so far, comes with everything it sells.
-    private func admit(_ hotel: Hotel, _ outcome: inout Outcome) async throws {
+    private func admit(_ hotel: Hotel, _ since: Int64, _ outcome: inout Outcome) async throws {
         let offers = try await directory.pms.offers(of: [hotel.id])
         guard let offer = offers.found[hotel.id] else {
             if let fault = offers.unreadable[hotel.id] { outcome.failures.append((hotel.id, fault.publicReason)) }
             return
         }
-        try await directory.admit(hotel.id, CachedHotel(hotel), CachedOffer(offer))
+        try await directory.admit(hotel.id, CachedHotel(hotel), CachedOffer(offer), readSince: since)
         // What cannot be counted now is tried again by itself; it is not sold before.
         do {
             try await directory.count([hotel.id])
@@ -204,7 +227,7 @@ final class CatalogueRefresher {
     }
 
     /// The PMS has the hotel no longer.
-    private func retire(_ id: Int32, _ now: Instant, _ outcome: inout Outcome) async throws {
+    private func retire(_ id: Int32, _ now: Instant, _ since: Int64, _ outcome: inout Outcome) async throws {
         guard let entry = directory.entries[id], try await directory.store.isLinked(id) else {
             try await directory.store.remove(id)
             directory.remove(id)
@@ -220,7 +243,7 @@ final class CatalogueRefresher {
             var offer = entry.offer
             let linked = try await directory.store.linked(offer.roomTypes.map(\.type.id), of: id)
             offer.retire(keeping: linked, at: now)
-            try await save(entry, hotel, offer)
+            try await save(entry, hotel, offer, since)
             directory.take(id, hotel, offer, images: nil, readAt: (now.unixTime, now.unixTime))
         }
         directory.setOrder(directory.order.filter { $0 != id })
@@ -229,12 +252,13 @@ final class CatalogueRefresher {
 
     // MARK: What hotels sell
 
-    private func updateOffers(_ asked: Set<Int32>?) async throws -> Outcome {
+    private func updateOffers(_ asked: Set<Int32>?, readings: Int) async throws -> Outcome {
         let wanted = directory.order.filter { asked?.contains($0) ?? true }
         var outcome = Outcome()
-        var changed: [Int32: HotelOffer] = [:]
+        var changed: [Int32: (offer: HotelOffer, since: Int64)] = [:]
         var read: [Int32] = []
         for part in wanted.parts(ofAtMost: HotelDirectory.batch) {
+            let since = try await directory.store.version()
             let reading = try await directory.pms.offers(of: part)
             for (id, fault) in reading.unreadable { outcome.failures.append((id, fault.publicReason)) }
             for (id, offer) in reading.found {
@@ -244,30 +268,35 @@ final class CatalogueRefresher {
                 let change = cached.take(offer, keeping: Set(cached.types(goneFrom: offer)), at: .now)
                 // Types that are kept for a booking may be free to go.
                 if change.isAny || !entry.offer.types(goneFrom: offer).isEmpty {
-                    changed[id] = offer
+                    changed[id] = (offer, since)
                 } else {
                     outcome.change += change
                 }
             }
         }
+        var overtaken: Set<Int32> = []
         for id in wanted {
-            guard let offer = changed[id], let entry = directory.entries[id] else { continue }
-            try await keep(offer, of: entry, &outcome)
+            guard let (offer, since) = changed[id], let entry = directory.entries[id] else { continue }
+            do { try await keep(offer, of: entry, since, &outcome) } catch is CatalogueStore.Overtaken {
+                overtaken.insert(id)
+            }
         }
         let now = Instant.now
         for id in read { directory.entries[id]?.offerReadAt = now.unixTime }
         try await directory.store.noteRead(.roomTypes, of: read, at: now)
+        if !overtaken.isEmpty {
+            outcome +=
+                readings > 1
+                ? try await updateOffers(overtaken, readings: readings - 1)
+                : Outcome(failures: overtaken.sorted().map { ($0, Self.overtaken) })
+        }
         return outcome
     }
 
-    private func updateOffer(of entry: HotelEntry, _ outcome: inout Outcome) async throws {
-        let reading = try await directory.pms.offers(of: [entry.id])
-        if let fault = reading.unreadable[entry.id] { outcome.failures.append((entry.id, fault.publicReason)) }
-        if let offer = reading.found[entry.id] { try await keep(offer, of: entry, &outcome) }
-    }
-
     /// Writes down and takes over what a hotel sells, and counts what is free of it, while none of its rooms is booked.
-    private func keep(_ offer: HotelOffer, of entry: HotelEntry, _ outcome: inout Outcome) async throws {
+    private func keep(
+        _ offer: HotelOffer, of entry: HotelEntry, _ since: Int64, _ outcome: inout Outcome
+    ) async throws {
         do {
             outcome.change += try await entry.turnstile.pass {
                 let now = Instant.now
@@ -275,12 +304,12 @@ final class CatalogueRefresher {
                 let linked = try await directory.store.linked(cached.types(goneFrom: offer), of: entry.id)
                 let change = cached.take(offer, keeping: linked, at: now)
                 guard cached.sellsOtherRooms(than: entry.offer) else {
-                    try await save(entry, nil, cached)
+                    try await save(entry, nil, cached, since)
                     entry.take(cached)
                     return change
                 }
                 let occupancy = try await directory.occupancy(of: entry, isSettled: true)
-                try await save(entry, nil, cached)
+                try await save(entry, nil, cached, since)
                 entry.take(cached)
                 directory.take(occupancy, of: entry)
                 return change
@@ -293,13 +322,15 @@ final class CatalogueRefresher {
         }
     }
 
-    private func save(_ entry: HotelEntry, _ hotel: CachedHotel?, _ offer: CachedOffer?) async throws {
+    private func save(
+        _ entry: HotelEntry, _ hotel: CachedHotel?, _ offer: CachedOffer?, _ since: Int64
+    ) async throws {
         let position = directory.order.firstIndex(of: entry.id) ?? directory.order.count
         let new = HotelDocuments(hotel ?? entry.hotel, offer ?? entry.offer)
         var events = new.roomType.sorted { $0.key < $1.key }.filter { entry.documents.roomType[$0.key] != $0.value }
             .map { EntityEvent.roomType($0.key, of: entry.id, $0.value.content) }
         if new.hotel != entry.documents.hotel { events.append(.hotel(entry.id, new.hotel.content)) }
-        try await directory.store.save([(entry.id, position, hotel, offer)], telling: events)
+        try await directory.store.save([(entry.id, position, hotel, offer)], readSince: since, telling: events)
     }
 
     // MARK: What is free

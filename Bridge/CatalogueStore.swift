@@ -67,12 +67,21 @@ final class CatalogueStore {
     /// The memory has everything up to this version.
     func note(_ version: Int64) { knownVersion = max(knownVersion, version) }
 
+    /// The version that the store is of: what is written down later has a higher one.
+    func version() async throws -> Int64 { try await database.first(CatalogueStatements.version()) ?? 0 }
+
+    /// One of the hotels was written down by somebody else since what is to be kept of it was read, and may be newer.
+    struct Overtaken: Error {}
+
     /// Writes hotels down; nil leaves what is there.
     ///
-    /// - Parameter events: what subscribers are told of that.
+    /// - Parameters:
+    ///   - since: the version before they were read.
+    ///   - events: what subscribers are told of that.
+    /// - Throws: `Overtaken`; then nobody is told.
     func save(
         _ hotels: [(id: Int32, position: Int, hotel: CachedHotel?, offer: CachedOffer?)],
-        telling events: [EntityEvent] = []
+        readSince since: Int64, telling events: [EntityEvent] = []
     ) async throws {
         let encoder = JSONEncoder()
         let documents = try hotels.map { hotel in
@@ -82,12 +91,18 @@ final class CatalogueStore {
             )
         }
         let save = CatalogueStatements.save(
-            hotels.map(\.id), hotels.map { Int32($0.position) }, documents.map(\.0), documents.map(\.1))
-        guard !events.isEmpty else { return saw(try await database.first(save)) }
+            hotels.map(\.id), hotels.map { Int32($0.position) }, documents.map(\.0), documents.map(\.1), since)
+        guard !events.isEmpty else {
+            guard let saved = try await database.first(save), saved.isWhole else { throw Overtaken() }
+            return saw(saved.version)
+        }
         let transaction = try await database.begin()
-        let version = try await transaction.first(save)
+        guard let saved = try await transaction.first(save), saved.isWhole else {
+            transaction.rollback()
+            throw Overtaken()
+        }
         try await transaction.commit([EntityEvent.tell(events)])
-        saw(version)
+        saw(saved.version)
     }
 
     func save(_ images: [HotelImage], of hotel: Int32) async throws {
@@ -242,7 +257,8 @@ private enum CatalogueStatements {
             images: try row.next(), hotelReadAt: try row.next(), offerReadAt: try row.next())
     }
 
-    static let save = Statement<Int64, [Int32], [Int32], [JSON?], [JSON?]>(
+    /// Along with the version, whether each of the hotels was written down.
+    static let save = Statement<(version: Int64, isWhole: Bool), [Int32], [Int32], [JSON?], [JSON?], Int64>(
         "catalogue.save",
         """
         WITH state AS (UPDATE drawbridge.catalogue_state SET version = version + 1 RETURNING version),
@@ -252,10 +268,12 @@ private enum CatalogueStatements {
             FROM state, unnest($1, $2, $3, $4) AS new (id, position, hotel, offer)
             ON CONFLICT (hotel_id) DO UPDATE
             SET position = EXCLUDED.position, hotel = COALESCE(EXCLUDED.hotel, known.hotel),
-                offer = COALESCE(EXCLUDED.offer, known.offer), version = EXCLUDED.version)
-        SELECT version FROM state
+                offer = COALESCE(EXCLUDED.offer, known.offer), version = EXCLUDED.version
+            WHERE known.version <= $5
+            RETURNING hotel_id)
+        SELECT version, (SELECT count(*) FROM saved) = cardinality($1) FROM state
         """
-    ) { row in try row.next() }
+    ) { row in (try row.next(), try row.next()) }
 
     static let touch = Statement<Int64, Int32>(
         "catalogue.touch",

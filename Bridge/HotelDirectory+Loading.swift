@@ -99,7 +99,7 @@ extension HotelDirectory {
                 part.map { id in
                     let hotel = hotels.found[id].map { CachedHotel($0) }
                     return (id, positions[id] ?? 0, hotel, offers.found[id].map { CachedOffer($0) })
-                })
+                }, readSince: .max)
             return (hotels.unreadable.merging(offers.unreadable) { first, _ in first }, offers.faults)
         }
         let unreadable = readings.reduce(into: [:]) { all, reading in all.merge(reading.0) { first, _ in first } }
@@ -184,6 +184,7 @@ extension HotelDirectory {
     }
 
     private func readCatalogues(of ids: [Int32]) async throws {
+        let since = try await store.version()
         let hotels = try await pms.hotels(ids)
         let offers = try await pms.offers(of: ids)
         for id in ids {
@@ -191,7 +192,12 @@ extension HotelDirectory {
                 gaps[id]?.failed(fault)
                 report(id)
             } else if let hotel = hotels.found[id], let offer = offers.found[id] {
-                try await admit(id, CachedHotel(hotel), CachedOffer(offer))
+                do {
+                    try await admit(id, CachedHotel(hotel), CachedOffer(offer), readSince: since)
+                } catch is CatalogueStore.Overtaken {
+                    // Another bridge could read it, which is followed.
+                    gaps[id]?.postpone()
+                }
                 for fault in offers.faults where fault.hotel == id {
                     Log.warning("not all of the PMS can be sold", fault.fields)
                 }
@@ -207,9 +213,12 @@ extension HotelDirectory {
     }
 
     /// Writes a hotel down that was not known, and makes it known.
-    func admit(_ id: Int32, _ hotel: CachedHotel, _ offer: CachedOffer) async throws {
+    ///
+    /// - Parameter since: the store's version before it was read.
+    /// - Throws: `CatalogueStore.Overtaken`.
+    func admit(_ id: Int32, _ hotel: CachedHotel, _ offer: CachedOffer, readSince since: Int64) async throws {
         let position = order.firstIndex(of: id) ?? order.count
-        try await store.save([(id, position, hotel, offer)])
+        try await store.save([(id, position, hotel, offer)], readSince: since)
         let images = try await store.images(of: id)
         let now = Loop.unixTime
         take(id, hotel, offer, images: images, readAt: (now, now))

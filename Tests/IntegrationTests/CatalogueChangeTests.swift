@@ -250,4 +250,58 @@ struct CatalogueChangeTests {
         try await wait("the hotel is gone") { try await node.ask("hotels/2").status == 404 }
         #expect(try await node.stop().isSuccess)
     }
+
+    @Test(
+        "A reading that another bridge's has overtaken is made again, and never written over it",
+        .timeLimit(.minutes(5)))
+    @OnLoop func overtaken() async throws {
+        let node = try Node()
+        try await node.start()
+        func stored(_ hotel: Int) async throws -> String {
+            try await node.value("SELECT offer::text FROM drawbridge.catalogue_hotels WHERE hotel_id = \(hotel)")
+        }
+        func call(_ hotel: Int, _ name: String) -> String {
+            "UPDATE room_types SET name = '\(name)' WHERE hotel_id = \(hotel) AND id = \(hotel)1;"
+        }
+        _ = try await node.rows(call(1, "Oldest") + call(2, "Oldest"))
+        #expect(try await node.trigger("update-room-types").integer("updated") == 2)
+
+        // A booking that is under way at the second hotel holds up what was read of it.
+        let locks = "pg_locks WHERE locktype = 'advisory' AND classid = 17474 AND objid = 2"
+        let locker = try ChildProcess(
+            "/usr/bin/env",
+            [
+                "psql", "-X", "-q", "-d", try node.variable("DATABASE_URL"), "-c",
+                "BEGIN; SELECT pg_advisory_xact_lock(17474, 2); SELECT pg_sleep(60)",
+            ], environment: ["PATH": "/usr/bin:/bin"], descriptors: [.null, .null, .null])
+        defer { locker.send(signal: SIGKILL) }
+        try await wait("the hotel is locked") { try await node.value("SELECT count(*) FROM \(locks)") == "1" }
+        let booking = Task { try await node.book(BookingBody(.next())) }
+        try await wait("a booking waits") {
+            try await node.value("SELECT count(*) FROM \(locks) AND NOT granted") == "1"
+        }
+        _ = try await node.rows(call(1, "Older") + call(2, "Older"))
+        let trigger = Task { try await node.trigger("update-room-types", #"{"hotel_ids":[1,2]}"#) }
+        // Hotels are written down in their order, when all are read.
+        try await wait("both are read") { try await stored(1).contains("Older") }
+
+        // As another bridge would read and write it.
+        _ = try await node.rows(
+            """
+            \(call(2, "Newest"))
+            WITH state AS (UPDATE drawbridge.catalogue_state SET version = version + 1 RETURNING version)
+            UPDATE drawbridge.catalogue_hotels
+            SET offer = replace(offer::text, '"Oldest"', '"Newest"')::jsonb, version = state.version
+            FROM state WHERE hotel_id = 2
+            """)
+        _ = try await node.rows(
+            "SELECT pg_terminate_backend(pid) FROM \(locks) AND granted AND pid <> pg_backend_pid()")
+        #expect(try await booking.value.status == 201)
+        let answer = try await trigger.value
+        #expect(answer.status == 200, "\(answer.text)")
+        #expect(try await stored(2).contains("Newest"))
+        try await wait("the newest is told") { try await node.ask("room-types/2").text.contains("Newest") }
+        #expect(try await stored(2).contains("Newest"))
+        #expect(try await node.stop().isSuccess)
+    }
 }

@@ -65,8 +65,8 @@ extension BookingService {
         // Read before the page: what is not in it then began later.
         var completeUntil = filter.cursor?.completeUntil
         if completeUntil == nil {
-            let now = try await database.first(BookingStatements.now())?.microseconds ?? 0
-            completeUntil = Instant(microseconds: now - longestTransaction)
+            let bound = try await database.first(BookingStatements.listBound())?.microseconds ?? 0
+            completeUntil = Instant(microseconds: bound - longestTransaction)
         }
         let count = Int32(filter.limit + 1)
         var found = try await database.query(query(filter, start, booking, count))

@@ -233,6 +233,16 @@ enum BookingStatements {
 
     /// When it is, for whoever asks what has changed since.
     static let now = Statement<Instant>("bridge.now", "SELECT now()") { row in try row.next() }
+
+    /// Now, or when the oldest of those transactions was prepared that wait for what the PMS has decided: these may wait for
+    /// hours, and then come into view with the time at which they began.
+    static let listBound = Statement<Instant>(
+        "bridge.list_bound",
+        """
+        SELECT LEAST(now(), (SELECT min(prepared) FROM pg_prepared_xacts
+                             WHERE database = current_database() AND gid LIKE 'drawbridge/%'))
+        """
+    ) { row in try row.next() }
 }
 
 /// A booking made before under the same `booking_engine_id`.

@@ -24,6 +24,8 @@ final class BookingService {
     let hotels: HotelDirectory
     let policy: BridgePolicy
     private let answers: IdempotentAnswers
+    /// Whether the PMS's transactions are the bridge's own.
+    private let sharesDatabase: Bool
     /// Commands that wait for their next attempt.
     private var waitingCount = 0
     private let retries: RetryPolicy
@@ -41,13 +43,14 @@ final class BookingService {
 
     init(
         _ database: Database, _ pms: any ReservationAdapter, _ hotels: HotelDirectory, _ answers: IdempotentAnswers,
-        _ policy: BridgePolicy
+        _ policy: BridgePolicy, sharesDatabase: Bool
     ) {
         self.database = database
         self.pms = pms
         self.hotels = hotels
         self.answers = answers
         self.policy = policy
+        self.sharesDatabase = sharesDatabase
         retries = RetryPolicy(policy.pmsWrites)
     }
 
@@ -133,7 +136,10 @@ final class BookingService {
             + journal.entries(
                 .created, booking,
                 newGuest: facts.client == nil && !work.isPending ? reservation.newClient : nil)
-        try await work.commit([.create(reservation)], with: own + caller.record(outcome))
+        // What the front desk does to it, or with its rooms, may be read when the PMS has it and we do not yet, which lasts
+        // until a commit left half done is settled. So it is asked for here, and comes into view with the booking.
+        let checks = sharesDatabase || work.isPending ? [] : [CheckStatements.ask([booking.id])]
+        try await work.commit([.create(reservation)], with: own + checks + caller.record(outcome))
         return outcome
     }
 

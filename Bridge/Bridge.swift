@@ -60,7 +60,8 @@ final class Bridge {
         let refresher = CatalogueRefresher(hotels, triggers)
         let answers = IdempotentAnswers(database)
         let bookings = BookingService(
-            database, databases.reservations(hotels, configuration.policy), hotels, answers, configuration.policy)
+            database, databases.reservations(hotels, configuration.policy), hotels, answers, configuration.policy,
+            sharesDatabase: databases.remote == nil)
         self.databases = databases
         self.hotels = hotels
         let leadership = try Leadership(configuration.database)
@@ -163,7 +164,8 @@ final class Bridge {
         let reconciliation = Reconciliation(
             database: database, pms: pms, hotels: hotels,
             bookings: BookingService(
-                database, reservations, hotels, IdempotentAnswers(database), configuration.policy),
+                database, reservations, hotels, IdempotentAnswers(database), configuration.policy,
+                sharesDatabase: databases.remote == nil),
             agent: configuration.policy.writer.agentName, sockets: context.run)
         return try await withThrowingTaskGroup(of: Int?.self) { group in
             group.addTask {

@@ -45,6 +45,17 @@ struct SeparatePMSTests {
         return try #require(answer.string("complete_until"), "\(answer.text)")
     }
 
+    /// The front desk enters a night in a room, for a reservation that is there already.
+    @OnLoop private func sell(_ hotel: HotelServer, _ id: Int, room: String, _ night: Day) async throws {
+        _ = try await hotel.rows(
+            """
+            INSERT INTO reservation_details (hotel_id, reservation_id, date, room_id, plan_name, plan_type, number_of_people,
+                                             price, billable, created_by)
+            SELECT \(id), id, '\(night)', \(room), 'x', 'per_room', 1, 1, TRUE, 1
+            FROM reservations WHERE hotel_id = \(id) AND status <> 'cancelled' AND ota_reservation_id IS NULL LIMIT 1
+            """)
+    }
+
     /// Rooms that reservations of a booking take in the PMS.
     @OnLoop private func rooms(_ hotel: HotelServer, _ id: String) async throws -> [String] {
         try await hotel.rows(
@@ -314,6 +325,52 @@ struct SeparatePMSTests {
         #expect(later > bound)
         #expect(try await completeUntil(node) > later)
         _ = try await node.rows("ROLLBACK PREPARED 'foreign/1'")
+        #expect(try await node.stop().isSuccess)
+        try await hotel.stop()
+    }
+
+    @Test(
+        "A room that the front desk sells while its booking is half committed is noticed when the booking is there",
+        .timeLimit(.minutes(5)))
+    @OnLoop func soldMeanwhile() async throws {
+        let (node, hotel) = try await place()
+        let stay = TestStay.next(1)
+        let body = BookingBody(stay, hotel: 1, type: 11)
+        // Nothing that is half done is settled until the bridge may ask again what was decided.
+        _ = try await hotel.rows("REVOKE EXECUTE ON FUNCTION pg_xact_status(xid8) FROM PUBLIC")
+        // The PMS's commit takes effect, and its session is ended before it says so.
+        try await hotel.setStandby("nobody")
+        let answer = Task { try? await node.book(body) }
+        try await wait("the commit") {
+            try await hotel.rows(
+                """
+                SELECT query, CASE query WHEN 'COMMIT' THEN pg_terminate_backend(pid) ELSE pg_cancel_backend(pid) END
+                FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND usename = 'drawbridge'
+                """
+            ).contains(["COMMIT", "t"])
+        }
+        try await hotel.setStandby("")
+        let reservation = "SELECT id FROM reservations WHERE hotel_id = 1 AND ota_reservation_id = '\(body.engineID)'"
+        try await wait("the PMS has it") { try await !hotel.rows(reservation).isEmpty }
+        let id = try await hotel.value(reservation)
+        let room = try #require(try await rooms(hotel, id).first)
+        try await sell(hotel, 1, room: room, stay.arrival)
+        let newest = try #require(Int(try await hotel.value("SELECT max(id) FROM logs_reservation")))
+        try await wait("the log is read") {
+            let position = try await node.value("SELECT newest FROM drawbridge.change_log_position")
+            return try #require(Int(position)) >= newest
+        }
+        #expect(try await node.value("SELECT count(*) FROM pg_prepared_xacts") == "1")
+        #expect(try await node.rows("SELECT FROM drawbridge.bookings WHERE booking_id = '\(id)'").isEmpty)
+
+        _ = try await hotel.rows("GRANT EXECUTE ON FUNCTION pg_xact_status(xid8) TO PUBLIC")
+        try await wait("the booking has another room", for: .seconds(30)) {
+            try await rooms(hotel, id) != [room]
+        }
+        _ = await answer.value
+        #expect(try await rooms(hotel, id).count == 1)
+        #expect(try await read(node, id).string("sync.status") == "synced")
+        #expect(try await events(node, id) == ["booking.created", "booking.updated"])
         #expect(try await node.stop().isSuccess)
         try await hotel.stop()
     }

@@ -31,6 +31,13 @@ final class HotelServer {
         mkdir(sockets, 0o755)
         if isRoot { _ = try await Files.run(["chown", "postgres", sockets]) }
         Files.write("local all all trust\n", to: "\(Files.resolve(cluster))/pg_hba.conf")
+        configure("")
+    }
+
+    /// Settings of its PostgreSQL, which can be made to wait for a standby.
+    private func configure(_ more: String) {
+        let file = "\(Files.resolve(cluster))/postgresql.auto.conf"
+        Files.write("wal_level = replica\nmax_wal_senders = 1\n" + more, to: file)
     }
 
     deinit { Files.removeTree(directory) }
@@ -75,6 +82,15 @@ final class HotelServer {
     func cutOff() async throws {
         _ = try await rows("ALTER ROLE drawbridge CONNECTION LIMIT 0")
         _ = try await rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'drawbridge'")
+    }
+
+    /// Lets every commit wait for a standby that there is not; an empty name lets none wait.
+    func setStandby(_ name: String) async throws {
+        configure("synchronous_standby_names = '\(name)'\n")
+        _ = try await rows("SELECT pg_reload_conf()")
+        try await wait("the setting") { [self] in
+            try await rows("SHOW synchronous_standby_names") == (name.isEmpty ? [] : [[name]])
+        }
     }
 
     func reconnect() async throws { _ = try await rows("ALTER ROLE drawbridge CONNECTION LIMIT -1") }

@@ -308,12 +308,15 @@ final class BookingService {
         _ deadline: CommandDeadline
     ) async throws -> RoomArrangement.Terms {
         let terms: SaleTerms = try stored.map { try $0.terms() ?? hotel.terms } ?? SaleTerms.none
-        guard !facts.unassigned.isEmpty else { return RoomArrangement.Terms(terms) }
+        guard !facts.unassigned.isEmpty else {
+            return RoomArrangement.Terms(terms, [], lastKnown: facts.lastKnownSold)
+        }
         // Nights without a room, which are rare: those that we have sold are of a type that is known.
         var own = Batch()
         let sold = own.add(RestrictionStatements.soldTypes(Array(Set(facts.unassigned.map(\.reservation)))))
         let rows = try await work.more(own, deadline: try deadline.timeLeft)
-        return RoomArrangement.Terms(terms, facts.unassigned.roomless(SoldType.counts(try rows.of(sold))))
+        let roomless = facts.unassigned.roomless(SoldType.counts(try rows.of(sold)))
+        return RoomArrangement.Terms(terms, roomless, lastKnown: facts.lastKnownSold)
     }
 
     /// A refusal changes nothing, but is kept for the same key, and in the audit log.

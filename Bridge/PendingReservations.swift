@@ -85,7 +85,8 @@ final class PendingReservations: ReservationAdapter {
         let reservation = pending?.reservation(policy)
         guard let stay = question.wanted?.stay else {
             return ReservationFacts(
-                lastKnown: [], takenNights: [], plans: { _ in [:] }, reservation: reservation, now: now)
+                lastKnown: [], takenNights: [], sold: Overbooking(), plans: { _ in [:] }, reservation: reservation,
+                now: now)
         }
         guard let entry = try? hotels.hotel(question.hotel), entry.isCounted,
             Loop.unixTime - entry.readAt(nil) <= policy.availability.maximumAge / .seconds(1)
@@ -107,10 +108,15 @@ final class PendingReservations: ReservationAdapter {
                 if count > own[place] ?? 0 { taken.append(place) }
             }
         }
+        // The same of its nights without a room.
+        var sold = entry.availability.overbooking
+        for night in pending?.takesRooms == true ? reservation?.nights(policy.currency(question.hotel)) ?? [] : [] {
+            if night.room == nil, let type = night.type { sold.release(type: type, on: night.night) }
+        }
         let plans = Dictionary(entry.plans.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
         return ReservationFacts(
             lastKnown: rooms.map { LockedRoom(lastKnown: $0.id, type: $0.type, capacity: $0.capacity) },
-            takenNights: taken, plans: { _ in plans }, reservation: reservation, now: now)
+            takenNights: taken, sold: sold, plans: { _ in plans }, reservation: reservation, now: now)
     }
 }
 

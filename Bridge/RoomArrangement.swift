@@ -50,11 +50,14 @@ final class RoomArrangement {
         let terms: SaleTerms
         let overbooking: Overbooking
 
-        init(_ terms: SaleTerms, _ roomless: [Overbooking.Roomless] = []) {
+        /// - Parameter lastKnown: what was known to be sold without a room when the PMS could be asked. Those of `roomless` that
+        ///   this bridge has sold since are in it, too, and count once.
+        init(_ terms: SaleTerms, _ roomless: [Overbooking.Roomless], lastKnown: Overbooking) {
             self.terms = terms
             var overbooking = Overbooking()
             overbooking.allow(terms.overbooking)
             overbooking.replaceSold(with: roomless)
+            overbooking.raiseSold(to: lastKnown)
             self.overbooking = overbooking
         }
     }

@@ -67,6 +67,20 @@ public struct Overbooking: Sendable {
         for night in nights { add(Roomless(night: night, count: 1, types: [type: 1])) }
     }
 
+    /// A room of the type that was sold without there being one is given up, if it is counted.
+    public mutating func release(type: Int32, on night: Day) {
+        let place = TypeNight(type: type, night: night)
+        guard let count = sold[place] else { return }
+        sold[place] = count > 1 ? count - 1 : nil
+        known[night] = known[night].flatMap { $0 > 1 ? $0 - 1 : nil }
+    }
+
+    /// Counts no less as sold than another one does.
+    public mutating func raiseSold(to other: Overbooking) {
+        sold.merge(other.sold) { max($0, $1) }
+        known.merge(other.known) { max($0, $1) }
+    }
+
     /// Replaces what is known to be sold.
     public mutating func replaceSold(with roomless: some Sequence<Roomless>) {
         sold = [:]

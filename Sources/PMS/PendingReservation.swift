@@ -149,26 +149,27 @@ extension FixedPoint {
 extension ReservationFacts {
     /// What is known where the PMS cannot be asked.
     public init(
-        lastKnown rooms: [LockedRoom], takenNights: [TakenNight],
+        lastKnown rooms: [LockedRoom], takenNights: [TakenNight], sold: Overbooking,
         plans: @escaping @Sendable (Currency) -> [PlanKey: Plan], reservation: Reservation?, now: Instant
     ) {
         self.init(
-            rooms: rooms, takenNights: takenNights, unassigned: [], plans: plans, client: nil,
+            rooms: rooms, takenNights: takenNights, unassigned: [], lastKnownSold: sold, plans: plans, client: nil,
             reservation: reservation.map { .locked($0) } ?? .gone, sharedNights: [], now: now)
     }
 
     /// The same at another time.
     func at(_ now: Instant) -> ReservationFacts {
         ReservationFacts(
-            rooms: rooms, takenNights: takenNights, unassigned: unassigned, plans: plans, client: client,
-            reservation: reservation, sharedNights: sharedNights, now: now)
+            rooms: rooms, takenNights: takenNights, unassigned: unassigned, lastKnownSold: lastKnownSold, plans: plans,
+            client: client, reservation: reservation, sharedNights: sharedNights, now: now)
     }
 
     /// The same with more nights taken.
     public func taking(_ nights: [TakenNight], _ unassigned: [UnassignedNight]) -> ReservationFacts {
         ReservationFacts(
-            rooms: rooms, takenNights: takenNights + nights, unassigned: self.unassigned + unassigned, plans: plans,
-            client: client, reservation: reservation, sharedNights: sharedNights, now: now)
+            rooms: rooms, takenNights: takenNights + nights, unassigned: self.unassigned + unassigned,
+            lastKnownSold: lastKnownSold, plans: plans, client: client, reservation: reservation,
+            sharedNights: sharedNights, now: now)
     }
 }
 

@@ -95,6 +95,8 @@ public struct ReservationFacts: Sendable {
     public let takenNights: [TakenNight]
     /// Those of them that have no room, by reservation.
     public let unassigned: [UnassignedNight]
+    /// What is sold without a room, as it was known last; nothing where the PMS has been asked, and `unassigned` says it.
+    public var lastKnownSold = Overbooking()
     /// The plans that can be sold, priced in the hotel's currency.
     public let plans: @Sendable (Currency) -> [PlanKey: Plan]
     /// The record of the guest, if there is one.

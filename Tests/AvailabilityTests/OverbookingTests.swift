@@ -46,6 +46,28 @@ struct OverbookingTests {
         #expect(overbooking.known(on: day(1)) == 0)
         #expect(overbooking.balance(ofType: 1, on: day(2)) == 0)
     }
+
+    @Test("What two know to be sold is the larger of both; what is given up is not counted, if it was")
+    func merged() {
+        var one = Overbooking()
+        one.allow([1: 3])
+        one.take(type: 1, nights: stay(0, nights: 2).nights)
+        var other = Overbooking()
+        other.take(type: 1, nights: stay(1, nights: 1).nights)
+        other.take(type: 1, nights: stay(1, nights: 1).nights)
+        other.take(type: 2, nights: stay(1, nights: 1).nights)
+        one.raiseSold(to: other)
+        #expect((0..<3).map { one.balance(ofType: 1, on: day($0)) } == [2, 1, 3])
+        #expect(one.balance(ofType: 2, on: day(1)) == -1)
+        #expect(one.known(on: day(1)) == 3)
+        one.release(type: 1, on: day(0))
+        one.release(type: 1, on: day(0))
+        one.release(type: 1, on: day(1))
+        #expect((0..<3).map { one.balance(ofType: 1, on: day($0)) } == [3, 2, 3])
+        #expect((0..<2).map { one.known(on: day($0)) } == [0, 2])
+        other.release(type: 2, on: day(1))
+        #expect(other.balance(ofType: 2, on: day(1)) == 0)
+    }
 }
 
 @Suite("Why rooms cannot be booked")

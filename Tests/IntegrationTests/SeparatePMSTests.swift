@@ -281,6 +281,60 @@ struct SeparatePMSTests {
         try await hotel.stop()
     }
 
+    @Test(
+        "While the PMS is away, what is sold there without a room counts against what may be sold beyond the rooms",
+        .timeLimit(.minutes(5)))
+    @OnLoop func beyondTheRooms() async throws {
+        let (node, hotel) = try await place()
+        func allow(_ rooms: Int) async throws {
+            var request = TestRequest.post(
+                "/api/booking-engine/hotels/2/restrictions", try node.cacheToken(),
+                json: #"{"restrictions":[],"overbooking":[{"room_type_id":21,"rooms":\#(rooms)}]}"#)
+            request.method = "PUT"
+            #expect(try await node.gateway.send(request.with("If-Match", "*")).status == 200)
+        }
+        try await allow(1)
+        // One type has sold the room that it may sell beyond its own.
+        let full = TestStay.next(1)
+        let free = try await node.available(2, 21, full)
+        for _ in 0..<free { #expect(try await node.book(BookingBody(full)).status == 201) }
+        // Of another one the front desk has taken a guest's room away: the room that is free is promised.
+        let promised = TestStay.next(1)
+        let rooms = try await node.available(2, 22, promised)
+        try #require(rooms >= 2)
+        for _ in 1..<rooms { #expect(try await node.book(BookingBody(promised, type: 22)).status == 201) }
+        let guest = try await node.book(BookingBody(promised, type: 22))
+        let id = try #require(guest.string("booking_id"), "\(guest.text)")
+        _ = try await hotel.rows("UPDATE reservation_details SET room_id = NULL WHERE reservation_id = '\(id)'")
+        try await wait("nothing is left") {
+            let left = (try await node.available(2, 21, full), try await node.available(2, 22, promised))
+            return left == (0, 0)
+        }
+        try await hotel.cutOff()
+        try await wait("the bridge notices") {
+            try await node.book(BookingBody(TestStay.next(1), hotel: 1, type: 11)).status == 503
+        }
+        expectProblem(try await node.book(BookingBody(full)), 409, "no-availability")
+        expectProblem(try await node.book(BookingBody(promised, type: 22)), 409, "no-availability")
+
+        // What is allowed more can be sold, once, and changed by whoever has it.
+        try await allow(2)
+        try await wait("one more is left") { try await node.available(2, 21, full) == 1 }
+        let pending = try await node.book(BookingBody(full))
+        #expect(pending.status == 201 && pending.string("sync.status") == "pending", "\(pending.text)")
+        expectProblem(try await node.book(BookingBody(full)), 409, "no-availability")
+        #expect(try await node.available(2, 21, full) == 0)
+        let last = try #require(pending.string("booking_id"))
+        let changed = try await put(
+            node, last, #"{"rooms":[{"room_type_id":21,"guests":2,"plan_key":"1h"}]}"#, version: 1)
+        #expect(changed.status == 200, "\(changed.text)")
+        expectProblem(try await node.book(BookingBody(full)), 409, "no-availability")
+        try await hotel.reconnect()
+        try await wait("it is settled") { try await read(node, last).string("sync.status") == "synced" }
+        #expect(try await node.stop().isSuccess)
+        try await hotel.stop()
+    }
+
     // MARK: Commits left half done
 
     @Test(

@@ -90,7 +90,7 @@ extension BookingService {
             booking.total = arranged.total
             write.arrangement = (arrangement.stay, arranged.rooms)
             // Whoever else had its rooms, these are its own.
-            booking.sync = SyncState(status: .synced, lastAttempt: facts.now)
+            booking.sync.endConflict(at: facts.now)
         }
         // What is not in the PMS yet is to be written there as it is now, whatever has become of it before.
         if found.work.isPending { booking.sync = SyncState(status: .pending) }

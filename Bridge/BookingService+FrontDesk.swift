@@ -30,11 +30,11 @@ extension BookingService {
     ///
     /// - Parameters:
     ///   - writes: what is left to do in the PMS.
-    ///   - settles: whether its rooms are known to be its own, should they not have been.
+    ///   - end: `conflict` where its rooms are known to be its own, `failed` where what had failed is done with it.
     ///   - more: what is written besides, by whoever follows the PMS's log.
     func note(
         _ stored: StoredBooking, _ facts: ReservationFacts, _ work: any ReservationWork,
-        with writes: [ReservationWrite] = [], settles: Bool = false, _ more: [Query<Void>] = []
+        with writes: [ReservationWrite] = [], ending end: SyncState.Status? = nil, _ more: [Query<Void>] = []
     ) async throws -> Booking {
         let today = hotels.today(stored.hotel)
         let reservation = facts.reservation.found
@@ -45,7 +45,7 @@ extension BookingService {
         }
         let current = stored.following(reservation, today: today)
         var booking = current.booking(after: step.life, reservation, at: facts.now, today: today)
-        if settles, reservation != nil { booking.sync = SyncState(status: .synced, lastAttempt: facts.now) }
+        if booking.sync.status == end { booking.sync = SyncState(status: .synced, lastAttempt: facts.now) }
         let journal = BookingJournal(action: .frontDesk, actor: BookingJournal.frontDesk)
         let told = step.life.isActive ? reservation?.content(stored.total.currency).hash : nil
         try await work.commit(
@@ -101,7 +101,7 @@ extension BookingService {
                 var outcome = BookingCheck.Outcome.agrees
                 if stored.isChanged(by: facts.reservation.found) {
                     _ = try await note(
-                        stored, facts, work, settles: !isShared, isShared ? check.step : check.end)
+                        stored, facts, work, ending: isShared ? nil : .conflict, isShared ? check.step : check.end)
                     outcome = .noted
                 } else if !isShared {
                     return try await settle(stored, facts, check, work)
@@ -213,7 +213,7 @@ extension BookingService {
         let moved = reservation.after(moves, among: facts.rooms)
         let current = stored.following(moved, today: today)
         var booking = current.booking(after: step.life, moved, at: facts.now, today: today)
-        booking.sync = SyncState(status: .synced, lastAttempt: facts.now)
+        booking.sync.endConflict(at: facts.now)
         let write = ReservationMoves(reservation, hotel: stored.hotel, moves)
         let journal = BookingJournal(action: .move, actor: BookingJournal.drawbridge)
         let own = stored.update(

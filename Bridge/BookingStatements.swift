@@ -214,10 +214,11 @@ enum BookingStatements {
         WHERE hotel_id = $1 AND booking_id = $2 AND sync_status <> 'conflict'
         """)
 
-    /// Somebody has decided that it is not to be done, and nothing else about the booking waits for a decision: so the PMS has
-    /// what it is to have. One that was never made there has nothing, and is the hotel's and its client's to solve.
-    static let noteSyncAbandoned = Statement<Void, Int32, BookingID>(
-        "bridge.note_sync_abandoned",
+    /// What could not be done is done, or somebody has decided that it is not to be; where nothing else about the booking has
+    /// failed, the PMS has what it is to have. One that was never made there has nothing, and is the hotel's and its client's to
+    /// solve.
+    static let noteSyncFailureEnded = Statement<Void, Int32, BookingID>(
+        "bridge.note_sync_failure_ended",
         """
         UPDATE booking_sync_status AS sync
         SET sync_status = CASE WHEN pending.booking_id IS NULL THEN 'synced' ELSE 'conflict' END,
@@ -231,7 +232,7 @@ enum BookingStatements {
                             AND write.status IN ('pending', 'retrying', 'dead'))
         """)
 
-    /// When it is, for whoever asks what has changed since.
+    /// When the transaction began.
     static let now = Statement<Instant>("bridge.now", "SELECT now()") { row in try row.next() }
 
     /// Now, or when the oldest of those transactions was prepared that wait for what the PMS has decided: these may wait for
@@ -340,8 +341,9 @@ struct StoredBooking: Sendable {
             } else if sync.status == .pending, life.isActive {
                 // It is not in the PMS yet.
                 sync
-            } else if sync.status == .conflict, life.isActive {
-                SyncState(status: .conflict, lastAttempt: now, error: sync.error)
+            } else if sync.status == .conflict || sync.status == .failed, life.isActive {
+                // Whoever ends a conflict, or does what had failed, says so.
+                SyncState(status: sync.status, lastAttempt: now, error: sync.error)
             } else {
                 SyncState(status: .synced, lastAttempt: now)
             }
@@ -360,6 +362,13 @@ struct StoredBooking: Sendable {
                 booking.cancellationFee?.minorUnits, told),
             BookingStatements.noteSync(hotel, id, booking.sync.status.rawValue, booking.sync.error),
         ]
+    }
+}
+
+extension SyncState {
+    /// Its rooms are its own, should they not have been.
+    mutating func endConflict(at now: Instant) {
+        if status == .conflict { self = SyncState(status: .synced, lastAttempt: now) }
     }
 }
 

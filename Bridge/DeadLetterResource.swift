@@ -69,7 +69,7 @@ struct DeadLetterResource {
         return try await decide(call, "abandon_write", [.abandoned]) { id, actor in
             PMSWriteStatements.abandon(id, actor, reason)
         } then: {
-            [BookingStatements.noteSyncAbandoned($0.hotel, $0.booking)]
+            [BookingStatements.noteSyncFailureEnded($0.hotel, $0.booking)]
         }
     }
 

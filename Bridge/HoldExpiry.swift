@@ -69,7 +69,7 @@ final class HoldExpiry {
                 return .cancel(ReservationCancellation(reservation, hotel: write.hotel, chargesInFull: false))
             }
             _ = try await bookings.note(
-                stored, found.facts, work, with: left.map { [$0] } ?? [], [write.resolution])
+                stored, found.facts, work, with: left.map { [$0] } ?? [], ending: .failed, [write.resolution])
             hotels.distrust(write.hotel)
             return .done
         }

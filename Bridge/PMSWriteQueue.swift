@@ -183,7 +183,8 @@ final class PMSWriteQueue {
             switch step.write.status {
             case .resolved:
                 // It said so itself where there was anything to commit.
-                try await database.execute(write.resolution)
+                try await database.begin().commit(
+                    [write.resolution, BookingStatements.noteSyncFailureEnded(write.hotel, write.booking)])
             case .dead: try await bury(write, step.write, failure)
             case .pending, .retrying, .abandoned:
                 _ = try await database.query(

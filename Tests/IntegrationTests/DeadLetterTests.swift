@@ -108,6 +108,49 @@ struct DeadLetterTests {
         #expect(try await audit(node, booking, "retry_write") == [["none"]])
     }
 
+    @Test(
+        "A booking stays failed until its dead letter has ended, whatever is done to it meanwhile",
+        .timeLimit(.minutes(3)))
+    @OnLoop func staysFailed() async throws {
+        let node = try await Self.node()
+        func sync(_ booking: String) async throws -> String? {
+            try await node.get("/api/booking-engine/bookings/\(booking)").string("sync.status")
+        }
+        func version(_ booking: String) async throws -> String {
+            try await node.value("SELECT version FROM drawbridge.bookings WHERE booking_id = '\(booking)'")
+        }
+        /// Lets the write be tried again, which then finds nothing in its way.
+        func end(_ id: Int, _ booking: String) async throws {
+            _ = try await node.rows("UPDATE reservations SET comment = NULL WHERE hotel_id = 2 AND id = '\(booking)'")
+            #expect(try await node.gateway.send(retry(id, try admin(node))).status == 200)
+            try await waitUntil(node, id, "resolved")
+            #expect(try await sync(booking) == "synced")
+        }
+        // The front desk changes something about it.
+        let guests = try await stuckHold(node, .next(1))
+        var id = try await deadLetter(node, of: guests)
+        _ = try await node.rows(
+            "UPDATE reservation_details SET number_of_people = 2 WHERE hotel_id = 2 AND reservation_id = '\(guests)'")
+        try await wait("it is noted") { try await version(guests) == "2" }
+        let read = try await node.get("/api/booking-engine/bookings/\(guests)")
+        #expect(read.string("sync.status") == "failed" && read.string("sync.error") != nil, "\(read.text)")
+        try await end(id, guests)
+        // The front desk confirms it: nothing is left to do, which is found out when it is tried again. Its client may change it.
+        let kept = try await stuckHold(node, .next(1))
+        id = try await deadLetter(node, of: kept)
+        _ = try await node.rows("UPDATE reservations SET status = 'confirmed' WHERE hotel_id = 2 AND id = '\(kept)'")
+        try await wait("it is noted") { try await version(kept) == "2" }
+        var request = TestRequest.post(
+            "/api/booking-engine/bookings/\(kept)", try node.token(),
+            json: #"{"rooms":[{"room_type_id":21,"guests":2,"plan_key":"1h"}]}"#)
+        request.method = "PUT"
+        let changed = try await node.gateway.send(request.with("If-Match", "\"2\""))
+        #expect(changed.status == 200 && changed.string("sync.status") == "failed", "\(changed.text)")
+        #expect(try await sync(kept) == "failed")
+        try await end(id, kept)
+        #expect(try await node.get("/api/booking-engine/bookings/\(kept)").string("status") == "confirmed")
+    }
+
     @Test("What may succeed later is tried three times, and not again before its time", .timeLimit(.minutes(3)))
     @OnLoop func retriedByItself() async throws {
         let node = try await Self.node()

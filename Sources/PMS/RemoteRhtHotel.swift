@@ -176,7 +176,8 @@ final class RemoteRhtWork: ReservationWork {
             }
             return (found.facts.at(try rows.then.of(clock)[0]), rows.first, rows.then)
         } catch {
-            rollback()
+            // The end is waited for, so that whoever goes on without the PMS does not find the key of the request in use.
+            try? await commit([], with: [])
             throw error
         }
     }

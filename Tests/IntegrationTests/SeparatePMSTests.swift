@@ -335,6 +335,53 @@ struct SeparatePMSTests {
         try await hotel.stop()
     }
 
+    @Test(
+        "A booking that is taken as pending is not in its own way, however slow the end of its first attempt is",
+        .timeLimit(.minutes(5)))
+    @OnLoop func slowEnd() async throws {
+        let (node, hotel) = try await place()
+        // The PMS is there and does not answer.
+        let locker = try hotel.inBackground("BEGIN; LOCK TABLE rooms IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(300)")
+        defer { locker.send(signal: SIGKILL) }
+        try await wait("the table is locked") {
+            try await hotel.value(
+                "SELECT count(*) FROM pg_locks WHERE relation = 'rooms'::REGCLASS AND mode = 'AccessExclusiveLock' AND granted"
+            ) == "1"
+        }
+        let waiting = """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE usename = 'drawbridge' AND wait_event_type = 'Lock' AND query LIKE '%FROM rooms%FOR UPDATE'
+            """
+        let key = "slow-\(UInt64.random(in: 0 ... .max))"
+        let body = BookingBody(.next(1))
+        let answer = Task { try await node.book(body, key: key) }
+        var session: Int32 = 0
+        try await wait("the command waits for the PMS") {
+            let sessions = try await node.rows(
+                """
+                SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
+                WHERE locktype = 'advisory' AND classid = 17474 AND objid = 2 AND state = 'idle in transaction'
+                """)
+            guard let found = sessions.first?.first, try await hotel.value(waiting) == "1" else { return false }
+            session = try #require(Int32(found))
+            return true
+        }
+        // The session hears for now of nothing, the end of what it did included.
+        kill(session, SIGSTOP)
+        defer { kill(session, SIGCONT) }
+        try await wait("the PMS is given up") { try await hotel.value(waiting) == "0" }
+        // Long enough for an answer that did not wait for it.
+        try await Loop.sleep(for: .milliseconds(500))
+        kill(session, SIGCONT)
+        let taken = try await answer.value
+        #expect(taken.status == 201 && taken.string("sync.status") == "pending", "\(taken.text)")
+        locker.send(signal: SIGKILL)
+        _ = try await hotel.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(300)'")
+        #expect(try await node.stop().isSuccess)
+        try await hotel.stop()
+    }
+
     // MARK: Commits left half done
 
     @Test(

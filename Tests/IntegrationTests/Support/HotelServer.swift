@@ -111,5 +111,12 @@ final class HotelServer {
         }
     }
 
+    /// Runs statements beside the test.
+    func inBackground(_ statements: String) throws -> ChildProcess {
+        try ChildProcess(
+            "/usr/bin/env", psql(statements), environment: ["PATH": "/usr/bin:/bin"],
+            descriptors: [.null, .null, .null])
+    }
+
     func value(_ query: String) async throws -> String { try #require(try await rows(query).first?.first) }
 }

@@ -6,13 +6,13 @@ internal import Postgres
 enum PMSWriteStatements {
     /// Makes a write, in the transaction that makes it necessary; a booking has one of a kind at a time, and one that is dead
     /// begins anew.
-    static let insert = Statement<Void, String, Int32, BookingID, JSON>(
+    static let insert = Statement<Void, String, Int32, BookingID>(
         "writes.insert",
         """
-        INSERT INTO drawbridge.pms_writes AS known (operation, hotel_id, booking_id, payload) VALUES ($1, $2, $3, $4)
+        INSERT INTO drawbridge.pms_writes AS known (operation, hotel_id, booking_id) VALUES ($1, $2, $3)
         ON CONFLICT (booking_id, operation) WHERE status IN ('pending', 'retrying', 'dead') DO UPDATE
         SET status = 'pending', earlier_attempts = known.earlier_attempts + known.attempts, attempts = 0,
-            next_attempt_at = now(), dead_at = NULL, payload = EXCLUDED.payload
+            next_attempt_at = now(), dead_at = NULL
         WHERE known.status = 'dead'
         """)
 
@@ -63,7 +63,7 @@ enum PMSWriteStatements {
         SET attempts = attempts + 1, claims = claims + 1, first_attempt_at = COALESCE(first_attempt_at, now()),
             last_attempt_at = now(), next_attempt_at = now() + $3 * INTERVAL '1 millisecond'
         FROM due WHERE write.id = due.id
-        RETURNING write.id, operation, hotel_id, booking_id, payload, status, attempts, claims
+        RETURNING write.id, operation, hotel_id, booking_id, status, attempts, claims
         """
     ) { row in try ClaimedWrite(&row) }
 
@@ -195,7 +195,6 @@ struct ClaimedWrite: Sendable {
     let operation: BackgroundWrite.Operation
     let hotel: Int32
     let booking: BookingID
-    let payload: JSON
     let state: BackgroundWrite
     let claim: Int32
 
@@ -208,7 +207,6 @@ struct ClaimedWrite: Sendable {
         operation = try valid(BackgroundWrite.Operation(rawValue: try row.next()))
         hotel = try row.next()
         booking = try row.next()
-        payload = try row.next()
         state = BackgroundWrite(
             status: try valid(BackgroundWrite.Status(rawValue: try row.next())), attempts: Int(try row.next(Int32.self))
         )

@@ -392,7 +392,7 @@ enum PendingStatements {
         let json = JSON([UInt8](try JSONEncoder().encode(content)))
         return [
             keep(id, hotel, json),
-            PMSWriteStatements.insert(BackgroundWrite.Operation.settleBooking.rawValue, hotel, id, JSON("{}")),
+            PMSWriteStatements.insert(BackgroundWrite.Operation.settleBooking.rawValue, hotel, id),
         ]
     }
 }

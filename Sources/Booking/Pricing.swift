@@ -62,9 +62,6 @@ public struct Rate: Hashable, Sendable, Codable {
         case .months(let months): months.contains(night.month)
         }
     }
-
-    /// Whether it leaves the nights it applies to without a price.
-    public var isUnreadable: Bool { adjustment == .unreadable || condition == .unreadable }
 }
 
 /// Whether a plan's price is for the room or for each guest.

@@ -140,6 +140,7 @@ let package = Package(
             "Inbound", "BridgeSchema"),
 
         // What `make bench` runs beside its peers.
+        process("bench-backend", "Benchmarks/Backend", "Loop"),
         process("bench-server", "Benchmarks/Server", "Loop", "HTTP", "Server"),
         process("bench-proxy", "Benchmarks/Proxy", "Loop", "HTTP", "Server", "Client", "Proxy"),
         process("bench-ledger", "Benchmarks/Ledger", "Loop", "HTTP", "Server", "Ledger", "Audit", "Telemetry"),

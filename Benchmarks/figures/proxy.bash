@@ -1,12 +1,19 @@
-# Forwarding over a unix socket to one backend that all share: two workers on the same two cores each. With four cores
-# the backend and wrk have cores of their own.
+# Forwarding over a unix socket: two workers, or threads, which share one core with nothing else. wrk and the backend, which
+# does as little as it can, have the others, so that it is the proxies that limit: where they shared two cores with both,
+# more than half of each request was wrk's and the backend's work, the same for all, and noise was greater than what was
+# left to tell apart. What comes out there is said, too.
 #
 # The peers do what we do: the client's forwarding fields are replaced by our own four, `Via` is added both ways and each
 # answer gets a request id. Beside that they are measured as bare forwarders, which change nothing.
 
-start_backend
+proxy_cores=$(core 0)
+wrk_cores=$(cores | tail -n +2 | paste -s -d ,)
+wrk_cores=${wrk_cores:-$proxy_cores}
 
-proxy_cores=$(core 0),$(core 1)
+backend=$directory/backend.sock
+start backend taskset --cpu-list "$wrk_cores" "$programs/bench-backend" "$backend"
+backend_process=${processes[-1]}
+
 ours=$(free_port)
 for worker in 0 1; do
     start "bench-proxy-$worker" taskset --cpu-list "$proxy_cores" "$programs/bench-proxy" "$ours" "$backend"
@@ -79,21 +86,30 @@ used_by() {
 
 declare -A used
 for contender in drawbridge haproxy; do used[$contender]=$(used_by "$contender"); done
-wrk_cores=$(core_beside 3)
 rounds proxy 64 "drawbridge http://127.0.0.1:$ours/" "haproxy http://127.0.0.1:$haproxy/" \
     "nginx http://127.0.0.1:$nginx/" "bare-haproxy http://127.0.0.1:$bare_haproxy/" \
     "bare-nginx http://127.0.0.1:$bare_nginx/"
-unset wrk_cores
 for contender in drawbridge haproxy; do used[$contender]=$(($(used_by "$contender") - ${used[$contender]})); done
 
 our_rate=$(short "$(median_of proxy-drawbridge.rate)")
 for peer in haproxy nginx; do
     case $peer in haproxy) bound='>= 1.2' ;; nginx) bound='>= 1.0' ;; esac
-    judge "proxy: two workers ÷ $peer, the same work" "$(ratio proxy-drawbridge proxy-$peer)" "$bound" × \
+    judge "proxy: one core ÷ $peer, the same work" "$(ratio proxy-drawbridge proxy-$peer)" "$bound" × \
         "$our_rate/s : $(short "$(median_of "proxy-$peer.rate")")/s"
-    inform "proxy: two workers ÷ $peer, bare" "$(ratio proxy-drawbridge proxy-bare-$peer)" × \
+    inform "proxy: one core ÷ $peer, bare" "$(ratio proxy-drawbridge proxy-bare-$peer)" × \
         "$our_rate/s : $(short "$(median_of "proxy-bare-$peer.rate")")/s"
 done
 for contender in drawbridge haproxy; do
     inform "proxy: processor time, $contender" "$(microseconds "proxy-$contender" "${used[$contender]}")" µs
 done
+
+# Two cores for everything, as on a small machine.
+both_cores=$(core 0),$(core 1)
+wrk_cores=$both_cores
+for process in $backend_process $drawbridge_processes $haproxy_processes; do
+    taskset --all-tasks --cpu-list --pid "$both_cores" "$process" >"$directory/taskset.log"
+done
+rounds proxy-shared 64 "drawbridge http://127.0.0.1:$ours/" "haproxy http://127.0.0.1:$haproxy/"
+unset wrk_cores
+inform 'proxy: ÷ haproxy, two cores for all and wrk' "$(ratio proxy-shared-drawbridge proxy-shared-haproxy)" × \
+    "$(short "$(median_of proxy-shared-drawbridge.rate)")/s : $(short "$(median_of proxy-shared-haproxy.rate)")/s"

@@ -1,7 +1,7 @@
 # One loop that sends webhooks of 1,000 bytes to one receiver with TLS, nginx: over eight connections of HTTP/1.1, and over
 # one of HTTP/2. The receiver has a core of its own where there are two. It passes on what it is sent before it is answered, as
 # receivers do: where a bare `return` of nginx's answers without having read, libcurl 7.88 takes some streams for unfinished, and
-# waits for their end until the deadline.
+# each of them keeps its place for a second.
 
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=receiver \
     -addext subjectAltName=DNS:localhost -keyout "$directory/receiver.key" -out "$directory/receiver.pem" 2>/dev/null

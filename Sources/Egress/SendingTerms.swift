@@ -6,6 +6,8 @@ public struct SendingTerms: Sendable, Hashable {
     /// From the beginning to the answer's end. As long again a request may have waited for its turn; and as long what was sent
     /// may stay unconfirmed by the other side's kernel before its connection is given up.
     public var totalDeadline = Duration.seconds(15)
+    /// From the end of an answer's head, which says all that matters, to the end of its content.
+    public var contentDeadline = Duration.seconds(1)
     /// How much of an answer's content is read, in bytes.
     public var maximumAnswer = 16 << 10
     /// Whether HTTP/2 is spoken to those who do.

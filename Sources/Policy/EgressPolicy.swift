@@ -120,6 +120,8 @@ extension SendingTerms {
             "total", in: .milliseconds(100)...Duration.seconds(300), default: totalDeadline)
         terms.connectDeadline = mapping.duration(
             "connect", in: .milliseconds(100)...terms.totalDeadline, default: min(connectDeadline, terms.totalDeadline))
+        terms.contentDeadline = mapping.duration(
+            "content", in: .milliseconds(100)...terms.totalDeadline, default: min(contentDeadline, terms.totalDeadline))
         return terms
     }
 

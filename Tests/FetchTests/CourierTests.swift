@@ -164,6 +164,22 @@ struct CourierTests {
         }
     }
 
+    @Test("Once its status has come, a receiver is not waited for much longer")
+    func content() async throws {
+        try await onLoop {
+            let script = Self.answering("HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\nx")
+            let change: (inout SendingTerms) -> Void = {
+                $0.totalDeadline = .seconds(120)
+                $0.contentDeadline = .milliseconds(100)
+            }
+            try await Trial.run(change, script: script) { trial in
+                let reply = try await trial.send().get()
+                #expect(reply.status == 202 && reply.ending == .timedOut && reply.content == [UInt8(ascii: "x")])
+                #expect(reply.timings.total < .seconds(60))
+            }
+        }
+    }
+
     @Test("A receiver that hangs is given up: after connecting, in TLS, and before its answer")
     func hang() async throws {
         try await onLoop {

@@ -32,7 +32,7 @@ struct EgressPolicyTests {
             deny: [10.20.30.0/24]
             proxy: http://10.0.0.7:3128
             authorities: tls/receivers.pem
-            deadlines: {connect: 2 s, total: 30 s}
+            deadlines: {connect: 2 s, content: 3 s, total: 30 s}
             maximum_answer: 4 KiB
             http2: false
             connections: {per_host: 2, total: 20}
@@ -46,6 +46,7 @@ struct EgressPolicyTests {
         #expect(policy.terms.proxy?.url == "http://10.0.0.7:3128")
         #expect(policy.terms.authoritiesFile == "\(directory.path)/tls/receivers.pem")
         #expect(policy.terms.connectDeadline == .seconds(2) && policy.terms.totalDeadline == .seconds(30))
+        #expect(policy.terms.contentDeadline == .seconds(3))
         #expect(policy.terms.maximumAnswer == 4096 && !policy.terms.usesHTTP2)
         #expect(policy.terms.connectionsPerHost == 2 && policy.terms.connections == 20)
         #expect(policy.terms.requestsPerHost == 30 && policy.terms.waiting == 40)
@@ -75,6 +76,7 @@ struct EgressPolicyTests {
     @Test("What is not said fits what is")
     func defaults() throws {
         #expect(try load("deadlines: {total: 2 s}").terms.connectDeadline == .seconds(2))
+        #expect(try load("deadlines: {total: 500 ms}").terms.contentDeadline == .milliseconds(500))
         #expect(try load("connections: {total: 3}").terms.connectionsPerHost == 3)
         let secure = try load("schemes: [https]")
         #expect(!secure.egressGuard.allowsPlain)

@@ -9,7 +9,7 @@ internal import Server
 enum HotelReference {
     /// - Returns: nil where the route names no hotel; the bridge then checks what it finds.
     /// - Throws: `Refusal` when the hotel is missing or no hotel id.
-    static func hotelID(in routed: RoutedRequest, content: Content) throws -> Int32? {
+    static func hotelID(in routed: borrowing RoutedRequest, content: Content) throws -> Int32? {
         switch routed.route.terms.hotel {
         case .none: return nil
         case .path(let parameter):

@@ -6,12 +6,13 @@ internal import Policy
 internal import Server
 
 /// A request that the firewall lets through.
-struct InspectedRequest {
+struct InspectedRequest: ~Copyable {
     let validated: ValidatedRequest
 
     /// - Throws: `Refusal.suspicious`; `FirewallError` when it cannot be inspected.
     @OnLoop
-    init(_ validated: ValidatedRequest, _ inspection: Inspection, _ trail: Trail) async throws {
+    @inline(__always)
+    init(_ validated: consuming ValidatedRequest, _ inspection: Inspection, _ trail: Trail) async throws {
         try await inspection.inspect(validated, trail)
         self.validated = validated
     }
@@ -33,7 +34,8 @@ final class Inspection {
         firewall = Firewall(try SecLangEngine(policy), policy)
     }
 
-    fileprivate func inspect(_ validated: ValidatedRequest, _ trail: Trail) async throws {
+    @inline(__always)
+    fileprivate func inspect(_ validated: borrowing ValidatedRequest, _ trail: Trail) async throws {
         let settings = settings(for: validated.route)
         guard settings.mode != .off else { return }
         let request = validated.request

@@ -26,7 +26,7 @@ final class Limits {
 
     /// - Throws: `RateLimitError` when the node's table cannot be used.
     init(_ policy: RateLimitPolicy, _ routes: RouteTable, sources: [String: RateLimitPolicy.Class] = [:]) throws {
-        let classes = Dictionary(uniqueKeysWithValues: try policy.classes.map { ($0.name, try LimitClass($0)) })
+        let classes = Dictionary(uniqueKeysWithValues: try policy.classes.map { ($0.name, try $0.limitClass) })
         let always = policy.always.compactMap { classes[$0] }
         beforeAuthentication = policy.beforeAuthentication.compactMap { classes[$0] }
         self.always = always
@@ -35,7 +35,7 @@ final class Limits {
                 (ObjectIdentifier(route), always + route.terms.rateClasses.compactMap { classes[$0] })
             })
         bySource = Dictionary(
-            uniqueKeysWithValues: try sources.map { (InboundSender.subject($0.key), try LimitClass($0.value)) })
+            uniqueKeysWithValues: try sources.map { (InboundSender.subject($0.key), try $0.value.limitClass) })
         table = try SharedTable(path: policy.table.file, capacity: policy.table.cells)
         redis = policy.redis.map { RedisStore(RedisConfiguration($0)) }
         isShared = policy.redis != nil && !beforeAuthentication.isEmpty
@@ -72,6 +72,7 @@ final class Limits {
     ///
     /// - Parameter earlier: what was decided before.
     /// - Throws: `Refusal` when a limit is exceeded, or cannot be asked.
+    @inline(__always)
     func check(
         _ subject: Subject, _ classes: [LimitClass], _ request: Request, after earlier: Verdict, _ trail: Trail
     ) async throws(Refusal) {
@@ -183,21 +184,23 @@ final class NodeAddressBounds: AddressBounds {
     }
 }
 
-extension LimitClass {
-    /// A class that was read from a policy.
-    fileprivate init(_ policy: RateLimitPolicy.Class) throws {
-        let partition = policy.partition.reduce(into: Partition()) { partition, key in
-            switch key {
-            case .principal: partition.insert(.principal)
-            case .address: partition.insert(.address)
-            case .hotel: partition.insert(.hotel)
-            case .route: partition.insert(.route)
+extension RateLimitPolicy.Class {
+    /// The class as it is counted.
+    fileprivate var limitClass: LimitClass {
+        get throws(UnusableLimit) {
+            let partition = partition.reduce(into: Partition()) { partition, key in
+                switch key {
+                case .principal: partition.insert(.principal)
+                case .address: partition.insert(.address)
+                case .hotel: partition.insert(.hotel)
+                case .route: partition.insert(.route)
+                }
             }
+            guard let quota = Quota(burst: burst, requests: requests, per: period),
+                let limitClass = LimitClass(name: name, quota: quota, partition: partition)
+            else { throw UnusableLimit(name: name) }
+            return limitClass
         }
-        guard let quota = Quota(burst: policy.burst, requests: policy.requests, per: policy.period),
-            let limitClass = LimitClass(name: policy.name, quota: quota, partition: partition)
-        else { throw UnusableLimit(name: policy.name) }
-        self = limitClass
     }
 }
 

@@ -51,12 +51,13 @@ final class Pipeline: Handler {
             }
             let routed = try routing.route(admitted)
             trail.route = routed.route.operationID
-            let authenticated =
-                if let proven = try authentication.authenticate(routed) {
-                    proven
+            let proof =
+                if let proof = try authentication.authenticate(routed) {
+                    proof
                 } else {
                     try await authentication.wait(routed, &nonce)
                 }
+            let authenticated = AuthenticatedRequest(routed, proof)
             trail.identify(authenticated.identity)
             let authorized = try await authorization.authorize(authenticated, trail)
             let limited = try await LimitedRequest(authorized, limits, trail)
@@ -82,10 +83,10 @@ final class Pipeline: Handler {
     }
 }
 
-// What each stage gives the next. Every type is made by its stage alone.
+// What each stage gives the next. Every type is made by its stage alone, and handed on, not copied.
 
 /// A request from where requests may come, and not too many of them.
-struct AdmittedRequest {
+struct AdmittedRequest: ~Copyable {
     let request: Request
     let address: AddressBlock?
     let verdict: Verdict
@@ -97,44 +98,50 @@ struct AdmittedRequest {
         (address, verdict) = try admission.check(request.connection, trail)
     }
 
-    private init(_ other: AdmittedRequest, _ request: Request) {
-        self.request = request
-        (address, verdict) = (other.address, other.verdict)
-    }
-
-    /// The same for the stages that are not to see its query.
-    @OnLoop
-    fileprivate var withoutQuery: AdmittedRequest { AdmittedRequest(self, request.withoutQuery) }
 }
 
 /// A request that the API's description knows.
-struct RoutedRequest {
-    let admitted: AdmittedRequest
+struct RoutedRequest: ~Copyable {
+    let request: Request
+    let address: AddressBlock?
+    /// What the limits said before its sender was known.
+    let verdict: Verdict
     let match: RouteMatch
 
-    var request: Request { admitted.request }
     var route: Route { match.route }
 
-    fileprivate init(_ admitted: AdmittedRequest, _ match: RouteMatch) {
-        self.admitted = admitted
+    fileprivate init(_ admitted: consuming AdmittedRequest, _ match: RouteMatch) {
+        request = admitted.request
+        address = admitted.address
+        verdict = admitted.verdict
         self.match = match
     }
 
-    @OnLoop
-    fileprivate var withoutQuery: RoutedRequest { RoutedRequest(admitted.withoutQuery, match) }
+    fileprivate init(_ routed: consuming RoutedRequest, in request: Request) {
+        self.request = request
+        address = routed.address
+        verdict = routed.verdict
+        match = routed.match
+    }
 }
 
 /// A request of somebody who has proven who he is.
-struct AuthenticatedRequest {
+struct AuthenticatedRequest: ~Copyable {
     let routed: RoutedRequest
     let proof: Proof
 
     var identity: Identity { proof.identity }
 
     @OnLoop
-    fileprivate init(_ routed: RoutedRequest, _ proof: Proof) {
-        // A source's secret may stand there. Nobody needs it any more: it goes into no rule, no record and not to the bridge.
-        self.routed = proof.identity.method == .inbound ? routed.withoutQuery : routed
+    fileprivate init(_ routed: consuming RoutedRequest, _ proof: Proof) {
+        // A source's secret may stand in the query. Nobody needs it any more: it goes into no rule, no record and not to the
+        // bridge.
+        if proof.identity.method == .inbound {
+            let request = routed.request.withoutQuery
+            self.routed = RoutedRequest(routed, in: request)
+        } else {
+            self.routed = routed
+        }
         self.proof = proof
     }
 
@@ -148,34 +155,35 @@ struct AuthenticatedRequest {
 }
 
 /// A request that its sender may make, its content read.
-struct AuthorizedRequest {
+struct AuthorizedRequest: ~Copyable {
     let routed: RoutedRequest
     let identity: Identity
     let hotelID: Int32?
     let content: Content
 
-    fileprivate init(_ authenticated: AuthenticatedRequest, hotelID: Int32?, content: Content) {
-        routed = authenticated.routed
+    fileprivate init(_ authenticated: consuming AuthenticatedRequest, hotelID: Int32?, content: Content) {
         identity = authenticated.proof.identity
+        routed = authenticated.routed
         self.hotelID = hotelID
         self.content = content
     }
 }
 
 /// A request that is one of no more than its sender may make.
-struct LimitedRequest {
+struct LimitedRequest: ~Copyable {
     let authorized: AuthorizedRequest
 
     /// - Throws: `Refusal`.
     @OnLoop
-    fileprivate init(_ authorized: AuthorizedRequest, _ limits: Limits, _ trail: Trail) async throws {
-        let routed = authorized.routed
+    @inline(__always)
+    fileprivate init(_ authorized: consuming AuthorizedRequest, _ limits: Limits, _ trail: Trail) async throws {
+        let (identity, route, address) = (authorized.identity, authorized.routed.route, authorized.routed.address)
         let subject = Subject(
-            principal: authorized.identity.principal(at: routed.admitted.address), address: routed.admitted.address,
-            hotel: authorized.hotelID.map { String($0) }, route: routed.route.operationID)
+            principal: identity.principal(at: address), address: address,
+            hotel: authorized.hotelID.map { String($0) }, route: route.operationID)
         try await limits.check(
-            subject, limits.classes(for: authorized.identity, at: routed.route), routed.request,
-            after: routed.admitted.verdict, trail)
+            subject, limits.classes(for: identity, at: route), authorized.routed.request,
+            after: authorized.routed.verdict, trail)
         self.authorized = authorized
     }
 }
@@ -189,7 +197,7 @@ extension Identity {
 }
 
 /// A request that is as its route describes it.
-struct ValidatedRequest {
+struct ValidatedRequest: ~Copyable {
     let request: Request
     let route: Route
     let identity: Identity
@@ -202,16 +210,14 @@ struct ValidatedRequest {
 
     /// - Throws: `Refusal` that says what is not.
     @OnLoop
-    fileprivate init(_ limited: LimitedRequest) throws {
-        let authorized = limited.authorized
-        let routed = authorized.routed
-        freeText = try Validation.check(routed.request, routed.match, authorized.content)
-        ids = routed.match.ids
-        request = routed.request
-        route = routed.route
-        identity = authorized.identity
-        hotelID = authorized.hotelID
-        content = authorized.content.bytes
+    fileprivate init(_ limited: consuming LimitedRequest) throws {
+        request = limited.authorized.routed.request
+        route = limited.authorized.routed.route
+        identity = limited.authorized.identity
+        hotelID = limited.authorized.hotelID
+        content = limited.authorized.content.bytes
+        ids = limited.authorized.routed.match.ids
+        freeText = try Validation.check(request, limited.authorized.routed.match, limited.authorized.content)
     }
 }
 
@@ -230,7 +236,7 @@ private struct Routing {
         }
     }
 
-    func route(_ admitted: AdmittedRequest) throws -> RoutedRequest {
+    func route(_ admitted: consuming AdmittedRequest) throws -> RoutedRequest {
         let request = admitted.request
         switch routes.match(request.head.method, path: request.head.target.pathBytes.span) {
         case .route(let match):
@@ -249,10 +255,10 @@ private struct Authenticating {
     let credentials: CredentialVerifier
 
     /// - Returns: nil where something has to be waited for.
-    func authenticate(_ routed: RoutedRequest) throws -> AuthenticatedRequest? {
+    func authenticate(_ routed: borrowing RoutedRequest) throws -> Proof? {
         let accepted = routed.route.terms.authentication
         do {
-            return try credentials.verify(routed.request, accepted: accepted).map { AuthenticatedRequest(routed, $0) }
+            return try credentials.verify(routed.request, accepted: accepted)
         } catch {
             throw Unauthenticated(cause: error, accepted: accepted)
         }
@@ -262,11 +268,11 @@ private struct Authenticating {
     /// content.
     ///
     /// - Parameter nonce: set to what is spent by it.
-    func wait(_ routed: RoutedRequest, _ nonce: inout ClaimedNonce?) async throws -> AuthenticatedRequest {
+    func wait(_ routed: borrowing RoutedRequest, _ nonce: inout ClaimedNonce?) async throws -> Proof {
         do {
             let proof: Proof
             (proof, nonce) = try await credentials.verifyPatiently(routed.request, routed.match)
-            return AuthenticatedRequest(routed, proof)
+            return proof
         } catch let error as AuthenticationError {
             throw Unauthenticated(cause: error, accepted: routed.route.terms.authentication)
         }
@@ -276,25 +282,30 @@ private struct Authenticating {
 /// Nobody passes without the scopes of the route and access to the hotel that the request names.
 @OnLoop
 private struct Authorizing {
-    func authorize(_ authenticated: AuthenticatedRequest, _ trail: Trail) async throws -> AuthorizedRequest {
-        let (routed, identity) = (authenticated.routed, authenticated.identity)
-        let terms = routed.route.terms
-        guard identity.scopes.isSuperset(of: terms.scopes) else { throw Refusal.missingScope(terms.scopes) }
+    @inline(__always)
+    func authorize(
+        _ authenticated: consuming AuthenticatedRequest, _ trail: Trail
+    ) async throws -> AuthorizedRequest {
+        let (request, identity) = (authenticated.routed.request, authenticated.identity)
+        let scopes = authenticated.routed.route.terms.scopes
+        guard identity.scopes.isSuperset(of: scopes) else { throw Refusal.missingScope(scopes) }
         // Read only now: a stranger cannot make us hold content.
         let content: Content
-        if routed.request.body.isEmpty, authenticated.proof.content == nil {
+        if request.body.isEmpty, authenticated.proof.content == nil {
             try authenticated.checkSigned([])
             content = .none
         } else {
             content = try await self.content(of: authenticated, trail)
         }
-        let hotelID = try HotelReference.hotelID(in: routed, content: content)
+        let hotelID = try HotelReference.hotelID(in: authenticated.routed, content: content)
         trail.concerns(hotel: hotelID)
         if let hotelID, !identity.hotelIDs.includes(hotelID) { throw Refusal.foreignHotel }
         return AuthorizedRequest(authenticated, hotelID: hotelID, content: content)
     }
 
-    private func content(of authenticated: AuthenticatedRequest, _ trail: Trail) async throws -> Content {
+    private func content(
+        of authenticated: borrowing AuthenticatedRequest, _ trail: Trail
+    ) async throws -> Content {
         let request = authenticated.routed.request
         let terms = authenticated.routed.route.terms
         if terms.takesJSON {
@@ -320,6 +331,8 @@ struct Forwarder {
     private static let credentials: FieldNameSet = [.authorization, .cookie, .xAPIKey]
     /// But where credentials are made of credentials: there our word is not enough.
     private static let otherCredentials: FieldNameSet = [.cookie, .xAPIKey]
+    /// What we write ourselves.
+    private static let written: FieldNameSet = [.xRequestID, .traceparent, .drawbridgeIdentity]
 
     private let proxy: ReverseProxy
     private let hop: HopIdentity
@@ -329,33 +342,47 @@ struct Forwarder {
         self.hop = hop
     }
 
-    func forward(_ recorded: RecordedRequest, _ writer: consuming ResponseWriter) async throws {
-        let (validated, trail) = (recorded.validated, recorded.trail)
-        let request = validated.request
-        let id = request.id.description
-        var fields = Fields()
-        fields.append(.xRequestID, id)
-        fields.append(.traceparent, trail.trace.asked(during: request.id).traceparent)
-        fields.append(
-            .drawbridgeIdentity,
-            hop.sign(
-                validated.identity, requestID: id, method: request.head.method.rawValue,
-                target: String(decoding: request.head.target.origin, as: UTF8.self), now: Loop.unixSeconds))
+    @inline(__always)
+    func forward(_ recorded: borrowing RecordedRequest, _ writer: consuming ResponseWriter) async throws {
+        let trail = recorded.trail
+        let (request, route) = (recorded.validated.request, recorded.validated.route)
+        let identity = recorded.validated.identity
         trail.forwardedAt = Loop.monotonicNanoseconds
-        let credentials = validated.route.terms.passesCredentials ? Self.otherCredentials : Self.credentials
+        let credentials = route.terms.passesCredentials ? Self.otherCredentials : Self.credentials
         let exchange = try await proxy.send(
-            request, content: validated.content, extra: fields,
-            dropping: trail.continuesTrace ? credentials : credentials.union([.tracestate]),
-            timeout: validated.route.terms.timeout)
+            request, content: recorded.validated.content,
+            dropping: (trail.continuesTrace ? credentials : credentials.union([.tracestate])).union(Self.written),
+            timeout: route.terms.timeout, moreLines: Self.byteBound + HopIdentity.byteBound(identity)
+        ) { append(request, trail, identity, to: &$0) }
         defer { exchange.end() }
         trail.answered(exchange.head.status)
         // Where the request does not name its hotel, the bridge says what it found, to us alone.
-        if validated.hotelID == nil, let hotel = exchange.head.fields[.drawbridgeHotel] {
+        if recorded.validated.hotelID == nil, let hotel = exchange.head.fields[.drawbridgeHotel] {
             trail.concerns(hotel: Int32(hotel))
         }
         if let credential = exchange.head.fields[.drawbridgeCredential] { trail.concerns(credential: credential) }
         try await recorded.beginAnswer()
         trail.contentLength = try await proxy.relay(exchange, writer)
+    }
+
+    /// What `append` writes beside the identity: names and ends of three lines, the request's id and the trace.
+    private static let byteBound = 160
+
+    /// Writes the fields of our own.
+    private func append(
+        _ request: Request, _ trail: Trail, _ identity: Identity, to output: inout OutputSpan<UInt8>
+    ) {
+        request.id.withDigits { id in
+            output.append("X-Request-Id: ")
+            output.append(id)
+            output.append("\r\ntraceparent: ")
+            trail.trace.asked(during: request.id).append(to: &output)
+            output.append("\r\nDrawbridge-Identity: ")
+            hop.sign(
+                identity, requestID: id, method: request.head.method.rawValue,
+                target: request.head.target.origin.span, now: Loop.unixSeconds, to: &output)
+            output.append("\r\n")
+        }
     }
 
     /// Whether the bridge may have got something of a request that failed by this error.

@@ -10,12 +10,12 @@ internal import Server
 internal import Telemetry
 
 /// A request whose decision is on its way into the ledger; for one that changes something, in it.
-struct RecordedRequest {
+struct RecordedRequest: ~Copyable {
     let validated: ValidatedRequest
     let trail: Trail
     private let receipt: Receipt
 
-    fileprivate init(_ inspected: InspectedRequest, _ trail: Trail, _ receipt: Receipt) {
+    fileprivate init(_ inspected: consuming InspectedRequest, _ trail: Trail, _ receipt: Receipt) {
         validated = inspected.validated
         self.trail = trail
         self.receipt = receipt
@@ -25,6 +25,7 @@ struct RecordedRequest {
     ///
     /// - Throws: `AuditError` when it cannot be recorded.
     @OnLoop
+    @inline(__always)
     func beginAnswer() async throws {
         try await receipt.wait()
         trail.isAnswerBegun = true
@@ -58,10 +59,9 @@ final class Trail {
     var contentLength: Int?
 
     init(_ request: Request) {
-        let head = request.head
         facts = RequestFacts(
-            id: request.id, method: head.method, path: head.target.pathBytes,
-            trace: TraceContext(of: request.id, in: head.fields),
+            id: request.id, method: request.head.method, path: request.head.target.pathBytes,
+            trace: TraceContext(of: request.id, in: request.head.fields),
             address: request.connection.peerAddress, tlsVersion: request.tlsVersion)
         if request.body.isEmpty { facts.contentLength = 0 }
     }
@@ -153,10 +153,12 @@ struct Recording {
     /// answer waits. While it is known that nothing can be recorded, reads wait here, too.
     ///
     /// - Throws: `AuditError` when it cannot be recorded.
-    func recordDecision(_ inspected: InspectedRequest, _ trail: Trail) async throws -> RecordedRequest {
-        let validated = inspected.validated
-        let isSafe = validated.request.head.method.isSafe
-        let durability = Durability(validated.route.terms.audit, isSafe: isSafe)
+    @inline(__always)
+    func recordDecision(
+        _ inspected: consuming InspectedRequest, _ trail: Trail
+    ) async throws -> RecordedRequest {
+        let isSafe = inspected.validated.request.head.method.isSafe
+        let durability = Durability(inspected.validated.route.terms.audit, isSafe: isSafe)
         let receipt = try audit.submit(trail.decision(.allowed, time: Self.now), durability)
         trail.receipt = receipt
         metrics.allowed(trail)

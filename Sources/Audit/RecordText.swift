@@ -49,13 +49,32 @@ extension OutputSpan<UInt8> {
             while end > 0, text[end] & 0xC0 == 0x80 { end -= 1 }
         }
         var start = 0
-        for index in 0..<end where Self.needsEscape(text[index]) {
+        for index in Self.plainCount(text, upTo: end)..<end where Self.needsEscape(text[index]) {
             append(text.extracting(start..<index))
             append(escape: text[index])
             start = index + 1
         }
         append(text.extracting(start..<end))
         if end < text.count { append("…" as StaticString) }
+    }
+
+    /// How many bytes at the beginning are seen to need no escaping, eight at a time.
+    @inline(__always)
+    private static func plainCount(_ text: Span<UInt8>, upTo end: Int) -> Int {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        var index = 0
+        while index + 8 <= end {
+            let word = text.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
+            var found = (word &- ones &* 0x20) & ~word
+            for byte: UInt64 in [0x22, 0x5C, 0x7F] {
+                let difference = word ^ (ones &* byte)
+                found |= (difference &- ones) & ~difference
+            }
+            // A byte's highest bit says that it is to be looked at.
+            guard found & (ones &* 0x80) == 0 else { break }
+            index += 8
+        }
+        return index
     }
 
     @inline(__always)

@@ -28,8 +28,8 @@ public final class RequestFacts {
     /// Bytes of its content; `nil` where it has some that was not read.
     public var contentLength: Int?
 
-    /// Somebody who has proven who he is.
-    public struct Principal: Sendable {
+    /// Somebody who has proven who he is. A reference, too.
+    public final class Principal {
         /// Who vouches for it.
         public var issuer: String
         /// Whom it names.

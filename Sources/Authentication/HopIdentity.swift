@@ -24,17 +24,24 @@ public final class HopIdentity {
         authenticator = HopAuthenticator(key: key)
     }
 
-    /// The header's value for one request, made at `now` (Unix seconds). The target is the one sent to the bridge,
-    /// byte by byte.
+    /// Appends the header's value for one request, made at `now` (Unix seconds): at most ``byteBound(_:)`` bytes. The target
+    /// is the one sent to the bridge, byte by byte.
     public func sign(
-        _ identity: Identity, requestID: String, method: String, target: Span<UInt8>, now: Int64
-    ) -> String {
-        let seconds = String(now)
+        _ identity: Identity, requestID: Span<UInt8>, method: String, target: Span<UInt8>, now: Int64,
+        to output: inout OutputSpan<UInt8>
+    ) {
+        let (encoded, seconds) = (identity.encoded, String(now))
         let code = authenticator.code(
-            requestID, method, target, identity: identity.encoded.utf8.span, seconds: seconds.utf8.span,
-            purpose: .client)
-        return "\(identity.encoded).\(seconds).\(Base64.url.encode(code))"
+            requestID, method, target, identity: encoded.utf8.span, seconds: seconds.utf8.span, purpose: .client)
+        output.append(copying: encoded.utf8.span)
+        output.append(UInt8(ascii: "."))
+        output.append(copying: seconds.utf8.span)
+        output.append(UInt8(ascii: "."))
+        code.withBytes { Base64.url.append($0, to: &output) }
     }
+
+    /// The most bytes that the header's value takes for an identity.
+    public static func byteBound(_ identity: Identity) -> Int { identity.encoded.utf8.count + 66 }
 
     /// The identity in a header's value, if the gateway made it for this very request within the last 30 seconds.
     public func verify(
@@ -50,7 +57,8 @@ public final class HopIdentity {
     public func signOwn(requestID: String, method: String, target: String, now: Int64) -> String {
         let seconds = String(now)
         let code = authenticator.code(
-            requestID, method, target.utf8.span, identity: Self.gatewayItself.utf8.span, seconds: seconds.utf8.span,
+            requestID.utf8.span, method, target.utf8.span, identity: Self.gatewayItself.utf8.span,
+            seconds: seconds.utf8.span,
             purpose: .own)
         return "\(Self.gatewayItself).\(seconds).\(Base64.url.encode(code))"
     }
@@ -89,7 +97,8 @@ public final class HopIdentity {
             let madeAt = Int64(String(decoding: value.extracting(seconds)))
         else { throw AuthenticationError(.badHop, "not an identity header") }
         let expected = authenticator.code(
-            requestID, method, target, identity: value.extracting(identity), seconds: value.extracting(seconds),
+            requestID.utf8.span, method, target, identity: value.extracting(identity),
+            seconds: value.extracting(seconds),
             purpose: purpose)
         guard received == expected else {
             throw AuthenticationError(.badHop, "the header's code does not belong to this request")
@@ -113,7 +122,13 @@ public final class HopIdentity {
 extension HopIdentity {
     /// The header's value for a request whose target is at hand as a string.
     public func sign(_ identity: Identity, requestID: String, method: String, target: String, now: Int64) -> String {
-        sign(identity, requestID: requestID, method: method, target: target.utf8.span, now: now)
+        String(unsafeUninitializedCapacity: Self.byteBound(identity)) { buffer in
+            var output = OutputSpan(buffer: buffer, initializedCount: 0)
+            sign(
+                identity, requestID: requestID.utf8.span, method: method, target: target.utf8.span, now: now,
+                to: &output)
+            return output.finalize(for: buffer)
+        }
     }
 
     /// The identity in a header's value, both value and target at hand as strings.
@@ -139,12 +154,12 @@ private struct HopAuthenticator: ~Copyable {
 
     /// Every part is preceded by its length, so that no two requests share one message.
     mutating func code(
-        _ requestID: String, _ method: String, _ target: Span<UInt8>, identity: Span<UInt8>, seconds: Span<UInt8>,
+        _ requestID: Span<UInt8>, _ method: String, _ target: Span<UInt8>, identity: Span<UInt8>, seconds: Span<UInt8>,
         purpose: Purpose
     ) -> Digest256 {
         message.removeAll(keepingCapacity: true)
         append(purpose.rawValue.utf8.span)
-        append(requestID.utf8.span)
+        append(requestID)
         append(method.utf8.span)
         append(target)
         append(identity)
@@ -158,6 +173,18 @@ private struct HopAuthenticator: ~Copyable {
         let count = UInt32(part.count)
         for shift: UInt32 in [24, 16, 8, 0] { message.append(UInt8(truncatingIfNeeded: count >> shift)) }
         part.withUnsafeBufferPointer { message.append(contentsOf: $0) }
+    }
+}
+
+extension OutputSpan<UInt8> {
+    fileprivate mutating func append(copying bytes: Span<UInt8>) {
+        withUnsafeMutableBufferPointer { memory, count in
+            precondition(memory.count - count >= bytes.count, "more is written than was reserved")
+            bytes.withUnsafeBufferPointer {
+                _ = UnsafeMutableBufferPointer(rebasing: memory[count...]).update(fromContentsOf: $0)
+            }
+            count += bytes.count
+        }
     }
 }
 

@@ -174,10 +174,11 @@ public enum HotelAccess: Sendable, Equatable {
     /// Whether a hotel is among them.
     public func includes(_ hotelID: Int32) -> Bool {
         guard case .some(let hotelIDs) = self else { return true }
-        var remaining = hotelIDs[...]
-        while let middle = remaining.indices.middle {
-            if remaining[middle] == hotelID { return true }
-            remaining = remaining[middle] < hotelID ? remaining[(middle + 1)...] : remaining[..<middle]
+        var (start, end) = (0, hotelIDs.count)
+        while start < end {
+            let middle = (start + end) / 2
+            if hotelIDs[middle] == hotelID { return true }
+            if hotelIDs[middle] < hotelID { start = middle + 1 } else { end = middle }
         }
         return false
     }
@@ -208,8 +209,4 @@ extension HotelAccess: Codable {
         case .some(let hotelIDs): try container.encode(hotelIDs)
         }
     }
-}
-
-extension Range<Int> {
-    fileprivate var middle: Int? { isEmpty ? nil : lowerBound + count / 2 }
 }

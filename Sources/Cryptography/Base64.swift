@@ -19,6 +19,14 @@ public struct Base64: Sendable {
     /// The text for some bytes.
     public func encode(_ bytes: [UInt8]) -> String { encode(bytes.span) }
 
+    /// Appends the text for some bytes.
+    public func append(_ bytes: Span<UInt8>, to output: inout OutputSpan<UInt8>) {
+        output.withUnsafeMutableBufferPointer { buffer, count in
+            precondition(buffer.count - count >= encodedCount(bytes.count), "more is written than was reserved")
+            count += encode(bytes, into: UnsafeMutableBufferPointer(rebasing: buffer[count...]))
+        }
+    }
+
     /// The text for a digest.
     public func encode(_ digest: Digest256) -> String { digest.withBytes { encode($0) } }
 
@@ -47,21 +55,19 @@ public struct Base64: Sendable {
     }
 
     private func encode(_ bytes: Span<UInt8>, into target: UnsafeMutableBufferPointer<UInt8>) -> Int {
+        let characters = alphabet.characters.span
         var written = 0
-        var bits: UInt32 = 0
-        var bitCount = 0
-        for index in bytes.indices {
-            bits = bits << 8 | UInt32(bytes[index])
-            bitCount += 8
-            while bitCount >= 6 {
-                bitCount -= 6
-                target[written] = alphabet.characters[Int(bits >> UInt32(bitCount) & 63)]
+        var index = 0
+        while index < bytes.count {
+            let count = min(3, bytes.count - index)
+            var group = UInt32(bytes[index]) << 16
+            if count > 1 { group |= UInt32(bytes[index + 1]) << 8 }
+            if count > 2 { group |= UInt32(bytes[index + 2]) }
+            for sextet in 0...count {
+                target[written] = characters[Int(group >> UInt32(18 - 6 * sextet) & 63)]
                 written += 1
             }
-        }
-        if bitCount > 0 {
-            target[written] = alphabet.characters[Int(bits << UInt32(6 - bitCount) & 63)]
-            written += 1
+            index += 3
         }
         while padded, written % 4 != 0 {
             target[written] = UInt8(ascii: "=")

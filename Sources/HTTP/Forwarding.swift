@@ -17,21 +17,24 @@ public enum Forwarding {
     /// - Parameters:
     ///   - framing: how the content is delimited from here on; nil for the client's own way.
     ///   - context: who the client is and who we are.
-    ///   - extra: fields of our own, such as a request id; each replaces what the client sent under its name.
-    ///   - dropped: the client's fields that the upstream has no use for, such as credentials already checked.
+    ///   - dropped: fields that are not taken from the client, because `lines` has them or because the upstream has no use
+    ///     for them, such as credentials already checked.
+    ///   - moreLines: the most bytes that `lines` appends.
+    ///   - lines: appends field lines of our own, each with its line end.
     public static func appendRequest(
-        _ head: RequestHead, framing: BodyFraming? = nil, context: ForwardingContext, extra: Fields = Fields(),
-        dropping dropped: FieldNameSet = FieldNameSet(),
-        to bytes: inout [UInt8]
+        _ head: RequestHead, framing: BodyFraming? = nil, context: ForwardingContext,
+        dropping dropped: FieldNameSet = FieldNameSet(), to bytes: inout [UInt8], moreLines: Int = 0,
+        lines: (inout OutputSpan<UInt8>) -> Void = { _ in }
     ) {
         let framing = framing ?? head.framing
         let authority = head.target.authorityBytes
-        let bound = head.lengthBound + extra.lengthBound + context.lengthBound + 2 * authority.count
+        let bound = head.lengthBound + context.lengthBound + 2 * authority.count + moreLines
         bytes.append(addingCapacity: bound) { output in
             head.appendRequestLine(
                 version: .http11, authority: authority.isEmpty ? context.defaultAuthority[...] : authority,
                 to: &output)
-            appendFields(head.fields, except: writtenByUs.union(dropped), extra: extra, to: &output)
+            appendFields(head.fields, except: writtenByUs.union(dropped), to: &output)
+            lines(&output)
             context.appendForwarded(authority: authority, to: &output)
             context.appendVia(received: head.version, to: &output)
             if framing == .none, head.method.expectsContent {
@@ -62,7 +65,7 @@ public enum Forwarding {
         if framing != .none || head.status == .noContent { dropped.insert(.contentLength) }
         bytes.append(addingCapacity: head.lengthBound + context.lengthBound + moreLines) { output in
             head.appendStatusLine(to: &output)
-            appendFields(head.fields, except: dropped, extra: nil, to: &output)
+            appendFields(head.fields, except: dropped, to: &output)
             lines(&output)
             context.appendVia(received: head.version, to: &output)
             if !head.status.forbidsContent { output.append(framing) }
@@ -81,18 +84,10 @@ public enum Forwarding {
     }
 
     private static func appendFields(
-        _ fields: Fields, except dropped: FieldNameSet, extra: Fields?, to output: inout OutputSpan<UInt8>
+        _ fields: Fields, except dropped: FieldNameSet, to output: inout OutputSpan<UInt8>
     ) {
         var dropped = dropped
         var droppedOthers: [ArraySlice<UInt8>] = []
-        if let extra {
-            for entry in extra.entries {
-                switch entry.name {
-                case .other: droppedOthers.append(extra.arena[entry.nameRange])
-                case let name: dropped.insert(name)
-                }
-            }
-        }
         for entry in fields.entries where entry.name == .connection {
             dropOptions(fields.arena, entry.valueRange, &dropped, &droppedOthers)
         }
@@ -103,7 +98,6 @@ public enum Forwarding {
             }
             Fields.append(entry, of: span, to: &output)
         }
-        extra?.append(except: .ofFraming, to: &output)
     }
 
     /// Every field a Connection option names is hop-by-hop (RFC 9110 §7.6.1). Host, framing and our own fields are

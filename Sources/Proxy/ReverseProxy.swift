@@ -21,17 +21,18 @@ public final class ReverseProxy {
     ///
     /// - Parameters:
     ///   - content: the request's whole content.
-    ///   - extra: fields of our own, each in place of the client's of the same name.
-    ///   - dropped: the client's fields that the upstream has no use for.
+    ///   - dropped: the client's fields that the upstream has no use for, or that `lines` has.
     ///   - timeout: until the answer is complete; nil for the upstream's own.
+    ///   - moreLines: the most bytes that `lines` appends.
+    ///   - lines: appends field lines of our own, each with its line end.
     /// - Returns: the exchange, to be relayed, and ended whether that succeeds or not.
     /// - Throws: `UpstreamError`, `Misdirected`.
     @inline(__always)
     public func send(
-        _ request: Request, content: [UInt8], extra: Fields = Fields(), dropping dropped: FieldNameSet = FieldNameSet(),
-        timeout: Duration? = nil
+        _ request: Request, content: [UInt8], dropping dropped: FieldNameSet = FieldNameSet(), timeout: Duration? = nil,
+        moreLines: Int = 0, lines: (inout OutputSpan<UInt8>) -> Void = { _ in }
     ) async throws -> Exchange {
-        let bytes = write(request, content, extra, dropped)
+        let bytes = write(request, content, dropped, moreLines, lines)
         let exchange = try await upstream.send(bytes, method: request.head.method, timeout: timeout)
         spareRequests.giveBack(bytes)
         guard exchange.head.status != .misdirectedRequest else {
@@ -73,13 +74,16 @@ public final class ReverseProxy {
 
     /// The request as it goes to the upstream.
     @inline(__always)
-    private func write(_ request: Request, _ content: [UInt8], _ extra: Fields, _ dropped: FieldNameSet) -> [UInt8] {
+    private func write(
+        _ request: Request, _ content: [UInt8], _ dropped: FieldNameSet, _ moreLines: Int,
+        _ lines: (inout OutputSpan<UInt8>) -> Void
+    ) -> [UInt8] {
         var bytes = spareRequests.take()
         // The content is here as a whole, so its length is told, however the client framed it.
         let framing: BodyFraming = request.head.framing == .none ? .none : .length(UInt64(content.count))
         Forwarding.appendRequest(
-            request.head, framing: framing, context: request.connection.forwarding, extra: extra, dropping: dropped,
-            to: &bytes)
+            request.head, framing: framing, context: request.connection.forwarding, dropping: dropped, to: &bytes,
+            moreLines: moreLines, lines: lines)
         bytes += content
         return bytes
     }

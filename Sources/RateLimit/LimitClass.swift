@@ -17,8 +17,9 @@ public struct Partition: OptionSet, Sendable, Hashable {
     public static let route = Partition(rawValue: 8)
 }
 
-/// A class of limits of the policy: a quota for each value of what it is counted by.
-public struct LimitClass: Sendable, Hashable {
+/// A class of limits of the policy: a quota for each value of what it is counted by. One object for all requests, because what
+/// is said of each of them refers to it.
+public final class LimitClass: Sendable {
     /// The name that clients see in the `RateLimit` fields.
     public let name: String
     /// What each value may use.
@@ -70,6 +71,12 @@ public struct LimitClass: Sendable, Hashable {
             Charge.append(route, tag: 8, to: &key)
         }
         return Charge(limitClass: self, key: key)
+    }
+}
+
+extension LimitClass: Equatable {
+    public static func == (left: LimitClass, right: LimitClass) -> Bool {
+        left === right || (left.name == right.name && left.quota == right.quota && left.partition == right.partition)
     }
 }
 

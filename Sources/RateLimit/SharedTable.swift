@@ -56,26 +56,30 @@ public final class SharedTable: @unchecked Sendable {
 
     /// Decides on one request, and charges it to all limits or to none.
     public func check(_ charges: [Charge]) -> Verdict {
-        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: charges.count) { keys in
-            for (index, charge) in charges.enumerated() {
-                // Zero is the key of empty cells.
-                keys.initializeElement(at: index, to: max(1, hash(charge.key)))
-            }
-            return check(charges, UnsafeBufferPointer(keys))
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2 * charges.count) { words in
+            words.initialize(repeating: 0)
+            var keys = UnsafeMutableBufferPointer(rebasing: words[..<charges.count]).mutableSpan
+            var backlogs = UnsafeMutableBufferPointer(rebasing: words[charges.count...]).mutableSpan
+            return check(charges, &keys, &backlogs)
         }
     }
 
-    private func check(_ charges: [Charge], _ keys: UnsafeBufferPointer<UInt64>) -> Verdict {
+    /// - Parameters:
+    ///   - keys: room for the key of each.
+    ///   - backlogs: room for what each quota said.
+    private func check(
+        _ charges: [Charge], _ keys: inout MutableSpan<UInt64>, _ backlogs: inout MutableSpan<UInt64>
+    ) -> Verdict {
         let begin = clock()
-        var backlogs: [UInt64] = []
-        backlogs.reserveCapacity(charges.count)
         var isAllowed = true
-        for (charge, key) in zip(charges, keys) {
-            let decision = look(key, charge.limitClass.quota, at: begin)
+        for index in charges.indices {
+            // Zero is the key of empty cells.
+            keys[index] = max(1, hash(charges[index].key))
+            let decision = look(keys[index], charges[index].limitClass.quota, at: begin)
             isAllowed = isAllowed && decision.isAllowed
-            backlogs.append(decision.backlog)
+            backlogs[index] = decision.backlog
         }
-        guard isAllowed else { return .make(charges, backlogs: backlogs) }
+        guard isAllowed else { return .make(charges, backlogs: backlogs.span) }
         for index in charges.indices {
             let decision = take(keys[index], charges[index].limitClass.quota, at: begin)
             backlogs[index] = decision.backlog
@@ -84,7 +88,7 @@ public final class SharedTable: @unchecked Sendable {
                 break
             }
         }
-        return .make(charges, backlogs: backlogs)
+        return .make(charges, backlogs: backlogs.span)
     }
 
     // MARK: One limit

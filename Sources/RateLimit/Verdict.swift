@@ -55,16 +55,22 @@ public struct Verdict: Sendable, Equatable {
     public var violatedPolicies: [String] { states.filter(\.isExceeded).map(\.name) }
 
     /// Builds the verdict from the backlogs before the request.
-    static func make(_ charges: [Charge], backlogs: [UInt64]) -> Verdict {
+    static func make(_ charges: [Charge], backlogs: [UInt64]) -> Verdict { make(charges, backlogs: backlogs.span) }
+
+    /// Builds the verdict from the backlogs before the request.
+    static func make(_ charges: [Charge], backlogs: Span<UInt64>) -> Verdict {
         var isAllowed = true
-        for (charge, backlog) in zip(charges, backlogs) {
-            let quota = charge.limitClass.quota
-            if backlog + quota.interval > quota.window { isAllowed = false }
+        for index in charges.indices {
+            let quota = charges[index].limitClass.quota
+            if backlogs[index] + quota.interval > quota.window { isAllowed = false }
         }
-        return Verdict(
-            states: zip(charges, backlogs).map {
-                LimitState($0.limitClass, before: $1, isCharged: isAllowed)
-            })
+        var states: [LimitState] = []
+        states.reserveCapacity(charges.count)
+        for index in charges.indices {
+            states.append(
+                LimitState(charges[index].limitClass, before: backlogs[index], isCharged: isAllowed))
+        }
+        return Verdict(states: states)
     }
 }
 
@@ -110,9 +116,9 @@ extension Verdict {
     }
 
     private func appendPolicy(to bytes: inout [UInt8]) {
-        for (index, state) in states.enumerated() {
+        for index in states.indices {
             if index > 0 { bytes += Self.separator }
-            bytes += state.limitClass.policyItem
+            bytes += states[index].limitClass.policyItem
         }
     }
 

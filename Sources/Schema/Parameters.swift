@@ -18,7 +18,7 @@ public struct Parameter: Sendable {
     ///
     /// - Parameter pointer: what pointers begin with.
     public func violations(in value: ArraySlice<UInt8>, at pointer: String) -> [Violation] {
-        violations(in: [value], at: pointer)
+        schema.isPlainlyRight(value) ? [] : violations(in: [value], at: pointer)
     }
 
     /// What is wrong with the values that a request has under this name, without any encoding.
@@ -67,6 +67,8 @@ public struct QueryParameters: Sendable {
 
     private let parameters: [Parameter]
     private let names: ObjectRule
+    /// A bit for each that must be there, where there are no more than 64.
+    private let required: UInt64
 
     /// The described ones, no name twice.
     public init(_ parameters: [Parameter]) {
@@ -76,6 +78,7 @@ public struct QueryParameters: Sendable {
             names.add(parameter.name, rule: index, requiredBit: nil)
         }
         self.names = names
+        required = parameters.indices.reduce(0) { $0 | (parameters[$1].isRequired ? 1 << UInt64($1) : 0) }
     }
 
     /// What is wrong with a query.
@@ -85,7 +88,7 @@ public struct QueryParameters: Sendable {
     ///
     /// - Parameter query: what follows the question mark, `pchar`, `/` and `?` only (RFC 3986 §3.4).
     public func violations(in query: ArraySlice<UInt8>) -> [Violation] {
-        if query.isEmpty, parameters.isEmpty { return [] }
+        if isPlainlyRight(query) { return [] }
         var values: [(parameter: Int, range: Range<Int>)] = []
         values.reserveCapacity(parameters.count)
         var bytes = Array(query)
@@ -117,6 +120,31 @@ public struct QueryParameters: Sendable {
             own += parameters[index].check(bytes, Array(ranges), literalCount: query.count, at: Self.pointer)
         }
         return Array((own + violations).prefix(Schema.maximumViolations))
+    }
+
+    /// Whether a query is right, as far as that shows without taking it apart: nothing encoded, nothing repeated.
+    private func isPlainlyRight(_ query: ArraySlice<UInt8>) -> Bool {
+        guard parameters.count <= 64 else { return false }
+        var seen: UInt64 = 0
+        var start = query.startIndex
+        while start < query.endIndex {
+            var (stop, equals) = (start, query.endIndex)
+            while stop < query.endIndex, query[stop] != UInt8(ascii: "&") {
+                switch query[stop] {
+                case UInt8(ascii: "%"): return false
+                case UInt8(ascii: "="): equals = min(equals, stop)
+                default: break
+                }
+                stop += 1
+            }
+            guard equals < stop, let index = names.property(query[start..<equals])?.rule,
+                seen & 1 << UInt64(index) == 0,
+                parameters[index].schema.isPlainlyRight(query[equals + 1..<stop])
+            else { return false }
+            seen |= 1 << UInt64(index)
+            start = stop + 1
+        }
+        return seen & required == required
     }
 
     /// Where the value stands without percent-encoding, which is appended if there is any.

@@ -12,6 +12,14 @@ public struct Schema: Sendable {
     private let textTypes: SchemaRule.Types
     /// The same for the elements of an array.
     private let elementTypes: SchemaRule.Types
+    /// All that there is to check of a single value; nil where that takes a document.
+    private var single: SingleRule?
+
+    /// What most parameters are described as.
+    private enum SingleRule {
+        case string(Shared<StringRule>)
+        case integer(ClosedRange<Int64>)
+    }
 
     /// Compiles a schema.
     ///
@@ -28,6 +36,17 @@ public struct Schema: Sendable {
         rules = compiler.rules
         textTypes = Self.types(of: self.root, in: compiler.rules)
         elementTypes = Self.elementTypes(of: self.root, in: compiler.rules)
+        single = nil
+        single = Self.singleRule(resolved(self.root))
+    }
+
+    private static func singleRule(_ rule: SchemaRule) -> SingleRule? {
+        switch rule.types {
+        case _ where rule.hasMore: nil
+        case .string: rule.string.map { .string($0) }
+        case .integer: rule.number?.value.integers.map { .integer($0) }
+        default: nil
+        }
     }
 
     /// Checks a document.
@@ -45,6 +64,27 @@ public struct Schema: Sendable {
         } catch {
             return error.violations
         }
+    }
+
+    /// Whether a parameter's single value, as it was sent, is right, as far as that shows without making a document of it: the
+    /// usual value is, and then nothing is allocated for it. Of one that is not, `violations` tells what.
+    func isPlainlyRight(_ text: ArraySlice<UInt8>) -> Bool {
+        switch single {
+        case .string(let rule): text.allSatisfy { $0 < 0x80 } && rule.value.mistake(in: text) == nil
+        case .integer(let integers): Self.integer(text).map(integers.contains) ?? false
+        case nil: false
+        }
+    }
+
+    /// The integer that at most 18 digits say.
+    private static func integer(_ text: ArraySlice<UInt8>) -> Int64? {
+        guard 1...18 ~= text.count else { return nil }
+        var value: Int64 = 0
+        for byte in text {
+            guard 0x30...0x39 ~= byte else { return nil }
+            value = value * 10 + Int64(byte - 0x30)
+        }
+        return value
     }
 
     /// What is wrong with a parameter's values, which stand outside of JSON: `12` is an integer where one may stand,

@@ -107,22 +107,8 @@ struct SchemaEvaluation {
     }
 
     private mutating func check(_ rule: Shared<StringRule>, _ node: Int) -> Bool {
-        let text = document.text(node)
-        if rule.value.minimumLength != nil || rule.value.maximumLength != nil {
-            // Every scalar has one byte that does not continue another's.
-            var length = 0
-            for byte in text where byte & 0xC0 != 0x80 { length &+= 1 }
-            guard length >= rule.value.minimumLength ?? 0, length <= rule.value.maximumLength ?? .max else {
-                tell(node, SchemaDetail.length(rule.value))
-                return false
-            }
-        }
-        if let format = rule.value.format, !format.matches(text) {
-            tell(node, format.expectation)
-            return false
-        }
-        if let pattern = rule.value.pattern, !pattern.value.matches(text) {
-            tell(node, "Another form of text is expected")
+        if let mistake = rule.value.mistake(in: document.text(node)) {
+            tell(node, mistake)
             return false
         }
         if rule.value.isConfining { isConfined[node] = true }

@@ -107,6 +107,21 @@ struct StringRule: Sendable {
     var pattern: Shared<Pattern>?
     var format: Format?
 
+    /// What is expected instead of a text, UTF-8; nil where it is as described.
+    func mistake(in text: ArraySlice<UInt8>) -> String? {
+        if minimumLength != nil || maximumLength != nil {
+            // Every scalar has one byte that does not continue another's.
+            var length = 0
+            for byte in text where byte & 0xC0 != 0x80 { length &+= 1 }
+            guard length >= minimumLength ?? 0, length <= maximumLength ?? .max else {
+                return SchemaDetail.length(self)
+            }
+        }
+        if let format, !format.matches(text) { return format.expectation }
+        if let pattern, !pattern.value.matches(text) { return "Another form of text is expected" }
+        return nil
+    }
+
     /// Whether a text that this lets through is confined.
     var isConfining: Bool { format?.isConfining == true || pattern?.value.isConfining == true }
 }

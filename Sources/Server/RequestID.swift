@@ -33,6 +33,16 @@ public struct RequestID: Sendable, Hashable, CustomStringConvertible {
         output.append(hexadecimal: low)
     }
 
+    /// Lends the 32 digits.
+    public func withDigits<Result>(_ body: (Span<UInt8>) -> Result) -> Result {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { buffer in
+            var output = OutputSpan(buffer: buffer, initializedCount: 0)
+            append(to: &output)
+            _ = output.finalize(for: buffer)
+            return body(Span(_unsafeElements: UnsafeBufferPointer(buffer)))
+        }
+    }
+
     public var description: String {
         String(capacity: 32) { append(to: &$0) }
     }

@@ -43,19 +43,20 @@ public struct TraceContext: Sendable, Equatable {
         output.append(hexadecimal: UInt64(truncatingIfNeeded: traceID))
     }
 
-    /// The value of a `traceparent` field.
-    public var traceparent: String {
-        String(capacity: 55) { output in
-            output.append(0x30)
-            output.append(0x30)
-            output.append(0x2d)
-            appendTraceID(to: &output)
-            output.append(0x2d)
-            output.append(hexadecimal: spanID)
-            output.append(0x2d)
-            for digit in [flags >> 4, flags & 15] { output.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
-        }
+    /// Appends the value of a `traceparent` field: 55 bytes.
+    public func append(to output: inout OutputSpan<UInt8>) {
+        output.append(0x30)
+        output.append(0x30)
+        output.append(0x2d)
+        appendTraceID(to: &output)
+        output.append(0x2d)
+        output.append(hexadecimal: spanID)
+        output.append(0x2d)
+        output.append(Self.digit(flags >> 4))
+        output.append(Self.digit(flags & 15))
     }
+
+    private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
 
     /// The number that lower-case digits spell; the specification has no others.
     private static func hexadecimal(_ field: Span<UInt8>, _ range: Range<Int>) -> UInt64? {

@@ -125,6 +125,18 @@ struct RecordTests {
         }
     }
 
+    @Test("What has to be escaped is, wherever in a name it stands", arguments: 0..<20)
+    func escapes(position: Int) throws {
+        for scalar in ["\u{1F}", "\"", "\\", "\u{7F}", "é", " ", "!", "~"] {
+            let facts = Self.facts()
+            let name = String(repeating: "a", count: position) + scalar + String(repeating: "b", count: 9)
+            facts.principal?.subject = name
+            let record = DecisionRecord(facts, .allowed, time: 1, microseconds: 2)
+            #expect(try !Self.text(record).utf8.contains { $0 < 0x20 || $0 == 0x7F })
+            #expect(try Self.value(record)["actor"]?["user"]?["uid"]?.string == name)
+        }
+    }
+
     @Test(
         "What may be a token or an address does not stand in a path",
         arguments: [

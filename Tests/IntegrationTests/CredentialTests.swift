@@ -149,7 +149,7 @@ struct CredentialTests {
         let identity = Identity(
             issuer: "test", subject: "test", client: "test", scopes: scopes, hotelIDs: .all, method: .jwt)
         return try HopIdentity(key: key.span).sign(
-            identity, requestID: id, method: method, target: Array(target.utf8).span, now: Int64(Loop.unixTime) - age)
+            identity, requestID: id, method: method, target: target, now: Int64(Loop.unixTime) - age)
     }
 
     @Test("The bridge's socket answers nobody without proof of a gateway for this very request")

@@ -65,6 +65,22 @@ struct ParameterTests {
         #expect(violations(text).first == Violation(pointer: pointer, detail: detail), "\(violations(text))")
     }
 
+    @Test("The usual query is seen to be right without being taken apart, and no other")
+    func shortCut() {
+        let pieces = [
+            "day=2027-01-01", "day=2027-02-30", "day", "guests=1", "guests=99", "guests=100", "guests=0", "guests=-1",
+            "guests=0000000000000000000000012", "guests=", "name=a", "name=abcd", "name=\u{3042}", "name=a=b", "id=3",
+            "id=x", "all=true", "hotel=1", "hotel=x", "x=1", "=", "",
+        ]
+        for first in pieces {
+            for second in pieces {
+                let query = "\(first)&\(second)"
+                // With an empty piece in front it is taken apart.
+                #expect(violations(query) == violations("&" + query), "\(query)")
+            }
+        }
+    }
+
     @Test("Many unknown ones are told in part")
     func many() {
         let text = (0..<1000).map { "x\($0)=1" }.joined(separator: "&")

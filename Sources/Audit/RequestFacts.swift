@@ -28,7 +28,7 @@ public final class RequestFacts {
     /// Bytes of its content; `nil` where it has some that was not read.
     public var contentLength: Int?
 
-    /// Somebody who has proven who he is. A reference, too.
+    /// Somebody who has proven who he is. A reference, because it is four texts.
     public final class Principal {
         /// Who vouches for it.
         public var issuer: String

@@ -96,8 +96,8 @@ extension Schema {
     func resolved(_ index: Int) -> SchemaRule {
         var rule = rules[index]
         var rest = rules.count
-        while rule.types == .all, rule.allOf.count == 1, rule.number == nil, rest > 0 {
-            rule = rules[rule.allOf[0]]
+        while let reference = rule.reference, rest > 0 {
+            rule = rules[reference]
             rest -= 1
         }
         return rule

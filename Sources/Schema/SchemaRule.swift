@@ -36,6 +36,14 @@ struct SchemaRule: Sendable {
     /// The schema `false`.
     var isNever = false
 
+    /// The one rule that says the same as this one, which says nothing of its own: a reference that stands alone.
+    var reference: Int? {
+        let isBare =
+            types == .all && constants == nil && number == nil && string == nil && array == nil && object == nil
+            && anyOf.isEmpty && oneOf.isEmpty && not == nil && !isNever
+        return isBare && allOf.count == 1 ? allOf[0] : nil
+    }
+
     /// Whether there is more to check than types, numbers, strings, arrays and objects.
     var hasMore: Bool {
         constants != nil || !allOf.isEmpty || !anyOf.isEmpty || !oneOf.isEmpty || not != nil || isNever

@@ -64,6 +64,19 @@ struct EdgeTests {
         #expect(try await node.stop().isSuccess)
     }
 
+    @Test("A client cannot say for itself what the gateway says of it to the bridge")
+    @OnLoop func ownFields() async throws {
+        let node = try await Node.shared()
+        let id = "0123456789abcdef0123456789abcdef"
+        for connection in ["keep-alive", "x-request-id, traceparent, drawbridge-identity"] {
+            let answer = try await node.gateway.send(
+                .get(Self.hotels, try node.token()).with("X-Request-Id", id).with("Drawbridge-Identity", "x.1.y")
+                    .with("traceparent", "00-\(id)-00f067aa0ba902b7-01").with("Connection", connection))
+            // The bridge compares the proof with the id that stands first.
+            #expect(answer.status == 200 && answer["X-Request-Id"] != id)
+        }
+    }
+
     @Test("A trace that a client began goes on; another begins with the request")
     @OnLoop func traces() async throws {
         let node = try await Node.shared()

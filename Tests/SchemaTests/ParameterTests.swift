@@ -65,6 +65,25 @@ struct ParameterTests {
         #expect(violations(text).first == Violation(pointer: pointer, detail: detail), "\(violations(text))")
     }
 
+    @Test(
+        "What stands beside a reference counts, however a value is written",
+        arguments: [
+            ##"{"$ref":"#/word","maxLength":3}"##, ##"{"$ref":"#/word","enum":["abc"]}"##,
+            ##"{"$ref":"#/word","not":{"const":"abcdef"}}"##,
+            ##"{"allOf":[{"$ref":"#/word"}],"pattern":"^x"}"##,
+            ##"{"$ref":"#/word","anyOf":[{"maxLength":3}]}"##,
+            ##"{"$ref":"#/word","oneOf":[{"maxLength":3}]}"##,
+            ##"{"$ref":"#/word","type":"integer"}"##, ##"{"$ref":"#/word","pattern":"^[g-z]"}"##,
+        ])
+    func besideReferences(schema: String) throws {
+        let words = try SchemaSource(json: #"{"word":{"type":"string","pattern":"^[a-z]+$"}}"#)
+        let schema = try Schema(SchemaSource(json: schema), in: words)
+        let query = QueryParameters([Parameter(name: "name", isRequired: true, schema: schema)])
+        for text in ["name=abcdef", "name=%61bcdef"] {
+            #expect(!query.violations(in: Array(text.utf8)[...]).isEmpty, "\(text)")
+        }
+    }
+
     @Test("The usual query is seen to be right without being taken apart, and no other")
     func shortCut() {
         let pieces = [

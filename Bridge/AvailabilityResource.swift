@@ -207,7 +207,7 @@ struct QueryParameters {
             fail(name, "The parameter is missing")
             return nil
         }
-        guard let day = Day(text) else {
+        guard let day = Self.decoded(text).flatMap({ Day($0) }) else {
             fail(name, "This is no day of the form YYYY-MM-DD")
             return nil
         }

@@ -77,6 +77,17 @@ struct RefusalTests {
         #expect(answer.status == 200, "\(answer.text)")
     }
 
+    @Test("A day that is percent-encoded is the same day (RFC 3986 §6.2.2.2)")
+    @OnLoop func encodedDay() async throws {
+        let node = try await Node.shared()
+        let days = Self.expand("start_date=D0&end_date=D2")
+        let answers = [
+            try await node.get("\(Self.api)/availability/1?\(days)"),
+            try await node.get("\(Self.api)/availability/1?\(days.replacing("-", with: "%2D"))"),
+        ]
+        #expect(answers.map(\.status) == [200, 200] && answers[0].text == answers[1].text)
+    }
+
     /// Writes `D12` as the day twelve days after `day`; `D-40` is today.
     private static func expand(_ text: String) -> String {
         text.replacing(/D(-?[0-9]+)/) { day.advanced(by: Int($0.1)!).description }

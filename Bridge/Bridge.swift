@@ -202,6 +202,7 @@ final class Bridge {
             await self.drain()
             group.cancelAll()
         }
+        ownership.close()
     }
 
     private func serve() async {

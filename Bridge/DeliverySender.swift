@@ -109,6 +109,12 @@ final class DeliverySender {
         return Attempt(outcome: outcome, record: record, isConnectionReused: isConnectionReused)
     }
 
+    /// Closes its connections in order, as far as nothing is on its way over them; to be called for good.
+    func close() {
+        formerCouriers.append(courier)
+        closeFormerCouriers()
+    }
+
     private func closeFormerCouriers() {
         for courier in formerCouriers where courier.underWay == 0 { courier.close() }
         formerCouriers.removeAll { $0.underWay == 0 }

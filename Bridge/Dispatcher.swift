@@ -130,6 +130,7 @@ final class Dispatcher {
             group.cancelAll()
         }
         for lane in lanes.values { lane.timer.cancel() }
+        sender.close()
     }
 
     /// Takes nothing more, and waits until what is being sent has been answered, or until patience ends; gives back the rest.

@@ -30,6 +30,9 @@ final class OwnershipCheck {
     /// Goes by another policy from the next challenge on.
     func replace(_ egress: EgressPolicy) { _ = sender.replace(egress) }
 
+    /// To be called for good.
+    func close() { sender.close() }
+
     /// Sends a challenge to what is, or is to be, an endpoint's address.
     ///
     /// - Returns: nil where it has met it; otherwise what was wrong, for its owner.

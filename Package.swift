@@ -102,6 +102,8 @@ let package = Package(
 
         // The hotel's domain.
         module("Stay"),
+        // Apart from Stay, which every process links: it alone needs the whole of Foundation, with ICU.
+        module("HotelTime", "Stay"),
         module("Availability", "Stay"),
         module("Booking", "Stay", "JSONText"),
         module("PMS", "Stay", "Availability", "Booking", "Postgres", "Loop"),
@@ -136,8 +138,8 @@ let package = Package(
         process(
             "drawbridge-bridge", "Bridge", exclude: ["Migrations"],
             "Loop", "HTTP", "JSONText", "Server", "Client", "Fetch", "Policy", "Authentication", "Cryptography",
-            "Postgres", "Lifecycle", "Telemetry", "Stay", "Availability", "Booking", "PMS", "Catalogue", "Webhook",
-            "Inbound", "BridgeSchema"),
+            "Postgres", "Lifecycle", "Telemetry", "Stay", "HotelTime", "Availability", "Booking", "PMS", "Catalogue",
+            "Webhook", "Inbound", "BridgeSchema"),
 
         // What `make bench` runs beside its peers.
         process("bench-backend", "Benchmarks/Backend", "Loop"),
@@ -195,8 +197,9 @@ let package = Package(
         process("ratelimit-hammer", "Tests/RateLimitTests/Hammer", "RateLimit"),
         tests("PMSTests", "TestSupport", "PMS", "Postgres"),
         tests("StayTests", "Stay"),
+        tests("HotelTimeTests", "HotelTime", "Stay"),
         tests("AvailabilityTests", "TestSupport", "Availability", "Stay"),
-        tests("BookingTests", "TestSupport", "Booking", "JSONText", "Stay"),
+        tests("BookingTests", "TestSupport", "Booking", "JSONText", "Stay", "HotelTime"),
         tests("CatalogueTests", "Catalogue", "PMS", "Booking", "JSONText", "Stay"),
         tests(
             "WebhookTests", exclude: ["Interop"], "TestSupport", "Webhook", "Booking", "Stay", "JSONText", "Schema",
@@ -213,8 +216,8 @@ let package = Package(
         // The real processes, whole; depended upon so that they are built first.
         tests(
             "IntegrationTests", exclude: ["Receiver"],
-            "TestSupport", "Loop", "HTTP", "TLS", "JSONText", "Stay", "Availability", "Booking", "PMS", "Postgres",
-            "Cryptography", "Authentication", "drawbridge", "drawbridge-gateway", "drawbridge-bridge",
+            "TestSupport", "Loop", "HTTP", "TLS", "JSONText", "Stay", "HotelTime", "Availability", "Booking", "PMS",
+            "Postgres", "Cryptography", "Authentication", "drawbridge", "drawbridge-gateway", "drawbridge-bridge",
             "drawbridge-ledger", "Ledger", "Policy", "Schema", "Server", "Webhook", "webhook-test-receiver"),
     ]
 )

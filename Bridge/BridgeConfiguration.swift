@@ -1,6 +1,7 @@
 internal import Authentication
 internal import Glibc
 internal import HTTP
+internal import HotelTime
 internal import Lifecycle
 internal import Policy
 internal import Postgres

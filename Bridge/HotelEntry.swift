@@ -1,6 +1,7 @@
 internal import Availability
 internal import Booking
 internal import Catalogue
+internal import HotelTime
 internal import Loop
 internal import PMS
 internal import Policy

@@ -1,4 +1,5 @@
 import Booking
+import HotelTime
 import Stay
 import Testing
 

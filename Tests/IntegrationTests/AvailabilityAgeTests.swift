@@ -1,4 +1,5 @@
 import Glibc
+import HotelTime
 import JSONText
 import Loop
 import Stay

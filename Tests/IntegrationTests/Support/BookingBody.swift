@@ -1,3 +1,4 @@
+import HotelTime
 import Loop
 import Stay
 import Synchronization

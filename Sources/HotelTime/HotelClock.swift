@@ -1,5 +1,6 @@
 // FoundationEssentials knows no named time zones on Linux (Swift 6.3); Foundation brings its own zone data.
 internal import Foundation
+public import Stay
 
 /// What day it is where a hotel stands.
 public struct HotelClock: Sendable {

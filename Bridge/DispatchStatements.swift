@@ -35,46 +35,6 @@ struct ClaimedDelivery: Sendable {
     var isKept: Bool { !payload.isEmpty }
 }
 
-/// What became of a delivery that was claimed.
-struct Settlement: Sendable {
-    /// The names are those of `webhook_attempts.result`, as far as they come of attempts.
-    enum Result: String, Sendable {
-        case delivered, retry, dead, gone
-        /// No attempt was made: it waits, and nothing is counted.
-        case release
-        /// No attempt was made, and none will be: its endpoint is disabled.
-        case disabled
-        /// Likewise: its endpoint is not there any more, or its event is not kept.
-        case removed
-    }
-
-    let delivery: BookingID
-    /// The session that claimed it.
-    let session: Int64
-    let result: Result
-    /// Before it is looked at again, in milliseconds.
-    var wait: Int64 = 0
-    var attempt = Attempt()
-
-    /// What is kept of an attempt. Times are microseconds.
-    struct Attempt: Sendable {
-        var startedAt: Int64 = 0
-        var status: Int16?
-        var error: String?
-        var message: String?
-        var answer: [UInt8] = []
-        var ending: String?
-        var address: String?
-        var version: String?
-        var isReused = false
-        var name: Int32 = 0
-        var connect: Int32 = 0
-        var tls: Int32 = 0
-        var firstByte: Int32 = 0
-        var total: Int32 = 0
-    }
-}
-
 /// The statements by which dispatchers take events and deliveries, and say what became of them.
 enum DispatchStatements {
     // MARK: Events

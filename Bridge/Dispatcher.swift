@@ -9,9 +9,8 @@ internal import Webhook
 /// Delivers events: takes them out of the outbox, makes of each a delivery for every endpoint that is told of it, sends, and
 /// says what became of it.
 ///
-/// Any number of dispatchers, in any number of processes, work on one database. What one of them has taken is its own as long as
-/// its session lasts, which it says every second that it does; when nothing was heard of it for the length of a lease, its
-/// deliveries are anybody's, and what it says of them afterwards counts for nothing. Every event arrives at least once: what was
+/// Any number of dispatchers, in any number of processes, work on one database: what one of them has claimed is its own as long as
+/// its `DispatchSession` lasts, and what it says of it afterwards counts for nothing. Every event arrives at least once: what was
 /// sent and not written down before a crash is sent again, under the same id.
 ///
 /// For deliveries no more statements are under way than one that takes and one that settles, each for as many as there are then:
@@ -27,46 +26,28 @@ final class Dispatcher {
     /// How long it waits between two looks: at least while there was something, at most when there has been nothing.
     private static let shortestPause = Duration.milliseconds(20)
     private static let longestPause = Duration.milliseconds(40)
-    /// Between two heartbeats, and between two looks at what has changed.
+    /// Between two looks at what has changed.
     private static let beat = Duration.seconds(1)
-    /// It looks for events only behind those of at least so long ago, and now and then for all, of which some may have been
-    /// committed late. Looking for all means going past every one that was taken and that PostgreSQL has not removed yet.
-    private static let floorInterval: UInt64 = 1_000_000_000
-    private static let wholeLookInterval: UInt64 = 5_000_000_000
-    /// After so many heartbeats that a session has not given, others take over.
-    private static let lease: Int64 = 10_000
-    /// Beats between two looks at slots that can be emptied.
-    private static let beatsPerEmptying = 10
     /// For how long an endpoint whose secrets cannot be opened is left alone.
     private static let keylessPause: Int64 = 10_000
     /// For how long a delivery waits that could not be begun.
     private static let ownFaultPause: Int64 = 1000
 
     private let database: Database
-    private let secrets: WebhookSecrets
     private let policy: DeliveryPolicy
     private let sender: DeliverySender
-    private var lanes: [EndpointID: EndpointLane] = [:]
-    /// Lanes that may have something in the database to claim.
-    private var expecting: Set<EndpointID> = []
-    /// Lanes with deliveries of an endpoint that is another one by now.
-    private var stale: Set<EndpointID> = []
-    /// The session's number; nil where there is none.
-    private var session: Int64?
-    private var inHand = 0
-    /// The highest position of an event that it has taken, and what that was at least one interval ago, and two.
-    private var highest: Int64 = 0
-    private var floors: (last: Int64, before: Int64) = (0, 0)
-    private var lastFloor: UInt64 = 0
-    private var lastWholeLook: UInt64 = 0
+    private let reader: EndpointReader
+    private let failures: EndpointFailures
+    private let upkeep: DispatchUpkeep
+    private let session: DispatchSession
+    private let lanes: EndpointLanes
     private let settlements: SettlementQueue
+    private var floor = OutboxFloor()
+    private var inHand = 0
     private var begun: [BegunAttempt] = []
     private let poll = Signal()
     private let send = Signal()
-    private var isClosing = false
-    /// Whether nobody knows what the session has claimed.
-    private var isDoubtful = false
-    private var failures = LogThrottle()
+    private var complaints = LogThrottle()
     private let metrics = DispatchMetrics()
 
     init(_ configuration: BridgeConfiguration, _ secrets: WebhookSecrets) throws {
@@ -81,7 +62,6 @@ final class Dispatcher {
         own.sessionSettings["enable_seqscan"] = "off"
         own.sessionSettings["enable_bitmapscan"] = "off"
         database = try Database(own)
-        self.secrets = secrets
         let egress = configuration.changeable.egress
         var policy = configuration.policy.webhooks
         // A request may wait for its turn as long as it may take.
@@ -91,18 +71,22 @@ final class Dispatcher {
         if configuration.isDemo {
             Log.info("this is the demo: webhooks may be sent to this machine, without TLS")
         }
+        reader = EndpointReader(database: database, secrets: secrets, sender: sender)
+        failures = EndpointFailures(database: database, limit: policy.disablingTime)
+        upkeep = DispatchUpkeep(database, secrets)
+        session = DispatchSession(database, metrics)
+        lanes = EndpointLanes(policy.gate)
         settlements = SettlementQueue(database)
+        lanes.onTimer = { [weak self] in self?.pump($0) }
         metrics.watch(
             inHand: { [weak self] in self?.inHand ?? 0 },
-            conditions: { [weak self] condition in
-                self?.lanes.values.count { $0.gate.condition == condition } ?? 0
-            })
+            conditions: { [weak self] condition in self?.lanes.all.count { $0.gate.condition == condition } ?? 0 })
     }
 
     /// Goes by another policy from the next attempt on.
     func replace(_ next: EgressPolicy) {
         guard sender.replace(next) else { return }
-        for lane in lanes.values { lane.isToBeLoaded = true }
+        for lane in lanes.all { lane.isToBeLoaded = true }
     }
 
     /// Lets it look at once: something was committed.
@@ -115,7 +99,11 @@ final class Dispatcher {
     func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.database.run() }
-            group.addTask { await self.keepSession() }
+            group.addTask {
+                await self.session.run(
+                    onOver: { self.forget() }, onWork: { self.poll.fire() },
+                    onFailure: { self.note($0, "webhooks' session not kept") })
+            }
             group.addTask { await self.keepUp() }
             group.addTask { await self.take() }
             group.addTask {
@@ -129,103 +117,44 @@ final class Dispatcher {
             }
             group.cancelAll()
         }
-        for lane in lanes.values { lane.timer.cancel() }
+        for lane in lanes.all { lane.timer.cancel() }
         sender.close()
     }
 
     /// Takes nothing more, and waits until what is being sent has been answered, or until patience ends; gives back the rest.
     func drain(patience: Duration) async {
-        isClosing = true
-        for lane in lanes.values { release(lane.takeAll(), after: 0) }
+        session.close()
+        for lane in lanes.all { release(lane.takeAll(), after: 0) }
         let end = Loop.monotonicNanoseconds + UInt64(patience.components.seconds) * 1_000_000_000
         while inHand > 0, Loop.monotonicNanoseconds < end {
             do { try await Loop.sleep(for: .milliseconds(10)) } catch { return }
         }
-        guard let session else { return }
-        do {
-            try await endSession(session)
-            self.session = nil
-        } catch { note(error, "webhooks' session not ended; others wait until its lease is over") }
-    }
-
-    // MARK: - The session
-
-    /// Nothing else may hold this up: whoever is silent for too long has nothing any more.
-    private func keepSession() async {
-        while !Task.isCancelled {
-            do { try await keepSessionOnce() } catch { note(error, "webhooks' session not kept") }
-            do { try await Loop.sleep(for: Self.beat) } catch { return }
+        do { try await session.end() } catch {
+            note(error, "webhooks' session not ended; others wait until its lease is over")
         }
     }
 
-    private func keepSessionOnce() async throws {
-        if let current = session {
-            if isDoubtful {
-                // What it has claimed is free then; and what is still to be claimed in its name comes too late.
-                try await endSession(current)
-                forget()
-            } else if try await database.first(DispatchStatements.heartbeat(current)) == nil {
-                // It was silent for too long. What it has in hand is others' now.
-                forget()
-            }
-        }
-        if session == nil, !isClosing {
-            session = try await database.first(DispatchStatements.begin())
-            metrics.sessions.increment()
-            poll.fire()
-        }
-        try await endSession(nil, silence: Self.lease)
-    }
-
+    /// Lets go of everything: it is anybody's.
     private func forget() {
-        for lane in lanes.values { _ = lane.takeAll() }
+        for lane in lanes.all { _ = lane.takeAll() }
         metrics.lostClaims.increment(by: UInt64(inHand))
         inHand = 0
         settlements.removeAll()
-        session = nil
-        isDoubtful = false
-        Log.warning("webhooks' session was over; what it had is anybody's")
-    }
-
-    /// Ends this one, and those that have been silent for so many milliseconds.
-    private func endSession(_ own: Int64?, silence: Int64? = nil) async throws {
-        let transaction = try await database.begin()
-        let ended = try await transaction.query(DispatchStatements.end(own, silence))
-        guard !ended.isEmpty else { return transaction.rollback() }
-        try await transaction.commit([DispatchStatements.free(ended)])
-        guard own == nil else { return }
-        Log.warning("webhooks of a dispatcher that is gone are anybody's", ["sessions": .init(ended.count)])
-        poll.fire()
     }
 
     // MARK: - What others change
 
-    /// Keeps up with endpoints and with what waits for them. What fails of it keeps nothing else from being done.
+    /// Keeps up with endpoints and with what waits for them.
     private func keepUp() async {
-        var beats = 0
         while !Task.isCancelled {
             await noting("webhooks' endpoints not read") { try await refresh() }
-            await noting("webhooks' first secrets not made") {
-                for id in try await database.query(WebhookStatements.withoutSecret()) {
-                    try await secrets.makeFirst(of: id, database)
-                }
-            }
             await noting("webhooks that wait not looked at") {
-                for id in try await database.query(DispatchStatements.due()) { expect(lane(of: id), after: 0) }
+                for id in try await database.query(DispatchStatements.due()) {
+                    lanes.expect(lanes.lane(of: id), after: 0)
+                }
                 metrics.figures = try await database.first(DispatchStatements.figures())
             }
-            await noting("what waits for disabled webhooks not put away") {
-                _ = try await database.query(DispatchStatements.sweep())
-            }
-            await noting("what waits for removed webhooks not put away") {
-                try await database.execute(DispatchStatements.sweepRemoved())
-            }
-            if beats % Self.beatsPerEmptying == 0 {
-                await noting("webhooks' slots not emptied") {
-                    _ = try await database.query(DispatchStatements.emptySlots())
-                }
-            }
-            beats += 1
+            await upkeep.round { note($0, $1) }
             do { try await Loop.sleep(for: Self.beat) } catch { return }
         }
     }
@@ -234,67 +163,34 @@ final class Dispatcher {
         do { try await work() } catch { note(error, complaint) }
     }
 
-    private func lane(of id: EndpointID) -> EndpointLane {
-        if let lane = lanes[id] { return lane }
-        let lane = EndpointLane(id, policy.gate) { [weak self] in
-            guard let self, let lane = self.lanes[id] else { return }
-            self.pump(lane)
-        }
-        lanes[id] = lane
-        return lane
-    }
-
     /// Goes by endpoints as they are now.
     private func refresh() async throws {
-        let known = Array(lanes.keys)
+        let known = lanes.all.map(\.id)
         let versions = Dictionary(
             uniqueKeysWithValues: try await database.query(DispatchStatements.versions(known.map(\.uuid))))
         for id in known where versions[id] == nil { remove(id) }
-        try await load(
-            known.filter { id in
-                guard let lane = lanes[id] else { return false }
-                return lane.isToBeLoaded || lane.target?.version != versions[id]
-            })
+        try await load(lanes.outdated(by: versions))
     }
 
     private func remove(_ id: EndpointID) {
-        guard let lane = lanes[id] else { return }
-        for delivery in lane.takeAll() { end(delivery, .removed) }
-        guard lane.underWay == 0 else { return }
-        lane.timer.cancel()
-        lanes[id] = nil
-        expecting.remove(id)
+        for delivery in lanes.remove(id) { end(delivery, .removed) }
     }
 
     private func load(_ ids: [EndpointID]) async throws {
         guard !ids.isEmpty else { return }
-        let uuids = ids.map(\.uuid)
-        let records = try await database.query(WebhookStatements.several(uuids))
-        let failing = try await database.query(DispatchStatements.failures(uuids))
-        let keys: [EndpointID: EndpointKeys]
-        do { keys = try await secrets.keys(of: ids, database) } catch is BridgeError { keys = [:] }
-        for record in records {
-            let lane = lane(of: record.id)
+        let endpoints = try await reader.read(ids)
+        for endpoint in endpoints {
+            let lane = lanes.lane(of: endpoint.id)
             // Another look, begun later, may have seen more.
-            guard record.version >= lane.target?.version ?? 0 else { continue }
-            lane.aim(
-                EndpointLane.Target(
-                    version: record.version, subscription: record.subscription,
-                    isBookingEngine: record.client.hasPrefix(DispatchStatements.bookingEngineOwner),
-                    isDisabled: record.disabledReason != nil,
-                    destination: sender.destination(of: record.id, at: record.subscription.url),
-                    keys: keys[record.id] ?? EndpointKeys()))
-            lane.streak = FailureStreak()
-            if let state = failing.first(where: { $0.0 == record.id }) {
-                lane.streak = FailureStreak(
-                    since: state.since.microseconds / 1_000_000, reached: .init(rawValue: Int(state.told)))
-            }
-            // Without keys nothing can be sent; the next look may find some.
-            lane.isToBeLoaded = keys[record.id] == nil
-            stale.remove(record.id)
+            guard endpoint.target.version >= lane.target?.version ?? 0 else { continue }
+            lane.aim(endpoint.target)
+            lane.streak = endpoint.streak
+            // The next look may find keys.
+            lane.isToBeLoaded = !endpoint.hasKeys
+            lanes.unmark([endpoint.id])
             pump(lane)
         }
-        for id in Set(ids).subtracting(records.map(\.id)) { remove(id) }
+        for id in Set(ids).subtracting(endpoints.map(\.id)) { remove(id) }
     }
 
     // MARK: - Taking
@@ -306,12 +202,11 @@ final class Dispatcher {
             do {
                 let count = try await takeEvents() + claimDue()
                 pause = count > 0 ? Self.shortestPause : min(pause * 2, Self.longestPause)
-                if !stale.isEmpty { await loadStale() }
+                if !lanes.stale.isEmpty { await loadStale() }
                 if count >= Self.batch { continue }
             } catch {
                 note(error, "webhooks' events not taken")
-                // Something may have been claimed, of which no answer has told.
-                isDoubtful = isDoubtful || !((error as? PostgresError)?.hadNoEffect ?? false)
+                if !((error as? PostgresError)?.hadNoEffect ?? false) { session.doubt() }
                 pause = .seconds(1)
             }
             let deadline = Deadline { self.poll.fire() }
@@ -328,15 +223,15 @@ final class Dispatcher {
 
     /// - Returns: how many there were.
     private func takeEvents() async throws -> Int {
-        guard let session, !isClosing, !isDoubtful else { return 0 }
+        guard let session = session.claiming else { return 0 }
         let now = Loop.monotonicNanoseconds
         let usual = inHand < Self.capacity ? Self.usualRoom : 0
-        let scarce = lanes.values.lazy.map { ($0.id.uuid, Int32(min($0.room(at: now), usual))) }.filter { $0.1 < usual }
-        let isWhole = now - lastWholeLook >= Self.wholeLookInterval
+        let scarce = lanes.all.lazy.map { ($0.id.uuid, Int32(min($0.room(at: now), usual))) }.filter { $0.1 < usual }
+        let isWhole = floor.isWholeLookDue(at: now)
         metrics.statements.increment()
         let rows = try await database.query(
             DispatchStatements.fanOut(
-                session, Int32(Self.batch), isWhole ? 0 : floors.before, scarce.map(\.0), scarce.map(\.1),
+                session, Int32(Self.batch), floor.position(isWhole: isWhole), scarce.map(\.0), scarce.map(\.1),
                 Int32(usual)))
         var events = 0
         var last: BookingID?
@@ -348,18 +243,11 @@ final class Dispatcher {
             metrics.deliveries.increment()
             switch place {
             case .claimed: if let delivery = row.claimed { claimed.append(delivery) }
-            case .waiting: expect(lane(of: endpoint), after: 0)
+            case .waiting: lanes.expect(lanes.lane(of: endpoint), after: 0)
             case .dead: break
             }
         }
-        highest = max(highest, rows.last?.position ?? 0)
-        if events < Self.batch {
-            if isWhole { lastWholeLook = now }
-            if now - lastFloor >= Self.floorInterval {
-                lastFloor = now
-                floors = (highest, floors.last)
-            }
-        }
+        floor.note(rows.last?.position, isExhausted: events < Self.batch, isWhole: isWhole, at: now)
         metrics.events.increment(by: UInt64(events))
         accept(claimed, of: session)
         return events
@@ -367,38 +255,28 @@ final class Dispatcher {
 
     /// - Returns: how many there were.
     private func claimDue() async throws -> Int {
-        guard let session, !isClosing, !isDoubtful, inHand < Self.capacity else { return 0 }
+        guard let session = session.claiming, inHand < Self.capacity else { return 0 }
         let now = Loop.monotonicNanoseconds
-        var asked: [(EndpointLane, Int)] = []
-        for id in expecting {
-            guard let lane = lanes[id], let due = lane.nextDue, due <= now else { continue }
-            let room = lane.room(at: now)
-            if room > 0, lane.target?.isDisabled != true { asked.append((lane, room)) }
-        }
+        let asked = lanes.takeDue(at: now)
         guard !asked.isEmpty else { return 0 }
-        for (lane, _) in asked { lane.nextDue = nil }
         metrics.statements.increment()
         let deliveries: [ClaimedDelivery]
         do {
             deliveries = try await database.query(
                 DispatchStatements.claim(session, asked.map(\.0.id.uuid), asked.map { Int32($0.1) }))
         } catch {
-            for (lane, _) in asked { lane.expect(at: now) }
+            for (lane, room) in asked { lanes.claimed(nil, of: room, in: lane, at: now) }
             throw error
         }
         let counts = Dictionary(grouping: deliveries, by: \.endpoint).mapValues(\.count)
-        for (lane, room) in asked {
-            // As many as were asked for: there may be more.
-            if counts[lane.id] == room { lane.expect(at: now) }
-            if lane.nextDue == nil { expecting.remove(lane.id) }
-        }
+        for (lane, room) in asked { lanes.claimed(counts[lane.id] ?? 0, of: room, in: lane, at: now) }
         accept(deliveries, of: session)
         return deliveries.count
     }
 
     private func accept(_ deliveries: [ClaimedDelivery], of session: Int64) {
         // What a session has claimed that was over by then is others'.
-        guard session == self.session else { return }
+        guard session == self.session.number else { return }
         inHand += deliveries.count
         var touched: Set<EndpointID> = []
         for delivery in deliveries {
@@ -407,34 +285,27 @@ final class Dispatcher {
                 end(delivery, .removed)
                 continue
             }
-            let lane = lane(of: delivery.endpoint)
-            lane.append(delivery)
-            if delivery.endpointVersion > lane.target?.version ?? 0 { stale.insert(lane.id) }
-            touched.insert(lane.id)
+            lanes.append(delivery)
+            touched.insert(delivery.endpoint)
         }
-        for id in touched.subtracting(stale) { if let lane = lanes[id] { pump(lane) } }
+        for id in touched.subtracting(lanes.stale) { if let lane = lanes[id] { pump(lane) } }
     }
 
     private func loadStale() async {
-        let ids = Array(stale)
+        let ids = Array(lanes.stale)
         do { try await load(ids) } catch {
             note(error, "webhooks' endpoints not read")
             for id in ids { if let lane = lanes[id] { release(lane.takeAll(), after: 1000) } }
         }
-        stale.subtract(ids)
-    }
-
-    private func expect(_ lane: EndpointLane, after wait: Int64) {
-        lane.expect(at: Loop.monotonicNanoseconds + UInt64(max(0, wait)) * 1_000_000)
-        expecting.insert(lane.id)
+        lanes.unmark(ids)
     }
 
     // MARK: - Sending
 
     /// Begins as many of a lane's deliveries as may begin now.
     private func pump(_ lane: EndpointLane) {
-        guard let target = lane.target, let session, !stale.contains(lane.id) else { return }
-        if isClosing { return release(lane.takeAll(), after: 0) }
+        guard let target = lane.target, let session = session.number, !lanes.stale.contains(lane.id) else { return }
+        if self.session.isClosing { return release(lane.takeAll(), after: 0) }
         if target.isDisabled {
             for delivery in lane.takeAll() { end(delivery, .disabled) }
             return
@@ -474,19 +345,21 @@ final class Dispatcher {
             after: outcome, attempts: delivery.attempts + 1, retries: target.subscription.retryPolicy,
             schedule: policy.schedule, random: .random(in: 0...1))
         let result = Settlement.Result(decision)
-        if session == self.session {
+        if session == self.session.number {
             settlements.append(
                 Settlement(
                     delivery: delivery.id, session: session, result: result, wait: decision.wait,
                     attempt: made.record))
-            if case .retry = decision { expect(lane, after: decision.wait + 1) }
+            if case .retry = decision { lanes.expect(lane, after: decision.wait + 1) }
         }
         metrics.count(lane.id, result, nanoseconds: now - began, isReused: made.isConnectionReused)
         if result == .delivered, delivery.attempts == 0 {
             metrics.recordLatency(microseconds: Instant.now.microseconds - delivery.happenedAt.microseconds)
         }
-        if target.subscription.isOrdered { expect(lane, after: 1) }
-        await note(outcome, of: target, in: lane)
+        if target.subscription.isOrdered { lanes.expect(lane, after: 1) }
+        await noting("failures of a webhook's endpoint not written down") {
+            if try await failures.note(outcome, of: target, in: lane) { try await load([lane.id]) }
+        }
         pump(lane)
         if lane.room(at: now) > 0, lane.nextDue != nil { poll.fire() }
         if target.isBookingEngine, decision.isFinal {
@@ -502,55 +375,14 @@ final class Dispatcher {
     private func giveBack(_ attempt: BegunAttempt) {
         attempt.lane.underWay -= 1
         attempt.lane.gate.withdraw(attempt.ticket)
-        if attempt.session == session { release([attempt.delivery], after: Self.ownFaultPause) }
+        if attempt.session == session.number { release([attempt.delivery], after: Self.ownFaultPause) }
         pump(attempt.lane)
-    }
-
-    /// Keeps in mind how long the endpoint has done nothing but fail, and disables it in the end.
-    private func note(_ outcome: DeliveryOutcome, of target: EndpointLane.Target, in lane: EndpointLane) async {
-        let before = lane.streak
-        // Whoever settles that something has arrived ends what is written down of failures.
-        guard !outcome.isSuccess else { return lane.streak.end() }
-        do {
-            if outcome.statusFailure == .gone {
-                try await database.execute(Self.disabling(lane, target, "gone"))
-                return try await noteDisabled(lane, "gone")
-            }
-            let milestones = lane.streak.fail(at: Instant.now.microseconds / 1_000_000, limit: policy.disablingTime)
-            if before.since == nil { try await database.execute(DispatchStatements.beginFailures(lane.id)) }
-            guard let milestone = milestones.last else { return }
-            let transaction = try await database.begin()
-            let told = DispatchStatements.tellOfFailures(lane.id, Int16(milestone.rawValue))
-            guard try await transaction.first(told) != nil else {
-                // Another has told of it, or something has arrived by another.
-                transaction.rollback()
-                return try await load([lane.id])
-            }
-            try await transaction.commit(milestone == .all ? [Self.disabling(lane, target, "failing")] : [])
-            if milestone == .all { try await noteDisabled(lane, "failing") }
-        } catch {
-            lane.streak = before
-            note(error, "failures of a webhook's endpoint not written down")
-        }
-    }
-
-    /// Disables an endpoint that is where it was tried.
-    private static func disabling(
-        _ lane: EndpointLane, _ target: EndpointLane.Target, _ reason: String
-    ) -> Query<Void> {
-        DispatchStatements.disable(lane.id, reason, BookingJournal.drawbridge, target.subscription.url)
-    }
-
-    private func noteDisabled(_ lane: EndpointLane, _ reason: String) async throws {
-        Log.warning(
-            "webhook's endpoint disabled", ["endpoint_id": .init(lane.id.description), "reason": .init(reason)])
-        try await load([lane.id])
     }
 
     // MARK: - Settling
 
     private func end(_ delivery: ClaimedDelivery, _ result: Settlement.Result) {
-        guard let session else { return }
+        guard let session = session.number else { return }
         settlements.append(Settlement(delivery: delivery.id, session: session, result: result))
     }
 
@@ -558,12 +390,12 @@ final class Dispatcher {
     ///
     /// - Parameter wait: in milliseconds.
     private func release(_ deliveries: ArraySlice<ClaimedDelivery>, after wait: Int64) {
-        guard let session, let first = deliveries.first else { return }
+        guard let session = session.number, let first = deliveries.first else { return }
         for delivery in deliveries {
             settlements.append(
                 Settlement(delivery: delivery.id, session: session, result: .release, wait: wait))
         }
-        expect(lane(of: first.endpoint), after: wait + 1)
+        lanes.expect(lanes.lane(of: first.endpoint), after: wait + 1)
     }
 
     private func settled(_ held: Int, of count: Int) {
@@ -573,7 +405,7 @@ final class Dispatcher {
     }
 
     private func note(_ error: any Error, _ message: StaticString) {
-        guard !Task.isCancelled, let omitted = failures.admit(at: Loop.monotonicNanoseconds) else { return }
+        guard !Task.isCancelled, let omitted = complaints.admit(at: Loop.monotonicNanoseconds) else { return }
         Log.warning(message, ["error": .init(error: error), "lines_omitted": .init(omitted)])
     }
 }
@@ -585,31 +417,6 @@ private struct BegunAttempt {
     let delivery: ClaimedDelivery
     let ticket: EndpointGate.Ticket
     let session: Int64
-}
-
-// MARK: - From one vocabulary to another
-
-extension Settlement.Result {
-    fileprivate init(_ decision: DeliveryDecision) {
-        self =
-            switch decision {
-            case .delivered: .delivered
-            case .retry: .retry
-            case .deadLetter: .dead
-            case .endpointGone: .gone
-            }
-    }
-}
-
-extension DeliveryDecision {
-    /// Whether no attempt follows by itself.
-    fileprivate var isFinal: Bool { if case .retry = self { false } else { true } }
-
-    /// In milliseconds, until the next attempt.
-    fileprivate var wait: Int64 {
-        guard case .retry(let delay) = self else { return 0 }
-        return delay.components.seconds * 1000 + delay.components.attoseconds / 1_000_000_000_000_000
-    }
 }
 
 extension PostgresError {

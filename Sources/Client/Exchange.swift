@@ -29,6 +29,8 @@ public final class Exchange {
     private var isRequestSent = true
     /// What is left for the answer after the deadline that is set.
     private var timeLeft = Duration.zero
+    /// Since when its reader has been busy elsewhere, which does not count; nil while it is not.
+    private var pausedSince: UInt64?
 
     private enum State {
         /// In the pool.
@@ -135,6 +137,15 @@ public final class Exchange {
         if state != .complete { throw UpstreamError(.broken, LoopError(.unreachable, "read")) }
     }
 
+    /// Stops its clock while the reader is busy elsewhere, until `goOn`: whoever is slow to take the answer is not the upstream.
+    public func pause() { pausedSince = Loop.monotonicNanoseconds }
+
+    /// Lets its clock run again.
+    public func goOn() {
+        guard let since = pausedSince.take() else { return }
+        timeLeft += .nanoseconds(Int64(clamping: Loop.monotonicNanoseconds - since))
+    }
+
     /// Reads the rest of the answer's content.
     ///
     /// - Throws: as `fill` does; `broken` when it has more than `bound` bytes, which content that only the end of the
@@ -154,6 +165,7 @@ public final class Exchange {
 
     /// Gives the connection back: to be used again when the answer was complete, closed otherwise.
     public func end() {
+        pausedSince = nil
         deadline?.clear()
         if let pool, state == .complete, isRequestSent, head.keepAlive, !stream.isEnded, stream.readableCount == 0 {
             state = .idle
@@ -251,6 +263,8 @@ public final class Exchange {
     private func deadlinePassed() {
         if state == .idle {
             pool?.discard(self)
+        } else if pausedSince != nil {
+            deadline?.set(Self.glanceInterval)
         } else if timeLeft > .zero {
             setDeadline()
             stream.interruptRead(Glance())

@@ -34,6 +34,9 @@ public struct RequestParser: Sendable {
         if case .head = state { section.lines.isAtStart } else { false }
     }
 
+    /// The method of a request whose head is not complete, or was refused, as far as its first line could be read.
+    public var openMethod: Method? { requestLine?.method }
+
     /// The next event in the input.
     /// - Parameter input: every byte received and not consumed.
     /// - Throws: why the request is refused, and again at every later call.

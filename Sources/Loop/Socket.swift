@@ -75,5 +75,11 @@ struct Socket {
     /// Tells the peer that nothing more will come.
     func endOutput() { shutdown(descriptor, CInt(SHUT_WR)) }
 
+    /// Lets `close` throw away what has not been sent, and tell the peer so.
+    func resetOnClose() {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout.size(ofValue: linger)))
+    }
+
     func close() { Glibc.close(descriptor) }
 }

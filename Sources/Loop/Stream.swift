@@ -353,10 +353,22 @@ public final class Stream {
 
     /// Closes the connection; a waiting read or write throws. Calling it again does nothing.
     public func close() {
-        guard let poller else { return }
+        guard poller != nil else { return }
         sayGoodbye()
-        self.poller = nil
-        poller.close()
+        drop()
+    }
+
+    /// Breaks the connection off, so that the peer cannot take what it has got for all there is: without a goodbye of TLS, which
+    /// would say so (RFC 8446 §6.1), and with a reset of TCP.
+    public func abort() {
+        guard poller != nil else { return }
+        socket.resetOnClose()
+        drop()
+    }
+
+    private func drop() {
+        poller?.close()
+        poller = nil
         socket.close()
         isReading = false
         unsent = []

@@ -58,10 +58,10 @@ public final class ReverseProxy {
             }
             switch part {
             case .content:
-                if answer.isFull { try await answer.flush() }
+                if answer.isFull { try await flush(&answer, of: exchange) }
             case .incomplete:
                 // What is here goes out before more is waited for: the upstream may take its time.
-                if answer.holdsContent { try await answer.flush() }
+                if answer.holdsContent { try await flush(&answer, of: exchange) }
                 try await exchange.fill()
             case .trailers(let fields):
                 trailers = fields
@@ -70,6 +70,13 @@ public final class ReverseProxy {
                 return contentLength
             }
         }
+    }
+
+    /// Sends what is here, however long the client takes to take it: only its own bounds hold for that.
+    private func flush(_ answer: inout ContentWriter, of exchange: Exchange) async throws {
+        exchange.pause()
+        try await answer.flush()
+        exchange.goOn()
     }
 
     /// The request as it goes to the upstream.

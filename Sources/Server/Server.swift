@@ -42,6 +42,7 @@ public final class Server {
     private let drained = Signal()
     private var sequence: UInt64 = 0
     private var isDraining = false
+    private var failures = LogThrottle()
 
     /// - Parameters:
     ///   - name: what the listener is called in metrics.
@@ -76,8 +77,8 @@ public final class Server {
         }
     }
 
-    /// Stops accepting; ends idle connections at once, busy ones after their current answer, and what is left after
-    /// `patience` without one. To be called once.
+    /// Stops accepting; ends idle connections when their grace is over, busy ones after their current answer, or after the next
+    /// where that one has promised another, and what is left after `patience` without one. To be called once.
     public func drain(patience: Duration) async {
         isDraining = true
         listener?.close()
@@ -104,6 +105,16 @@ public final class Server {
             }
         }
         return nil
+    }
+
+    /// Says that a handler has failed.
+    func log(_ error: any Error, of request: RequestID) {
+        guard let omitted = failures.admit(at: Loop.monotonicNanoseconds) else { return }
+        Log.error(
+            "handler failed",
+            [
+                "request_id": .init(request.description), "error": .init(error: error), "lines_omitted": .init(omitted),
+            ])
     }
 
     /// How long accepting rests after a failure, which may go on for a while.

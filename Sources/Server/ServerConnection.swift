@@ -34,8 +34,11 @@ final class ServerConnection {
         var framing = BodyFraming.none
         var expectsContinue = false
 
-        /// For a request that could not be read.
+        /// Before the first request.
         init() {}
+
+        /// For a request that could not be read but for its method, perhaps.
+        init(refused method: Method?) { self.method = method ?? .get }
 
         init(_ head: borrowing RequestHead) {
             method = head.method
@@ -60,7 +63,10 @@ final class ServerConnection {
     /// Whether the phase's deadline has passed.
     private var isOverdue = false
     private var requests: UInt64 = 0
+    /// Whether the answer that is being given is the last, and says so.
     private var mustClose = false
+    /// Whether the next answer is to be the last: one that was announced as another keeps that promise.
+    private var isDraining = false
 
     /// Whether reading or writing has failed.
     private var isBroken = false
@@ -118,7 +124,6 @@ final class ServerConnection {
                     await refuse(problem)
                 case .incomplete:
                     let isBetweenRequests = stream.readableCount == 0
-                    if mustClose, isBetweenRequests, requests > 0 { break serving }
                     if phase == .idle, !isBetweenRequests { enter(.head) }
                     do {
                         // The deadline found nobody to interrupt if bytes had just come; these were not enough.
@@ -145,24 +150,16 @@ final class ServerConnection {
             enter(.closing)
             await stream.closeGracefully(patience: server.configuration.closeTimeout)
         } catch {
-            // The client is gone, or too slow to be told so.
-            stream.close()
+            // The client is gone, or too slow to be told so, or has got a part of an answer that it must not take for all.
+            stream.abort()
         }
     }
 
-    /// Ends the connection as soon as no request is open.
+    /// Ends the connection with the next answer that can say so, or if no request comes soon.
     func drain() {
-        mustClose = true
-        guard phase == .idle else { return }
-        if requests > 0, server.configuration.idleGrace == .zero {
-            stream.interruptRead(Interruption())
-        } else if requests > 0 {
-            // Its next request may be on its way; that is answered as the last one.
-            deadline?.set(server.configuration.idleGrace)
-        } else {
-            // Its first request may be on its way, and no other worker will see it.
-            deadline?.set(server.configuration.firstRequestGrace)
-        }
+        isDraining = true
+        // A request may be on its way, and no other worker will see it.
+        if phase == .idle { deadline?.set(idleTimeout) }
     }
 
     // MARK: Reading
@@ -206,7 +203,7 @@ final class ServerConnection {
     /// Answers a request that could not be read; nothing else on the connection can be.
     private func refuse(_ problem: Problem) async {
         stream.consume(stream.readableCount)
-        begin(CurrentRequest(), server.nextRequestID(), keepAlive: false)
+        begin(CurrentRequest(refused: parser.openMethod), server.nextRequestID(), keepAlive: false)
         // The parser is not asked again: it does not know that its input is gone.
         isRequestComplete = true
         server.metrics.refused.increment()
@@ -313,7 +310,7 @@ final class ServerConnection {
         } catch {
             // The client is gone or the server is: nobody is to be told.
             if isBroken || Task.isCancelled { throw error }
-            Log.error("handler failed", ["request_id": .init(id.description), "error": .init(error: error)])
+            server.log(error, of: id)
             guard response == .notBegun else { throw error }
             sendInternalError()
         }
@@ -357,8 +354,7 @@ final class ServerConnection {
     }
 
     func send(_ status: Status, _ fields: Fields, _ content: [UInt8]) {
-        precondition(response == .notBegun, "a request has one answer")
-        response = .begun
+        beginResponse()
         if !isRequestComplete {
             skipBufferedContent()
             if mustCloseAfterUnreadContent { mustClose = true }
@@ -378,8 +374,7 @@ final class ServerConnection {
     ///
     /// - Returns: how the content has to be framed.
     func begin(forwarding upstream: ResponseHead) -> ResponseFraming {
-        precondition(response == .notBegun, "a request has one answer")
-        response = .begun
+        beginResponse()
         if mustCloseAfterUnreadContent { mustClose = true }
         takeOutput()
         // RFC 9110 §6.6.1: whoever forwards an answer without a date adds one.
@@ -389,6 +384,12 @@ final class ServerConnection {
             replacing: answerLines.names.union(Self.ownFields), to: &output,
             moreLines: answerLines.bytes.count
         ) { output in appendLines(withDate: !hasDate, to: &output) }
+    }
+
+    private func beginResponse() {
+        precondition(response == .notBegun, "a request has one answer")
+        response = .begun
+        if isDraining { mustClose = true }
     }
 
     private func appendLines(withDate: Bool, to output: inout OutputSpan<UInt8>) {
@@ -455,8 +456,7 @@ final class ServerConnection {
         isOverdue = false
         let configuration = server.configuration
         switch phase {
-        // A connection that has not asked for anything yet gets no more time than a request's head.
-        case .idle: deadline?.set(requests > 0 ? configuration.idleTimeout : firstRequestTimeout)
+        case .idle: deadline?.set(idleTimeout)
         case .head: deadline?.set(configuration.headTimeout)
         case .content: deadline?.set(contentProgress.timeLeft(at: Loop.monotonicNanoseconds, configuration))
         case .write: deadline?.set(configuration.writeTimeout)
@@ -464,8 +464,12 @@ final class ServerConnection {
         }
     }
 
-    private var firstRequestTimeout: Duration {
-        mustClose ? server.configuration.firstRequestGrace : server.configuration.headTimeout
+    /// How long the next request may take to begin.
+    private var idleTimeout: Duration {
+        let configuration = server.configuration
+        // A connection that has not asked for anything yet gets no more time than a request's head.
+        if requests == 0 { return isDraining ? configuration.firstRequestGrace : configuration.headTimeout }
+        return isDraining ? configuration.idleGrace : configuration.idleTimeout
     }
 
     private func deadlinePassed() {

@@ -56,6 +56,34 @@ struct DrainTests {
         }
     }
 
+    @Test("a connection whose answer promises another gets one more, which says that it is the last")
+    func promised() async throws {
+        try await onLoop {
+            let begun = Signal()
+            let gate = Signal()
+            let server = try TestServer(configuration: { $0.idleGrace = .seconds(5) }) { _, writer in
+                var answer = writer.forward(ResponseHead(status: .ok, framing: .chunked))
+                answer.append(Array("some".utf8).span)
+                try await answer.flush()
+                begun.fire()
+                try await gate.wait()
+                answer.finish()
+            }
+            let client = try await server.connect()
+            try await client.send(.request())
+            try await begun.wait()
+            let drained = try await beginDraining(server)
+            gate.fire()
+            #expect(try await client.receive().head.keepAlive)
+            try await client.send(.request())
+            try await begun.wait()
+            gate.fire()
+            #expect(try await client.receive().head.keepAlive == false)
+            await drained.value
+            await server.stop()
+        }
+    }
+
     @Test("a request whose head has begun is still answered")
     func halfAHead() async throws {
         try await onLoop {

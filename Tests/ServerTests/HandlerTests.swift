@@ -76,6 +76,28 @@ struct HandlerTests {
         }
     }
 
+    @Test("an answer that is cut short is not ended in order, whether TLS or TCP would say so", arguments: [false, true])
+    func brokenOff(isSecured: Bool) async throws {
+        try await onLoop {
+            let sent = Signal()
+            let server = try TestServer(isSecured: isSecured) { _, writer in
+                // Nothing but the connection's end says where this answer ends.
+                var answer = writer.forward(ResponseHead(status: .ok, framing: .untilClose))
+                answer.append(Array("some".utf8).span)
+                try await answer.flush()
+                try await sent.wait()
+                throw Secret()
+            }
+            let client = try await server.connect()
+            try await client.send(.request("GET", "/", version: "1.0"))
+            #expect(try await client.stream.fill())
+            sent.fire()
+            await #expect(throws: LoopError.self) { while try await client.stream.fill() { client.stream.consume(client.stream.readableCount) } }
+            #expect((client.stream.security as? XORSecurity)?.isClosedByPeer != true)
+            await server.stop()
+        }
+    }
+
     @Test("a late answer is taken, and one for a client that has gone harms nobody")
     func lateAnswers() async throws {
         try await onLoop {

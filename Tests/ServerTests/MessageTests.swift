@@ -24,6 +24,20 @@ struct MessageTests {
         }
     }
 
+    @Test(
+        "a HEAD that is refused is told so without content",
+        arguments: ["HEAD / HTTP/1.1\r\n\r\n", "HEAD / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n"])
+    func refusedHead(request: String) async throws {
+        try await onLoop {
+            let server = try TestServer()
+            let client = try await server.connect()
+            let answer = try await client.exchange(request, .head)
+            #expect(answer.status == .badRequest)
+            #expect(await client.isClosedByServer())
+            await server.stop()
+        }
+    }
+
     @Test("HEAD is answered as GET, without the content")
     func head() async throws {
         try await onLoop {

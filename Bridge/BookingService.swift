@@ -86,7 +86,7 @@ final class BookingService {
         if let earlier = try before.own.of(earlier).first {
             // The end is waited for, so that a further repetition does not find the key in use.
             try await work.commit([], with: [])
-            return try await repeated(earlier, caller.client)
+            return try await repeated(earlier, for: caller)
         }
         let journal = BookingJournal(
             action: .create, actor: caller.client, requestID: caller.requestID, request: request.masked)
@@ -146,9 +146,10 @@ final class BookingService {
     /// The answer to a booking that was made before under the same `booking_engine_id`.
     ///
     /// It goes only to the client that made it: another one would learn a guest's particulars from a guessed id. One
-    /// that has ended is no booking, and a status of success would say that it is.
-    private func repeated(_ earlier: EarlierBooking, _ client: String) async throws -> BookingOutcome {
-        guard earlier.client == client else { throw BridgeError.engineIDTaken }
+    /// that has ended is no booking, and a status of success would say that it is. The answer is kept for the request's key,
+    /// which must not book something else the next time.
+    private func repeated(_ earlier: EarlierBooking, for caller: Caller) async throws -> BookingOutcome {
+        guard earlier.client == caller.client else { throw BridgeError.engineIDTaken }
         guard earlier.status == "hold" || earlier.status == "confirmed" else {
             throw BridgeError.bookingEnded(earlier.status)
         }
@@ -161,7 +162,9 @@ final class BookingService {
         guard booking.status == .hold || booking.status == .confirmed else {
             throw BridgeError.bookingEnded(booking.status.rawValue)
         }
-        return BookingOutcome(.ok, booking)
+        let outcome = BookingOutcome(.ok, booking)
+        for query in caller.record(outcome) { try await database.execute(query) }
+        return outcome
     }
 
     /// The answer to a request to book that was carried out before; nil when it was not.
@@ -173,7 +176,7 @@ final class BookingService {
         guard let engineID, let booking = try await database.first(BookingStatements.byEngineID(hotel, engineID)) else {
             return nil
         }
-        return try await repeated(booking, caller.client)
+        return try await repeated(booking, for: caller)
     }
 
     /// The answer that was given for the same key; nil when none was.

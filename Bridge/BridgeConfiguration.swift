@@ -120,9 +120,12 @@ struct BridgeConfiguration: Sendable {
         var server = ServerConfiguration()
         server.trustsRequestID = true
         server.idleTimeout = .seconds(120)
-        // Room for what the gateway adds to the fields it has let through, its proof of identity above all.
-        server.limits.fieldCount += 16
-        server.limits.fieldSection += 16 * 1024
+        // What the gateway lets through is its policy's affair; here is room for the most that may allow, and for what the gateway
+        // adds, its proof of identity above all.
+        let most = GatewayPolicy.ServerLimits.bounds
+        server.limits.startLine = most.requestLine.bytes
+        server.limits.fieldCount = most.fieldCount + 16
+        server.limits.fieldSection = most.fieldSection.bytes + 16 * 1024
         server.limits.body = UInt64(policy.maximumRequestBody.bytes)
         return server
     }

@@ -397,8 +397,9 @@ enum ErrorResponse {
         case .unavailable, .connectionLost, .tooManyWaiters, .timedOut, .serializationFailure, .deadlock, .cancelled:
             return Problem(.serviceUnavailable, "unavailable", "The service is not available at the moment")
                 .with(.retryAfter, "1")
-        case .sql(let state) where state.hasPrefix("57") || state.hasPrefix("53") || state.hasPrefix("08"):
-            // Shutting down, out of resources, connection trouble.
+        case .sql(let state)
+        where state.hasPrefix("57") || state.hasPrefix("53") || state.hasPrefix("08") || state == "25006":
+            // Shutting down, out of resources, connection trouble, a standby.
             return Problem(.serviceUnavailable, "unavailable", "The service is not available at the moment")
                 .with(.retryAfter, "1")
         default:

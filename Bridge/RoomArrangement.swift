@@ -72,6 +72,8 @@ final class RoomArrangement {
         _ stay: Stay, _ asked: [BookingRequest.Room], at hotel: HotelEntry, _ facts: ReservationFacts, _ terms: Terms,
         agreed: [Int32: Int], keeping kept: [Int32?], for held: Range<Day>? = nil, expecting expected: Money?
     ) throws -> Outcome {
+        // What does not exist is a mistake, whatever is free.
+        let plans = try plans(for: asked, facts.plans(hotel.currency))
         let obstacles = Self.obstacles(to: stay, asked, terms.terms, agreed)
         if !obstacles.isEmpty { return .refused(Refusals.restricted(obstacles)) }
         let candidates = facts.candidates(but: hotel.closedRooms)
@@ -81,7 +83,6 @@ final class RoomArrangement {
         switch choice {
         case .lacking(let shortages): return .refused(Refusals.noAvailability(shortages))
         case .chosen(let rooms):
-            let plans = try plans(for: asked, facts.plans(hotel.currency))
             let quotes = try quotes(stay, asked, plans, hotel: hotel.id)
             let total = try Self.sum(quotes.map(\.total))
             if let expected, expected != total { return .refused(Refusals.priceChanged(total, quotes)) }

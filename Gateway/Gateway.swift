@@ -120,6 +120,7 @@ final class Gateway {
             Readiness.report(process: name)
             Log.info("gateway worker is ready")
             await untilStopped(by: signals)
+            Readiness.reportStopping(process: name)
             Log.info("gateway worker drains")
             await drain()
             try? await Loop.withDeadline(.seconds(1), "report uses") { await self.apiKeys.reportUses() }

@@ -45,7 +45,8 @@ final class Pipeline: Handler {
         do {
             let admitted = try AdmittedRequest(request, admission, trail)
             crossOrigin.mark(request)
-            if let fields = crossOrigin.preflight(request.head, methods: routing.methods) {
+            let answer = crossOrigin.preflight(request.head, methods: routing.methods) ?? routing.options(request.head)
+            if let fields = answer {
                 try await recording.recordPreflight(trail)
                 return writer.send(.noContent, fields)
             }
@@ -234,6 +235,15 @@ private struct Routing {
         case .methodNotAllowed(let allowed): allowed
         case .route, .notFound: []
         }
+    }
+
+    /// What `OPTIONS *` asks for, which is about no path (RFC 9110 §9.3.7); nil for any other request.
+    func options(_ head: RequestHead) -> Fields? {
+        guard head.target.form == .asterisk else { return nil }
+        var fields = Fields()
+        let methods = Set(routes.routes.map(\.method)).union([.options]).map(\.rawValue).sorted()
+        fields.append(.allow, methods.joined(separator: ", "))
+        return fields
     }
 
     func route(_ admitted: consuming AdmittedRequest) throws -> RoutedRequest {

@@ -63,8 +63,12 @@ struct Up {
         let gateways = sockets.slots.enumerated().map { worker, sockets in
             programs.gateway(worker, sockets: sockets, drain: policy.drainTimeout)
         }
-        notifications = try ReadinessListener(path: run.notifySocket) { name in
-            for process in [ledger] + bridges + gateways where process.name == name { process.reportReady() }
+        notifications = try ReadinessListener(path: run.notifySocket) { report in
+            let processes = [ledger] + bridges + gateways
+            switch report {
+            case .ready(let name): processes.first { $0.name == name }?.reportReady()
+            case .stopping(let name, let id): processes.first { $0.name == name }?.reportStopping(id)
+            }
         }
 
         func step(_ name: String, _ work: @escaping @OnLoop () async throws -> Void) -> [any Service] {

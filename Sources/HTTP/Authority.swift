@@ -1,6 +1,9 @@
 /// The grammar of `Host` and of the authority in an absolute target: `uri-host [ ":" port ]` (RFC 9110 §7.2), without
 /// user information (§4.2.4) and without an empty host (§4.2.1).
 enum Authority {
+    /// The longest host, which is the longest name there is (RFC 1035 §2.3.4): it is written several times into what is forwarded.
+    static let maximumHostLength = 255
+
     static func isValid(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
         guard let hostEnd = endOfHost(bytes, range) else { return false }
         if hostEnd == range.upperBound { return true }
@@ -17,7 +20,7 @@ enum Authority {
         }
         let host = ByteSet.host
         while index < range.upperBound, host.contains(bytes[index]) { index += 1 }
-        return index > range.lowerBound ? index : nil
+        return (1...maximumHostLength).contains(index - range.lowerBound) ? index : nil
     }
 
     /// `*DIGIT` (RFC 3986 §3.2.3), as far as it is a port.

@@ -38,6 +38,13 @@ public enum Readiness {
     /// Says that this process is about to end, so that a longer stop is not taken for a hang.
     public static func reportStopping() { send("STOPPING=1") }
 
+    /// Says that this process finishes what is open and ends, so that another can take its place at once.
+    ///
+    /// - Parameter process: this process's name, such as `gateway-0`.
+    public static func reportStopping(process: String) {
+        send("STOPPING=1\nMAINPID=\(getpid())\nDRAWBRIDGE_PROCESS=\(process)")
+    }
+
     private static func send(_ message: String) {
         guard let path = Lifecycle.environment(socketVariable) else { return }
         send(message, to: path)
@@ -54,7 +61,31 @@ public enum Readiness {
     }
 }
 
-/// The supervisor's side: a datagram socket on which children say that they are ready.
+/// What a child says of itself.
+public enum ChildReport: Hashable, Sendable {
+    /// It serves.
+    case ready(process: String)
+    /// It finishes what is open and ends.
+    case stopping(process: String, processID: Int32)
+
+    /// Reads a message; `nil` for any other.
+    init?(_ message: String) {
+        let lines = message.split(separator: "\n")
+        func value(_ name: String) -> String? {
+            lines.first { $0.hasPrefix(name + "=") }.map { String($0.dropFirst(name.count + 1)) }
+        }
+        guard let process = value("DRAWBRIDGE_PROCESS") else { return nil }
+        if value("READY") == "1" {
+            self = .ready(process: process)
+        } else if value("STOPPING") == "1", let processID = value("MAINPID").flatMap({ Int32($0) }) {
+            self = .stopping(process: process, processID: processID)
+        } else {
+            return nil
+        }
+    }
+}
+
+/// The supervisor's side: a datagram socket on which children say how they are.
 @OnLoop
 public final class ReadinessListener {
     /// The longest message read.
@@ -63,14 +94,14 @@ public final class ReadinessListener {
     private let path: String
     private let descriptor: Int32
     private var poller: Poller?
-    private let onReady: @OnLoop (String) -> Void
+    private let onReport: @OnLoop (ChildReport) -> Void
 
     /// - Parameters:
     ///   - path: where to make the socket, in a directory that only this user may enter; at most 107 bytes.
-    ///   - onReady: called with the process's name.
-    public init(path: String, onReady: @escaping @OnLoop (String) -> Void) throws {
+    ///   - onReport: called with what a child says.
+    public init(path: String, onReport: @escaping @OnLoop (ChildReport) -> Void) throws {
         self.path = path
-        self.onReady = onReady
+        self.onReport = onReport
         let type = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         descriptor = socket(AF_UNIX, type, 0)
         guard descriptor >= 0 else { throw SocketError(path: path, number: errno) }
@@ -99,16 +130,8 @@ public final class ReadinessListener {
         while true {
             let count = recv(descriptor, &buffer, buffer.count, 0)
             guard count > 0 else { return }
-            if let process = Self.readyProcess(String(decoding: buffer[..<count], as: UTF8.self)) { onReady(process) }
+            if let report = ChildReport(String(decoding: buffer[..<count], as: UTF8.self)) { onReport(report) }
         }
-    }
-
-    /// The process that a message reports ready; `nil` for any other message.
-    static func readyProcess(_ message: String) -> String? {
-        let lines = message.split(separator: "\n")
-        let prefix = "DRAWBRIDGE_PROCESS="
-        guard lines.contains("READY=1"), let line = lines.first(where: { $0.hasPrefix(prefix) }) else { return nil }
-        return String(line.dropFirst(prefix.count))
     }
 
     /// A socket that could not be made.

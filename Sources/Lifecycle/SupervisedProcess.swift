@@ -133,6 +133,23 @@ public final class SupervisedProcess: Service {
         onReady = nil
     }
 
+    /// A child has said that it ends, which may take it a while: another is started at once, for connections wait.
+    ///
+    /// - Parameter processID: of the child that says so; one whose place was taken already is not replaced again.
+    public func reportStopping(_ processID: Int32) {
+        guard let child, child.processID == processID, isReady, !isStopping, successor == nil else { return }
+        restarts += 1
+        do { successor = try start() } catch {
+            // It is tried again when the child has ended.
+            restarts -= 1
+            return
+        }
+        patience?.set(plan.startTimeout)
+        Log.warning(
+            "process ends by itself; another takes its place",
+            ["slot": .string(name), "pid": Log.Value(processID), "restarts": Log.Value(restarts)])
+    }
+
     /// Passes a signal on to the child, if one runs.
     public func send(signal: Int32) { child?.send(signal: signal) }
 
@@ -191,6 +208,7 @@ public final class SupervisedProcess: Service {
         guard let newer = successor else { return }
         successor = nil
         child = newer
+        if !isStopping { patience?.clear() }
         Log.info("process is ready", ["slot": .string(name), "pid": Log.Value(newer.processID)])
     }
 
@@ -210,6 +228,8 @@ public final class SupervisedProcess: Service {
     public func stop() {
         isStopping = true
         pause.fire()
+        // It serves nobody yet.
+        successor?.send(signal: SIGKILL)
         end()
     }
 
@@ -282,7 +302,7 @@ public final class SupervisedProcess: Service {
     private func patienceRanOut() {
         guard isStopping else {
             Log.warning("process did not get ready in time; it is killed", ["slot": .string(name)])
-            child?.send(signal: SIGKILL)
+            (successor ?? child)?.send(signal: SIGKILL)
             return
         }
         Log.warning("process did not end in time", ["slot": .string(name)])

@@ -72,6 +72,11 @@ public struct GatewayPolicy: Sendable, Equatable {
 
     /// Sizes and counts no client may exceed.
     public struct ServerLimits: Sendable, Equatable {
+        /// The most that a policy may allow of request lines, header fields in all, and their number.
+        public static let bounds = (
+            requestLine: ByteCount.kibibytes(64), fieldSection: ByteCount.kibibytes(256), fieldCount: 1000
+        )
+
         /// The longest request line; longer is answered with 414.
         public var maximumRequestLine = ByteCount.kibibytes(8)
         /// The most bytes in all header fields; more is answered with 431.
@@ -251,11 +256,12 @@ extension GatewayPolicy.ServerLimits {
     fileprivate init(reading mapping: PolicyMapping) {
         let standard = GatewayPolicy.ServerLimits()
         maximumRequestLine = mapping.byteCount(
-            "maximum_request_line", in: .bytes(512)...ByteCount.kibibytes(64), default: standard.maximumRequestLine)
+            "maximum_request_line", in: .bytes(512)...Self.bounds.requestLine, default: standard.maximumRequestLine)
         maximumFieldSection = mapping.byteCount(
-            "maximum_field_section", in: .kibibytes(1)...ByteCount.kibibytes(256), default: standard.maximumFieldSection
-        )
-        maximumFieldCount = mapping.integer("maximum_field_count", in: 8...1000, default: standard.maximumFieldCount)
+            "maximum_field_section", in: .kibibytes(1)...Self.bounds.fieldSection,
+            default: standard.maximumFieldSection)
+        maximumFieldCount = mapping.integer(
+            "maximum_field_count", in: 8...Self.bounds.fieldCount, default: standard.maximumFieldCount)
         maximumBody = mapping.byteCount(
             "maximum_body", in: .bytes(0)...ByteCount.mebibytes(64), default: standard.maximumBody)
         maximumConnections = mapping.integer(

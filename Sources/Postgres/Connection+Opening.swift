@@ -24,6 +24,17 @@ extension Connection {
         return connection
     }
 
+    /// As `open`, beginning with each host in turn until one answers in time: for whoever does not try again later.
+    static func openAny(_ configuration: DatabaseConfiguration) async throws -> Connection {
+        let hosts = try ConnectionParameters(configuration.connectionString).hostCount
+        for rotation in 0..<hosts - 1 {
+            do { return try await open(configuration, rotation: rotation) } catch let error as PostgresError {
+                guard error.code == .timedOut else { throw error }
+            }
+        }
+        return try await open(configuration, rotation: hosts - 1)
+    }
+
     private func setUp(_ configuration: DatabaseConfiguration, expires: UInt64) async throws {
         var settings = configuration.sessionSettings
         settings["statement_timeout"] = "\(configuration.statementTimeout.nanoseconds / 1_000_000)ms"

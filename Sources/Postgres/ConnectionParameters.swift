@@ -30,6 +30,11 @@ struct ConnectionParameters: Sendable {
         }
     }
 
+    /// How many hosts are listed.
+    var hostCount: Int {
+        values.filter { $0.key == "host" || $0.key == "hostaddr" }.map { $0.value.count { $0 == "," } + 1 }.max() ?? 1
+    }
+
     /// The same with the list of hosts beginning `count` places later.
     ///
     /// libpq applies no time limit per host when it is driven without blocking, so a host that swallows packets would

@@ -175,7 +175,7 @@ private final class Session {
         // Building an index may take longer than a statement of the request path ever should.
         configuration.statementTimeout = deadline
         configuration.idleTransactionTimeout = deadline
-        let connection = try await Connection.open(configuration)
+        let connection = try await Connection.openAny(configuration)
         // Waiting for the lock, too, ends with the connection: the server drops what a session held.
         defer { connection.close(nil) }
         let expires = Loop.monotonicNanoseconds + deadline.nanoseconds

@@ -57,6 +57,9 @@ struct RefusedRequestTests {
     }
 
     static let lines: [Sample] = [
+        .refused(
+            "host longer than a name", head("GET / HTTP/1.1", "Host: " + String(repeating: "a", count: 256)), 400,
+            .invalidHost),
         .refused("two empty lines", "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, .malformedRequestLine),
         .refused("bare CR first", "\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, .malformedRequestLine),
         .refused("bare LF first", "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, .bareLineFeed),

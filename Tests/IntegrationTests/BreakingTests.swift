@@ -48,6 +48,26 @@ struct BreakingTests {
         #expect(try await node.stop().isSuccess)
     }
 
+    @Test("While the database takes no writes, as a standby, bookings get 503")
+    @OnLoop func standby() async throws {
+        let node = try Node()
+        try await node.start()
+        let reconnect =
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            + "WHERE usename = CURRENT_USER AND pid <> pg_backend_pid()"
+        _ = try await node.rows("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on; \(reconnect)")
+        let body = BookingBody(TestStay.next())
+        try await wait("bookings get 503") {
+            let answer = try await node.book(body)
+            #expect(answer.status == 503, "\(answer.text)")
+            return answer["Retry-After"] != nil && node.log.contains("read-only transaction")
+        }
+        _ = try await node.rows(
+            "BEGIN READ WRITE; ALTER ROLE CURRENT_USER RESET default_transaction_read_only; COMMIT; \(reconnect)")
+        try await wait("bookings are made again") { [200, 201].contains(try await node.book(body).status) }
+        #expect(try await node.stop().isSuccess)
+    }
+
     @Test("When PostgreSQL is killed under load nothing that was confirmed is lost, and all goes on by itself")
     @OnLoop func killedDatabase() async throws {
         let node = try Node()
@@ -222,6 +242,31 @@ struct BreakingTests {
     }
 
     // MARK: The whole
+
+    @Test("A worker that is told to end while a client is slow has a successor at once")
+    @OnLoop func slowEnd() async throws {
+        let node = try Node(workers: 1)
+        try await node.start()
+        let older = try node.processID("gateway-0")
+        let slow = try await node.gateway.connect()
+        defer { slow.close() }
+        try await slow.begin(
+            TestRequest(
+                method: "POST", target: "/api/booking-engine/bookings", token: try node.token(),
+                fields: [("Content-Type", "application/json"), ("Content-Length", "60000")]))
+        try await wait("the request is open") {
+            try await node.gateway.send(.get("/api/booking-engine/hotels", node.token())).status == 200
+        }
+        kill(older, SIGTERM)
+        try await wait("it drains") { node.log.contains("gateway worker drains") }
+        #expect(try await node.get(TestStay.next().availability(2)).status == 200)
+        // Whoever answered, it was not the older one, which still waits for its client.
+        #expect(kill(older, 0) == 0)
+        slow.close()
+        try await wait("the older one ends") { kill(older, 0) != 0 }
+        #expect(try node.processID("gateway-0") != older)
+        #expect(try await node.stop().isSuccess)
+    }
 
     @Test("SIGTERM under load: what was accepted is answered, nothing is left, and a second start has the data")
     @OnLoop func stop() async throws {

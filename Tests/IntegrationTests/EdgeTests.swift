@@ -20,6 +20,33 @@ struct EdgeTests {
         }
     }
 
+    @Test("OPTIONS * says what methods there are")
+    @OnLoop func options() async throws {
+        let node = try await Node.shared()
+        let answer = try await node.gateway.send(TestRequest(method: "OPTIONS", target: "*"))
+        #expect(answer.status == 204 && answer.content.isEmpty)
+        #expect(answer["Allow"]?.contains("POST") == true)
+    }
+
+    @Test("What the policy lets through, the bridge takes")
+    @OnLoop func largeHeads() async throws {
+        let node = try Node(ownsPolicies: true)
+        let file = "\(node.policies)/gateway.yaml"
+        Files.write(
+            Files.text(file).replacing("maximum_request_line: 8 KiB", with: "maximum_request_line: 64 KiB")
+                .replacing("maximum_field_section: 32 KiB", with: "maximum_field_section: 256 KiB")
+                .replacing("maximum_field_count: 100", with: "maximum_field_count: 1000"), to: file)
+        try await node.start()
+        let token = try node.token()
+        var many = TestRequest.get(Self.hotels, token)
+        for number in 0..<900 { many = many.with("X-\(number)", String(repeating: "a", count: 200)) }
+        #expect(try await node.gateway.send(many).status == 200)
+        // No route takes a query so long; that the line is not too long is what matters.
+        let long = Self.hotels + "?x=" + String(repeating: "a", count: 60_000)
+        #expect(try await node.gateway.send(.get(long, token)).status == 400)
+        #expect(try await node.stop().isSuccess)
+    }
+
     @Test("Pages of the policy's origins may ask, others get no permission")
     @OnLoop func crossOrigin() async throws {
         let node = try Node(ownsPolicies: true)

@@ -77,6 +77,19 @@ struct RefusalTests {
         #expect(answer.status == 200, "\(answer.text)")
     }
 
+    @Test("A plan that does not exist is a mistake, also where no room is free")
+    @OnLoop func unknownPlan() async throws {
+        let node = try await Node.shared()
+        let stay = TestStay.next()
+        #expect(try await node.book(BookingBody(stay, hotel: 1, type: 14, rooms: 6)).status == 201)
+        var body = BookingBody(stay, hotel: 1, type: 14)
+        expectProblem(try await node.book(body), 409, "no-availability")
+        body.rooms[0].plan = "99h"
+        let answer = try await node.book(body)
+        expectProblem(answer, 422)
+        #expect(answer.string("errors.0.pointer") == "/rooms/0/plan_key")
+    }
+
     @Test("A day that is percent-encoded is the same day (RFC 3986 §6.2.2.2)")
     @OnLoop func encodedDay() async throws {
         let node = try await Node.shared()

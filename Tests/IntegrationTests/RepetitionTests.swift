@@ -89,6 +89,17 @@ struct RepetitionTests {
         expectProblem(try await node.book(body, key: key), 422, "idempotency-key-reused")
     }
 
+    @Test("A key under which an earlier booking was found books nothing else")
+    @OnLoop func keyOfAnEarlierBooking() async throws {
+        let node = try await Node.shared()
+        let (body, key) = (BookingBody(.next()), "key-\(UInt64.random(in: 0 ... .max))")
+        #expect(try await node.book(body).status == 201)
+        let found = try await node.book(body, key: key)
+        #expect(found.status == 200)
+        #expect(try await node.book(body, key: key).content == found.content)
+        expectProblem(try await node.book(BookingBody(.next()), key: key), 422, "idempotency-key-reused")
+    }
+
     @Test("Another client's Idempotency-Key is another key")
     @OnLoop func otherClient() async throws {
         let node = try await Node.shared()

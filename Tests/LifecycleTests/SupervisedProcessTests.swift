@@ -102,6 +102,67 @@ struct SupervisedProcessTests {
         }
     }
 
+    @Test("A child that says that it ends has a successor at once, and only one", .timeLimit(.minutes(1)))
+    @OnLoop func endsByItself() async throws {
+        let output = Pipe()
+        var plan = self.plan("echo up; exec sleep 60")
+        plan.isReady = nil
+        plan.output = output.writer
+        let process = SupervisedProcess("worker", plan)
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await process.run {} }
+            _ = try await output.readLines(1)
+            process.reportReady()
+            let older = try #require(process.processID)
+            process.reportStopping(older)
+            process.reportStopping(older)
+            // It goes on with what it has while the other one starts.
+            _ = try await output.readLines(1)
+            #expect(process.processID == older)
+            process.reportReady()
+            let newer = try #require(process.processID)
+            #expect(newer != older && process.restarts == 1)
+            process.reportStopping(older)
+            kill(older, SIGKILL)
+            kill(newer, SIGKILL)
+            // A third one means that both ends were seen, and that there was no other.
+            _ = try await output.readLines(1)
+            #expect(process.restarts == 2)
+            process.stop()
+            try await group.waitForAll()
+        }
+    }
+
+    @Test("A slot that is stopped while a child's successor starts ends both", .timeLimit(.minutes(1)))
+    @OnLoop func stopsBoth() async throws {
+        let output = Pipe()
+        var plan = self.plan("echo $$; exec sleep 60")
+        plan.isReady = nil
+        plan.output = output.writer
+        let process = SupervisedProcess("worker", plan)
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await process.run {} }
+            _ = try await output.readLines(1)
+            process.reportReady()
+            process.reportStopping(try #require(process.processID))
+            let newer = try #require(Int32(try await output.readLines(1)[0]))
+            process.stop()
+            try await group.waitForAll()
+            #expect(kill(newer, 0) != 0)
+        }
+    }
+
+    @Test("A child says that it serves, or that it ends")
+    func reports() {
+        #expect(ChildReport("READY=1\nDRAWBRIDGE_PROCESS=gateway-0") == .ready(process: "gateway-0"))
+        #expect(
+            ChildReport("STOPPING=1\nMAINPID=12\nDRAWBRIDGE_PROCESS=gateway-0")
+                == .stopping(process: "gateway-0", processID: 12))
+        for message in ["STOPPING=1", "READY=1", "STOPPING=1\nDRAWBRIDGE_PROCESS=a", "DRAWBRIDGE_PROCESS=a", ""] {
+            #expect(ChildReport(message) == nil)
+        }
+    }
+
     @Test("A child that dies while another one gets ready leaves it the place", .timeLimit(.minutes(1)))
     @OnLoop func earlySuccession() async throws {
         let output = Pipe()
@@ -184,8 +245,8 @@ struct SupervisedProcessTests {
         var plan = plan("exec sleep 60")
         plan.isReady = nil
         let process = SupervisedProcess("gateway-0", plan)
-        let listener = try ReadinessListener(path: path) { name in
-            #expect(name == "gateway-0")
+        let listener = try ReadinessListener(path: path) { report in
+            #expect(report == .ready(process: "gateway-0"))
             process.reportReady()
         }
         defer { listener.close() }

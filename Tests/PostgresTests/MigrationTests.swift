@@ -9,6 +9,7 @@ private enum SQL {
         "migrate_newer": create("create.c", "CREATE DATABASE migrate_newer"),
         "migrate_race": create("create.d", "CREATE DATABASE migrate_race"),
         "migrate_broken": create("create.e", "CREATE DATABASE migrate_broken"),
+        "migrate_silent": create("create.f", "CREATE DATABASE migrate_silent"),
     ]
     static func create(_ name: StaticString, _ sql: StaticString) -> Query<Void> { Statement<Void>(name, sql)() }
 
@@ -57,6 +58,22 @@ private func description(_ body: @OnLoop () async throws -> Void) async -> Strin
                 let records = try await database.query(SQL.applied())
                 #expect(records == ["1 rooms", "2 floors"])
             }
+        }
+    }
+
+    @Test("A host that says nothing is passed over for the next one")
+    func silentHost() async throws {
+        try await withFreshDatabase("migrate_silent") { configuration in
+            let silent = try ListeningSocket(address: "127.0.0.1", port: 0)
+            let listener = try Listener(silent)
+            defer { listener.close() }
+            let port = try await Cluster.shared().port
+            var several = configuration
+            several.connectionString =
+                "host=127.0.0.1,127.0.0.1 port=\(silent.port),\(port) user=tests dbname=migrate_silent"
+            several.connectDeadline = .milliseconds(500)
+            let applied = try await Migrations.apply([first], to: several)
+            #expect(applied.count == 1)
         }
     }
 

@@ -76,7 +76,7 @@ struct HandlerTests {
         }
     }
 
-    @Test("an answer that is cut short is not ended in order, whether TLS or TCP would say so", arguments: [false, true])
+    @Test("an answer that is cut short is not ended in order, by TLS or by TCP", arguments: [false, true])
     func brokenOff(isSecured: Bool) async throws {
         try await onLoop {
             let sent = Signal()
@@ -92,7 +92,9 @@ struct HandlerTests {
             try await client.send(.request("GET", "/", version: "1.0"))
             #expect(try await client.stream.fill())
             sent.fire()
-            await #expect(throws: LoopError.self) { while try await client.stream.fill() { client.stream.consume(client.stream.readableCount) } }
+            await #expect(throws: LoopError.self) {
+                while try await client.stream.fill() { client.stream.consume(client.stream.readableCount) }
+            }
             #expect((client.stream.security as? XORSecurity)?.isClosedByPeer != true)
             await server.stop()
         }

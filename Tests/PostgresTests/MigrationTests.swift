@@ -65,12 +65,11 @@ private func description(_ body: @OnLoop () async throws -> Void) async -> Strin
     func silentHost() async throws {
         try await withFreshDatabase("migrate_silent") { configuration in
             let silent = try ListeningSocket(address: "127.0.0.1", port: 0)
+            let hosts = "host=127.0.0.1,127.0.0.1 port=\(silent.port),\(try await Cluster.shared().port)"
             let listener = try Listener(silent)
             defer { listener.close() }
-            let port = try await Cluster.shared().port
             var several = configuration
-            several.connectionString =
-                "host=127.0.0.1,127.0.0.1 port=\(silent.port),\(port) user=tests dbname=migrate_silent"
+            several.connectionString = "\(hosts) user=tests dbname=migrate_silent"
             several.connectDeadline = .milliseconds(500)
             let applied = try await Migrations.apply([first], to: several)
             #expect(applied.count == 1)

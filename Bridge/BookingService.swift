@@ -176,7 +176,7 @@ final class BookingService {
         guard let engineID, let booking = try await database.first(BookingStatements.byEngineID(hotel, engineID)) else {
             return nil
         }
-        return try await repeated(booking, for: caller)
+        return try await answers.holding(caller.key, of: caller.client) { try await repeated(booking, for: caller) }
     }
 
     /// The answer that was given for the same key; nil when none was.

@@ -358,7 +358,10 @@ final class Dispatcher {
         }
         if target.subscription.isOrdered { lanes.expect(lane, after: 1) }
         await noting("failures of a webhook's endpoint not written down") {
-            if try await failures.note(outcome, of: target, in: lane) { try await load([lane.id]) }
+            guard try await failures.note(outcome, of: target, in: lane) else { return }
+            // If it cannot be read now, the next look does.
+            lane.isToBeLoaded = true
+            try await load([lane.id])
         }
         pump(lane)
         if lane.room(at: now) > 0, lane.nextDue != nil { poll.fire() }

@@ -64,7 +64,7 @@ struct Reconciliation {
         // Bookings may outlive their hotel; a hotel that nobody knows is a slip of the pen, and no all-clear.
         if let hotel = order.hotel, compared == 0, try await !pms.hotelIDs().contains(hotel) {
             throw BridgeConfiguration.Mistake(
-                description: "the PMS has no hotel \(hotel), and there is no booking of it")
+                description: "the PMS has no hotel \(hotel), and there is no booking of it to compare")
         }
         for _ in 1..<Self.attempts where !drift.isEmpty {
             try await Loop.sleep(for: Self.patience)

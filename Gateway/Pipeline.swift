@@ -241,7 +241,7 @@ private struct Routing {
     func options(_ head: RequestHead) -> Fields? {
         guard head.target.form == .asterisk else { return nil }
         var fields = Fields()
-        let methods = Set(routes.routes.map(\.method)).union([.options]).map(\.rawValue).sorted()
+        let methods = Set(routes.routes.map(\.method)).union([.head, .options]).map(\.rawValue).sorted()
         fields.append(.allow, methods.joined(separator: ", "))
         return fields
     }

@@ -264,6 +264,8 @@ public final class Exchange {
         if state == .idle {
             pool?.discard(self)
         } else if pausedSince != nil {
+            // What passes now is given back when it goes on.
+            timeLeft -= Self.glanceInterval
             deadline?.set(Self.glanceInterval)
         } else if timeLeft > .zero {
             setDeadline()

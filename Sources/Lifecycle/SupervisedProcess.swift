@@ -68,6 +68,10 @@ public final class SupervisedProcess: Service {
     private var child: ChildProcess?
     /// Started to take the child's place, and not ready yet.
     private var successor: ChildProcess?
+    /// Those that end by themselves, and finish what they have while another has their place.
+    private var leaving: [ChildProcess] = []
+    /// Fired when the child says that it ends.
+    private var departure = Signal()
     private var wasReady = false
     private var isReady = false
     /// How often the child has said so again.
@@ -114,6 +118,7 @@ public final class SupervisedProcess: Service {
                 ])
             await pause(for: delay)
         }
+        for older in leaving { await retire(older) }
     }
 
     /// The child has said that it serves.
@@ -127,27 +132,20 @@ public final class SupervisedProcess: Service {
         }
         isReady = true
         wasReady = true
-        if !isStopping { patience?.clear() }
         Log.info("process is ready", ["slot": .string(name), "pid": Log.Value(processID ?? 0)])
         onReady?()
         onReady = nil
     }
 
-    /// A child has said that it ends, which may take it a while: another is started at once, for connections wait.
+    /// A child has said that it ends, which may take it a while. It is restarted as if it had ended, for connections wait.
     ///
     /// - Parameter processID: of the child that says so; one whose place was taken already is not replaced again.
     public func reportStopping(_ processID: Int32) {
         guard let child, child.processID == processID, isReady, !isStopping, successor == nil else { return }
-        restarts += 1
-        do { successor = try start() } catch {
-            // It is tried again when the child has ended.
-            restarts -= 1
-            return
-        }
-        patience?.set(plan.startTimeout)
-        Log.warning(
-            "process ends by itself; another takes its place",
-            ["slot": .string(name), "pid": Log.Value(processID), "restarts": Log.Value(restarts)])
+        isReady = false
+        leaving.removeAll { !$0.isRunning }
+        leaving.append(child)
+        departure.fire()
     }
 
     /// Passes a signal on to the child, if one runs.
@@ -208,7 +206,6 @@ public final class SupervisedProcess: Service {
         guard let newer = successor else { return }
         successor = nil
         child = newer
-        if !isStopping { patience?.clear() }
         Log.info("process is ready", ["slot": .string(name), "pid": Log.Value(newer.processID)])
     }
 
@@ -228,14 +225,13 @@ public final class SupervisedProcess: Service {
     public func stop() {
         isStopping = true
         pause.fire()
-        // It serves nobody yet.
-        successor?.send(signal: SIGKILL)
         end()
     }
 
-    /// Runs one child to its end, which it returns in words.
+    /// Runs one child until it ends or says that it does, and returns which in words.
     private func runChild() async -> String {
         isReady = false
+        departure = Signal()
         let child: ChildProcess
         do { child = try start() } catch { return String(describing: error) }
         self.child = child
@@ -243,7 +239,15 @@ public final class SupervisedProcess: Service {
         if isStopping { end() } else { patience?.set(plan.startTimeout) }
         do {
             if let isReady = plan.isReady { try await probe(child, isReady) }
-            return try await lastEnding(child)
+            return try await withThrowingTaskGroup(of: String.self) { group in
+                group.addTask { try await self.lastEnding(child) }
+                group.addTask {
+                    try await self.departure.wait()
+                    return "it ends by itself"
+                }
+                defer { group.cancelAll() }
+                return try await group.next()!
+            }
         } catch {
             return String(describing: error)
         }
@@ -291,18 +295,22 @@ public final class SupervisedProcess: Service {
 
     /// Sends the next of the ending signals.
     private func end() {
-        guard let child else { return }
-        guard nextEnding < plan.endings.count else { return child.send(signal: SIGKILL) }
+        let children = leaving.filter(\.isRunning) + [child].compactMap { $0 }
+        guard !children.isEmpty else { return }
+        guard nextEnding < plan.endings.count else {
+            for child in children { child.send(signal: SIGKILL) }
+            return
+        }
         let (signal, time) = plan.endings[nextEnding]
         nextEnding += 1
-        child.send(signal: signal)
+        for child in children { child.send(signal: signal) }
         patience?.set(time)
     }
 
     private func patienceRanOut() {
         guard isStopping else {
             Log.warning("process did not get ready in time; it is killed", ["slot": .string(name)])
-            (successor ?? child)?.send(signal: SIGKILL)
+            child?.send(signal: SIGKILL)
             return
         }
         Log.warning("process did not end in time", ["slot": .string(name)])

@@ -149,13 +149,15 @@ public final class Stream {
     }
 
     /// Runs `body`, and closes the stream when the task is cancelled meanwhile.
+    ///
+    /// - Parameter isCut: whether the peer has got a part of something then; the connection is broken off in that case.
     public func closingOnCancellation<Output>(
-        _ body: @OnLoop () async throws -> Output
+        isCut: @escaping @Sendable @OnLoop () -> Bool = { false }, _ body: @OnLoop () async throws -> Output
     ) async rethrows -> Output {
         try await withTaskCancellationHandler {
             try await body()
         } onCancel: {
-            Loop.perform { self.close() }
+            Loop.perform { if isCut() { self.abort() } else { self.close() } }
         }
     }
 
@@ -359,7 +361,7 @@ public final class Stream {
     }
 
     /// Breaks the connection off, so that the peer cannot take what it has got for all there is: without a goodbye of TLS, which
-    /// would say so (RFC 8446 §6.1), and with a reset of TCP.
+    /// would say so (RFC 8446 §6.1), and, over TCP, with a reset.
     public func abort() {
         guard poller != nil else { return }
         socket.resetOnClose()

@@ -23,6 +23,9 @@ public struct ServerConfiguration: Sendable {
     /// How long a client may take to accept what the kernel cannot buffer.
     public var writeTimeout: Duration = .seconds(30)
 
+    /// How long a client may take for all of an answer that waits for it.
+    public var answerTimeout: Duration = .seconds(120)
+
     /// How long a client may take to hang up after its last answer; what it still sends meanwhile is thrown away,
     /// because a connection closed with bytes unread is reset, and the answer may be lost with it (RFC 9112 §9.6).
     public var closeTimeout: Duration = .seconds(2)

@@ -77,6 +77,8 @@ final class ServerConnection {
     private(set) var isRequestComplete = true
     private var contentProgress = ContentProgress()
     private var response = ResponseState.notBegun
+    /// How long the client may still take for what waits of the answer.
+    private var writeTimeLeft = Duration.zero
     /// Field lines that the answer has besides, and which fields these are.
     var answerLines = AnswerLines()
 
@@ -105,7 +107,7 @@ final class ServerConnection {
     /// The usual request waits twice: for its bytes and for its handler. Everything else here runs without suspending,
     /// because each suspension costs as much as parsing a head.
     func run() async {
-        await stream.closingOnCancellation { await serveUntilClosed() }
+        await stream.closingOnCancellation(isCut: { self.isAnswerCut }) { await serveUntilClosed() }
     }
 
     private func serveUntilClosed() async {
@@ -150,10 +152,13 @@ final class ServerConnection {
             enter(.closing)
             await stream.closeGracefully(patience: server.configuration.closeTimeout)
         } catch {
-            // The client is gone, or too slow to be told so, or has got a part of an answer that it must not take for all.
-            stream.abort()
+            // The client is gone, or too slow to be told so.
+            if isAnswerCut { stream.abort() } else { stream.close() }
         }
     }
+
+    /// Whether the client has a part of an answer, which it must not take for all.
+    private var isAnswerCut: Bool { response == .begun || phase == .write }
 
     /// Ends the connection with the next answer that can say so, or if no request comes soon.
     func drain() {
@@ -218,6 +223,7 @@ final class ServerConnection {
         self.id = id
         response = .notBegun
         answerLines = AnswerLines()
+        writeTimeLeft = server.configuration.answerTimeout
         // Most requests have no content, and the handler need not wait for its end.
         isRequestComplete = parser.endsWithHead()
         contentProgress = ContentProgress()
@@ -418,9 +424,10 @@ final class ServerConnection {
     }
 
     private func finishSending(_ rest: Stream.Remainder) async throws {
-        let phase = phase
+        let (phase, began) = (phase, Loop.monotonicNanoseconds)
         enter(.write)
         try await stream.write(rest)
+        writeTimeLeft -= .nanoseconds(Int64(clamping: Loop.monotonicNanoseconds - began))
         enter(phase)
     }
 
@@ -459,7 +466,7 @@ final class ServerConnection {
         case .idle: deadline?.set(idleTimeout)
         case .head: deadline?.set(configuration.headTimeout)
         case .content: deadline?.set(contentProgress.timeLeft(at: Loop.monotonicNanoseconds, configuration))
-        case .write: deadline?.set(configuration.writeTimeout)
+        case .write: deadline?.set(min(configuration.writeTimeout, writeTimeLeft))
         case .handler, .closing: deadline?.clear()
         }
     }
@@ -476,7 +483,7 @@ final class ServerConnection {
         isOverdue = true
         switch phase {
         case .idle, .head, .content: stream.interruptRead(Interruption())
-        case .write: stream.close()
+        case .write: stream.abort()
         case .handler, .closing: break
         }
     }

@@ -55,7 +55,8 @@ struct BreakingTests {
         let reconnect =
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
             + "WHERE usename = CURRENT_USER AND pid <> pg_backend_pid()"
-        _ = try await node.rows("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on; \(reconnect)")
+        _ = try await node.rows("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on")
+        _ = try await node.rows(reconnect)
         let body = BookingBody(TestStay.next())
         try await wait("bookings get 503") {
             let answer = try await node.book(body)
@@ -245,7 +246,10 @@ struct BreakingTests {
 
     @Test("A worker that is told to end while a client is slow has a successor at once")
     @OnLoop func slowEnd() async throws {
-        let node = try Node(workers: 1)
+        let node = try Node(ownsPolicies: true, workers: 1)
+        let file = "\(node.policies)/gateway.yaml"
+        Files.write(
+            Files.text(file).replacing("minimum_body_rate_grace: 5 s", with: "minimum_body_rate_grace: 60 s"), to: file)
         try await node.start()
         let older = try node.processID("gateway-0")
         let slow = try await node.gateway.connect()

@@ -70,7 +70,7 @@ private func description(_ body: @OnLoop () async throws -> Void) async -> Strin
             defer { listener.close() }
             var several = configuration
             several.connectionString = "\(hosts) user=tests dbname=migrate_silent"
-            several.connectDeadline = .milliseconds(500)
+            several.connectDeadline = .seconds(2)
             let applied = try await Migrations.apply([first], to: several)
             #expect(applied.count == 1)
         }

@@ -62,10 +62,10 @@ struct FaultTests {
                 try await connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(isWhole ? size : size + 1)\r\n\r\n")
                 try await connection.send([UInt8](repeating: 7, count: size))
             }
-            let proxy = try TestProxy(fake.endpoint) { $0.responseTimeout = .milliseconds(500) }
+            let proxy = try TestProxy(fake.endpoint) { $0.responseTimeout = .seconds(3) }
             let client = try await proxy.connect()
             try await client.send(get)
-            try await Loop.sleep(for: .seconds(2))
+            try await Loop.sleep(for: .seconds(5))
             if isWhole {
                 #expect(try await client.receive().content.count == size)
             } else {

@@ -209,7 +209,8 @@ let package = Package(
             "ConformanceTests", "PMS", "Availability", "Booking", "Stay", "Postgres", "Loop", "Installation"),
         tests(
             "InstallationTests", exclude: ["StandIn"],
-            "Installation", "BridgeSchema", "Lifecycle", "Loop", "Policy", "Cryptography", "Authentication",
+            "TestSupport", "Installation", "BridgeSchema", "Lifecycle", "Loop", "Policy", "Cryptography",
+            "Authentication",
             "drawbridge"),
         // A subscriber's server that IntegrationTests kill.
         process("webhook-test-receiver", "Tests/IntegrationTests/Receiver", "Loop", "HTTP", "JSONText", "Server"),

@@ -88,6 +88,8 @@ struct Up {
             stages.append(step("demo API keys") { try await hotels.registerKeys(secrets) })
         }
         stages.append([ledger] + bridges)
+        // Nobody connects before there is somebody to answer.
+        stages.append(step("ports") { try sockets.listen() })
         stages.append(gateways)
         stages.append(
             step("demo.env") {

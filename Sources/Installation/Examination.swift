@@ -233,20 +233,16 @@ public struct Examination {
 
     private func ports(_ policy: GatewayPolicy, _ settings: Settings) -> [Finding] {
         if HomeLock.isHeld(home) { return [.well("ports (drawbridge is running)")] }
-        var isFirst = true
-        return policy.listeners.map { listener in
-            let isAdmin = listener.isAdmin
-            let chosen = isAdmin ? settings.adminPort : isFirst ? settings.port : nil
-            let variable = isAdmin ? "DRAWBRIDGE_ADMIN_PORT" : isFirst ? "DRAWBRIDGE_PORT" : nil
-            if !isAdmin { isFirst = false }
-            let port = chosen ?? UInt16(listener.address.port)
+        let places = GatewaySockets.places(policy.listeners, port: settings.port, adminPort: settings.adminPort)
+        return places.enumerated().map { number, place in
+            let subject = "port \(place.address.port) for \(place.name)"
             do {
-                if port != 0 { try GatewaySockets.requireFree(listener.address.host, port, variable) }
-                return .well("port \(port) for \(listener.name)")
+                try GatewaySockets.requireApart(place, from: places[..<number])
+                if place.address.port != 0 { try GatewaySockets.requireFree(place) }
+                return .well(subject)
             } catch {
-                return .wrong(
-                    "port \(port) for \(listener.name)", "\((error as? InstallationError)?.message ?? "\(error)")",
-                    fix: (error as? InstallationError)?.remedy ?? "choose another")
+                let error = error as? InstallationError
+                return .wrong(subject, error?.message ?? "cannot be had", fix: error?.remedy ?? "choose another")
             }
         }
     }

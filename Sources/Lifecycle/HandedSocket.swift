@@ -15,6 +15,11 @@ public final class HandedSocket {
     /// The TCP port; 0 for a unix-domain socket.
     public var port: UInt16 { socket.port }
 
+    /// Lets connections wait for the child.
+    ///
+    /// - Parameter isFirst: whether it is refused where anybody listens on the port already.
+    public func listen(asFirst isFirst: Bool) throws(LoopError) { try socket.listen(asFirst: isFirst) }
+
     /// Valid while this object lives.
     var descriptor: Int32 { socket.inheritable }
 }

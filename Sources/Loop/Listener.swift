@@ -8,7 +8,7 @@ internal import Glibc
 @OnLoop
 public final class Listener {
     /// Connections the kernel may hold before they are accepted.
-    public static let backlog: CInt = 4096
+    public nonisolated static let backlog: CInt = 4096
 
     /// Connections taken in a row before other sockets get their turn.
     private static let acceptsPerTurn = 64

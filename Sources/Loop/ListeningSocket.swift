@@ -78,6 +78,27 @@ public struct ListeningSocket: ~Copyable {
 
     deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
 
+    /// Lets connections wait for whoever will take them.
+    ///
+    /// - Parameter isFirst: whether it is refused where anybody listens on the port already. Sockets of one user that
+    ///   share a port may all be bound at once; of several that begin to listen as the first, one can.
+    /// - Throws: `LoopError`.
+    public func listen(asFirst isFirst: Bool) throws(LoopError) {
+        var isShared: CInt = 0
+        var size = socklen_t(MemoryLayout<CInt>.size)
+        getsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &isShared, &size)
+        // The kernel compares a socket with the others once more when it begins to listen; and then alone does
+        // SO_REUSEADDR let it share a port with none that listens.
+        if isFirst { share(0) }
+        defer { share(isShared) }
+        guard Glibc.listen(descriptor, Listener.backlog) == 0 else { throw LoopError(-errno, "listen") }
+    }
+
+    private func share(_ isShared: CInt) {
+        var isShared = isShared
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &isShared, socklen_t(MemoryLayout<CInt>.size))
+    }
+
     /// Gives the descriptor away; the caller closes it.
     consuming func release() -> CInt {
         let descriptor = self.descriptor

@@ -170,6 +170,11 @@ public struct GatewayPolicy: Sendable, Equatable {
             if listeners.contains(where: { $0.name == listener.name }) {
                 node.refuse(expected: "a name no other listener has", found: "a second listener \(listener.name)")
             }
+            if let other = listeners.first(where: { $0.address.overlaps(listener.address) }) {
+                node.refuse(
+                    expected: "an address and port no other listener has",
+                    found: "\(listener.address) beside \(other.address) of \(other.name)")
+            }
             listeners.append(listener)
         }
         // One that could not be read may be the one that seems to be missing.

@@ -31,6 +31,29 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// The same address with another port.
+    public func with(port: Int) -> SocketAddress { SocketAddress(Self.form(host, port))! }
+
+    /// Whether two listeners cannot have these addresses at once: the port is the same, and so is the host, or one of
+    /// them is every address (0.0.0.0, [::]) of the same family.
+    public func overlaps(_ other: SocketAddress) -> Bool {
+        guard port == other.port, port != 0 else { return false }
+        let (mine, others) = (bytes, other.bytes)
+        return mine.count == others.count
+            && (mine == others || mine.allSatisfy { $0 == 0 } || others.allSatisfy { $0 == 0 })
+    }
+
+    /// The host in the network's form: an IPv6 address can be written in several ways.
+    private var bytes: [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: host.contains(":") ? 16 : 4)
+        inet_pton(host.contains(":") ? AF_INET6 : AF_INET, host, &bytes)
+        return bytes
+    }
+
+    private static func form(_ host: String, _ port: Int) -> String {
+        host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+
     /// The form it is written in.
-    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    public var description: String { Self.form(host, port) }
 }

@@ -43,15 +43,19 @@ final class Trial {
 
     /// Starts `drawbridge up` and waits until it is ready.
     ///
-    /// - Parameter limit: for the number of open files, soft and hard.
-    func start(_ arguments: String..., limit: (soft: Int, hard: Int)? = nil) async throws {
+    /// - Parameters:
+    ///   - limit: for the number of open files, soft and hard.
+    ///   - changes: to its environment.
+    func start(
+        _ arguments: String..., limit: (soft: Int, hard: Int)? = nil, environment changes: [String: String] = [:]
+    ) async throws {
         output = open(directory.file("output"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         let command =
             (limit.map { ["prlimit", "--nofile=\($0.soft):\($0.hard)"] } ?? [])
             + [directory.file("drawbridge"), "up", "--config", policies] + arguments
         let child = try ChildProcess(
             try Tools.find(command[0]), Array(command.dropFirst()),
-            environment: environment, descriptors: [.null, .inherit(output), .inherit(output)])
+            environment: environment.merging(changes) { $1 }, descriptors: [.null, .inherit(output), .inherit(output)])
         self.child = child
         while try !log.contains("drawbridge is ready\n") {
             if !child.isRunning { throw InstallationError("drawbridge up ended: \(try log)") }

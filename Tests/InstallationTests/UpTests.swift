@@ -1,5 +1,6 @@
 import Glibc
 import Loop
+import TestSupport
 import Testing
 
 @testable import Installation
@@ -148,6 +149,44 @@ struct UpTests {
         #expect(result.errors.contains("127.0.0.1:\(first.port) is taken by another program"))
         #expect(!File.exists(second.home.file("journal")))
         _ = try await first.stop(SIGTERM)
+    }
+
+    @Test("Public and admin listeners on one port are refused, by doctor too", .timeLimit(.minutes(1)))
+    @OnLoop func samePort() async throws {
+        let trial = try Trial()
+        let ports = ["DRAWBRIDGE_PORT": "28443", "DRAWBRIDGE_ADMIN_PORT": "28443"]
+        let result = try await trial.run("up", environment: ports)
+        #expect(result.exit.status == 1)
+        #expect(result.errors.contains("127.0.0.1:28443 is to be listener admin's, and 127.0.0.1:28443 is public's"))
+        #expect(!File.exists(trial.home.file("journal")))
+        let doctor = try await trial.run("doctor", environment: ports).output
+        #expect(doctor.contains("WRONG  port 28443 for admin: 127.0.0.1:28443 is to be"))
+    }
+
+    @Test("Of two installations that start at once on one port, one becomes ready", .timeLimit(.minutes(1)))
+    @OnLoop func startsAtOnce() async throws {
+        let port = try freePort()
+        let trials = [try Trial(), try Trial()]
+        // Both have bound their sockets when they wait for the migrations.
+        for trial in trials { try File.write("SELECT 1;", to: trial.home.file("wait-for-migrate"), mode: 0o600) }
+        let starts = trials.map { trial in
+            Task { @OnLoop in
+                do {
+                    try await trial.start("--workers", "2", environment: ["DRAWBRIDGE_PORT": String(port)])
+                    return ""
+                } catch { return "\(error)" }
+            }
+        }
+        for trial in trials {
+            while try !trial.journal.contains("migrate waits") { try await Loop.sleep(for: .milliseconds(5)) }
+        }
+        for trial in trials { unlink(trial.home.file("wait-for-migrate")) }
+        let outcomes = [await starts[0].value, await starts[1].value]
+        #expect(outcomes.count { $0.isEmpty } == 1)
+        #expect(outcomes.count { $0.contains("127.0.0.1:\(port) is taken by another program") } == 1)
+        for (trial, outcome) in zip(trials, outcomes) where outcome.isEmpty {
+            #expect(try await trial.stop(SIGTERM).isSuccess)
+        }
     }
 
     @Test("Without its bridge it stops what it started and exits 1", .timeLimit(.minutes(1)))

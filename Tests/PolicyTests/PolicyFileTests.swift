@@ -163,6 +163,28 @@ struct GatewayPolicyTests {
     }
 
     @Test(
+        "Two listeners on one address and port are a mistake, however it is written",
+        arguments: [
+            ("127.0.0.1:1", "127.0.0.1:1", true), ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false), ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("127.0.0.1:1", "[::1]:1", false), ("[::1]:1", "[0:0::1]:1", true),
+        ])
+    func sameAddress(first: String, second: String, isMistake: Bool) throws {
+        let text = least.replacing("127.0.0.1:0", with: first).replacing("[::1]:0", with: second)
+        #expect(try mistakes(text) == (isMistake ? ["3: listeners[1]"] : []))
+    }
+
+    @Test("A listener on every address has the port on each of its family")
+    func everyAddress() throws {
+        let tls = "tls: {certificate: tls/certificate.pem, key: tls/key.pem}"
+        for (address, isMistake) in [("0.0.0.0:7", true), ("[::]:7", false)] {
+            let text = least.replacing("[::1]:0", with: "127.0.0.1:7")
+                .replacing("\"127.0.0.1:0\"", with: "\"\(address)\", \(tls)")
+            #expect(try mistakes(text) == (isMistake ? ["3: listeners[1]"] : []))
+        }
+    }
+
+    @Test(
         "A name that sockets cannot be handed down under is refused",
         arguments: ["\"a:b\"", "process-admin", "\"a b\"", "\"\"", String(repeating: "a", count: 65)])
     func listenerName(name: String) throws {

@@ -20,6 +20,8 @@ sub note {
 
 if (grep { $_ eq '--migrate' } @ARGV) {
     $name = 'migrate';
+    note('waits') if -e "$home/wait-for-migrate";
+    select undef, undef, undef, 0.01 while -e "$home/wait-for-migrate";
     note(defined $ENV{DATABASE_URL} ? 'migrates' : 'has no database');
     exit(-e "$home/migrations.sql" ? system('psql', '-qX1', $ENV{DATABASE_URL}, '-f', "$home/migrations.sql") >> 8 : 0);
 }

@@ -1,6 +1,7 @@
 internal import Glibc
 public import Lifecycle
 public import Loop
+internal import Telemetry
 
 /// A log file that another program appends to, kept from growing without end: when it is large it becomes `….1`, in
 /// place of the one before, and is begun anew.
@@ -8,7 +9,7 @@ public import Loop
 public final class BoundedLog: Service {
     /// Bytes after which it is begun anew; twice as many are on disk at most, and what comes between two looks.
     static let bound: off_t = 16 << 20
-    private static let interval = Duration.seconds(60)
+    private let interval: Duration
 
     public let name = "postgresql.log"
     let path: String
@@ -16,8 +17,9 @@ public final class BoundedLog: Service {
     let descriptor: Int32
     private let stopped = Signal()
 
-    init(path: String) throws {
+    init(path: String, interval: Duration = .seconds(60)) throws {
         self.path = path
+        self.interval = interval
         descriptor = try Self.open(path)
     }
 
@@ -36,8 +38,11 @@ public final class BoundedLog: Service {
         let deadline = Deadline { [stopped] in stopped.fire() }
         defer { deadline.cancel() }
         while !isStopping {
-            try keepBound(Self.bound)
-            deadline.set(Self.interval)
+            // A full disk is no reason to stop anything: at the next look there may be room.
+            do { try keepBound(Self.bound) } catch {
+                Log.warning("log is not kept short", ["file": .string(path), "error": Log.Value(error: error)])
+            }
+            deadline.set(interval)
             try await stopped.wait()
         }
     }

@@ -149,6 +149,7 @@ public struct Examination {
         } else {
             findings.append(.well("home \(home.path)"))
         }
+        if let disk = DiskSpace(home.path) { findings.append(disk.finding(home.path)) }
         for path in Secrets.files(home) {
             guard let status = File.status(path) else {
                 findings.append(.wrong(path, "not there yet", fix: "drawbridge up makes it"))

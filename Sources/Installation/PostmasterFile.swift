@@ -32,4 +32,18 @@ enum LeftoverProcess {
         guard let workingDirectory = File.resolve("/proc/\(processID)/cwd") else { return false }
         return workingDirectory == File.resolve(directory)
     }
+
+    /// The processes that make a cluster in a directory, or remove one from it: by where they work, or by what they were
+    /// told.
+    static func makers(of directory: String) -> [Int32] {
+        let place = File.resolve(directory)
+        return File.names(in: "/proc").compactMap { Int32($0) }.filter { id in
+            guard let name = try? File.readText("/proc/\(id)/comm")?.trimmingNewline,
+                ["initdb", "postgres", "setpriv", "rm"].contains(name)
+            else { return false }
+            if let place, File.resolve("/proc/\(id)/cwd") == place { return true }
+            let words = (try? File.readText("/proc/\(id)/cmdline"))?.split(separator: "\0") ?? []
+            return words.contains { $0 == directory }
+        }
+    }
 }

@@ -105,6 +105,7 @@ public final class PrivateCluster {
     private func create(password: String) async throws {
         Log.info("creating the private database cluster")
         let unfinished = "\(directory).unfinished"
+        try await endLeftovers(of: unfinished)
         try await tools.require(["rm", "-rf", "--", unfinished])
         try File.makeDirectory(unfinished, mode: 0o700, owner: owner)
         // Nobody can log in until `pg_hba.conf` is ours.
@@ -151,14 +152,28 @@ public final class PrivateCluster {
         else { return }
         Log.warning("stopping a database server of an earlier run", ["pid": Log.Value(processID)])
         kill(processID, SIGINT)
-        let start = Loop.monotonicNanoseconds
-        while LeftoverProcess.isPostgres(processID, in: directory) {
-            guard Loop.monotonicNanoseconds - start < UInt64(Self.leftoverPatience.components.seconds) * 1_000_000_000
-            else {
-                throw InstallationError(
-                    "the database server of an earlier run, process \(processID), does not stop",
-                    remedy: "end it with: kill -QUIT \(processID)")
-            }
+        try await wait(
+            while: { LeftoverProcess.isPostgres(processID, in: directory) },
+            orThrow: InstallationError(
+                "the database server of an earlier run, process \(processID), does not stop",
+                remedy: "end it with: kill -QUIT \(processID)"))
+    }
+
+    /// Ends what an earlier run that was killed has left making a cluster: the kernel ends those that the run has
+    /// started, but not at once, and not those that they have started in turn.
+    private func endLeftovers(of unfinished: String) async throws {
+        try await wait(
+            while: {
+                let leftovers = LeftoverProcess.makers(of: unfinished)
+                for id in leftovers { kill(id, SIGKILL) }
+                return !leftovers.isEmpty
+            }, orThrow: InstallationError("programs of an earlier run still work on \(unfinished)"))
+    }
+
+    private func wait(while condition: () -> Bool, orThrow error: InstallationError) async throws {
+        let end = Loop.monotonicNanoseconds + UInt64(Self.leftoverPatience.components.seconds) * 1_000_000_000
+        while condition() {
+            guard Loop.monotonicNanoseconds < end else { throw error }
             try await Loop.sleep(for: .milliseconds(20))
         }
     }

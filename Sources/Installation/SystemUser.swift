@@ -16,6 +16,9 @@ struct SystemUser: Sendable {
 
     static var isRoot: Bool { geteuid() == 0 }
 
-    /// What to put before a command to run it as this user.
-    var prefix: [String] { ["setpriv", "--reuid", name, "--regid", String(groupID), "--init-groups", "--"] }
+    /// What to put before a command to run it as this user; it ends with the process that starts it.
+    var prefix: [String] {
+        // Asked for anew: the kernel forgets it when the user changes.
+        ["setpriv", "--reuid", name, "--regid", String(groupID), "--init-groups"] + Tools.endWithParent
+    }
 }

@@ -32,6 +32,9 @@ public final class Tools {
         return environment
     }()
 
+    /// Arguments of `setpriv`: the program after them is killed when this process is gone, even by kill -9.
+    nonisolated static let endWithParent = ["--pdeathsig", "KILL", "--"]
+
     private var running: ChildProcess?
     private var isStopped = false
 
@@ -54,7 +57,7 @@ public final class Tools {
         let files = try (MemoryFile(input), MemoryFile(), MemoryFile())
         let program = try Self.find(command[0])
         let child = try ChildProcess(
-            program, Array(command.dropFirst()),
+            try Self.find("setpriv"), Self.endWithParent + [program] + command.dropFirst(),
             environment: Self.environment.merging(environment) { $1 },
             descriptors: [.inherit(files.0.descriptor), .inherit(files.1.descriptor), .inherit(files.2.descriptor)],
             directory: "/")

@@ -66,6 +66,16 @@ struct Database {
             .map { $0.split(separator: "|", omittingEmptySubsequences: false).map(String.init) }
     }
 
+    /// A text as a constant of SQL, whatever is in it, where no variable of psql's can be had.
+    nonisolated static func literal(_ text: String) -> String {
+        let escaped = text.unicodeScalars.map { scalar -> String in
+            let isPlain = scalar.isASCII && (scalar.properties.isAlphabetic || "0"..."9" ~= scalar || scalar == "-")
+            let digits = String(scalar.value, radix: 16)
+            return isPlain ? String(scalar) : "\\+" + String(repeating: "0", count: 6 - digits.count) + digits
+        }
+        return "U&'\(escaped.joined())'"
+    }
+
     /// How SQL writes a column's instant as RFC 3339 has it.
     nonisolated static func instant(_ column: String) -> String {
         "to_char(\(column) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"

@@ -105,6 +105,25 @@ struct DatabaseExamination {
         }
     }
 
+    /// Refuses a database that is no PMS's before anything is written into it. One that does not answer is told about by
+    /// whoever needs it next.
+    static func requirePMS(in database: Database) async throws {
+        let missing: [String]
+        do {
+            missing = try await database.rows(
+                "SELECT name FROM unnest(string_to_array(:'names', ' ')) AS name WHERE to_regclass(name) IS NULL",
+                ["names": columns.map(\.key).joined(separator: " ")]
+            ).map { $0[0] }
+        } catch is InstallationError { return }
+        guard missing.isEmpty else {
+            throw InstallationError(
+                "the database of DATABASE_URL lacks tables of the PMS: \(missing.joined(separator: ", "))",
+                remedy:
+                    "set it to the PMS's database, with a role that finds them on its search_path; or name the PMS's "
+                    + "by PMS_DATABASE_URL, and the bridge keeps its own tables here")
+        }
+    }
+
     private func tables(_ database: Database) async throws -> [Finding] {
         // Whether the role may do anything with a column, and whether it may read it.
         let columns = try await database.run(

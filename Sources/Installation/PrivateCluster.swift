@@ -73,7 +73,8 @@ public final class PrivateCluster {
         if !File.exists("\(directory)/PG_VERSION") {
             try await create(password: secrets.databasePassword)
         } else if secrets.isDatabasePasswordNew {
-            try await runAlone(directory, ["ALTER ROLE \(Self.role) PASSWORD '\(secrets.databasePassword)'"])
+            try await runAlone(
+                directory, ["ALTER ROLE \(Self.role) PASSWORD \(Database.literal(secrets.databasePassword))"])
         }
         let settings = ClusterSettings(socketDirectory: runDirectory.databaseDirectory)
         try File.write(settings.text, to: "\(directory)/postgresql.conf", mode: 0o600, owner: owner)
@@ -119,7 +120,7 @@ public final class PrivateCluster {
         try await runAlone(
             unfinished,
             [
-                "CREATE ROLE \(Self.role) LOGIN PASSWORD '\(password)'",
+                "CREATE ROLE \(Self.role) LOGIN PASSWORD \(Database.literal(password))",
                 "GRANT SET ON PARAMETER session_replication_role TO \(Self.role)",
                 "CREATE DATABASE \(Self.database) OWNER \(Self.role)",
             ])

@@ -107,6 +107,9 @@ public struct Programs {
 
     /// Applies the bridge's migrations to the database.
     public func migrate(_ tools: Tools) async throws {
+        if !isDemo, databases["PMS_DATABASE_URL"] == nil, let url = databases["DATABASE_URL"] {
+            try await DatabaseExamination.requirePMS(in: Database(tools: tools, url: url))
+        }
         let result = try await tools.run(
             ["\(directory)/drawbridge-bridge"] + arguments + ["--migrate"],
             environment: databases.merging([Lifecycle.supervisorVariable: String(getpid())]) { $1 })

@@ -2,7 +2,8 @@ internal import Glibc
 internal import Lifecycle
 
 /// Where a running installation's sockets are: `run` in its home, or, where the path of a socket there would be too
-/// long or the database's user could not get there, a short directory elsewhere that `run` links to.
+/// long, the database's user could not get there, or PostgreSQL would read several paths in it, a short directory
+/// elsewhere that `run` links to.
 public struct RunDirectory: Sendable, Equatable {
     /// The longest name of a socket in the directory.
     static let longestSocketName = "postgresql/.s.PGSQL.5432"
@@ -38,7 +39,8 @@ public struct RunDirectory: Sendable, Equatable {
         let link = home.file("run")
         let isShort = link.utf8.count + 1 + longestSocketName.utf8.count <= SocketPath.bound
         let directory: RunDirectory
-        if isShort, isReachable {
+        // Server and clients take a comma between directories, and know no way to write one in a directory's name.
+        if isShort, isReachable, !link.contains(",") {
             if isLink(link) { unlink(link) }
             directory = RunDirectory(path: link)
         } else {

@@ -133,7 +133,7 @@ public struct SigningKeys {
               SELECT :count;
             \\endif
             """
-        let outcome = try await database.run(script, variables: [("new", new.id)])
+        let outcome = try await database.run(script, variables: [("new", new.id), ("old", old.id)])
         guard let count = Int(outcome) else {
             throw InstallationError("the keys have changed meanwhile", remedy: "try again")
         }
@@ -158,11 +158,11 @@ public struct SigningKeys {
             do { key = try old.open(sealed, id: row[0]) } catch {
                 throw InstallationError("the key \(row[0]) was changed in the database: \(error)")
             }
-            // All of them are hexadecimal digits and base64url, so nothing needs quoting.
+            // What is sealed anew is hexadecimal digits; all else may be anything.
             script += """
                 UPDATE drawbridge.signing_keys
-                SET sealed_private_key = decode('\(Hexadecimal.encode(new.seal(key)))', 'hex'), master_key_id = '\(new.id)'
-                WHERE kid = '\(row[0])' AND master_key_id = '\(old.id)';
+                SET sealed_private_key = decode('\(Hexadecimal.encode(new.seal(key)))', 'hex'), master_key_id = :'new'
+                WHERE kid = \(Database.literal(row[0])) AND master_key_id = :'old';
 
                 """
         }
@@ -193,12 +193,11 @@ public struct SigningKeys {
             do { secret = try old.open(webhookSecret: sealed, endpoint: row[1], id: row[0]) } catch {
                 throw InstallationError("a secret of the webhook \(row[1]) was changed in the database: \(error)")
             }
-            // UUIDs and hexadecimal digits, so that nothing needs quoting.
             script += """
                 UPDATE drawbridge.webhook_secrets
                 SET sealed = decode('\(Hexadecimal.encode(new.seal(webhookSecret: secret, endpoint: row[1], id: row[0])))', 'hex'),
-                    master_key_id = '\(new.id)'
-                WHERE id = '\(row[0])' AND master_key_id = '\(old.id)';
+                    master_key_id = :'new'
+                WHERE id = \(Database.literal(row[0])) AND master_key_id = :'old';
 
                 """
         }

@@ -77,6 +77,63 @@ struct PrivateClusterTests {
         }
     }
 
+    @Test("What a killed run left making the cluster is ended, and the cluster is made", .timeLimit(.minutes(2)))
+    @OnLoop func unfinished() async throws {
+        let directory = try TemporaryDirectory()
+        let home = Home(path: directory.file("home"))
+        try home.create()
+        let secrets = try Secrets.prepare(home)
+        let cluster = try await PrivateCluster(home, tools: Tools())
+        let unfinished = "\(cluster.directory).unfinished"
+        let owner = SystemUser.isRoot ? SystemUser(named: "postgres") : nil
+        try File.makeDirectory(unfinished, mode: 0o700, owner: owner)
+        let command =
+            (owner?.prefix ?? ["env", "--"]) + [try PostgreSQL.find().program("initdb"), "--pgdata", unfinished]
+        let maker = try ChildProcess(
+            try Tools.find(command[0]), Array(command.dropFirst()), environment: Tools.environment,
+            descriptors: [.null, .inherit(cluster.log.descriptor), .inherit(cluster.log.descriptor)])
+        while !File.exists("\(unfinished)/base") {
+            try #require(maker.isRunning)
+            try await Loop.sleep(for: .milliseconds(1))
+        }
+        try await cluster.prepare(secrets)
+        #expect(try await maker.waitForExit().signal == SIGKILL)
+        #expect(File.exists("\(cluster.directory)/PG_VERSION"))
+        #expect(!File.exists(unfinished))
+    }
+
+    @Test("A comma in the home's path and a quote in a password made by hand are no hindrance", .timeLimit(.minutes(2)))
+    @OnLoop func unusualTexts() async throws {
+        let directory = try TemporaryDirectory()
+        let home = Home(path: directory.file("a,b"))
+        try home.create()
+        try File.write("x'y\\z é\n", to: home.file("keys/database.password"), mode: 0o600)
+        let secrets = try Secrets.prepare(home)
+        try await run(home, secrets) { cluster, _ in
+            let one = try await cluster.database(secrets).run("SELECT 1")
+            #expect(one == "1")
+            let other = try await Database(tools: Tools(), url: cluster.url(secrets)).run("SELECT 1")
+            #expect(other == "1")
+            cluster.runDirectory.remove(home)
+        }
+    }
+
+    @Test("A database of one's own without the PMS's tables is refused, and nothing written", .timeLimit(.minutes(2)))
+    @OnLoop func foreignDatabase() async throws {
+        let directory = try TemporaryDirectory()
+        let home = Home(path: directory.file("home"))
+        try home.create()
+        let secrets = try Secrets.prepare(home)
+        let trial = try Trial()
+        try await run(home, secrets) { cluster, _ in
+            try await cluster.database(secrets).run("CREATE TABLE hotels (id INTEGER)")
+            let result = try await trial.run("up", environment: ["DATABASE_URL": cluster.url(secrets)])
+            #expect(result.exit.status == 1)
+            #expect(result.errors.contains("lacks tables of the PMS: room_types, rooms, "))
+            #expect(!File.exists(trial.home.file("journal")))
+        }
+    }
+
     /// A password that is lost is replaced, because nobody but the installation knew it.
     @Test("A lost password is replaced in the cluster", .timeLimit(.minutes(2)))
     @OnLoop func lostPassword() async throws {

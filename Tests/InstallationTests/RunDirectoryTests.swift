@@ -29,6 +29,16 @@ struct RunDirectoryTests {
         #expect(File.names(in: home.path) == ["keys", "tls"])
     }
 
+    @Test("A comma, which PostgreSQL takes for the end of a path, is in no path of a socket")
+    func comma() throws {
+        let directory = try TemporaryDirectory()
+        let home = Home(path: directory.file("a,b"))
+        try home.create()
+        let run = try RunDirectory.prepare(home, guest: nil, isReachable: true, shortParent: directory.path)
+        #expect(!run.path.contains(","))
+        #expect(File.resolve(home.file("run")) == File.resolve(run.path))
+    }
+
     @Test("The longest path that fits is used, one byte more is not", arguments: [0, 1])
     func boundary(surplus: Int) throws {
         let directory = try TemporaryDirectory()

@@ -25,6 +25,22 @@ struct TextTests {
     }
 
     @Test(
+        "What is no connection string is refused, and not shown",
+        arguments: ["garbage", "mysql://me:secret@db/pms?a=b", "//db/pms", "jdbc:postgresql://db/pms"])
+    func badURL(text: String) {
+        for name in ["DATABASE_URL", "PMS_DATABASE_URL"] {
+            let error = #expect(throws: InstallationError.self) { try Settings { $0 == name ? text : nil } }
+            #expect(error?.message == "\(name) is no connection string of PostgreSQL")
+        }
+    }
+
+    @Test("A text as a constant of SQL ends nowhere before its end")
+    func literal() {
+        #expect(Database.literal("aZ-09") == "U&'aZ-09'")
+        #expect(Database.literal("x'y\\\n日") == #"U&'x\+000027y\+00005c\+00000a\+0065e5'"#)
+    }
+
+    @Test(
         "A connection string is parted from its password",
         arguments: [
             ("postgresql://me:p%40ss@db.example/pms", "p@ss", "postgresql://me@db.example/pms"),

@@ -86,6 +86,8 @@ struct UsageError: Error, Equatable {
         self.message = message
         self.usage = usage
     }
+
+    static var bothHotels: UsageError { UsageError("--hotel or --every-hotel, not both") }
 }
 
 /// What `drawbridge up` is asked for.
@@ -126,6 +128,13 @@ func takeValue(_ arguments: inout [String]) throws(UsageError) -> String {
     let name = arguments.removeFirst()
     guard !arguments.isEmpty, !arguments[0].isEmpty else { throw UsageError("\(name) needs a value") }
     return arguments.removeFirst()
+}
+
+/// One hotel. A second one is refused: whoever names two does not mean one of them.
+func takeHotel(_ arguments: inout [String], unless other: Int32?) throws(UsageError) -> Int32 {
+    let id = Int32(try takeCount(&arguments, 1...Int(Int32.max)))
+    guard other == nil else { throw UsageError("--hotel takes one hotel here") }
+    return id
 }
 
 func takeCount(_ arguments: inout [String], _ bounds: ClosedRange<Int>) throws(UsageError) -> Int {

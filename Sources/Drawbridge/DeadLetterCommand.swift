@@ -58,7 +58,7 @@ enum DeadLetterCommand: Equatable {
         var filter = DeadLetters.Filter()
         options: while let name = arguments.first {
             switch name {
-            case "--hotel": filter.hotelID = Int32(try takeCount(&arguments, 1...Int(Int32.max)))
+            case "--hotel": filter.hotelID = try takeHotel(&arguments, unless: filter.hotelID)
             case "--limit": filter.limit = try takeCount(&arguments, 1...10_000)
             case "--status":
                 let text = try takeValue(&arguments)

@@ -46,9 +46,12 @@ enum KeyOptions: Equatable {
             switch name {
             case "--client": client = try Self.client(&arguments)
             case "--scopes": scopes = try Self.scopes(&arguments)
-            case "--hotel": hotel = .some(Int32(try takeCount(&arguments, 1...Int(Int32.max))))
+            case "--hotel":
+                guard hotel != .some(nil) else { throw UsageError.bothHotels }
+                hotel = .some(try takeHotel(&arguments, unless: hotel ?? nil))
             case "--every-hotel":
                 arguments.removeFirst()
+                guard hotel == nil || hotel == .some(nil) else { throw UsageError.bothHotels }
                 hotel = .some(nil)
             case "--days": days = try takeCount(&arguments, 1...APIKeys.maximumLifetimeInDays)
             case "--description": description = try takeValue(&arguments)

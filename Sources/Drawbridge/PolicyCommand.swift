@@ -55,6 +55,7 @@ enum PolicyCommand: Equatable {
     private static let pauseInMicroseconds: UInt32 = 50_000
 
     private static func reload(_ home: Home) throws -> Int32 {
+        try home.requireOwn()
         guard let process = HomeLock.holder(of: home) else {
             throw InstallationError("nothing runs in \(home.path)", remedy: "start it by: drawbridge up")
         }

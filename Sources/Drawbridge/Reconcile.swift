@@ -20,7 +20,7 @@ struct ReconcileOptions: Equatable {
         while let name = arguments.first {
             switch name {
             case "--config": config = try takeValue(&arguments)
-            case "--hotel": hotel = Int32(try takeCount(&arguments, 1...Int(Int32.max)))
+            case "--hotel": hotel = try takeHotel(&arguments, unless: hotel)
             case "--repair":
                 repairs = true
                 arguments.removeFirst()

@@ -156,8 +156,6 @@ private struct WebhookSettings {
     /// Whether it says what a new endpoint needs.
     var isComplete: Bool { url != nil && events != nil && hotels != nil }
 
-    private static var bothHotels: UsageError { UsageError("--hotel or --every-hotel, not both") }
-
     init(_ arguments: inout [String]) throws(UsageError) {
         while let name = arguments.first {
             switch name {
@@ -166,11 +164,11 @@ private struct WebhookSettings {
                 events = try takeValue(&arguments).split { $0 == " " || $0 == "," }.map(String.init)
             case "--hotel":
                 let id = try takeCount(&arguments, 1...Int(Int32.max))
-                guard hotels != .some(nil) else { throw Self.bothHotels }
+                guard hotels != .some(nil) else { throw UsageError.bothHotels }
                 hotels = .some(((hotels ?? nil) ?? []) + [id])
             case "--every-hotel":
                 arguments.removeFirst()
-                guard hotels == nil || hotels == .some(nil) else { throw Self.bothHotels }
+                guard hotels == nil || hotels == .some(nil) else { throw UsageError.bothHotels }
                 hotels = .some(nil)
             case "--description":
                 arguments.removeFirst()

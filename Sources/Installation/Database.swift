@@ -30,8 +30,11 @@ struct Database {
     }
 
     /// Where the installation's is: `$DATABASE_URL`, or the private one while the installation runs.
+    ///
+    /// - Throws: `InstallationError` where this user cannot know whether it runs.
     static func url(of home: Home, _ settings: Settings) throws -> String? {
         if let url = settings.databaseURL { return url }
+        try home.requireOwn()
         return HomeLock.isHeld(home) ? try EnvironmentFile.value("DATABASE_URL", in: home.environmentFile) : nil
     }
 
@@ -93,10 +96,17 @@ struct ConnectionString: Equatable {
     private(set) var password: String?
     private(set) var rest: String
 
+    private static let schemes = ["postgresql://", "postgres://"]
+
+    /// Whether a text looks like one; the bridge takes nothing else, and `psql` takes it for the name of a database.
+    static func isOne(_ text: String) -> Bool {
+        schemes.contains { text.hasPrefix($0) } || text.firstMatch(of: #/^\s*\w+\s*=/#) != nil
+    }
+
     /// - Parameter text: a URI, or keywords and values.
     init(_ text: String) {
         rest = text
-        if text.hasPrefix("postgresql://") || text.hasPrefix("postgres://") {
+        if Self.schemes.contains(where: { text.hasPrefix($0) }) {
             partURI()
         } else if text.contains("=") {
             partKeywords()

@@ -19,12 +19,11 @@ struct DatabaseExamination {
     private var variable: String { settings.pmsDatabaseURL == nil ? "DATABASE_URL" : "PMS_DATABASE_URL" }
 
     func run() async throws -> [Finding] {
-        let database: Database
-        if let url = try Database.url(of: home, settings) {
-            database = Database(tools: tools, url: url)
-        } else {
-            return [.well("private database (not running)")]
+        guard let url = try Database.url(of: home, settings) else {
+            // Of the rest, what can be told without it.
+            return [.well("private database (not running)")] + (try await separatePMS()) + (try masterKeyAlone())
         }
+        let database = Database(tools: tools, url: url)
         do { _ = try await database.run("SELECT 1") } catch let error as InstallationError {
             return [.wrong("database", error.message, fix: "check DATABASE_URL, and that the server runs")]
         }
@@ -34,32 +33,53 @@ struct DatabaseExamination {
 
     /// The PMS's tables, in this database or in their own.
     private func pms(beside own: Database) async throws -> [Finding] {
-        guard let url = settings.pmsDatabaseURL else { return try await tables(own) + [try await plans(own)] }
-        var findings: [Finding] = []
+        guard settings.pmsDatabaseURL != nil else { return try await tables(own) + [try await plans(own)] }
         // A commit in two databases waits for the word in the bridge's.
         let bound = Int(try await own.run("SHOW max_prepared_transactions")) ?? 0
-        findings.append(
+        let preparation: Finding =
             bound > 0
-                ? .well("prepared transactions")
-                : .wrong(
-                    "prepared transactions", "the database of DATABASE_URL allows none",
-                    fix: "set max_prepared_transactions there to the bridges' pool_size together, at least"))
+            ? .well("prepared transactions")
+            : .wrong(
+                "prepared transactions", "the database of DATABASE_URL allows none",
+                fix: "set max_prepared_transactions there to the bridges' pool_size together, at least")
+        return [preparation] + (try await separatePMS())
+    }
+
+    /// The PMS's own database, where it has one.
+    private func separatePMS() async throws -> [Finding] {
+        guard let url = settings.pmsDatabaseURL else { return [] }
         let database = Database(tools: tools, url: url)
         do { _ = try await database.run("SELECT 1") } catch let error as InstallationError {
-            return findings + [
-                .wrong("PMS database", error.message, fix: "check PMS_DATABASE_URL, and that the server runs")
-            ]
+            return [.wrong("PMS database", error.message, fix: "check PMS_DATABASE_URL, and that the server runs")]
         }
         // What the PMS's commit decides must be on its disk by then.
         let durability = try await database.run("SHOW synchronous_commit")
-        findings.append(
+        let commit: Finding =
             durability == "off"
-                ? .wrong(
-                    "PMS synchronous_commit",
-                    "it is \(durability) for this role: a crash loses bookings that were made",
-                    fix: "ALTER ROLE … SET synchronous_commit = on")
-                : .well("PMS synchronous_commit"))
-        return findings + [.well("PMS database answers")] + (try await tables(database)) + [try await plans(database)]
+            ? .wrong(
+                "PMS synchronous_commit", "it is \(durability) for this role: a crash loses bookings that were made",
+                fix: "ALTER ROLE … SET synchronous_commit = on")
+            : .well("PMS synchronous_commit")
+        return [commit, .well("PMS database answers")] + (try await tables(database)) + [try await plans(database)]
+    }
+
+    /// Where the master key is, and what stands there; nil for nothing.
+    private func masterKey() throws -> (place: String, text: String?) {
+        if let key = Settings.masterKey { return ("$\(MasterKey.variable)", key) }
+        let file = SigningKeys.masterKeyFile(home)
+        return (file, try File.readText(file))
+    }
+
+    /// Whether it is one, as far as can be told without what it has sealed. A file that is not there is missed among the
+    /// secrets.
+    private func masterKeyAlone() throws -> [Finding] {
+        let (place, text) = try masterKey()
+        guard let text else { return [] }
+        return [(try? MasterKey(text: text)) == nil ? Self.noMasterKey(place) : .well("master key \(place)")]
+    }
+
+    private static func noMasterKey(_ place: String) -> Finding {
+        .wrong("master key \(place)", "not there, or no key", fix: "put it back from where you keep a copy")
     }
 
     /// Whether the master key that is here opens the keys that sign tokens.
@@ -69,14 +89,8 @@ struct DatabaseExamination {
         let sealed = try await database.rows(
             "SELECT DISTINCT master_key_id FROM drawbridge.signing_keys WHERE state <> 'previous'"
         ).map { $0[0] }
-        let file = SigningKeys.masterKeyFile(home)
-        let place = Settings.masterKey == nil ? file : "$\(MasterKey.variable)"
-        let text: String? = if let key = Settings.masterKey { key } else { try File.readText(file) }
-        guard let text, let key = try? MasterKey(text: text) else {
-            return [
-                .wrong("master key \(place)", "not there, or no key", fix: "put it back from where you keep a copy")
-            ]
-        }
+        let (place, text) = try masterKey()
+        guard let text, let key = try? MasterKey(text: text) else { return [Self.noMasterKey(place)] }
         guard sealed.allSatisfy({ $0 == key.id }) else {
             return [
                 .wrong(

@@ -74,6 +74,21 @@ public struct Home: Sendable, Equatable {
         try File.makeDirectory(file("tls"), mode: 0o700)
     }
 
+    /// Refuses a home that is there and another user's: what is in it, and whether an installation runs there, cannot be
+    /// told then.
+    ///
+    /// - Throws: `InstallationError`.
+    public func requireOwn() throws(InstallationError) {
+        let remedy = "run as the user whose installation it is, or choose another home by \(Self.variable)"
+        if let status = File.status(path) {
+            guard status.st_uid == geteuid() else {
+                throw InstallationError("the home \(path) belongs to another user", remedy: remedy)
+            }
+        } else if errno == EACCES {
+            throw InstallationError("this user cannot look at the home \(path)", remedy: remedy)
+        }
+    }
+
     private static var currentDirectory: String {
         guard let directory = getcwd(nil, 0) else { return "" }
         defer { free(directory) }

@@ -1,4 +1,5 @@
 internal import Authentication
+internal import Booking
 public import Loop
 
 /// The revoked tokens in the installation's database: what `drawbridge token` does. The gateways know of a change
@@ -28,7 +29,9 @@ public struct RevokedTokens {
         public init?(_ text: String) {
             if let seconds = Int64(text), 0...253_402_300_799 ~= seconds {
                 self = .seconds(seconds)
-            } else if text.wholeMatch(of: #/\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?/#) != nil {
+            } else if text.wholeMatch(of: #/\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?/#) != nil,
+                Instant(text.contains("T") ? text : "\(text)T00:00:00Z") != nil
+            {
                 self = .instant(text)
             } else {
                 return nil

@@ -31,8 +31,18 @@ public struct Settings: Sendable, Equatable {
             }
             return port
         }
-        databaseURL = value("DATABASE_URL")
-        pmsDatabaseURL = value("PMS_DATABASE_URL")
+        func url(_ name: String) throws(InstallationError) -> String? {
+            guard let text = value(name) else { return nil }
+            // It may hold a password, and so is not shown.
+            guard ConnectionString.isOne(text) else {
+                throw InstallationError(
+                    "\(name) is no connection string of PostgreSQL",
+                    remedy: "set it to postgresql://USER:PASSWORD@HOST/DATABASE, or to host=HOST dbname=DATABASE …")
+            }
+            return text
+        }
+        databaseURL = try url("DATABASE_URL")
+        pmsDatabaseURL = try url("PMS_DATABASE_URL")
         self.port = try port("DRAWBRIDGE_PORT")
         adminPort = try port("DRAWBRIDGE_ADMIN_PORT")
     }

@@ -22,6 +22,14 @@ struct OwnershipTests {
         expectRefusal("belongs to somebody else") { try home.create() }
     }
 
+    @Test("Of a home of somebody else nobody says that nothing runs there", .enabled(if: SystemUser.isRoot))
+    func foreignHome() throws {
+        try home.create()
+        let nobody = try #require(SystemUser(named: "nobody"))
+        #expect(chown(home.path, nobody.id, nobody.groupID) == 0)
+        expectRefusal("belongs to another user") { try home.requireOwn() }
+    }
+
     @Test("A home, or a part of it, that others may write to is refused", arguments: parts)
     func writable(part: String) throws {
         try home.create()

@@ -12,7 +12,7 @@ struct RevokedTokenTests {
         #expect(RevokedTokens.End("2027-01-10T12:00:00Z") == .instant("2027-01-10T12:00:00Z"))
         for text in [
             "", "soon", "-1", "999999999999999", "2027-01-10T12:00:00+09:00", "2027-1-1", "2027-01-10; DROP",
-            "infinity",
+            "infinity", "2027-02-30", "2027-02-30T00:00:00Z", "2027-01-10T24:00:00Z", "0000-01-01",
         ] { #expect(RevokedTokens.End(text) == nil, "\(text)") }
     }
 

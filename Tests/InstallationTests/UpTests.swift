@@ -85,6 +85,43 @@ struct UpTests {
         #expect(try await trial.stop(SIGTERM).isSuccess)
     }
 
+    @Test("doctor looks at what the environment says although the private database does not run")
+    @OnLoop func environment() async throws {
+        let trial = try Trial()
+        func doctor(_ environment: [String: String]) async throws -> String {
+            try await trial.run("doctor", environment: ["DATABASE_URL": ""].merging(environment) { $1 }).output
+        }
+        let key = try await doctor(["DRAWBRIDGE_MASTER_KEY": "x"])
+        #expect(key.contains("ok     private database (not running)"))
+        #expect(key.contains("WRONG  master key $DRAWBRIDGE_MASTER_KEY: not there, or no key"))
+        #expect(try await doctor(["PMS_DATABASE_URL": "host=/nowhere"]).contains("WRONG  PMS database: "))
+        #expect(
+            try await doctor(["DATABASE_URL": "mysql://x"])
+                .contains("WRONG  environment: DATABASE_URL is no connection string of PostgreSQL"))
+    }
+
+    @Test("doctor says whose a home is, and not that its secrets are missing", .enabled(if: SystemUser.isRoot))
+    @OnLoop func foreignHome() async throws {
+        let trial = try Trial()
+        let nobody = try #require(SystemUser(named: "nobody"))
+        #expect(chown(trial.home.path, nobody.id, nobody.groupID) == 0)
+        let output = try await trial.run("doctor").output
+        #expect(output.contains("the home \(trial.home.path) belongs to another user"))
+        #expect(!output.contains("not there yet"))
+    }
+
+    @Test("Nothing is left when it is killed while a program runs to its end", .timeLimit(.minutes(1)))
+    @OnLoop func leavesNoProgram() async throws {
+        let trial = try Trial()
+        // Waits as the bridge's program, which is told to migrate.
+        try File.write("", to: trial.home.file("wait-for-migrate"), mode: 0o600)
+        let start = Task { @OnLoop in try? await trial.start("--workers", "1") }
+        while try !trial.journal.contains("migrate waits") { try await Loop.sleep(for: .milliseconds(5)) }
+        _ = try await trial.stop(SIGKILL)
+        while !trial.processes.isEmpty { try await Loop.sleep(for: .milliseconds(5)) }
+        await start.value
+    }
+
     @Test("A mistake in a policy is named by the file that the operator wrote", .timeLimit(.minutes(1)))
     @OnLoop func policyMistake() async throws {
         let trial = try Trial()
@@ -211,8 +248,16 @@ struct UpTests {
         #expect(try !trial.journal.contains("bridge reloads"))
     }
 
+    private static let create = ["key", "create", "--client", "x", "--scopes", "hotel:read"]
+
     @Test(
-        "What it does not understand gets its usage and status 64", arguments: [["fly"], ["up", "--workers", "0"], []])
+        "What it does not understand gets its usage and status 64",
+        arguments: [
+            ["fly"], ["up", "--workers", "0"], [], ["reconcile", "--hotel", "1", "--hotel", "2"],
+            ["dead-letters", "list", "--hotel", "1", "--hotel", "2"], create + ["--hotel", "1", "--every-hotel"],
+            create + ["--every-hotel", "--hotel", "1"], create + ["--hotel", "1", "--hotel", "2"],
+            ["token", "revoke", "abc", "--until", "2027-02-30T00:00:00Z"],
+        ])
     @OnLoop func usage(arguments: [String]) async throws {
         let result = try await Tools().run([Trial.executable] + arguments)
         #expect(result.exit.status == 64)

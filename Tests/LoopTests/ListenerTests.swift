@@ -15,6 +15,19 @@ import Testing
         await #expect(throws: LoopError(.closed, "accept")) { try await listener.next() }
     }
 
+    @Test("Of sockets bound to one port by two that know nothing of each other, those of one can listen")
+    @OnLoop func first() throws {
+        let mine = try ListeningSocket(address: "127.0.0.1", port: 0, isShared: true)
+        let other = try ListeningSocket(address: "127.0.0.1", port: mine.port, isShared: true)
+        let second = try ListeningSocket(address: "127.0.0.1", port: mine.port, isShared: true)
+        try mine.listen(asFirst: true)
+        var refusal: LoopError?
+        do { try other.listen(asFirst: true) } catch { refusal = error }
+        #expect(refusal?.status == -EADDRINUSE)
+        try second.listen(asFirst: false)
+        try mine.listen(asFirst: false)
+    }
+
     @Test("Two listeners share a port, and every connection reaches one of them")
     @OnLoop func shared() async throws {
         let first = try ListeningSocket(address: "127.0.0.1", port: 0, isShared: true)

@@ -70,11 +70,11 @@ public struct Examination {
         do { settings = try Settings() } catch {
             return [.wrong("environment", error.message, fix: error.remedy ?? "correct it")]
         }
-        var findings = programs(isDatabasePrivate: settings.databaseURL == nil)
         do { try home.requireOwn() } catch {
             // What else there is would be told as missing.
-            return findings + [.wrong("home \(home.path)", error.message, fix: error.remedy ?? "")]
+            return [.wrong("home", error.message, fix: error.remedy ?? "choose another")]
         }
+        var findings = programs(isDatabasePrivate: settings.databaseURL == nil)
         findings += homeDirectory()
         findings += try await policies(settings)
         findings += try await DatabaseExamination(home, settings, tools: tools).run()

@@ -107,7 +107,7 @@ final class ServerConnection {
     /// The usual request waits twice: for its bytes and for its handler. Everything else here runs without suspending,
     /// because each suspension costs as much as parsing a head.
     func run() async {
-        await stream.closingOnCancellation(isCut: { self.isAnswerCut }) { await serveUntilClosed() }
+        await stream.closingOnCancellation(isCut: { self.isAnswerCut }, { await serveUntilClosed() })
     }
 
     private func serveUntilClosed() async {

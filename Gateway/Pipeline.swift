@@ -47,7 +47,7 @@ final class Pipeline: Handler {
             crossOrigin.mark(request)
             let answer = crossOrigin.preflight(request.head, methods: routing.methods) ?? routing.options(request.head)
             if let fields = answer {
-                try await recording.recordPreflight(trail)
+                try await recording.recordOptions(trail)
                 return writer.send(.noContent, fields)
             }
             let routed = try routing.route(admitted)

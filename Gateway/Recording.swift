@@ -166,11 +166,11 @@ struct Recording {
         return RecordedRequest(inspected, trail, receipt)
     }
 
-    /// Records that a browser is told what it may ask for.
+    /// Records that somebody is told what may be asked for.
     ///
     /// - Throws: `AuditError` when it cannot be recorded.
-    func recordPreflight(_ trail: Trail) async throws {
-        trail.route = "preflight"
+    func recordOptions(_ trail: Trail) async throws {
+        trail.route = "options"
         let receipt = try audit.submit(trail.decision(.allowed, time: Self.now), .written)
         trail.receipt = receipt
         try await receipt.wait()

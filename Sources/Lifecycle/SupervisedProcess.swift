@@ -132,6 +132,7 @@ public final class SupervisedProcess: Service {
         }
         isReady = true
         wasReady = true
+        if !isStopping { patience?.clear() }
         Log.info("process is ready", ["slot": .string(name), "pid": Log.Value(processID ?? 0)])
         onReady?()
         onReady = nil

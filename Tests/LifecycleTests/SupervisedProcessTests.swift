@@ -102,6 +102,26 @@ struct SupervisedProcessTests {
         }
     }
 
+    @Test("A child that was ready in time may run as long as it likes", .timeLimit(.minutes(1)))
+    @OnLoop func staysReady() async throws {
+        let output = Pipe()
+        var plan = self.plan("echo up; exec sleep 60")
+        plan.isReady = nil
+        plan.output = output.writer
+        plan.startTimeout = .seconds(2)
+        let process = SupervisedProcess("worker", plan)
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await process.run {} }
+            _ = try await output.readLines(1)
+            process.reportReady()
+            let child = process.processID
+            try await Loop.sleep(for: .seconds(3))
+            #expect(process.processID == child && process.restarts == 0)
+            process.stop()
+            try await group.waitForAll()
+        }
+    }
+
     @Test("A child that says that it ends has a successor at once, which is watched as any", .timeLimit(.minutes(1)))
     @OnLoop func endsByItself() async throws {
         let output = Pipe()

@@ -23,7 +23,7 @@ public struct ServerConfiguration: Sendable {
     /// How long a client may take to accept what the kernel cannot buffer.
     public var writeTimeout: Duration = .seconds(30)
 
-    /// How long a client may take for all of an answer that waits for it.
+    /// How long an answer may wait for its client in all, `writeTimeout` at a time.
     public var answerTimeout: Duration = .seconds(120)
 
     /// How long a client may take to hang up after its last answer; what it still sends meanwhile is thrown away,

@@ -63,7 +63,7 @@ final class ServerConnection {
     /// Whether the phase's deadline has passed.
     private var isOverdue = false
     private var requests: UInt64 = 0
-    /// Whether the answer that is being given is the last, and says so.
+    /// Whether the answer that is being given is the last; its head says so if that is known by then.
     private var mustClose = false
     /// Whether the next answer is to be the last: one that was announced as another keeps that promise.
     private var isDraining = false

@@ -191,13 +191,15 @@ struct UpTests {
     @Test("Public and admin listeners on one port are refused, by doctor too", .timeLimit(.minutes(1)))
     @OnLoop func samePort() async throws {
         let trial = try Trial()
-        let ports = ["DRAWBRIDGE_PORT": "28443", "DRAWBRIDGE_ADMIN_PORT": "28443"]
+        let port = try freePort()
+        let ports = ["DRAWBRIDGE_PORT": String(port), "DRAWBRIDGE_ADMIN_PORT": String(port)]
         let result = try await trial.run("up", environment: ports)
         #expect(result.exit.status == 1)
-        #expect(result.errors.contains("127.0.0.1:28443 is to be listener admin's, and 127.0.0.1:28443 is public's"))
+        let place = "127.0.0.1:\(port)"
+        #expect(result.errors.contains("\(place) is to be listener admin's, and \(place) is public's"))
         #expect(!File.exists(trial.home.file("journal")))
         let doctor = try await trial.run("doctor", environment: ports).output
-        #expect(doctor.contains("WRONG  port 28443 for admin: 127.0.0.1:28443 is to be"))
+        #expect(doctor.contains("WRONG  port \(port) for admin: \(place) is to be"))
     }
 
     @Test("Of two installations that start at once on one port, one becomes ready", .timeLimit(.minutes(1)))

@@ -18,6 +18,27 @@ struct SupervisedProcessTests {
         return plan
     }
 
+    /// Runs a slot whose child has said that it serves, and stops it afterwards. Each child writes a line when it runs.
+    @OnLoop private func withChild(
+        _ script: String = "echo up; exec sleep 60", changing change: (inout SupervisedProcess.Plan) -> Void = { _ in },
+        _ body: (SupervisedProcess, _ child: Int32, Pipe) async throws -> Void
+    ) async throws {
+        let output = Pipe()
+        var plan = self.plan(script)
+        plan.isReady = nil
+        plan.output = output.writer
+        change(&plan)
+        let process = SupervisedProcess("worker", plan)
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await process.run {} }
+            _ = try await output.readLines(1)
+            process.reportReady()
+            try await body(process, try #require(process.processID), output)
+            process.stop()
+            try await group.waitForAll()
+        }
+    }
+
     @Test("A child that ends is replaced, and told how often", .timeLimit(.minutes(1)))
     @OnLoop func restarts() async throws {
         let output = Pipe()
@@ -82,58 +103,31 @@ struct SupervisedProcessTests {
 
     @Test("A child goes on where the other one does not get ready", .timeLimit(.minutes(1)))
     @OnLoop func failedReplacement() async throws {
-        let directory = Pipe()
-        var plan = self.plan("test -e $0 && exit 1; touch $0; echo up; exec sleep 60")
         let mark = "/tmp/drawbridge-replacement-\(UInt64.random(in: 0 ... .max))"
         defer { unlink(mark) }
-        plan.arguments.append(mark)
-        plan.isReady = nil
-        plan.output = directory.writer
-        let process = SupervisedProcess("worker", plan)
-        try await withThrowingTaskGroup { group in
-            group.addTask { try await process.run {} }
-            _ = try await directory.readLines(1)
-            process.reportReady()
-            let older = try #require(process.processID)
+        try await withChild("test -e $0 && exit 1; touch $0; echo up; exec sleep 60") {
+            $0.arguments.append(mark)
+        } _: { process, older, _ in
             await #expect(throws: SupervisedProcess.ReplacementError.self) { try await process.replace() }
             #expect(process.processID == older)
-            process.stop()
-            try await group.waitForAll()
         }
     }
 
     @Test("A child that was ready in time may run as long as it likes", .timeLimit(.minutes(1)))
     @OnLoop func staysReady() async throws {
-        let output = Pipe()
-        var plan = self.plan("echo up; exec sleep 60")
-        plan.isReady = nil
-        plan.output = output.writer
-        plan.startTimeout = .seconds(2)
-        let process = SupervisedProcess("worker", plan)
-        try await withThrowingTaskGroup { group in
-            group.addTask { try await process.run {} }
-            _ = try await output.readLines(1)
-            process.reportReady()
-            let child = process.processID
+        try await withChild {
+            $0.startTimeout = .seconds(2)
+        } _: { process, child, _ in
             try await Loop.sleep(for: .seconds(3))
             #expect(process.processID == child && process.restarts == 0)
-            process.stop()
-            try await group.waitForAll()
         }
     }
 
     @Test("A child that says that it ends has a successor at once, which is watched as any", .timeLimit(.minutes(1)))
     @OnLoop func endsByItself() async throws {
-        let output = Pipe()
-        var plan = self.plan("echo up; exec sleep 60")
-        plan.isReady = nil
-        plan.output = output.writer
-        let process = SupervisedProcess("worker", plan)
-        try await withThrowingTaskGroup { group in
-            group.addTask { try await process.run {} }
-            _ = try await output.readLines(1)
-            process.reportReady()
-            let older = try #require(process.processID)
+        var first: Int32 = 0
+        try await withChild { process, older, output in
+            first = older
             process.reportStopping(older)
             process.reportStopping(older)
             _ = try await output.readLines(1)
@@ -145,10 +139,8 @@ struct SupervisedProcessTests {
             kill(newer, SIGKILL)
             _ = try await output.readLines(1)
             #expect(process.restarts == 2 && process.processID != newer && kill(older, 0) == 0)
-            process.stop()
-            try await group.waitForAll()
-            #expect(kill(older, 0) != 0)
         }
+        #expect(kill(first, 0) != 0)
     }
 
     @Test("A child says that it serves, or that it ends")
